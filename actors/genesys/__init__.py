@@ -1,0 +1,1 @@
+"""How Genesys speaks: credentials and dialects. Knows no actor."""

@@ -1,0 +1,1 @@
+"""From the socket into the rings."""

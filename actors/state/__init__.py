@@ -1,0 +1,1 @@
+"""From the rings into the state and the journal."""

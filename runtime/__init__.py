@@ -1,0 +1,1 @@
+"""The mechanism: shared memory, rings, actors on rings, children and their supervisor."""
