@@ -1,0 +1,117 @@
+"""Owns the vocabulary that receiver and shards share: states, limits, control records.
+
+It knows no ring, no gateway and no clock: a record is a value, its payload the bytes of it. How an
+event of the wire looks stands in `actors.genesys.wsp`, what a shard makes of it in `actors.state`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeAlias, get_type_hints
+
+import orjson
+
+STATES = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
+UNKNOWN = "Unknown"  # ours: a history did not confirm the agent. Never on the wire.
+
+STATE_EVENT = "routing.agents.state"
+SCOPE_ALL = "all"  # the one scope of the wsp dialect
+
+SEQUENCE_END = 1 << 62  # a sequence is an integer, 0 < n < SEQUENCE_END …
+SEQUENCE_STEP_MAX = 1_000_000  # … and at most this far above the highest known
+RESUME_MARGIN = 1_000  # how far neighbours may change places, and how far behind the mark we resume
+USER_ID_BYTES_MAX = 128
+REJECTED_BYTES_MAX = 4096
+FLAG_TRUNCATED = 1  # a rejected record holds the first REJECTED_BYTES_MAX bytes only
+
+
+class SessionBegins(NamedTuple):
+    """A subscription was acknowledged; what follows in the ring belongs to it."""
+
+    session: int
+    scope: str
+    epoch: int
+    epoch_name: str
+    newest: int  # the gateway's newest sequence at the acknowledgement
+    resumed_after: int | None  # None: no replay was asked for
+    at_us: int
+
+
+class HistoryEnds(NamedTuple):
+    """Every agent's current state was sent (complete), or the session ended before that."""
+
+    session: int
+    scope: str
+    complete: bool
+    at_us: int
+
+
+class SessionEnds(NamedTuple):
+    """The connection is gone. Session 0: whatever session was up (a receiver starts)."""
+
+    session: int
+    scope: str
+    reason: str
+    at_us: int
+
+
+class Gap(NamedTuple):
+    """The sequences first..last were not received and will not be."""
+
+    session: int
+    scope: str
+    epoch: int
+    first: int
+    last: int
+    reason: str
+    at_us: int
+
+
+class Watermark(NamedTuple):
+    """Everything of this gateway epoch up to this sequence has been routed to some ring."""
+
+    epoch: int
+    sequence: int
+
+
+ControlRecord: TypeAlias = SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark
+
+_TAGS: dict[type[ControlRecord], str] = {
+    SessionBegins: "session begins",
+    HistoryEnds: "history ends",
+    SessionEnds: "session ends",
+    Gap: "gap",
+    Watermark: "watermark",
+}
+# type(value) is compared, not isinstance: True is no sequence and 5.0 no session.
+_FIELD_TYPES: dict[object, tuple[type, ...]] = {
+    int: (int,),
+    str: (str,),
+    bool: (bool,),
+    int | None: (int, type(None)),
+}
+_LAYOUTS: dict[str, tuple[type[ControlRecord], tuple[tuple[type, ...], ...]]] = {
+    tag: (kind, tuple(_FIELD_TYPES[hint] for hint in get_type_hints(kind).values()))
+    for kind, tag in _TAGS.items()
+}
+
+
+def encode_control(record: ControlRecord) -> bytes:
+    """The payload of a record of kind control: a JSON array of its tag and its fields."""
+    return orjson.dumps([_TAGS[type(record)], *record])
+
+
+def decode_control(payload: bytes) -> ControlRecord:
+    """The inverse of `encode_control`; ValueError for every payload that it did not write."""
+    decoded = orjson.loads(payload)  # orjson.JSONDecodeError is a ValueError
+    if not isinstance(decoded, list) or not decoded or not isinstance(decoded[0], str):
+        raise ValueError(f"no control record: {payload[:80]!r}")
+    tag, *fields = decoded
+    if tag not in _LAYOUTS:
+        raise ValueError(f"unknown control record {tag!r}")
+    kind, layout = _LAYOUTS[tag]
+    if len(fields) != len(layout):
+        raise ValueError(f"{tag!r} has {len(layout)} fields, not {len(fields)}")
+    for name, field, types in zip(kind._fields, fields, layout, strict=True):
+        if type(field) not in types:
+            raise ValueError(f"{tag!r}: {name} is {field!r}")
+    return kind(*fields)
