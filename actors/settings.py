@@ -1,0 +1,206 @@
+"""Settings: what a person may choose, with its defaults and bounds. Knows no process, no actor,
+and not where a value comes from (`settings_layers`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from actors.genesys.regions import domain_of
+from runtime.errors import ConfigurationError
+
+ENVIRONMENT_PREFIX: Final = "PRESENCE_"
+CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
+LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
+MASK: Final = "********"
+SECRET_BYTES_MAX: Final = 65_536
+
+
+def _is_host_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be a URL such as https://api.mypurecloud.com")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment")
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise ValueError("must be https: the client's secret would travel in clear text")
+    return url.rstrip("/")
+
+
+def _is_proxy_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https", "socks5"} or not parts.hostname:
+        raise ValueError("must be a URL such as http://proxy.example:3128")
+    return url
+
+
+def _is_power_of_two(number: int) -> int:
+    if number & (number - 1):
+        raise ValueError("must be a power of two")
+    return number
+
+
+_Name = Annotated[str, Field(pattern=r"^[\w.-]{0,32}$")]
+# One label of a host name, or several: it is put between `api.` and `.mypurecloud.com`.
+_HostPart = Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?$", max_length=200)]
+
+
+class LogSettings(BaseModel):
+    """How and how much is logged; always to stderr."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal["auto", "json", "console"] = "auto"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class RestartSettings(BaseModel):
+    """When a child that keeps dying stops everything."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    intensity: int = Field(default=20, ge=0, le=1000)
+    period_s: float = Field(default=60.0, gt=0, le=86_400)
+
+
+class Settings(BaseSettings):
+    """Everything a person may choose. Frozen; `load` is the way to get one from the world."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__"
+    )
+
+    name: _Name = Field(default="", description="shown in the titles of the processes")
+    dialect: Literal["wsp"] = Field(default="wsp", description="how the gateway speaks")
+    environment: _HostPart = Field(
+        default="", description="the gateway is https://api.{environment}.mypurecloud.com"
+    )
+    region: _HostPart = Field(
+        default="", description="a region such as eu-central-1, or its domain"
+    )
+    region_file: Path | None = Field(default=None, description="a file that holds the region")
+    base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
+        default=None, description="the gateway's URL; overrides environment and region"
+    )
+    client_id: str = Field(default="", max_length=500, description="OAuth client")
+    client_id_file: Path | None = Field(default=None, description="a file that holds the client id")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="OAuth client's secret")
+    client_secret_file: Path | None = Field(
+        default=None, description="a file that holds the secret; read again when it is refused"
+    )
+    ca_file: Path | None = Field(
+        default=None, description="certificates trusted beside the system's"
+    )
+    proxy: Annotated[str, AfterValidator(_is_proxy_url)] | None = Field(
+        default=None, description="used for HTTP and sockets; default: HTTPS_PROXY and NO_PROXY"
+    )
+    resource: str | None = Field(
+        default=None, max_length=500, description="the subscription's filter"
+    )
+    data_dir: Path = Field(default=Path("presence-data"), description="journals and lock")
+    shards: int = Field(default=2, ge=1, le=64, description="processes that hold the agents")
+    journal: Literal["full", "off"] = Field(
+        default="full", description="off: states only, at a clean stop"
+    )
+    # 8 MiB hold some 30,000 events: 15 times what 5,000 seats need (2,000 events).
+    ring_bytes: Annotated[int, AfterValidator(_is_power_of_two)] = Field(
+        default=8 << 20,
+        ge=64 << 10,
+        le=1 << 30,
+        description="room for events between two processes",
+    )
+    retention_days: float = Field(
+        default=7.0, gt=0, le=36_500, description="older history is dropped"
+    )
+    retention_gb: float = Field(
+        default=20.0, gt=0, description="so is what exceeds this, of all shards"
+    )
+    attempts_max: int = Field(
+        default=10, ge=0, le=1_000_000, description="tries to connect in a row; 0: for ever"
+    )
+    restart: RestartSettings = RestartSettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: Any, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # Nothing is read behind the caller's back: the layers are merged in settings_layers.
+        assert settings_cls is cls
+        assert not sources
+        return (named["init_settings"],)
+
+    @model_validator(mode="after")
+    def _says_each_thing_once(self) -> Self:
+        if self.environment and self.region:
+            raise ValueError("environment and region name the gateway twice: keep one of them")
+        return self
+
+    @property
+    def api_url(self) -> str:
+        """The gateway's own URL, without a trailing slash."""
+        if self.base_url is not None:
+            return self.base_url
+        if self.region:
+            return f"https://api.{domain_of(self.region)}"
+        return f"https://api.{self.environment + '.' if self.environment else ''}mypurecloud.com"
+
+    def credentials(self) -> tuple[str, str]:
+        """Client id and secret as they stand now: their files are read again at every call.
+        Raises ConfigurationError for a file that cannot be read or says nothing."""
+        client_id, secret = self.client_id, self.client_secret.get_secret_value()
+        if self.client_id_file is not None:
+            client_id = read_secret("client_id_file", self.client_id_file)
+        if self.client_secret_file is not None:
+            secret = read_secret("client_secret_file", self.client_secret_file)
+        return client_id, secret
+
+
+def unusable(problems: list[str]) -> ConfigurationError:
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return ConfigurationError(f"the settings are not usable:{lines}\n{DEMO_HINT}")
+
+
+def read_secret(key: str, path: Path) -> str:
+    """One line of text from a file; never part of an error."""
+    try:
+        with path.open("rb") as file:
+            text = file.read(SECRET_BYTES_MAX).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise unusable([f"{key} = {path}: {reason}"]) from None
+    if not text:
+        raise unusable([f"{key} = {path}: the file is empty"])
+    return text
+
+
+def shown(key: str, value: object) -> str:
+    """A value as people may see it."""
+    if isinstance(value, SecretStr):
+        return MASK if value.get_secret_value() else ""
+    if key == "proxy" and value is not None:
+        return without_password(str(value))
+    return "" if value is None else str(value)
+
+
+def without_password(text: str) -> str:
+    """The same text, with `user:password@` of each URL masked."""
+    return re.sub(r"//[^/]*@", f"//{MASK}@", text)

@@ -1,0 +1,226 @@
+"""Layers of settings: where each value came from and which one wins. Knows no default or bound.
+
+Flags, environment (`PRESENCE_…`, then the `GENESYSCLOUD_…` names that Genesys' own tools use),
+the TOML file, defaults. They are merged here and not by pydantic-settings' own chain, because that
+forgets which layer a value came from, and because a secret and the file of a secret are one choice:
+`client_secret` in the environment must silence `client_secret_file` in the file, not quarrel
+with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import ValidationError
+from pydantic_settings import EnvSettingsSource
+
+from actors.settings import (
+    CONFIG_DEFAULT,
+    ENVIRONMENT_PREFIX,
+    MASK,
+    Settings,
+    read_secret,
+    shown,
+    unusable,
+    without_password,
+)
+
+CONFIG_VARIABLE: Final = "PRESENCE_CONFIG"
+GENESYS_NAMES: Final = {
+    "GENESYSCLOUD_OAUTHCLIENT_ID": "client_id",
+    "GENESYSCLOUD_OAUTHCLIENT_ID_FILE": "client_id_file",
+    "GENESYSCLOUD_OAUTHCLIENT_SECRET": "client_secret",
+    "GENESYSCLOUD_OAUTHCLIENT_SECRET_FILE": "client_secret_file",
+    "GENESYSCLOUD_REGION": "region",
+    "GENESYSCLOUD_REGION_FILE": "region_file",
+}
+# Variables with our prefix that are no settings: read by others, never a misspelling.
+OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PRESENCE_CRASH_AT"})
+# Two ways to say one thing: a layer that says one of them silences both in the layers below.
+PAIRS: Final = (
+    ("client_id", "client_id_file"),
+    ("client_secret", "client_secret_file"),
+    ("region", "region_file"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effective:
+    """Settings as merged from their layers."""
+
+    settings: Settings
+    origins: Mapping[str, str]  # "log.level" -> "flag", a variable's name, a file's path
+    warnings: tuple[str, ...]
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """(key, value with secrets masked, where it came from), in the order of the fields."""
+        for key, value in _leaves(self.settings.model_dump()):
+            yield key, shown(key, value), self.origins.get(key, "default")
+
+
+def load(*, config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Effective:
+    """The settings of this process. Flags that are None were not given. Raises ConfigurationError
+    that names every key that is wrong, its value (masked) and the way out."""
+    path, table = _read_toml(config)
+    layers = [
+        *_flag_layer(flags or {}),
+        *_environment_layers(),
+        *((f"file {path}", key, value) for key, value in _leaves(table)),
+    ]
+    merged, origins = _merge(layers)
+    if region_file := merged.get("region_file"):
+        merged["region"] = read_secret("region_file", Path(region_file))
+        origins["region"] = f"{region_file}, {origins['region_file']}"
+    try:
+        settings = Settings(**merged)
+    except ValidationError as error:
+        problems = [_explain(dict(each), origins) for each in error.errors(include_url=False)]
+        raise unusable(problems) from None  # the cause holds the values, also the secret ones
+    if problems := _missing(settings):
+        raise unusable(problems)
+    settings.credentials()
+    return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
+
+
+# -- layers ------------------------------------------------------------------------------------
+
+_Leaf = tuple[str, str, Any]  # (origin, dotted key, value)
+
+
+def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
+    given = os.environ.get(CONFIG_VARIABLE)
+    named = config or (Path(given) if given else None)
+    path = named or CONFIG_DEFAULT
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file)
+    except FileNotFoundError:
+        if named is None:
+            return path, {}
+        raise unusable([f"--config {path}: there is no such file"]) from None
+    except OSError as error:
+        raise unusable([f"--config {path}: {error.strerror}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise unusable([f"{path} is no TOML: {error}"]) from None
+    for key, field in Settings.model_fields.items():
+        if "Path" in str(field.annotation) and isinstance(table.get(key), str):
+            # A path in a file is meant from that file, whatever the working directory.
+            table[key] = path.parent / Path(table[key]).expanduser()
+    return path, table
+
+
+def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
+    for key, value in flags.items():
+        if value is not None:
+            yield f"flag --{key.replace('_', '-').replace('.', '-')}", key, value
+
+
+def _environment_layers() -> Iterator[_Leaf]:
+    # An empty variable is one that was not given: compose files and units write them so.
+    given = EnvSettingsSource(Settings, env_ignore_empty=True)()
+    for key, value in _leaves(given):
+        yield ENVIRONMENT_PREFIX + key.upper().replace(".", "__"), key, value
+    for variable, key in GENESYS_NAMES.items():
+        if os.environ.get(variable):
+            yield variable, key, os.environ[variable]
+
+
+def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The first to name a key wins; of a pair, the first layer to name either of the two."""
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, key, value in layers:
+        partner = next((a if b == key else b for a, b in PAIRS if key in (a, b)), None)
+        if partner in origins:
+            if _layer(origins[partner]) == _layer(origin):
+                raise unusable([f"{partner} and {key} are both given: keep one of them"])
+            continue
+        if key in origins:
+            continue
+        origins[key] = origin
+        *parents, leaf = key.split(".")
+        table = merged
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise unusable([f"{key} (from {origin}): {parent} is no table"])
+        if isinstance(table.get(leaf), dict):
+            raise unusable([f"{key} (from {origin}): must be a table"])
+        table[leaf] = value
+    return merged, origins
+
+
+def _layer(origin: str) -> str:
+    return re.split(r"[ _]", origin, maxsplit=1)[0]  # flag, PRESENCE, GENESYSCLOUD, file
+
+
+# -- what is wrong, in words -------------------------------------------------------------------
+
+
+def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if not key:
+        return str(error["msg"]).removeprefix("Value error, ")
+    where = f" (from {origins[key]})" if key in origins else ""
+    if error["type"] == "extra_forbidden":
+        return f"{key}{where}: there is no such setting{_near(key)}"
+    value = MASK if "secret" in key else without_password(repr(error["input"]))
+    return f"{key} = {value}{where}: {str(error['msg']).removeprefix('Value error, ')}"
+
+
+def _near(key: str) -> str:
+    near = difflib.get_close_matches(key, _keys(), n=2, cutoff=0.6)
+    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(_keys())}"
+
+
+def _keys() -> list[str]:
+    return [key for key, _ in _leaves(Settings.model_construct().model_dump())]
+
+
+def _missing(settings: Settings) -> list[str]:
+    problems = []
+    if not settings.client_id and settings.client_id_file is None:
+        problems.append(_way_out("client_id", "GENESYSCLOUD_OAUTHCLIENT_ID"))
+    if not settings.client_secret.get_secret_value() and settings.client_secret_file is None:
+        problems.append(_way_out("client_secret", "GENESYSCLOUD_OAUTHCLIENT_SECRET"))
+    if settings.ca_file is not None and not settings.ca_file.is_file():
+        problems.append(f"ca_file = {settings.ca_file}: there is no such file")
+    return problems
+
+
+def _way_out(key: str, genesys_name: str) -> str:
+    own = ENVIRONMENT_PREFIX + key.upper()
+    return (
+        f"{key} is missing: set {own} or {genesys_name} (or either with _FILE), "
+        f"or {key} in {CONFIG_DEFAULT}"
+    )
+
+
+def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+    """What looks like a mistake, but may be none: a cluster sets variables of its own making."""
+    warnings = []
+    known = {ENVIRONMENT_PREFIX + key.upper().replace(".", "__") for key in _keys()}
+    parents = {name.split("__", 1)[0] for name in known}
+    for name in sorted(os.environ):
+        upper = name.upper()
+        if upper.startswith(ENVIRONMENT_PREFIX) and upper not in known | parents | OTHER_VARIABLES:
+            near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
+            warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
+    if "client_secret" in table and path.stat().st_mode & 0o077:
+        warnings.append(f"{path} holds the client's secret and others may read it: chmod 600")
+    return tuple(warnings)
