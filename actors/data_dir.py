@@ -1,0 +1,235 @@
+"""DataDir: the directory that holds what must outlive the machine. Knows no table and no actor.
+
+    presence-data/          0700
+        lock                flock; the number in it is the process that took it
+        meta                JSON: what these journals are, so that nothing else is mixed into them
+        shard-00.db …       the journals, each owned by its shard
+
+The lock is taken on an open file that the children inherit. So it is free when the last process of
+the runtime is gone, not when its supervisor is: a supervisor killed and started again finds the
+directory taken for as long as an orphan could still write.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import fcntl
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from runtime.errors import ConfigurationError, RuntimeFault, TemporaryError
+
+FORMAT: Final = 1
+HASH: Final = "fnv1a_64 & 63"
+LOCK: Final = "lock"
+META: Final = "meta"
+_META_NEW: Final = "meta.new"
+_META_BYTES_MAX: Final = 65_536
+# What a directory may hold that is not ours yet: our own first steps, and a fresh mount's.
+_HARMLESS: Final = frozenset({LOCK, _META_NEW, "lost+found"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whose events these are. Journals of two identities are never mixed."""
+
+    dialect: str
+    gateway: str  # the URL of its API
+    organisation: str = ""  # empty: this dialect does not say
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meta:
+    """The content of `meta`."""
+
+    format: int
+    hash: str
+    shards: int
+    dialect: str
+    gateway: str
+    organisation: str
+
+
+class Lock:
+    """The claim on a directory; whoever has the descriptor shares it. Pickles by number, like a
+    block, so that children inherit it."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        return (self._fd,)
+
+    def release(self) -> None:
+        """Gives up this process's share; the claim lasts while another one has the descriptor."""
+        os.close(self._fd)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Lock, (self._fd,)
+
+
+class DataDir:
+    """A directory that this runtime has claimed."""
+
+    __slots__ = ("lock", "meta", "path")
+
+    def __init__(self, path: Path, lock: Lock, meta: Meta) -> None:
+        self.path = path
+        self.lock = lock
+        self.meta = meta
+
+    @classmethod
+    def claim(cls, path: Path, identity: Identity, *, shards: int) -> Self:
+        """Makes the directory if need be, locks it, and sees that it belongs to this identity.
+
+        Raises TemporaryError if another runtime has it, ConfigurationError if it holds something
+        else. `shards` is recorded only in a new one: see `record_shards`.
+        """
+        path = path.absolute()
+        try:
+            _make(path)
+            lock = _take_lock(path)
+            try:
+                meta = _read(path) or _begin(path, identity, shards)
+                _check_identity(path, meta, identity)
+                path.chmod(0o700)
+            except BaseException:
+                lock.release()
+                raise
+        except OSError as error:
+            raise _as_fault(path, error) from error
+        return cls(path, lock, meta)
+
+    def record_shards(self, shards: int) -> None:
+        """To be called once the journals are those of this many shards, and not before."""
+        self.meta = dataclasses.replace(self.meta, shards=shards)
+        _write(self.path, self.meta)
+
+    def shard_path(self, shard: int) -> Path:
+        return shard_path(self.path, shard)
+
+
+def shard_path(path: Path, shard: int) -> Path:
+    """The journal of one shard."""
+    return path / f"shard-{shard:02d}.db"
+
+
+def read_meta(path: Path) -> Meta:
+    """For those who only read, with or without a runtime. Raises ConfigurationError if there is
+    nothing to read, or nothing that this version understands."""
+    try:
+        meta = _read(path)
+    except OSError as error:
+        raise _as_fault(path, error) from error
+    if meta is None:
+        raise ConfigurationError(
+            f"{path} holds no journals: give the data directory of a runtime (--data-dir)"
+        )
+    return meta
+
+
+# -- first steps -------------------------------------------------------------------------------
+
+
+def _make(path: Path) -> None:
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (path / META).exists():
+        return
+    # Not ours yet. Whoever points it at a home directory by mistake keeps that as it was.
+    if strangers := sorted(each.name for each in path.iterdir() if each.name not in _HARMLESS):
+        raise ConfigurationError(
+            f"{path} is not empty and no data directory (it holds {strangers[0]}): "
+            "point data_dir at an empty directory, or at one that does not exist yet"
+        )
+
+
+def _take_lock(path: Path) -> Lock:
+    fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
+        os.close(fd)
+        raise TemporaryError(
+            f"{path} is in use by another runtime (process {holder}, or what is left of it): "
+            "stop it, or give this one a data_dir of its own"
+        ) from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return Lock(fd)
+
+
+def _begin(path: Path, identity: Identity, shards: int) -> Meta:
+    meta = Meta(format=FORMAT, hash=HASH, shards=shards, **dataclasses.asdict(identity))
+    _write(path, meta)
+    return meta
+
+
+def _check_identity(path: Path, meta: Meta, identity: Identity) -> None:
+    for field in dataclasses.fields(Identity):
+        held, wanted = getattr(meta, field.name), getattr(identity, field.name)
+        if held != wanted:
+            raise ConfigurationError(
+                f"{path} belongs to {field.name} {held or '(none)'}, the settings say "
+                f"{wanted or '(none)'}: put the setting back, or give a data_dir of its own"
+            )
+
+
+# -- meta --------------------------------------------------------------------------------------
+
+
+def _read(path: Path) -> Meta | None:
+    try:
+        with (path / META).open("rb") as file:
+            text = file.read(_META_BYTES_MAX)
+    except FileNotFoundError:
+        return None
+    try:
+        fields: dict[str, Any] = json.loads(text)
+        format_ = int(fields["format"])
+        if format_ <= FORMAT:
+            meta = Meta(**fields)
+    except (ValueError, TypeError, KeyError):
+        raise ConfigurationError(
+            f"{path / META} is damaged: restore it from a backup, or give another data_dir"
+        ) from None
+    if format_ > FORMAT:
+        raise ConfigurationError(
+            f"{path} has format {format_}, this version knows {FORMAT}: "
+            "run the newer version, or give another data_dir"
+        )
+    if meta.hash != HASH:
+        raise ConfigurationError(
+            f"{path} spreads its agents by {meta.hash}, this version by {HASH}: "
+            "run the version that made it, or give another data_dir"
+        )
+    return meta
+
+
+def _write(path: Path, meta: Meta) -> None:
+    """Whole or not at all, also when the power fails."""
+    new = path / _META_NEW
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(dataclasses.asdict(meta), file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path / META)
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def _as_fault(path: Path, error: OSError) -> RuntimeFault:
+    text = f"{path} cannot be used as a data directory: {error.strerror}"
+    passes_by_itself = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}
+    return (TemporaryError if error.errno in passes_by_itself else ConfigurationError)(text)
