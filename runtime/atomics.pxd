@@ -1,8 +1,8 @@
 """atomics: the few memory orders that shared words need; knows no layout.
 
-GCC and Clang builtins, in C functions that say their order in their name. On x86-64 a load_acquire and a
-store_release are plain moves; on aarch64 they are ldar and stlr, which is what makes the ring right there.
-Every shared word is 64 bits wide and aligned, so none is ever seen torn.
+GCC and Clang builtins, in C functions that say their order in their name. On x86-64 a load_acquire
+and a store_release are plain moves; on aarch64 they are ldar and stlr, which is what makes the ring
+right there. Every shared word is 64 bits wide and aligned, so none is ever seen torn.
 """
 
 from libc.stdint cimport uint64_t

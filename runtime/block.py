@@ -1,11 +1,13 @@
 """Block: shared memory of a fixed size that leaves nothing behind; knows nothing of its layout.
 
-A block is a memfd mapped into this process. It has no name in any file system, so when the last process
-that holds it is gone, killed or not, the kernel frees it: nothing to unlink, no resource tracker. (Python's
-`SharedMemory` has both, and on 3.11 the tracker of a dying child unlinks what its siblings still use.)
+A block is a memfd mapped into this process. It has no name in any file system, so when the last
+process that holds it is gone, killed or not, the kernel frees it: nothing to unlink, no resource
+tracker. (Python's `SharedMemory` has both, and on 3.11 the tracker of a dying child unlinks what
+its siblings still use.)
 
-A child inherits the descriptor under the same number (`subprocess`' `pass_fds`), so a block pickles as
-(name, size, number). The size is sealed: no process can shrink it under the mapping of another.
+A child inherits the descriptor under the same number (`subprocess`' `pass_fds`), so a block
+pickles as (name, size, number). The size is sealed: no process can shrink it under the mapping of
+another.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 
 
 class Block:
-    """Zeroed at birth. `buffer` is writable; who may write which word is said by the layout's owner."""
+    """Zeroed at birth. Who may write which word of `buffer` is said by the layout's owner."""
 
     __slots__ = ("_closes_fd", "_fd", "_map", "buffer", "name", "size")
 
@@ -73,8 +75,8 @@ class Block:
 def _attach(name: str, size: int, fd: int) -> Block:
     """The same block in the child that inherited the descriptor.
 
-    The inherited number is the process's, not this object's: it stays open until the process ends, so that
-    several attachments may share it.
+    The inherited number is the process's, not this object's: it stays open until the process ends,
+    so that several attachments may share it.
     """
     try:
         found = os.fstat(fd).st_size

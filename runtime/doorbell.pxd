@@ -9,6 +9,6 @@ cdef class Doorbell:
     cdef Py_buffer view
     cdef uint64_t *asleep
 
-    # Writers, any process or thread, with or without the GIL. Both return whether the eventfd was written.
+    # For writers, in any process or thread, with or without the GIL. True: the eventfd was written.
     cdef bint ring_if_asleep(self) noexcept nogil
     cdef bint ring_regardless(self) noexcept nogil

@@ -2,19 +2,19 @@
 # distutils: extra_compile_args = -O3
 """Doorbell: wakes one sleeping reader, for a few nanoseconds when it is awake; knows no ring.
 
-An eventfd and one word of shared memory, alone on its cache line: `asleep`. The theory is Dekker's: each
-side writes its own word, then looks at the other's, with a full fence in between, so that at least one of
-the two sees the other.
+An eventfd and one word of shared memory, alone on its cache line: `asleep`. The theory is Dekker's:
+each side writes its own word, then looks at the other's, with a full fence in between, so that at
+least one of the two sees the other.
 
     writer                              reader
     publish a record                    announce: asleep = 1
     full fence                          full fence
     asleep? then asleep = 0, write      look once more, and only then wait
 
-Without the fences both may look before either store is visible, and the reader sleeps on a full ring.
-The exchange makes one writer of many the one that rings. A writer that is killed between publish and ring,
-or between exchange and write, leaves a sleeper that nobody wakes: so every wait has a deadline, after which
-the reader looks again, and whoever attaches as a writer rings once.
+Without the fences both may look before either store is visible, and the reader sleeps on a full
+ring. The exchange makes one writer of many the one that rings. A writer that is killed between
+publish and ring, or between exchange and write, leaves a sleeper that nobody wakes: so every wait
+has a deadline, after which the reader looks again, and whoever attaches as a writer rings once.
 
 offset  bits
 0       asleep (u64; the reader stores 1 and 0, a ringing writer exchanges it for 0)
@@ -86,7 +86,7 @@ cdef class Doorbell:
     # Writers
 
     def ring(self):
-        """Wake the reader if it has announced that it sleeps. True if it was this call that rang."""
+        """Wake the reader if it has announced that it sleeps. True if it was this call that did."""
         return self.ring_if_asleep()
 
     def ring_always(self):
@@ -135,7 +135,7 @@ cdef class Doorbell:
                 return ready > 0
             if errno != EINTR:
                 raise OSError(errno, os.strerror(errno))
-            PyErr_CheckSignals()  # runs the handlers, in the main thread; one that raises ends the wait
+            PyErr_CheckSignals()  # runs the handlers, in the main thread; they may raise
             left_ns = max(<int64_t> 0, deadline_ns - monotonic_ns())
 
 
@@ -146,6 +146,6 @@ cdef int64_t monotonic_ns() noexcept nogil:
 
 
 def _attach(block, int event_fd):
-    """The same doorbell in a child that inherited both descriptors. As with a block, the number stays open."""
+    """The same doorbell in a child that inherited its descriptors; as a block's, they stay open."""
     os.set_inheritable(event_fd, False)
     return Doorbell(block, event_fd, False)

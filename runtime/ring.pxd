@@ -1,12 +1,8 @@
 from cpython.buffer cimport Py_buffer
-from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 
 from runtime.doorbell cimport Doorbell
-
-
-cdef struct Span:
-    const char *start
-    uint32_t length
+from runtime.record cimport Span
 
 
 cdef class Producer:
@@ -29,7 +25,8 @@ cdef class Producer:
         self, const char *payload, Py_ssize_t length, uint8_t kind, uint8_t flags, uint16_t epoch,
         int64_t sequence, int64_t received_ns,
     ) noexcept nogil
-    # Shows all staged records and rings. Nothing staged: does nothing. False: a successor owns this end.
+    # Shows all staged records and rings. Nothing staged: does nothing. False: a successor owns this
+    # end, and nothing was shown.
     cdef bint publish_staged(self) noexcept nogil
     cdef uint64_t used(self) noexcept nogil
 
@@ -50,17 +47,3 @@ cdef class Consumer:
 
     cdef uint64_t used(self) noexcept nogil
     cdef bint ring_waiting_producer(self) noexcept nogil
-
-
-cdef class Batch:
-    cdef readonly Py_ssize_t count
-    cdef readonly uint64_t cursor_from
-    cdef readonly uint64_t cursor_to
-    cdef readonly bytes kinds
-    cdef readonly bytes flags
-    cdef readonly list epochs
-    cdef readonly list sequences
-    cdef readonly list received_ns
-    cdef public Py_ssize_t ring             # which ring of its inbox; 0 outside of an inbox
-    cdef Consumer consumer                  # keeps the memory that `spans` points into
-    cdef Span *spans
