@@ -1,0 +1,66 @@
+# Every target makes .venv and builds what it needs; a second call does only what has changed.
+#
+#   make demo                 gateway, receiver, shards and journal, verified
+#   make demo DEMO="--agents 500 --rate max --seconds 10"
+#   make test                 make check, then all tests
+#   make check                format, lint, types, tidiness
+#   make bench BENCH="ring --seconds 5"
+#   make build                only .venv and what the runtime needs
+#   make clean
+#
+# PYTHON=/path/to/python3.11 where the one to use is not found by itself.
+
+DEMO ?=
+BENCH ?=
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd')
+export PYTHON
+
+.DELETE_ON_ERROR:
+.PHONY: demo test check bench build clean
+# What is missing on the machine: the tests may install it, a demo only says so.
+test check bench: MACHINE := install
+
+demo: .venv/.built
+	@$(BIN)/python -m runtime demo $(DEMO)
+
+test: check
+	$(BIN)/python -m pytest
+
+check: .venv/.tools
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_tidy.py
+
+bench: .venv/.tools
+	$(BIN)/python -m benchmarks $(BENCH)
+
+build: .venv/.built
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -f $(patsubst %.pyx,%.c,$(filter %.pyx,$(EXTENSIONS)))
+	find runtime actors tools -name '*.so' -delete
+	find runtime actors tools benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
+
+# Dependency groups need pip 25.1; Debian 12 brings 23.0.
+.venv/.made: tools/machine.sh
+	@python=$$(sh tools/machine.sh $(MACHINE)) && echo "making .venv with $$python" && \
+	  "$$python" -m venv --clear .venv
+	@$(PIP) install --upgrade pip
+	@touch $@
+
+# From scratch: an extension built against yesterday's header file crashes today.
+.venv/.built: .venv/.made pyproject.toml $(EXTENSIONS)
+	@echo "installing what the runtime needs and building its extensions"
+	@rm -rf build && find runtime actors tools -name '*.so' -delete
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/.tools: .venv/.built
+	@echo "installing what tests, checks and benchmarks need"
+	@$(PIP) install --group dev
+	@touch $@
