@@ -69,5 +69,5 @@ def test_the_payload_is_a_tagged_json_array() -> None:
     ],
 )
 def test_anything_else_is_refused(payload: bytes) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         decode_control(payload)

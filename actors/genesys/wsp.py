@@ -1,0 +1,143 @@
+"""Owns how the wsp dialect is spoken on the notification socket: URL, subscription, frames.
+
+It knows no socket, session or ring: bytes in, values out (protocol.md §1.2). What the state in an
+event means is for the shards to judge; here a frame is only told apart and its owner found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+from urllib.parse import quote
+
+import orjson
+
+from actors.events import SEQUENCE_END, STATE_EVENT
+
+SCOPES = ("notifications:read", "notifications:subscribe")
+PROPERTIES_REQUIRED = ("userId", "state", "timestamp")
+PROPERTIES = (*PROPERTIES_REQUIRED, "queueId", "presence", "correlationId")
+EPOCH_NAME_CHARS_MAX = 200  # it is kept in a note of 1,000 bytes
+
+REASON_NOT_JSON = "not JSON"
+REASON_NO_OWNER = "no owner"
+REASON_BINARY = "binary frame"
+REASON_TOO_LONG = "longer than half a ring"
+REASON_BAD_GAP = "gap without a range"
+
+
+class Acknowledgement(NamedTuple):
+    """The subscription stands; `newest` is the gateway's newest sequence at that moment."""
+
+    newest: int
+    epoch_name: str  # "" if the gateway names none
+
+
+class HistoryComplete(NamedTuple):
+    """Every agent's current state has been sent."""
+
+    sequence: int  # 0 if it named none that can be
+
+
+class GapTold(NamedTuple):
+    """The gateway cannot replay these sequences."""
+
+    first: int
+    last: int
+
+
+class OwnedEvent(NamedTuple):
+    """An event of whatever type that names its agent."""
+
+    type: object
+    user_id: str
+    sequence: int  # 0 if it is none that can be
+    is_history: bool
+
+
+class OddFrame(NamedTuple):
+    """A frame that no shard owns, and why."""
+
+    reason: str
+
+
+Frame: TypeAlias = Acknowledgement | HistoryComplete | GapTold | OwnedEvent | OddFrame
+
+
+def notifications_url(websocket_base: str, token: str) -> str:
+    """Where the notification socket is. The token stands in it: never log it."""
+    return f"{websocket_base}/wsp/v2/notifications?access_token={quote(token, safe='')}"
+
+
+def subscription(
+    *,
+    resource: str | None = None,
+    properties: Sequence[str] = PROPERTIES,
+    resume_after: int | None = None,
+    epoch_name: str = "",
+) -> bytes:
+    """The first frame, client to gateway. `resume_after`: replay what follows it in that epoch."""
+    wanted = list(dict.fromkeys((*PROPERTIES_REQUIRED, *properties)))
+    frame: dict[str, Any] = {
+        "events": [{"type": STATE_EVENT, "properties": wanted}],
+        "filter": {"includeHistory": True, "resource": resource},
+    }
+    if resume_after is not None:
+        if epoch_name:
+            frame["epoch"] = epoch_name
+        frame["sequence"] = resume_after
+    return orjson.dumps(frame)
+
+
+def read_frame(payload: bytes) -> Frame:
+    """Tell one text message apart. Never raises: what cannot be told apart is odd."""
+    try:
+        parsed = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        return OddFrame(REASON_NOT_JSON)
+    if not isinstance(parsed, dict):
+        return OddFrame(REASON_NO_OWNER)
+    match parsed.get("type"):
+        case "subscription":
+            return _read_acknowledgement(parsed)
+        case "history.complete":
+            return HistoryComplete(sequence_or_0(parsed.get("sequence")))
+        case "gap":
+            return _read_gap(parsed)
+    return _read_event(parsed)
+
+
+def sequence_or_0(value: object) -> int:
+    """A sequence is an integer, 0 < n < 2^62: True, 5.0 and "5" are none."""
+    return value if type(value) is int and 0 < value < SEQUENCE_END else 0
+
+
+def _read_acknowledgement(parsed: dict[str, Any]) -> Frame:
+    newest, epoch_name = parsed.get("sequence"), parsed.get("epoch")
+    if (
+        parsed.get("status") != "subscribed"
+        or type(newest) is not int
+        or not 0 <= newest < SEQUENCE_END
+        or not (epoch_name is None or isinstance(epoch_name, str))
+        or len(epoch_name or "") > EPOCH_NAME_CHARS_MAX
+    ):
+        return OddFrame(REASON_NO_OWNER)
+    return Acknowledgement(newest, epoch_name or "")
+
+
+def _read_gap(parsed: dict[str, Any]) -> Frame:
+    first, last = sequence_or_0(parsed.get("from")), sequence_or_0(parsed.get("to"))
+    return GapTold(first, last) if 0 < first <= last else OddFrame(REASON_BAD_GAP)
+
+
+def _read_event(parsed: dict[str, Any]) -> Frame:
+    event = parsed.get("data")
+    user_id = event.get("userId") if isinstance(event, dict) else None
+    if not isinstance(user_id, str) or not user_id:
+        return OddFrame(REASON_NO_OWNER)
+    return OwnedEvent(
+        parsed.get("type"),
+        user_id,
+        sequence_or_0(parsed.get("sequence")),
+        parsed.get("history") is True,
+    )
