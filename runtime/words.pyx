@@ -2,9 +2,8 @@
 # distutils: extra_compile_args = -O3
 """Words: a block seen as signed 64-bit words, stored in order; knows no word's meaning.
 
-Another process that reads words in the reverse order of their writing never sees a later store without
-the earlier ones: each load is an acquire, each store a release. (What Python's own memoryview stores may
-overtake each other on aarch64, and a resume mark is two words.)
+Each load is an acquire, each store a release: whoever sees a store sees all those before it, too.
+(Stores through Python's own memoryview may overtake each other on aarch64, and a mark is two words.)
 """
 
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
