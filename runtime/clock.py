@@ -1,7 +1,7 @@
-"""Clock: where time comes from. Knows nothing of who asks; whoever decides gets time as an argument.
+"""Clock: where time comes from. Knows nothing of who asks.
 
-Monotonic time judges durations and deadlines, wall time only labels what people read: the host's
-wall clock may jump, so nothing is ordered by it.
+Whoever decides gets time as an argument. Monotonic time judges durations and deadlines, wall time
+only labels what people read: the host's wall clock may jump, so nothing is ordered by it.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ EXIT_TEMPORARY: Final = 75
 EXIT_CONFIGURATION: Final = 78
 
 
-class RuntimeFault(Exception):
+class RuntimeFault(Exception):  # noqa: N818 - RuntimeError is taken by Python
     """Root of ours: one clear line for the log, and the exit code of the process that it ends."""
 
     exit_code: ClassVar[int] = EXIT_FAILURE

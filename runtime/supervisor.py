@@ -1,0 +1,336 @@
+"""Supervisor: carries out the restart plan on real processes. Decides nothing (see restart_plan).
+
+    exit_code = Supervisor(specs).run()          # with signal handlers, until all have ended
+
+or, inside somebody else's main thread and without handlers:
+
+    with Supervisor(specs) as supervisor:
+        supervisor.start()
+        while not supervisor.finished:
+            supervisor.step(0.1)
+
+One turn: wait for an exit, a wish to stop or the time that the plan has named; collect facts; ask
+the plan; act. Exits are seen through pidfds, so there is no SIGCHLD handler to share with an
+embedder, and no pid is ever signalled that might have passed to somebody else.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import select
+import signal
+import subprocess
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import FrameType, TracebackType
+from typing import Self
+
+import structlog
+from setproctitle import setproctitle
+from structlog.typing import FilteringBoundLogger
+
+from runtime.child_spec import ChildSpec, assert_consistent
+from runtime.clock import Clock, SystemClock
+from runtime.counters import STARTING
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.restart_plan import (
+    DRAIN_S,
+    LOOK_S,
+    Action,
+    ChildFacts,
+    Exit,
+    Finish,
+    Kill,
+    Renew,
+    Situation,
+    Start,
+    StopAll,
+    Stopping,
+    Tell,
+    Wait,
+    restart_plan,
+    signal_name,
+)
+from runtime.spawn import spawn
+
+# `timeout`, or a shell that goes down with its terminal, sends the same signal twice: an echo of
+# the first, not the second wish that means "now".
+ECHO_S = 0.5
+
+
+@dataclass(slots=True)
+class _Ward:
+    """One child in our care: its latest life, and how earlier ones ended."""
+
+    spec: ChildSpec
+    generation: int = 0
+    process: subprocess.Popen[bytes] | None = None  # None: not running
+    pidfd: int = -1
+    started_s: float = 0.0
+    told: bool = False
+    killed: bool = False
+    exits: tuple[Exit, ...] = ()
+
+    def facts(self) -> ChildFacts:
+        counters = self.spec.counters
+        phase, sign_of_life_s = STARTING, self.started_s
+        # Until a new life has taken over the page, its words are those of the life before.
+        if counters.get("generation") == self.generation:
+            phase = counters.get("phase")
+            sign_of_life_s = max(sign_of_life_s, counters.get("beat_ns") / 1e9)
+        return ChildFacts(
+            generation=self.generation,
+            running=self.process is not None,
+            sign_of_life_s=sign_of_life_s,
+            phase=phase,
+            told=self.told,
+            killed=self.killed,
+            exits=self.exits,
+        )
+
+
+class Supervisor:
+    """Lives in the main thread; only `request_stop` may be called from elsewhere."""
+
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        clock: Clock | None = None,
+        log: FilteringBoundLogger | None = None,
+        title: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        drain_s: float = DRAIN_S,
+    ) -> None:
+        """`title` is for this process, from `start` on; `environment` for the children (None:
+        ours).
+
+        `clock` must tell the time that children write into their pages: CLOCK_MONOTONIC.
+        """
+        assert specs, "nothing to supervise"
+        assert_consistent(specs)
+        self._specs = tuple(specs)
+        self._clock = clock or SystemClock()
+        self._log = log or structlog.get_logger("runtime.supervisor")
+        self._title = title
+        self._environment = environment
+        self._drain_s = drain_s
+        self._wards = {spec.name: _Ward(spec) for spec in specs}
+        self._wishes: deque[tuple[float, str]] = deque()
+        self._stopping: Stopping | None = None
+        self._finish: Finish | None = None
+        self._looked_s = self._renewed_s = -math.inf
+        self._wait_s = 0.0
+        self._wake_fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._poll = select.poll()
+        self._poll.register(self._wake_fd, select.POLLIN)
+
+    # --- for whoever embeds us --------------------------------------------------------------------
+
+    def run(self) -> int:
+        """Supervise until all have ended. SIGTERM, SIGINT, SIGHUP drain, a second one stops now."""
+        numbers = [signal.SIGTERM, signal.SIGINT]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+            numbers.append(signal.SIGHUP)
+        previous = {number: signal.signal(number, self._on_signal) for number in numbers}
+        try:
+            with self:
+                self.start()
+                while not self.finished:
+                    self.step()
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        return self.exit_code
+
+    def start(self) -> None:
+        """Start what needs nobody; the others follow in `step`."""
+        if self._title is not None:
+            setproctitle(self._title)
+        self._looked_s = self._clock.now_s()
+        self._turn()
+
+    def step(self, timeout_s: float = LOOK_S) -> None:
+        """One turn, after waiting for something to happen. To be called about once a second or more
+        often: after an absence of half a beat timeout we have overslept, and judge nobody."""
+        if self.finished:
+            return
+        # In signal handlers and other threads, a wish writes to the eventfd: it cannot be slept
+        # through.
+        self._poll.poll(math.ceil(min(timeout_s, self._wait_s) * 1_000))
+        self._turn()
+
+    def request_stop(self, reason: str) -> None:
+        """Drain and end. Asked a second time (not an echo within 0.5 s): end now.
+
+        Safe in a signal handler and in any thread, so it only leaves a note for the next turn; to
+        log here could re-enter the very stream that was interrupted."""
+        self._wishes.append((self._clock.now_s(), reason))
+        if self._wake_fd >= 0:
+            os.eventfd_write(self._wake_fd, 1)
+
+    @property
+    def finished(self) -> bool:
+        return self._finish is not None
+
+    @property
+    def exit_code(self) -> int:
+        """0 only if every child drained. Of a supervisor that has finished."""
+        assert self._finish is not None, "not finished yet"
+        return self._finish.exit_code
+
+    @property
+    def reason(self) -> str:
+        """Why it stops or has stopped; empty in service."""
+        end = self._finish or self._stopping
+        return end.reason if end is not None else ""
+
+    @property
+    def restarts(self) -> dict[str, int]:
+        return {name: max(0, ward.generation - 1) for name, ward in self._wards.items()}
+
+    @property
+    def pids(self) -> dict[str, int | None]:
+        return {
+            name: ward.process.pid if ward.process is not None else None
+            for name, ward in self._wards.items()
+        }
+
+    def close(self) -> None:
+        """Kill and reap what still runs, undrained: nothing outlives an embedder that failed."""
+        running = [ward for ward in self._wards.values() if ward.process is not None]
+        for ward in running:
+            signal.pidfd_send_signal(ward.pidfd, signal.SIGKILL)
+        for ward in running:
+            assert ward.process is not None
+            ward.process.wait()
+            self._forget_process(ward)
+        if self._wake_fd >= 0:
+            os.close(self._wake_fd)
+            self._wake_fd = -1
+        if self._finish is None:
+            self._finish = Finish(self.reason or "closed", EXIT_FAILURE)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self.request_stop(signal_name(number))
+
+    # --- one turn ---------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        self._hear()
+        self._reap()
+        situation = Situation(
+            children={name: ward.facts() for name, ward in self._wards.items()},
+            now_s=self._clock.now_s(),
+            looked_s=self._looked_s,
+            renewed_s=self._renewed_s,
+            stopping=self._stopping,
+        )
+        self._looked_s = situation.now_s
+        for action in restart_plan(self._specs, situation):
+            self._carry_out(action, situation.now_s)
+
+    def _hear(self) -> None:
+        try:
+            os.eventfd_read(self._wake_fd)
+        except BlockingIOError:
+            pass
+        while self._wishes:
+            at_s, reason = self._wishes.popleft()
+            if self._stopping is None:
+                self._stop(reason, EXIT_CLEAN, at_s)
+            elif at_s - self._stopping.since_s > ECHO_S and not self._stopping.at_once:
+                self._stopping = replace(self._stopping, at_once=True)
+                self._log.warning("runtime.stopping", reason=reason, at_once=True)
+
+    def _reap(self) -> None:
+        now_s = self._clock.now_s()
+        for ward in self._wards.values():
+            if ward.process is not None and (code := ward.process.poll()) is not None:
+                pid = ward.process.pid
+                self._forget_process(ward)
+                self._note_exit(ward, Exit(now_s, code), pid=pid)
+
+    def _forget_process(self, ward: _Ward) -> None:
+        self._poll.unregister(ward.pidfd)
+        os.close(ward.pidfd)
+        ward.process, ward.pidfd = None, -1
+
+    def _note_exit(self, ward: _Ward, last: Exit, **values: object) -> None:
+        remembered = [old for old in ward.exits if last.at_s - old.at_s <= ward.spec.period_s]
+        ward.exits = (*remembered, last)
+        if last.code == EXIT_TEMPORARY and self._stopping is None:
+            values["retry_in_s"] = ward.spec.temporary_delay_s
+        expected = ward.told and last.code == EXIT_CLEAN
+        (self._log.info if expected else self._log.warning)(
+            "child.exited",
+            child=ward.spec.name,
+            generation=ward.generation,
+            how=str(last),
+            lived_s=round(last.at_s - ward.started_s, 3),
+            **values,
+        )
+
+    def _carry_out(self, action: Action, now_s: float) -> None:
+        match action:
+            case Start(name, generation):
+                self._start(self._wards[name], generation)
+            case Tell(name):
+                ward = self._wards[name]
+                ward.told = True
+                signal.pidfd_send_signal(ward.pidfd, signal.SIGTERM)
+            case Kill(name, reason):
+                ward = self._wards[name]
+                ward.killed = True
+                signal.pidfd_send_signal(ward.pidfd, signal.SIGKILL)
+                event = "child.hung" if self._stopping is None else "child.killed"
+                self._log.error(event, child=name, generation=ward.generation, reason=reason)
+            case Renew(overslept_s):
+                self._renewed_s = now_s
+                self._log.warning("runtime.overslept", seconds=round(overslept_s, 1))
+            case StopAll(reason, exit_code):
+                self._stop(reason, exit_code, now_s)
+            case Finish(reason, exit_code):
+                self._finish = action
+                if exit_code == EXIT_CLEAN:
+                    self._log.info("runtime.stopped", reason=reason)
+                else:
+                    self._log.error("runtime.failed", reason=reason, exit_code=exit_code)
+            case Wait(seconds):
+                self._wait_s = seconds
+
+    def _stop(self, reason: str, exit_code: int, since_s: float) -> None:
+        self._stopping = Stopping(
+            reason=reason, exit_code=exit_code, since_s=since_s, drain_s=self._drain_s
+        )
+        self._log.info("runtime.stopping", reason=reason, exit_code=exit_code)
+
+    def _start(self, ward: _Ward, generation: int) -> None:
+        assert ward.process is None, f"{ward.spec.name} was not reaped"
+        if generation > 1:
+            self._log.info("child.restarting", child=ward.spec.name, generation=generation)
+        ward.generation = generation
+        ward.told = ward.killed = False
+        ward.started_s = self._clock.now_s()
+        try:
+            ward.process, ward.pidfd = spawn(ward.spec, generation, self._environment)
+        except OSError as error:  # no memory, no process, no descriptor: a life that ended at once
+            self._note_exit(ward, Exit(ward.started_s, EXIT_FAILURE), error=str(error))
+            return
+        self._poll.register(ward.pidfd, select.POLLIN)
+        self._log.info(
+            "child.started", child=ward.spec.name, generation=generation, pid=ward.process.pid
+        )
