@@ -1,0 +1,121 @@
+"""Owns how Genesys is reached: address, TLS and proxy, decided once for HTTP and sockets alike.
+
+It knows no token and no dialect. httpx would trust certifi and read the environment, picows would
+trust the system and read nothing (protocol.md §1.1): both are given the same decision instead.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from runtime.errors import ConfigurationError
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+REQUEST_TIMEOUT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayAddress:
+    """Where the gateway is and who we are. Travels to the children, so it holds no secret itself.
+
+    `credentials()` gives client id and client secret as they stand now: files are read again at
+    each call. It raises ConfigurationError for a file that it cannot read.
+    """
+
+    api_url: str  # without a trailing slash
+    credentials: Callable[[], tuple[str, str]] = field(repr=False)
+    ca_file: Path | None = None  # trusted beside the system's certificates
+    proxy: str | None = field(
+        default=None, repr=False
+    )  # may hold a password; wins over HTTPS_PROXY
+
+    @property
+    def websocket_url(self) -> str:
+        """The same host for sockets: ws for http, wss for https."""
+        assert self.api_url.startswith(("http://", "https://")), "checked by the settings"
+        return "ws" + self.api_url.removeprefix("http")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """The one decision about TLS and proxy."""
+
+    ssl_context: ssl.SSLContext = field(repr=False)
+    proxy: str | None = field(repr=False)
+
+    @property
+    def proxy_ssl_context(self) -> ssl.SSLContext | None:
+        """For a proxy that itself speaks TLS; picows wants none for any other."""
+        is_secure = self.proxy is not None and self.proxy.startswith("https://")
+        return self.ssl_context if is_secure else None
+
+
+def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) -> Reach:
+    """Decide how to get to this address. Raises ConfigurationError for a bad `ca_file`."""
+    return Reach(
+        ssl_context=_ssl_context(address.ca_file),
+        proxy=proxy_for(address.api_url, address.proxy, environment),
+    )
+
+
+def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
+    """The system's certificates, ours beside them, TLS 1.2 or newer."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if ca_file is not None:
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(f"ca_file = {ca_file}: no certificates: {error}") from None
+    return context
+
+
+def proxy_for(url: str, setting: str | None, environment: Mapping[str, str]) -> str | None:
+    """The setting; else, for https, `HTTPS_PROXY` unless loopback or `NO_PROXY` exempts the host."""
+    if setting is not None:
+        return setting
+    parts = urlsplit(url)
+    proxy = environment.get("https_proxy") or environment.get("HTTPS_PROXY")
+    if parts.scheme != "https" or not proxy or parts.hostname in LOOPBACK:
+        return None
+    exempt = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
+    if _is_exempt(parts.hostname or "", parts.port or 443, exempt):
+        return None
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _is_exempt(host: str, port: int, exempt: str) -> bool:
+    """`NO_PROXY`: a list of hosts and domains, each with an optional port; `*` exempts all."""
+    for entry in exempt.lower().replace(",", " ").split():
+        name = entry.removesuffix(f":{port}").strip("[]").lstrip("*").lstrip(".")
+        if entry == "*" or host == name or (name and host.endswith(f".{name}")):
+            return True
+    return False
+
+
+def http_client(way: Reach) -> httpx.AsyncClient:
+    """A client that decides nothing of this by itself. The caller closes it."""
+    proxy = way.proxy and httpx.Proxy(way.proxy, ssl_context=way.proxy_ssl_context)
+    return httpx.AsyncClient(
+        verify=way.ssl_context,
+        proxy=proxy or None,
+        trust_env=False,
+        follow_redirects=False,
+        timeout=REQUEST_TIMEOUT_S,
+    )
+
+
+def retry_after_s(header: str | None, *, most_s: float = 600.0) -> float | None:
+    """`Retry-After` in seconds, bounded; None if absent or not a number of seconds."""
+    try:
+        seconds = float(header) if header is not None else None
+    except ValueError:
+        return None
+    return None if seconds is None or not 0 <= seconds < float("inf") else min(seconds, most_s)

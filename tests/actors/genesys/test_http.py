@@ -1,0 +1,105 @@
+"""TLS and proxy are decided once, and nothing of ours shows a secret."""
+
+from __future__ import annotations
+
+import pickle
+import ssl
+from pathlib import Path
+
+import pytest
+import trustme
+
+from actors.genesys.http import GatewayAddress, proxy_for, reach, retry_after_s
+from actors.genesys.secret import Secret
+from runtime.errors import ConfigurationError
+
+API = "https://api.example.com"
+
+
+def _credentials() -> tuple[str, str]:
+    return "id", "hunter2"
+
+
+def test_sockets_go_to_the_same_host_as_http() -> None:
+    address = GatewayAddress(api_url="https://api.example.com", credentials=_credentials)
+    assert address.websocket_url == "wss://api.example.com"
+    local = GatewayAddress(api_url="http://127.0.0.1:8", credentials=_credentials)
+    assert local.websocket_url == "ws://127.0.0.1:8"
+
+
+@pytest.mark.parametrize(
+    ("url", "setting", "environment", "proxy"),
+    [
+        (API, None, {}, None),
+        (API, None, {"HTTPS_PROXY": "http://p:3128"}, "http://p:3128"),
+        (API, None, {"https_proxy": "p:3128"}, "http://p:3128"),
+        (API, "http://ours:1", {"HTTPS_PROXY": "http://p:3128", "NO_PROXY": "*"}, "http://ours:1"),
+        (API, None, {"HTTPS_PROXY": "http://p", "NO_PROXY": "*"}, None),
+        (API, None, {"HTTPS_PROXY": "http://p", "NO_PROXY": "other.com, example.com"}, None),
+        (API, None, {"HTTPS_PROXY": "http://p", "no_proxy": ".example.com"}, None),
+        (API, None, {"HTTPS_PROXY": "http://p", "no_proxy": "api.example.com:443"}, None),
+        (API, None, {"HTTPS_PROXY": "http://p", "no_proxy": "api.example.com:80"}, "http://p"),
+        (API, None, {"HTTPS_PROXY": "http://p", "no_proxy": "xample.com"}, "http://p"),
+        ("https://127.0.0.1:9", None, {"HTTPS_PROXY": "http://p"}, None),
+        ("http://127.0.0.1:9", None, {"HTTPS_PROXY": "http://p"}, None),
+    ],
+)
+def test_one_proxy_decision(
+    url: str, setting: str | None, environment: dict[str, str], proxy: str | None
+) -> None:
+    assert proxy_for(url, setting, environment) == proxy
+
+
+def test_tls_is_checked_and_at_least_1_2(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    address = GatewayAddress(api_url=API, credentials=_credentials, ca_file=ca_file)
+    way = reach(address, {})
+    assert way.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert way.ssl_context.verify_mode is ssl.CERT_REQUIRED
+    assert way.ssl_context.check_hostname
+    assert any(ca["subject"] for ca in way.ssl_context.get_ca_certs() if "trustme" in str(ca))
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_bad_ca_file_is_named(tmp_path: Path, content: str | None) -> None:
+    ca_file = tmp_path / "ca.pem"
+    if content is not None:
+        ca_file.write_text(content)
+    address = GatewayAddress(api_url=API, credentials=_credentials, ca_file=ca_file)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem"):
+        reach(address, {})
+
+
+def test_only_a_tls_proxy_is_given_a_context() -> None:
+    def with_proxy(proxy: str) -> ssl.SSLContext | None:
+        address = GatewayAddress(api_url=API, credentials=_credentials, proxy=proxy)
+        return reach(address, {}).proxy_ssl_context
+
+    assert with_proxy("http://p:3128") is None
+    assert isinstance(with_proxy("https://p:3128"), ssl.SSLContext)
+
+
+def test_an_address_travels_and_shows_no_password() -> None:
+    address = GatewayAddress(api_url=API, credentials=_credentials, proxy="http://u:hunter2@p:1")
+    assert pickle.loads(pickle.dumps(address)) == address
+    assert "hunter2" not in repr(address) + repr(reach(address, {}))
+
+
+def test_a_secret_formats_as_a_mask_and_is_not_pickled() -> None:
+    secret = Secret("hunter2")
+    shown = f"{secret} {secret!r} {secret!s} {secret:>20} {[secret]} {'%s' % secret}"  # noqa: UP031
+    assert "hunter2" not in shown
+    assert secret.reveal() == "hunter2"
+    assert secret == Secret("hunter2") != Secret("hunter3")
+    with pytest.raises(TypeError, match="not pickled"):
+        pickle.dumps(secret)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [(None, None), ("3", 3.0), ("0", 0.0), ("99999", 600.0), ("-1", None), ("soon", None),
+     ("nan", None), ("inf", None)],
+)  # fmt: skip
+def test_retry_after_is_bounded(header: str | None, seconds: float | None) -> None:
+    assert retry_after_s(header) == seconds
