@@ -1,0 +1,255 @@
+"""The state actor: a shard on its thread, between its rings and its journal.
+
+A shell: it waits, retries and shows counters. What a batch means is decided in `shard.py`.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from actors.state.journal import TRANSIENT_ERRORS, Journal, Transaction
+from actors.state.merge import OUTCOMES
+from actors.state.shard import Shard
+from runtime.block import Block
+from runtime.child import Child
+from runtime.clock import Clock, SystemClock
+from runtime.counters import DRAINING, LOADED, RUNNING, WAITING
+from runtime.crash_point import crash_point
+from runtime.doorbell import Doorbell
+from runtime.inbox import RingInbox
+from runtime.ring import Batch, Consumer
+from runtime.ring_actor import RingActor
+
+BATCH_RECORDS = 512
+BATCH_RECORDS_SLOW_DISK = 4_096
+SLOW_COMMIT_S = 0.005
+LINGER_S = 0.002
+RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
+PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
+QUIET_S = 60.0
+"""A quarantine that was silent for this long is a new one when it speaks again."""
+
+SHARD_WORDS = (
+    "mark_epoch",
+    "mark_sequence",
+    "wants_history",
+    "session",
+    *OUTCOMES,
+    "transitions",
+    "agents",
+    "stale_since_us",
+    "commits",
+    "commit_ns",
+    "commit_failures",
+    "rows_pruned",
+    "batches",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardArguments:
+    """What a shard's process is given."""
+
+    index: int
+    shards: int
+    path: Path
+    run: str
+    journalled: bool
+    rings: tuple[Block, ...]
+    """One per receiver."""
+    doorbell: Doorbell
+    producer_doorbells: tuple[Doorbell, ...]
+    retention_days: float
+    retention_bytes: int
+
+
+class StateActor(RingActor):
+    """Drains batches into the shard, the shard into the journal."""
+
+    def __init__(
+        self,
+        child: Child,
+        arguments: ShardArguments,
+        consumers: Sequence[Consumer],
+        inbox: RingInbox,
+    ) -> None:
+        super().__init__(inbox)
+        self._consumers = consumers
+        self._child = child
+        self._arguments = arguments
+        self._ring_inbox = inbox
+        self._clock: Clock = SystemClock()
+        self._log = structlog.get_logger("actors.state").bind(shard=arguments.index)
+        self._journal: Journal | None = None
+        self._shard = Shard(
+            arguments.index,
+            arguments.shards,
+            rings=len(arguments.rings),
+            now_s=self._clock.now_s(),
+            journalled=arguments.journalled,
+        )
+        self._retry = threading.Event()
+        self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
+        self._quarantined_at_s = -QUIET_S
+        self._crash = f"{child.name}:"
+
+    # --- life --------------------------------------------------------------------------------
+
+    def on_start(self) -> None:
+        arguments, shard = self._arguments, self._shard
+        if arguments.journalled:
+            self._journal = Journal(arguments.path, arguments.run)
+            shard.restore(self._journal, self._clock.now_s(), self._child.beat)
+            for consumer, cursor in zip(self._consumers, shard.cursors, strict=True):
+                if cursor > consumer.cursor:  # killed between commit and ring commit
+                    consumer.skip_to(cursor)
+        elif self._child.generation > 1:
+            shard.sessions.wants_history = True
+        # What was restored lives as long as the process: the collector need not walk it again.
+        # Batches free by reference count; a full collection of 50,000 agents would take 30 ms.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self._show()
+        self._child.set_phase(LOADED)
+        self._child.beat()
+        self._log.info("shard.loaded", agents=len(shard.holding.by_id))
+        self._child.set_phase(RUNNING)
+
+    def on_batch(self, batch: Batch) -> None:
+        now_s = self._clock.now_s()
+        before = self._shard.merge.counts["quarantined"]
+        self._shard.take(batch, now_s)
+        crash_point(self._crash + "after-merge")
+        if self._journal is not None:
+            self._commit(self._shard.prepare(now_s))
+        crash_point(self._crash + "after-commit")
+        self._show()
+        self._child.counters.add("batches")
+        if self._shard.merge.counts["quarantined"] != before:
+            self._tell_quarantine(now_s)
+
+    def on_beat(self) -> None:
+        self._child.beat()
+        if self._journal is None:
+            return
+        now_s = self._clock.now_s()
+        if self._shard.owes_quietly(now_s):
+            self._commit(self._shard.prepare(now_s))
+        if now_s >= self._prune_at_s:
+            self._prune(now_s)
+
+    def on_stop(self) -> None:
+        """A clean stop: every state in its page, so that the next start replays nothing."""
+        journal = self._journal or Journal(self._arguments.path, self._arguments.run)
+        self._journal = journal
+        self._commit(self._shard.prepare(self._clock.now_s(), finish=True))
+        self._commit(self._shard.prepare(self._clock.now_s()))  # says when the last one was
+        journal.close()
+        self._show()
+        self._child.beat()
+
+    # --- the journal -------------------------------------------------------------------------
+
+    def _commit(self, transaction: Transaction) -> None:
+        """Commits, for as long as the disk takes. Anything but a transient error of the disk ends
+        the process: its successor meets the batch again with the memory of the last commit."""
+        assert self._journal is not None
+        delay_s = RETRY_FIRST_S
+        started_ns = self._clock.now_ns()
+        while True:
+            try:
+                self._journal.commit(transaction)
+                break
+            except TRANSIENT_ERRORS as error:
+                self._wait_for_disk(error, delay_s, is_first=delay_s == RETRY_FIRST_S)
+                delay_s = min(2 * delay_s, RETRY_MAX_S)
+        took_ns = self._clock.now_ns() - started_ns
+        if delay_s != RETRY_FIRST_S:
+            self._log.info("journal.recovered", waited_s=round(took_ns / 1e9, 1))
+            self._child.set_phase(RUNNING)
+        self._shard.committed(transaction, self._clock.wall_us())
+        counters = self._child.counters
+        counters.add("commits")
+        counters.add("commit_ns", took_ns)
+        is_slow = took_ns > SLOW_COMMIT_S * 1e9
+        self._ring_inbox.records_max = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
+
+    def _wait_for_disk(self, error: Exception, delay_s: float, *, is_first: bool) -> None:
+        self._child.counters.add("commit_failures")
+        if is_first:
+            self._child.set_phase(WAITING)
+            self._log.error("journal.waiting", path=str(self._arguments.path), cause=str(error))
+        self._child.beat()
+        self._retry.wait(delay_s)
+        self._child.beat()
+
+    def _prune(self, now_s: float) -> None:
+        """One slice of what is past its retention; the next one at the next beat."""
+        assert self._journal is not None
+        keep_from = min(self._shard.checkpoint.replay_from, self._journal.restart_rows(65_536))
+        age_us = int(self._arguments.retention_days * 86_400e6)
+        try:
+            pruned = self._journal.prune(
+                older_than_us=self._clock.wall_us() - age_us,
+                bytes_max=self._arguments.retention_bytes,
+                keep_from=keep_from,
+                slice_rows=PRUNE_ROWS,
+            )
+        except TRANSIENT_ERRORS as error:
+            self._log.warning("journal.prune_failed", cause=str(error))
+            pruned = 0
+        self._child.counters.add("rows_pruned", pruned)
+        if not pruned:
+            self._prune_at_s = now_s + PRUNE_EVERY_S
+
+    # --- what others see ---------------------------------------------------------------------
+
+    def _show(self) -> None:
+        """Counters after the commit: nobody may see a mark that a crash could take back."""
+        standing, put = self._shard.standing, self._child.counters.set
+        for outcome, count in self._shard.merge.counts.items():
+            put(outcome, count)
+        put("mark_epoch", standing.mark_epoch)
+        put("mark_sequence", standing.mark_sequence)
+        put("wants_history", int(standing.wants_history))
+        put("session", standing.session)
+        put("agents", standing.agents)
+        put("stale_since_us", standing.stale_since_us)
+        put("transitions", standing.transitions)
+
+    def _tell_quarantine(self, now_s: float) -> None:
+        """One line when frames begin to be set aside, not one a frame."""
+        if now_s - self._quarantined_at_s >= QUIET_S:
+            self._log.warning("quarantine.begins", path=str(self._arguments.path))
+        self._quarantined_at_s = now_s
+
+
+def run(child: Child, arguments: ShardArguments) -> None:
+    """Entry of a shard's process: until SIGTERM, then drained, or until the actor fails."""
+    consumers = [
+        Consumer(block, generation=child.generation, producer_doorbell=doorbell)
+        for block, doorbell in zip(arguments.rings, arguments.producer_doorbells, strict=True)
+    ]
+    inbox = RingInbox(
+        consumers,
+        arguments.doorbell,
+        linger_s=LINGER_S if arguments.journalled else 0.0,
+        records_max=BATCH_RECORDS,
+    )
+    actor = StateActor.start(child, arguments, consumers, inbox)
+
+    def stop() -> None:
+        child.set_phase(DRAINING)
+        actor.stop(block=False)
+
+    child.on_stop(stop)
+    inbox.ending.reached.wait()
+    if inbox.ending.failure is not None:
+        raise inbox.ending.failure

@@ -1,0 +1,197 @@
+"""From lent frames to checked events: many frames in one parse, and no frame may forge another.
+
+Knows no agent and no journal. `docs/design.md` "A shard, step by step", 2.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from actors.events import SEQUENCE_END, STATE_EVENT, STATES, UNKNOWN, USER_ID_BYTES_MAX
+
+QUEUE_CHARS_MAX = 128
+STATE_CHARS_MAX = 64
+UNKNOWN_STATES_MAX = 256
+QUEUES_MAX = 100_000
+PRESENCE_CHARS_MAX = 32
+CORRELATION_CHARS_MAX = 64
+
+_TIMES_MAX = 4_096
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+SEPARATOR: Final = 1 << 62 | secrets.randbits(62)
+"""Stands between joined frames. Nobody outside this process can know it."""
+JOINT: Final = b",%d," % SEPARATOR
+
+
+class Undecodable:
+    """Stands where a frame does not parse."""
+
+    __slots__ = ()
+
+
+UNDECODABLE: Final = Undecodable()
+
+
+def parse_frames(joined: bytes, count: int, frame: Callable[[int], bytes]) -> list[Any]:
+    """The JSON value of each of `count` frames, or UNDECODABLE in its place.
+
+    `joined` is `[f0,S,f1,S,…]`. Every odd element must be the separator: then each separator is an
+    element of the outer list, so each frame is exactly one element. A frame that opens a string
+    over its neighbour, or holds two values, breaks this, and all are parsed one by one.
+    One call for many frames: 0.5 µs an event against 0.6 µs.
+    """
+    try:
+        values = orjson.loads(joined)
+    except orjson.JSONDecodeError:
+        values = ()
+    if len(values) == 2 * count - 1 and values[1::2] == [SEPARATOR] * (count - 1):
+        return values[::2]  # type: ignore[no-any-return]
+    return [_parse_frame(frame(i)) for i in range(count)]
+
+
+def _parse_frame(frame: bytes) -> Any:
+    try:
+        return orjson.loads(frame)
+    except orjson.JSONDecodeError:
+        return UNDECODABLE
+
+
+class Event(NamedTuple):
+    """A checked state event (`protocol.md §1.2`)."""
+
+    sequence: int
+    user_id: str
+    state: str
+    at_us: int
+    stamp: str
+    queue: str | None
+    presence: str | None
+    correlation: str | None
+    is_history: bool
+
+
+def checked(value: Any, names: Names) -> Event | str:  # noqa: PLR0911  one per reason
+    """The event in a parsed frame, or the reason why it is none. Slow and exact.
+
+    The usual frame never comes here: the merge reads it in line and falls back to this.
+    """
+    if value is UNDECODABLE:
+        return "not JSON"
+    if not isinstance(value, dict) or not isinstance(value.get("data"), dict):
+        return "not an event"
+    if value.get("type") != STATE_EVENT:
+        return "not a state event"
+    data = value["data"]
+    sequence = value.get("sequence")
+    if type(sequence) is not int or not 0 < sequence < SEQUENCE_END:
+        return "sequence is not an integer in its range"
+    user_id = data.get("userId")
+    if type(user_id) is not str or not 0 < len(user_id.encode()) <= USER_ID_BYTES_MAX:
+        return "userId is missing or too long"
+    try:
+        state = names.states[data.get("state")]
+        queue = names.queues[data["queueId"]] if data.get("queueId") is not None else None
+        at_us = microseconds(data.get("timestamp"))
+    except TypeError:
+        return "state, queueId or timestamp is not a text"
+    except ValueError as error:
+        return str(error)
+    presence, correlation = data.get("presence"), data.get("correlationId")
+    if not _is_short_text(presence, PRESENCE_CHARS_MAX):
+        return "presence is not a short text"
+    if not _is_short_text(correlation, CORRELATION_CHARS_MAX):
+        return "correlationId is not a short text"
+    return Event(
+        sequence=sequence,
+        user_id=user_id,
+        state=state,
+        at_us=at_us,
+        stamp=data["timestamp"],
+        queue=queue,
+        presence=presence,
+        correlation=correlation,
+        is_history=value.get("history") is True,
+    )
+
+
+def _is_short_text(value: Any, chars_max: int) -> bool:
+    return value is None or (type(value) is str and len(value) <= chars_max)
+
+
+def timestamp(at_us: int) -> str:
+    """The usual text of a time: what a gateway of the wsp dialect writes."""
+    moment = _EPOCH + timedelta(microseconds=at_us)
+    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def microseconds(stamp: Any) -> int:
+    """An ISO-8601 time with its offset as integer µs since 1970 UTC; ValueError for all else."""
+    if type(stamp) is not str or len(stamp) > 40:
+        raise ValueError("timestamp is not ISO-8601")
+    try:
+        moment = datetime.fromisoformat(stamp)
+        if moment.tzinfo is None:
+            raise ValueError
+        past = moment - _EPOCH
+    except (ValueError, OverflowError):
+        raise ValueError("timestamp is not ISO-8601 with an offset") from None
+    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+
+
+class Times(dict[Any, int]):
+    """Timestamps seen of late, as µs: in a burst, hundreds of events share a millisecond.
+
+    30 ns a hit, against 200 ns for the cheapest parse in Python.
+    """
+
+    def __missing__(self, stamp: Any) -> int:
+        at_us = microseconds(stamp)
+        if len(self) >= _TIMES_MAX:
+            self.clear()
+        self[stamp] = at_us
+        return at_us
+
+
+class States(dict[Any, str]):
+    """State names, each once in memory. Unknown ones are kept, up to a bound."""
+
+    def __init__(self) -> None:
+        super().__init__((name, name) for name in STATES)
+
+    def __missing__(self, name: Any) -> str:
+        if type(name) is not str or not 0 < len(name) <= STATE_CHARS_MAX:
+            raise ValueError("state is missing or too long")
+        if name == UNKNOWN:
+            raise ValueError("state Unknown on the wire")
+        if len(self) >= len(STATES) + UNKNOWN_STATES_MAX:
+            raise ValueError("too many unknown states")
+        self[name] = name
+        return name
+
+
+class Queues(dict[Any, str]):
+    """Queue ids, each once in memory."""
+
+    def __missing__(self, queue: Any) -> str:
+        if type(queue) is not str or not 0 < len(queue) <= QUEUE_CHARS_MAX:
+            raise ValueError("queueId is not a short text")
+        if len(self) >= QUEUES_MAX:
+            raise ValueError("too many queues")
+        self[queue] = queue
+        return queue
+
+
+class Names:
+    """The texts that many agents share."""
+
+    __slots__ = ("queues", "states")
+
+    def __init__(self) -> None:
+        self.states = States()
+        self.queues = Queues()

@@ -1,0 +1,308 @@
+"""The journal of one shard: a SQLite file that a transaction either reached whole or not at all.
+
+Knows no ring, no actor and no merge rule. Values in, values out; the shell decides when, and what
+follows an error of the disk. Layout of the tables: SCHEMA below, which `docs/design.md` explains.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import apsw
+import orjson
+
+from actors.state.holding import GapRow, Owed, Transition
+from actors.state.quarantine import Quarantine, Rejection
+from runtime.errors import ConfigurationError, LocalError
+
+FORMAT: Final = 1
+TRANSIENT_ERRORS: Final = (apsw.FullError, apsw.BusyError, apsw.IOError, apsw.LockedError)
+"""A disk that is full, busy or failing: the same transaction is tried again."""
+
+_WAL_PAGES = 4_000
+"""Pages of 4 KiB between two checkpoints of the write-ahead log: 16 MB."""
+
+SCHEMA: Final = """
+CREATE TABLE agents(id INTEGER PRIMARY KEY, user_id TEXT NOT NULL UNIQUE);
+CREATE TABLE transitions(
+    id INTEGER PRIMARY KEY,       -- commit order
+    agent INTEGER NOT NULL,       -- agents.id; 0: a gap
+    previous INTEGER NOT NULL,    -- the same agent's previous row; 0: its first
+    from_state TEXT,
+    to_state TEXT NOT NULL,
+    at_us INTEGER NOT NULL,       -- the event's own time
+    received_us INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    queue TEXT, presence TEXT, correlation TEXT,
+    cause TEXT NOT NULL           -- live, history, late, lost, gap
+);
+CREATE TABLE gaps(
+    row INTEGER PRIMARY KEY,      -- transitions.id
+    scope TEXT NOT NULL, epoch INTEGER NOT NULL,
+    first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
+    at_us INTEGER NOT NULL, reason TEXT NOT NULL
+);
+CREATE TABLE commits(last_row INTEGER PRIMARY KEY, committed_us INTEGER NOT NULL);
+CREATE TABLE quarantine(
+    hash INTEGER PRIMARY KEY, reason TEXT NOT NULL, frame BLOB NOT NULL, bytes INTEGER NOT NULL,
+    count INTEGER NOT NULL, first_us INTEGER NOT NULL, last_us INTEGER NOT NULL
+);
+CREATE TABLE pages(page INTEGER PRIMARY KEY, upto INTEGER NOT NULL, data BLOB NOT NULL);
+CREATE TABLE progress(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    run TEXT NOT NULL,            -- whoever holds another run id can commit nothing
+    cursors TEXT NOT NULL,        -- JSON: the cursor of each ring of this run
+    mark_epoch INTEGER NOT NULL,
+    mark_sequence INTEGER NOT NULL,
+    next_row INTEGER NOT NULL,
+    counts TEXT NOT NULL,         -- JSON: outcomes
+    sessions TEXT NOT NULL,       -- JSON: scopes
+    silent BLOB NOT NULL,         -- int64: sequences handled without a row
+    replay_from INTEGER NOT NULL  -- rows up to here are in the pages
+);
+INSERT INTO progress VALUES (1, '', '[]', 0, 0, 1, '{}', '{}', x'', 0);
+"""
+
+_INSERT_TRANSITION = "INSERT INTO transitions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
+_UPDATE_PROGRESS = """
+UPDATE progress SET cursors = ?, mark_epoch = ?, mark_sequence = ?, next_row = ?, counts = ?,
+       sessions = ?, replay_from = max(replay_from, ?)
+ WHERE one = 1 AND run = ?
+"""
+
+
+class Page(NamedTuple):
+    """A checkpoint of 256 agents, true up to row `upto`."""
+
+    page: int
+    upto: int
+    data: bytes
+
+
+class Progress(NamedTuple):
+    """Where a shard stands; one row."""
+
+    cursors: tuple[int, ...]
+    mark_epoch: int
+    mark_sequence: int
+    next_row: int
+    counts: dict[str, int]
+    sessions: dict[str, Any]
+    replay_from: int
+
+
+class Commit(NamedTuple):
+    """When the transaction that ended with this row was durable."""
+
+    last_row: int
+    committed_us: int
+
+
+class Transaction(NamedTuple):
+    """Everything that becomes durable together. It can be tried again as it is."""
+
+    owed: Owed
+    progress: Progress
+    silent: bytes | None = None
+    rejections: tuple[Rejection, ...] = ()
+    pages: tuple[Page, ...] = ()
+    last_commit: Commit | None = None
+
+
+class Stored(NamedTuple):
+    """What a journal says of itself when it is opened."""
+
+    run: str
+    progress: Progress
+    silent: array[int]
+
+
+def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
+    """A connection with this project's settings; ConfigurationError for what is no journal."""
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(200)
+        version = connection.pragma("user_version")
+    except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError) as error:
+        raise ConfigurationError(f"{path} is not a readable journal: {error}") from None
+    if version not in (0, FORMAT):
+        raise ConfigurationError(
+            f"{path} has journal format {version}, this version knows {FORMAT}: "
+            "run the newer version, or point data_dir elsewhere"
+        )
+    return connection
+
+
+def prepare(path: Path, run: str, *, journalled: bool = True) -> None:
+    """Makes the journal if need be and hands it to this run: from now on only `run` commits.
+
+    Without journalling the file holds no more than the states at the last clean stop, and a start
+    knows nothing: it is made anew.
+
+    Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
+    last run is stale until a history of this one ends.
+    """
+    if not journalled:
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
+    try:
+        connection.pragma("journal_mode", "wal")
+        if connection.pragma("user_version") == 0:
+            with connection:
+                connection.execute(SCHEMA)
+                connection.pragma("user_version", FORMAT)
+        with connection:
+            (sessions, last_us) = connection.execute(
+                "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
+            ).get
+            scopes = orjson.loads(sessions)
+            for scope in scopes.values():
+                if scope["stale_since_us"] is None:
+                    scope["stale_since_us"] = last_us or 0
+                scope.update(session=0, is_up=False, history_runs=False)
+            connection.execute(
+                "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
+                (run, orjson.dumps(scopes).decode()),
+            )
+    finally:
+        connection.close()
+
+
+class Journal:
+    """The open journal of a shard; one thread uses it."""
+
+    def __init__(self, path: Path, run: str) -> None:
+        self.path = path
+        self._run = run
+        self._connection = connect(path)
+        self._connection.pragma("journal_mode", "wal")
+        self._connection.pragma("synchronous", "full")
+        self._connection.pragma("wal_autocheckpoint", _WAL_PAGES)
+        self._quarantine = Quarantine(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def stored(self) -> Stored:
+        """The progress row; LocalError if another run owns the journal by now."""
+        (run, cursors, epoch, mark, next_row, counts, sessions, silent, replay_from) = (
+            self._connection.execute(
+                "SELECT run, cursors, mark_epoch, mark_sequence, next_row, counts, sessions,"
+                " silent, replay_from FROM progress"
+            ).get
+        )
+        if run != self._run:
+            raise LocalError(f"{self.path} belongs to run {run!r}, not to {self._run!r}")
+        progress = Progress(
+            tuple(orjson.loads(cursors)),
+            epoch,
+            mark,
+            next_row,
+            orjson.loads(counts),
+            orjson.loads(sessions),
+            replay_from,
+        )
+        return Stored(run, progress, array("q", silent))
+
+    def commit(self, transaction: Transaction) -> None:
+        """Makes a transaction durable. On one of TRANSIENT_ERRORS nothing of it was, and the same
+        one may be tried again; LocalError if another run owns the journal."""
+        execute, executemany = self._connection.execute, self._connection.executemany
+        owed, progress = transaction.owed, transaction.progress
+        execute("BEGIN IMMEDIATE")
+        try:
+            execute(
+                _UPDATE_PROGRESS,
+                (
+                    orjson.dumps(progress.cursors).decode(),
+                    progress.mark_epoch,
+                    progress.mark_sequence,
+                    progress.next_row,
+                    orjson.dumps(progress.counts).decode(),
+                    orjson.dumps(progress.sessions).decode(),
+                    progress.replay_from,
+                    self._run,
+                ),
+            )
+            if self._connection.changes() != 1:
+                raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
+            if owed.agents:
+                executemany("INSERT INTO agents VALUES (?, ?)", owed.agents)
+            if owed.rows:
+                executemany(_INSERT_TRANSITION, owed.rows)
+            if owed.gaps:
+                executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", owed.gaps)
+            if transaction.rejections:
+                self._quarantine.add(transaction.rejections)
+            if transaction.silent is not None:
+                execute("UPDATE progress SET silent = ?", (transaction.silent,))
+            if transaction.pages:
+                executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", transaction.pages)
+            if transaction.last_commit is not None:
+                execute("INSERT OR IGNORE INTO commits VALUES (?, ?)", transaction.last_commit)
+            execute("COMMIT")
+        except BaseException:
+            # A failed COMMIT may have rolled back by itself.
+            if self._connection.in_transaction:
+                execute("ROLLBACK")
+            self._quarantine.recount()
+            raise
+
+    def pages(self) -> Iterator[Page]:
+        return map(Page._make, self._connection.execute("SELECT * FROM pages ORDER BY page"))
+
+    def agents(self) -> Iterator[tuple[int, str]]:
+        return self._connection.execute("SELECT id, user_id FROM agents ORDER BY id")
+
+    def rows_behind(self, row: int) -> Iterator[Transition]:
+        """The transitions with a greater id, in their order."""
+        rows = self._connection.execute(
+            "SELECT * FROM transitions WHERE id > ? ORDER BY id", (row,)
+        )
+        return map(Transition._make, rows)
+
+    def prune(self, *, older_than_us: int, bytes_max: int, keep_from: int, slice_rows: int) -> int:
+        """Deletes at most `slice_rows` of the oldest rows that are too old or too many, none at or
+        behind `keep_from`; returns how many. Called again until it returns 0."""
+        first = self._connection.execute("SELECT min(id) FROM transitions").get
+        if first is None or first >= keep_from:
+            return 0
+        end = min(first + slice_rows, keep_from)
+        if self._bytes_used() <= bytes_max:
+            end = self._first_younger(first, end, older_than_us)
+        if end <= first:
+            return 0
+        with self._connection:
+            self._connection.execute("DELETE FROM transitions WHERE id < ?", (end,))
+            deleted = self._connection.changes()
+            self._connection.execute("DELETE FROM gaps WHERE row < ?", (end,))
+            self._connection.execute("DELETE FROM commits WHERE last_row < ?", (end,))
+        return deleted
+
+    def _first_younger(self, first: int, end: int, older_than_us: int) -> int:
+        """The first row in [first, end) received at or after that time, else `end`."""
+        found = self._connection.execute(
+            "SELECT min(id) FROM transitions WHERE id >= ? AND id < ? AND received_us >= ?",
+            (first, end, older_than_us),
+        ).get
+        return end if found is None else int(found)
+
+    def _bytes_used(self) -> int:
+        pragma = self._connection.pragma
+        pages = int(pragma("page_count")) - int(pragma("freelist_count"))
+        return pages * int(pragma("page_size"))
+
+    def restart_rows(self, width: int) -> int:
+        """The id behind which the newest `width` rows stand."""
+        last = self._connection.execute("SELECT max(id) FROM transitions").get
+        return 0 if last is None else max(0, int(last) - width)
+
+
+def gap_rows(connection: apsw.Connection) -> Iterator[GapRow]:
+    """All gaps, newest first."""
+    return map(GapRow._make, connection.execute("SELECT * FROM gaps ORDER BY row DESC"))

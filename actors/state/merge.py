@@ -1,0 +1,307 @@
+"""The merge: which events change what a shard holds, which are duplicates, which come late.
+
+Knows no ring, no journal and no clock: parsed events and the time go in, agents, rows and counts
+change. Rules and their order: `docs/design.md`, "A shard, step by step", 3.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from xxhash import xxh3_64_intdigest
+
+from actors.events import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT, UNKNOWN
+from actors.state.decode import Event, Names, Times, checked
+from actors.state.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
+from actors.state.holding import Agent, Holding
+
+LATE_US = 5_000_000
+"""An event this much older than what is held is late, whatever its sequence."""
+SILENT_MAX = 2_048
+"""Sequences handled without a row (duplicates of content) that a restart must know."""
+
+OUTCOMES = ("received", "applied", "unchanged", "duplicates", "late", "shed", "quarantined")
+"""`received` is the sum of the others at every quiet moment."""
+
+
+class Finding(NamedTuple):
+    """A frame to set aside, and why."""
+
+    place: int
+    """Its index among the frames of the batch."""
+    reason: str
+
+
+class Merge:
+    """Judges events one after the other and applies what is new."""
+
+    def __init__(self, holding: Holding, names: Names | None = None) -> None:
+        self.holding = holding
+        self.names = names or Names()
+        self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.epoch = 0
+        self.newest = 0
+        """The gateway's newest sequence that we were told of, in this epoch."""
+        self.mark = 0
+        """The highest sequence or watermark met in this epoch: a receiver resumes behind it."""
+        self.session = 0
+        """The session whose history names agents now."""
+        self.window = SequenceWindow()
+        self.hashes = HashWindow()
+        self.silent: deque[int] = deque(maxlen=SILENT_MAX)
+        self.silent_changed = False
+        self._times = Times()
+
+    def begin_epoch(self, epoch: int) -> None:
+        """The gateway numbers anew: no window and no mark of the old numbering counts."""
+        assert epoch > self.epoch
+        self.epoch = epoch
+        self.newest = self.mark = 0
+        self.window = SequenceWindow()
+        self.silent.clear()
+        self.silent_changed = True
+
+    def events(
+        self,
+        values: Sequence[Any],
+        received_ns: Sequence[int],
+        epochs: Sequence[int],
+        now_s: float,
+    ) -> list[Finding]:
+        """Judges and applies parsed frames in their order; returns those to quarantine.
+
+        `epochs` are the low 16 bits of each frame's gateway epoch, as its record carried them.
+        """
+        self.counts["received"] += len(values)
+        self.hashes.turn(now_s)
+        findings: list[Finding] = []
+        first = 0
+        total = len(values)
+        while first < total:  # a run of one epoch; nearly always the whole batch
+            low = epochs[first]
+            last = first + 1
+            if epochs.count(low) == total:
+                last = total
+            else:
+                while last < total and epochs[last] == low:
+                    last += 1
+            epoch = self._full_epoch(low)
+            if epoch > self.epoch:
+                self.begin_epoch(epoch)
+            if epoch == self.epoch:
+                self._run(values, received_ns, first, last, findings)
+            else:  # what an old socket still brings after the gateway began to number anew
+                for index in range(first, last):
+                    received_us = received_ns[index] // 1000
+                    reason = self._slow(values[index], received_us, epoch, SEQUENCE_END)
+                    if reason is not None:
+                        findings.append(Finding(index, reason))
+            first = last
+        self.counts["quarantined"] += len(findings)
+        return findings
+
+    def _full_epoch(self, low: int) -> int:
+        """The epoch whose low 16 bits these are, nearest to the current one."""
+        if self.epoch == 0:
+            return low
+        return self.epoch + ((low - self.epoch + 0x8000) & 0xFFFF) - 0x8000
+
+    def _run(  # noqa: PLR0915  one loop without calls is the point of it
+        self,
+        values: Sequence[Any],
+        received_ns: Sequence[int],
+        first: int,
+        last: int,
+        findings: list[Finding],
+    ) -> None:
+        """The hot loop. The usual event is read, judged and applied in line with local names:
+        0.9 µs an event, against 1.9 µs when each goes through `checked` and `_judge`.
+        """
+        holding, epoch = self.holding, self.epoch
+        by_user, rows, names = holding.by_user, holding.rows, self.names
+        states, queues, times = names.states, names.queues, self._times
+        slots, younger, xxh3 = self.window.slots, self.hashes.younger, xxh3_64_intdigest
+        slot_mask, mark = WINDOW_WIDTH - 1, self.mark
+        limit = min(max(self.newest, mark) + SEQUENCE_STEP_MAX + 1, SEQUENCE_END)
+        if not self.newest and not mark:
+            limit = SEQUENCE_END
+        row, applied, duplicates = holding.next_row, 0, 0
+        for index in range(first, last):
+            value = values[index]
+            try:
+                data = value["data"]
+                sequence = value["sequence"]
+                user_id = data["userId"]
+                stamp = data["timestamp"]
+                state = states[data["state"]]
+                at_us = times[stamp]
+                agent = by_user[user_id]
+                queue = data.get("queueId")
+                if queue is not None:
+                    queue = queues[queue]
+                if (
+                    sequence.__class__ is int
+                    and agent.sequence < sequence < limit
+                    and agent.epoch == epoch
+                    and at_us > agent.at_us
+                    and sequence > mark - slot_mask
+                    and (len(data) <= 4 or not ("presence" in data or "correlationId" in data))
+                    and value["type"] == STATE_EVENT
+                    and "history" not in value
+                ):
+                    if slots[sequence & slot_mask] == sequence:
+                        duplicates += 1
+                        continue
+                    younger.add(xxh3(f"{stamp}{user_id}{state}\x1f{queue}".encode()))
+                    slots[sequence & slot_mask] = sequence
+                    if sequence > mark:  # noqa: PLR1730  max() would cost 60 ns
+                        mark = sequence
+                    if rows is not None:
+                        rows.append(
+                            (
+                                row,
+                                agent.id,
+                                agent.row,
+                                agent.state,
+                                state,
+                                at_us,
+                                received_ns[index] // 1000,
+                                epoch,
+                                sequence,
+                                queue,
+                                None,
+                                None,
+                                "live",
+                            )
+                        )
+                    agent.row = row
+                    row += 1
+                    applied += 1
+                    agent.state = state
+                    agent.at_us = at_us
+                    agent.queue = queue
+                    agent.presence = None
+                    agent.sequence = sequence
+                    continue
+            except (KeyError, TypeError, ValueError):
+                pass  # unusual: looked at slowly and exactly below
+            self.mark, holding.next_row = mark, row
+            reason = self._slow(value, received_ns[index] // 1000, epoch, limit)
+            mark, row = self.mark, holding.next_row
+            if reason is not None:
+                findings.append(Finding(index, reason))
+        self.mark, holding.next_row = mark, row
+        self.counts["applied"] += applied
+        self.counts["duplicates"] += duplicates
+
+    def _slow(self, value: Any, received_us: int, epoch: int, limit: int) -> str | None:
+        """Checks, judges and applies one parsed frame; returns why it is to be quarantined."""
+        event = checked(value, self.names)
+        if isinstance(event, str):
+            return event
+        if event.sequence >= limit:
+            return "sequence is implausibly far above the highest known"
+        agent = self.holding.by_user.get(event.user_id)
+        if agent is None and not self.holding.owns(event.user_id):
+            return "another shard owns this agent"
+        if event.is_history:
+            self._apply_history(agent, event, received_us, epoch)
+        else:
+            self._judge(agent, event, received_us, epoch)
+        return None
+
+    def _apply_history(
+        self, agent: Agent | None, event: Event, received_us: int, epoch: int
+    ) -> None:
+        """History carries old sequences: it is judged by what is held and moves no window."""
+        if agent is None:
+            agent = self.holding.admit(event.user_id)
+        agent.named = self.session
+        is_news = (
+            agent.state is None
+            or agent.state == UNKNOWN
+            or (epoch, event.sequence) > (agent.epoch, agent.sequence)
+        )
+        if is_news:
+            self._apply(agent, event, received_us, epoch, "history")
+        else:
+            self.counts["unchanged"] += 1
+
+    def _judge(self, agent: Agent | None, event: Event, received_us: int, epoch: int) -> None:
+        """A live or replayed event: duplicate, late, or applied."""
+        sequence, counts = event.sequence, self.counts
+        position = (epoch, sequence)
+        in_window = epoch == self.epoch and sequence > self.mark - WINDOW_WIDTH
+        if in_window and sequence in self.window:
+            counts["duplicates"] += 1
+            return
+        if not in_window and agent is not None and position <= (agent.epoch, agent.sequence):
+            counts["duplicates"] += 1
+            return
+        if in_window:
+            self.window.add(sequence)
+            self.mark = max(self.mark, sequence)
+        digest = digest_of(event.user_id, event.state, event.stamp, event.queue)
+        if agent is None:
+            agent = self.holding.admit(event.user_id)
+        elif _repeats(agent, event, was_seen=digest in self.hashes):
+            counts["duplicates"] += 1
+            if in_window:
+                self.silent.append(sequence)
+                self.silent_changed = True
+            return
+        self.hashes.younger.add(digest)
+        if _is_late(agent, event, position):
+            counts["late"] += 1
+            self._write(agent, event, received_us, epoch, "late")
+        else:
+            self._apply(agent, event, received_us, epoch, "live")
+
+    def _apply(self, agent: Agent, event: Event, received_us: int, epoch: int, cause: str) -> None:
+        self.counts["applied"] += 1
+        self._write(agent, event, received_us, epoch, cause)
+        agent.state = event.state
+        agent.at_us = event.at_us
+        agent.queue = event.queue
+        agent.presence = event.presence
+        # An Unknown agent may be restored by an older history event: its position stays.
+        agent.epoch, agent.sequence = max((epoch, event.sequence), (agent.epoch, agent.sequence))
+
+    def _write(self, agent: Agent, event: Event, received_us: int, epoch: int, cause: str) -> None:
+        self.holding.write(
+            agent,
+            event.state,
+            at_us=event.at_us,
+            received_us=received_us,
+            epoch=epoch,
+            sequence=event.sequence,
+            queue=event.queue,
+            presence=event.presence,
+            correlation=event.correlation,
+            cause=cause,
+        )
+
+
+def digest_of(user_id: str, state: str, stamp: str, queue: str | None) -> int:
+    """What identifies an event whatever its sequence; the hot loop has it in line."""
+    return xxh3_64_intdigest(f"{stamp}{user_id}{state}\x1f{queue}".encode())
+
+
+def _repeats(agent: Agent, event: Event, *, was_seen: bool) -> bool:
+    """A re-delivery under another sequence, or an event that says what is held already."""
+    if agent.state == UNKNOWN:
+        return False
+    if was_seen and event.at_us < agent.at_us:
+        return True
+    return event.state == agent.state and event.at_us == agent.at_us and event.queue == agent.queue
+
+
+def _is_late(agent: Agent, event: Event, position: tuple[int, int]) -> bool:
+    """Behind the held position, or much older than what is held."""
+    if agent.state is None:
+        return False
+    if position < (agent.epoch, agent.sequence):
+        return True
+    return agent.state != UNKNOWN and event.at_us < agent.at_us - LATE_US

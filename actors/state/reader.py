@@ -1,0 +1,242 @@
+"""Reads journals from outside, while their shards run or after: states, histories, summaries.
+
+Knows no actor. Never a full scan: current states are the checkpoint's pages and the rows behind
+it, a history is walked back along its rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import apsw
+import orjson
+
+from actors.state.checkpoint import decode_page, page_of
+from actors.state.holding import Agent, GapRow, Transition
+from actors.state.journal import connect, gap_rows
+from runtime.errors import LocalError
+
+GAPS_SHOWN_MAX = 100
+
+
+class AgentState(NamedTuple):
+    """One agent as its journal has it."""
+
+    user_id: str
+    state: str
+    at_us: int
+    queue: str | None
+    presence: str | None
+    epoch: int
+    sequence: int
+    stale_since_us: int | None
+    """Not confirmed since then; 0: never was; None: confirmed now."""
+
+
+class TransitionRow(NamedTuple):
+    """One step of an agent's history."""
+
+    row: int
+    user_id: str
+    from_state: str | None
+    to_state: str
+    at_us: int
+    received_us: int
+    epoch: int
+    sequence: int
+    queue: str | None
+    presence: str | None
+    correlation: str | None
+    cause: str
+
+
+class ShardSummary(NamedTuple):
+    """Where one shard's journal stands."""
+
+    path: Path
+    mark_epoch: int
+    mark_sequence: int
+    counts: dict[str, int]
+    scopes: dict[str, Any]
+    agents: int
+    transitions: int
+    quarantined_kinds: int
+    gaps: tuple[GapRow, ...]
+
+
+def journal_paths(data_dir: Path) -> list[Path]:
+    """The journals of the present shard count; LocalError where there are none."""
+    paths = sorted(data_dir.glob("shard-[0-9][0-9].db"))
+    if not paths:
+        raise LocalError(f"no journal in {data_dir}")
+    return paths
+
+
+def archived_paths(data_dir: Path) -> list[Path]:
+    """Journals of earlier shard counts, the newest first."""
+    folders = sorted(data_dir.glob("archive-*"), reverse=True)
+    return [path for folder in folders for path in sorted(folder.glob("shard-[0-9][0-9].db"))]
+
+
+def read_states(data_dir: Path) -> Iterator[AgentState]:
+    """Every agent, shard by shard."""
+    for path in journal_paths(data_dir):
+        with _reading(path) as connection:
+            stale_since_us = _stale_since_us(connection)
+            for agent in _current(connection).values():
+                if agent.state is not None:
+                    yield _state(agent, stale_since_us)
+
+
+def read_state(data_dir: Path, user_id: str) -> AgentState | None:
+    """One agent, or None if no journal knows it."""
+    for path in journal_paths(data_dir):
+        with _reading(path) as connection:
+            agent = _find(connection, user_id)
+            if agent is not None and agent.state is not None:
+                return _state(agent, _stale_since_us(connection))
+    return None
+
+
+def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[TransitionRow]:
+    """An agent's rows, newest first, at most `limit`; goes on in the archives."""
+    remaining = limit
+    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
+        with _reading(path) as connection:
+            agent = _find(connection, user_id)
+            row_id = agent.row if agent is not None else 0
+            while row_id and remaining > 0:
+                found = connection.execute("SELECT * FROM transitions WHERE id = ?", (row_id,)).get
+                if found is None:  # past its retention
+                    break
+                row = Transition._make(found)
+                yield TransitionRow(row.id, user_id, *row[3:])
+                remaining -= 1
+                row_id = row.previous
+
+
+def summary(data_dir: Path) -> list[ShardSummary]:
+    """One entry per shard."""
+    return [_summarise(path) for path in journal_paths(data_dir)]
+
+
+def backup(data_dir: Path, target: Path) -> list[Path]:
+    """Copies every journal, each as of one moment, while its shard goes on; returns the copies."""
+    copies = []
+    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
+        copy = target / path.relative_to(data_dir)
+        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if copy.exists():
+            raise LocalError(f"{copy} exists: a backup overwrites nothing")
+        with _reading(path) as source:
+            destination = apsw.Connection(str(copy))
+            try:
+                with destination.backup("main", source, "main") as pages:
+                    while not pages.done:
+                        pages.step(1_000)
+            finally:
+                destination.close()
+        copies.append(copy)
+    return copies
+
+
+class _reading:  # noqa: N801  a context manager that reads as a phrase
+    """A read-only connection for the length of a block, in one snapshot."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> apsw.Connection:
+        self._connection = connect(self._path, flags=apsw.SQLITE_OPEN_READONLY)
+        self._connection.execute("BEGIN")
+        return self._connection
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+
+def _stale_since_us(connection: apsw.Connection) -> int | None:
+    scopes = orjson.loads(connection.execute("SELECT sessions FROM progress").get)
+    since = [scope["stale_since_us"] for scope in scopes.values()]
+    if not since:
+        return 0
+    return min((us for us in since if us is not None), default=None)
+
+
+def _replay_from(connection: apsw.Connection) -> int:
+    return int(connection.execute("SELECT replay_from FROM progress").get)
+
+
+def _current(connection: apsw.Connection) -> dict[int, Agent]:
+    """The agents by number: the pages, and the rows behind them."""
+    agents = {
+        agent.id: agent
+        for (data,) in connection.execute("SELECT data FROM pages")
+        for agent in decode_page(data)
+    }
+    rows = connection.execute(
+        "SELECT * FROM transitions WHERE id > ? AND agent > 0 ORDER BY id",
+        (_replay_from(connection),),
+    )
+    for row in map(Transition._make, rows):
+        agent = agents.get(row.agent)
+        if agent is None:
+            user_id = connection.execute(
+                "SELECT user_id FROM agents WHERE id = ?", (row.agent,)
+            ).get
+            agent = agents[row.agent] = Agent(row.agent, user_id)
+        agent.replay(row)
+    return agents
+
+
+def _find(connection: apsw.Connection, user_id: str) -> Agent | None:
+    """One agent: its page, and its rows among those behind the checkpoint (at most a cycle's)."""
+    agent_id = connection.execute("SELECT id FROM agents WHERE user_id = ?", (user_id,)).get
+    if agent_id is None:
+        return None
+    agent = Agent(agent_id, user_id)
+    page = connection.execute("SELECT data FROM pages WHERE page = ?", (page_of(agent_id),)).get
+    for paged in decode_page(page) if page is not None else ():
+        if paged.id == agent_id:
+            agent = paged
+    rows = connection.execute(
+        "SELECT * FROM transitions WHERE id > ? AND agent = ? ORDER BY id",
+        (_replay_from(connection), agent_id),
+    )
+    for row in map(Transition._make, rows):
+        agent.replay(row)
+    return agent
+
+
+def _state(agent: Agent, stale_since_us: int | None) -> AgentState:
+    assert agent.state is not None
+    return AgentState(
+        agent.user_id,
+        agent.state,
+        agent.at_us,
+        agent.queue,
+        agent.presence,
+        agent.epoch,
+        agent.sequence,
+        stale_since_us,
+    )
+
+
+def _summarise(path: Path) -> ShardSummary:
+    with _reading(path) as connection:
+        mark_epoch, mark_sequence, counts, sessions, next_row = connection.execute(
+            "SELECT mark_epoch, mark_sequence, counts, sessions, next_row FROM progress"
+        ).get
+        return ShardSummary(
+            path,
+            mark_epoch,
+            mark_sequence,
+            orjson.loads(counts),
+            orjson.loads(sessions),
+            connection.execute("SELECT count(*) FROM agents").get,
+            next_row - 1,
+            connection.execute("SELECT count(*) FROM quarantine").get,
+            tuple(gap for _, gap in zip(range(GAPS_SHOWN_MAX), gap_rows(connection), strict=False)),
+        )

@@ -1,0 +1,176 @@
+"""Sessions: what the receiver's control records do to a shard.
+
+Knows no ring and no journal. Only the newest session of a scope is obeyed; a history ends only in
+the life of the shard in which it began (`docs/design.md`, "Sessions, history, Unknown").
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from actors.events import (
+    UNKNOWN,
+    ControlRecord,
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+    Watermark,
+)
+from actors.state.holding import GapRow
+from actors.state.merge import Merge
+
+
+@dataclass(slots=True)
+class Scope:
+    """The newest session of one scope, as far as this shard was told."""
+
+    session: int = 0
+    epoch: int = 0
+    epoch_name: str = ""
+    newest: int = 0
+    is_up: bool = False
+    history_runs: bool = False
+    stale_since_us: int | None = 0
+    """Since when its agents are not confirmed; None: confirmed now; 0: never were."""
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Sessions:
+    """The scopes of a shard. The wsp dialect has exactly one."""
+
+    def __init__(self, merge: Merge, scopes: dict[str, Scope] | None = None) -> None:
+        self._merge = merge
+        self.scopes = scopes or {}
+        # A history that was running when we were restored began in an earlier life, and who was
+        # named in it is forgotten: its end says nothing, another one is needed.
+        self._interrupted = {name for name, scope in self.scopes.items() if scope.history_runs}
+        self.wants_history = bool(self._interrupted)
+
+    @classmethod
+    def from_json(cls, merge: Merge, stored: dict[str, Any]) -> Sessions:
+        sessions = cls(merge, {name: Scope(**fields) for name, fields in stored.items()})
+        merge.epoch = max((scope.epoch for scope in sessions.scopes.values()), default=0)
+        merge.newest = max((scope.newest for scope in sessions.scopes.values()), default=0)
+        merge.session = max((scope.session for scope in sessions.scopes.values()), default=0)
+        return sessions
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: scope.to_json() for name, scope in self.scopes.items()}
+
+    @property
+    def stale_since_us(self) -> int | None:
+        """The earliest time since when some scope is not confirmed; None: all are."""
+        return min(
+            (s.stale_since_us for s in self.scopes.values() if s.stale_since_us is not None),
+            default=None,
+        )
+
+    def apply(self, record: ControlRecord) -> None:
+        """Carries out one control record."""
+        match record:
+            case SessionBegins():
+                self._begin(record)
+            case HistoryEnds():
+                self._end_history(record)
+            case SessionEnds():
+                self._end(record)
+            case Gap():
+                self._gap(record)
+            case Watermark():
+                self._watermark(record)
+
+    def _begin(self, record: SessionBegins) -> None:
+        scope = self.scopes.setdefault(record.scope, Scope())
+        if record.session <= scope.session:
+            return
+        merge = self._merge
+        if record.epoch > merge.epoch:
+            merge.begin_epoch(record.epoch)
+        merge.newest = max(merge.newest, record.newest)
+        merge.session = record.session
+        if record.resumed_after is None:
+            # No replay will come: the history answers for everything up to here.
+            merge.mark = max(merge.mark, record.newest)
+        scope.session = record.session
+        scope.epoch, scope.epoch_name = record.epoch, record.epoch_name
+        scope.newest = record.newest
+        scope.is_up = scope.history_runs = True
+        if scope.stale_since_us is None:
+            scope.stale_since_us = record.at_us
+        self._interrupted.discard(record.scope)
+        self.wants_history = bool(self._interrupted)
+
+    def _end_history(self, record: HistoryEnds) -> None:
+        scope = self.scopes.get(record.scope)
+        if scope is None or record.session != scope.session or not scope.history_runs:
+            return
+        if record.scope in self._interrupted:
+            return
+        scope.history_runs = False
+        if not record.complete:
+            return
+        scope.stale_since_us = None
+        self._lose_unnamed(scope, record.at_us)
+
+    def _lose_unnamed(self, scope: Scope, at_us: int) -> None:
+        """Agents that a complete history did not name become Unknown, never Available."""
+        holding, known_since = self._merge.holding, (scope.epoch, scope.newest)
+        for agent in holding.by_id:
+            if (
+                agent.named == scope.session
+                or agent.state == UNKNOWN
+                or (agent.epoch, agent.sequence) > known_since
+            ):
+                continue
+            holding.write(
+                agent,
+                UNKNOWN,
+                at_us=at_us,
+                received_us=at_us,
+                epoch=agent.epoch,
+                sequence=agent.sequence,
+                queue=agent.queue,
+                presence=agent.presence,
+                cause="lost",
+            )
+            agent.state = UNKNOWN
+            agent.at_us = at_us
+
+    def _end(self, record: SessionEnds) -> None:
+        for name, scope in self.scopes.items():
+            if record.session not in (0, scope.session):
+                continue
+            if record.session != 0 and record.scope != name:
+                continue
+            scope.is_up = scope.history_runs = False
+            self._interrupted.discard(name)
+            if scope.stale_since_us is None:
+                scope.stale_since_us = record.at_us
+        self.wants_history = bool(self._interrupted)
+
+    def _gap(self, record: Gap) -> None:
+        merge = self._merge
+        if record.epoch > merge.epoch:
+            merge.begin_epoch(record.epoch)
+        merge.holding.write_gap(
+            GapRow(
+                row=merge.holding.next_row,
+                scope=record.scope,
+                epoch=record.epoch,
+                first_sequence=record.first,
+                last_sequence=record.last,
+                at_us=record.at_us,
+                reason=record.reason,
+            ),
+            record.at_us,
+        )
+        if record.epoch == merge.epoch:
+            merge.mark = max(merge.mark, record.last)
+
+    def _watermark(self, record: Watermark) -> None:
+        if record.epoch == self._merge.epoch:
+            self._merge.mark = max(self._merge.mark, record.sequence)

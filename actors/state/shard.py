@@ -1,0 +1,221 @@
+"""A shard without its thread: restores what a journal holds, takes batches, prepares transactions.
+
+Knows no ring, no clock and no pykka: what the actor, the property tests and the simulation drive
+is the same object. `docs/design.md`, "A shard, step by step".
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple, Protocol
+
+from actors.events import decode_control
+from actors.partition import shard_of
+from actors.state.checkpoint import Checkpoint, decode_page
+from actors.state.decode import JOINT, parse_frames, timestamp
+from actors.state.dedup import WINDOW_WIDTH
+from actors.state.holding import Agent, Holding, Transition
+from actors.state.journal import Commit, Journal, Progress, Transaction
+from actors.state.merge import Merge, digest_of
+from actors.state.quarantine import ROWS_MAX, Rejection, rejection
+from actors.state.sessions import Sessions
+from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
+
+PAGES_PER_TRANSACTION = 4
+
+
+class Lent(Protocol):
+    """The part of a ring's batch that a shard reads."""
+
+    @property
+    def count(self) -> int: ...
+    @property
+    def ring(self) -> int: ...
+    @property
+    def cursor_to(self) -> int: ...
+    @property
+    def kinds(self) -> bytes: ...
+    @property
+    def epochs(self) -> Sequence[int]: ...
+    @property
+    def received_ns(self) -> Sequence[int]: ...
+    def frame(self, i: int, /) -> bytes: ...
+    def joined(self, first: int, last: int, separator: bytes, /) -> bytes: ...
+
+
+class Standing(NamedTuple):
+    """What the world may know of a shard after a batch."""
+
+    mark_epoch: int
+    mark_sequence: int
+    wants_history: bool
+    session: int
+    agents: int
+    stale_since_us: int
+    transitions: int
+
+
+class Shard:
+    """The state of the agents of one shard, and what its journal is owed."""
+
+    def __init__(
+        self, index: int, shards: int, *, rings: int, now_s: float, journalled: bool = True
+    ) -> None:
+        self.holding = Holding(
+            owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
+        )
+        self.merge = Merge(self.holding)
+        self.sessions = Sessions(self.merge)
+        self.checkpoint = Checkpoint(now_s=now_s, replay_from=0, upto={})
+        self.cursors = [0] * rings
+        self._rejections: deque[Rejection] = deque(maxlen=ROWS_MAX)
+        self._durable: Commit | None = None
+
+    @property
+    def standing(self) -> Standing:
+        merge, sessions = self.merge, self.sessions
+        return Standing(
+            merge.epoch,
+            merge.mark,
+            sessions.wants_history,
+            merge.session,
+            len(self.holding.by_id),
+            sessions.stale_since_us or 0,
+            self.holding.next_row - 1,
+        )
+
+    # --- restoring ---------------------------------------------------------------------------
+
+    def restore(self, journal: Journal, now_s: float, beat: Callable[[], None]) -> None:
+        """Loads the checkpoint and replays the rows behind it; then the windows."""
+        stored = journal.stored()
+        progress = stored.progress
+        upto = self._restore_agents(journal, beat)
+        start = min(progress.replay_from, journal.restart_rows(WINDOW_WIDTH))
+        recent: list[Transition] = []
+        for count, row in enumerate(journal.rows_behind(start)):
+            recent.append(row)
+            if row.id > progress.replay_from and row.agent:
+                self.holding.by_id[row.agent - 1].replay(row)
+            if count % 10_000 == 0:
+                beat()
+        self.holding.next_row = progress.next_row
+        self.cursors[: len(progress.cursors)] = progress.cursors
+        self.merge.counts.update(progress.counts)
+        self.sessions = Sessions.from_json(self.merge, progress.sessions)
+        self.merge.epoch = max(self.merge.epoch, progress.mark_epoch)
+        if progress.mark_epoch == self.merge.epoch:
+            self.merge.mark = progress.mark_sequence
+        self._restore_windows(recent, stored.silent, now_s)
+        self.checkpoint = Checkpoint(now_s=now_s, replay_from=progress.replay_from, upto=upto)
+
+    def _restore_agents(self, journal: Journal, beat: Callable[[], None]) -> dict[int, int]:
+        """The agents of all pages, then those that no page has yet; row up to which each page
+        is true."""
+        upto: dict[int, int] = {}
+        paged: dict[int, Agent] = {}
+        for page in journal.pages():
+            upto[page.page] = page.upto
+            paged.update((agent.id, agent) for agent in decode_page(page.data))
+            beat()
+        for agent_id, user_id in journal.agents():
+            self.holding.restore(paged.get(agent_id) or Agent(agent_id, user_id))
+        return upto
+
+    def _restore_windows(
+        self, recent: Iterable[Transition], silent: array[int], now_s: float
+    ) -> None:
+        merge, users = self.merge, self.holding.by_id
+        judged = [row for row in recent if row.cause in ("live", "late")]
+        merge.window.extend(
+            chain((row.sequence for row in judged if row.epoch == merge.epoch), silent)
+        )
+        merge.silent.extend(silent)
+        merge.hashes.restore(
+            (
+                digest_of(
+                    users[row.agent - 1].user_id, row.to_state, timestamp(row.at_us), row.queue
+                )
+                for row in judged[-WINDOW_WIDTH:]
+            ),
+            now_s,
+        )
+
+    # --- one batch ---------------------------------------------------------------------------
+
+    def take(self, batch: Lent, now_s: float) -> None:
+        """Judges every record of a batch, in order."""
+        kinds, first, total = batch.kinds, 0, batch.count
+        if kinds.count(KIND_EVENT) == total:
+            self._take_events(batch, 0, total, now_s)
+            first = total
+        while first < total:
+            kind, last = kinds[first], first + 1
+            if kind == KIND_EVENT:
+                while last < total and kinds[last] == KIND_EVENT:
+                    last += 1
+                self._take_events(batch, first, last, now_s)
+            elif kind == KIND_CONTROL:
+                self.sessions.apply(decode_control(batch.frame(first)))
+            else:
+                assert kind == KIND_REJECTED, f"record of kind {kind}"
+                self._take_rejected(batch, first)
+            first = last
+        self.cursors[batch.ring] = batch.cursor_to
+
+    def _take_events(self, batch: Lent, first: int, last: int, now_s: float) -> None:
+        values = parse_frames(
+            batch.joined(first, last, JOINT), last - first, lambda i: batch.frame(first + i)
+        )
+        received_ns = batch.received_ns[first:last]
+        findings = self.merge.events(values, received_ns, batch.epochs[first:last], now_s)
+        for index, reason in findings:
+            self._rejections.append(
+                rejection(reason, batch.frame(first + index), received_ns[index] // 1000)
+            )
+
+    def _take_rejected(self, batch: Lent, index: int) -> None:
+        reason, _, frame = batch.frame(index).partition(b"\0")
+        self.merge.counts["received"] += 1
+        self.merge.counts["quarantined"] += 1
+        self._rejections.append(
+            rejection(reason.decode("ascii", "replace"), frame, batch.received_ns[index] // 1000)
+        )
+
+    # --- transactions ------------------------------------------------------------------------
+
+    def prepare(self, now_s: float, *, finish: bool = False) -> Transaction:
+        """Everything owed, as one value; from here on it must be committed or the process end."""
+        merge = self.merge
+        pages = self.checkpoint.due(self.holding, now_s, PAGES_PER_TRANSACTION, finish=finish)
+        silent = None
+        if merge.silent_changed:
+            silent = array("q", merge.silent).tobytes()
+            merge.silent_changed = False
+        progress = Progress(
+            tuple(self.cursors),
+            merge.epoch,
+            merge.mark,
+            self.holding.next_row,
+            dict(merge.counts),
+            self.sessions.to_json(),
+            self.checkpoint.replay_from,
+        )
+        transaction = Transaction(
+            self.holding.take(), progress, silent, tuple(self._rejections), pages, self._durable
+        )
+        self._rejections.clear()
+        self._durable = None
+        return transaction
+
+    def committed(self, transaction: Transaction, now_us: int) -> None:
+        """The transaction is durable: the next one will say since when."""
+        if transaction.owed.rows:
+            self._durable = Commit(transaction.progress.next_row - 1, now_us)
+
+    def owes_quietly(self, now_s: float) -> bool:
+        """Whether an idle shard owes its journal something: a commit time, or pages."""
+        return self._durable is not None or self.checkpoint.is_due(self.holding.next_row - 1, now_s)
