@@ -78,7 +78,7 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
 
 
 def proxy_for(url: str, setting: str | None, environment: Mapping[str, str]) -> str | None:
-    """The setting; else, for https, `HTTPS_PROXY` unless loopback or `NO_PROXY` exempts the host."""
+    """The setting; else for https `HTTPS_PROXY`, unless loopback or `NO_PROXY` exempts the host."""
     if setting is not None:
         return setting
     parts = urlsplit(url)
