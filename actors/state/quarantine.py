@@ -70,7 +70,7 @@ class Quarantine:
         oldest: list[tuple[int]] = self._connection.execute(
             "DELETE FROM quarantine WHERE hash IN"
             " (SELECT hash FROM quarantine ORDER BY last_us LIMIT ?) RETURNING length(frame)",
-            (ROWS_MAX // 100,),
+            (self._rows // 100 + 1,),
         ).fetchall()  # type: ignore[assignment]
         assert oldest, "the quarantine is over its bound but empty"
         self._rows -= len(oldest)

@@ -58,7 +58,7 @@ class FakeBatch:
         self.count = len(self.records)
         self.kinds = bytes(record.kind for record in self.records)
         self.epochs = [record.epoch for record in self.records]
-        self.received_ns = [RECEIVED_NS + i for i in range(self.count)]
+        self.received_ns = [RECEIVED_NS + 1_000 * i for i in range(self.count)]
 
     def frame(self, i: int, /) -> bytes:
         return self.records[i].payload
