@@ -1,1 +1,1 @@
-"""A gateway that speaks like Genesys, remembers what it said, and imports nothing of the product."""
+"""A gateway that speaks like Genesys and remembers what it said. Imports nothing of the product."""

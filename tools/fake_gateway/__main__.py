@@ -1,0 +1,148 @@
+"""The command line of the fake gateway: `serve` and `verify`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import uvloop
+
+from tools.fake_gateway import faults, order, organisation, pacing, stream
+from tools.fake_gateway.organisation import OrderSettings
+from tools.fake_gateway.script import ScriptSettings
+from tools.fake_gateway.server import Gateway, GatewaySettings
+from tools.fake_gateway.tokens import ALL_SCOPES
+
+EXIT_USAGE = 2
+PR_SET_PDEATHSIG = 1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    asked = parser().parse_args(arguments)
+    if asked.command == "verify":
+        from tools.fake_gateway import verify  # noqa: PLC0415 - only this command needs apsw
+
+        return verify.run(asked.ledger, asked.data, journal=asked.journal, json_file=asked.json)
+    try:
+        settings, load = _settings(asked)
+        if asked.with_parent:
+            _die_with_parent()
+        return uvloop.run(_serve(settings, load))
+    except (ValueError, OSError) as error:
+        print(f"fake gateway: {error}", file=sys.stderr)
+        return EXIT_USAGE
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser(prog="python -m tools.fake_gateway", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    _add_serve(commands.add_parser("serve", help="serve until stopped; one JSON line when ready"))
+    check = commands.add_parser("verify", help="hold a runtime's journals against a ledger")
+    check.add_argument("--ledger", type=Path, required=True, help="the gateway's ledger directory")
+    check.add_argument("--data", type=Path, required=True, help="the runtime's data directory")
+    check.add_argument("--journal", choices=("full", "off"), default="full")
+    check.add_argument("--json", type=Path, help="write the findings here as well")
+    return root
+
+
+def _add_serve(serve: argparse.ArgumentParser) -> None:
+    add = serve.add_argument
+    add("--ledger", type=Path, required=True, help="directory for what was really sent")
+    add("--agents", type=int, default=5000)
+    add("--seed", type=int, default=7)
+    add("--rate", default="2000", help='events per second, or "max": as fast as the sockets take')
+    add("--seconds", type=float, default=0.0, help="of load; 0 = until stopped")
+    add("--profile", choices=tuple(pacing.PROFILES), default="steady", help="how the rate varies")
+    add(
+        "--paused", action="store_true", help="no load until POST /load; else with the first socket"
+    )
+    add("--port", type=int, default=0)
+    add("--control-port", type=int, default=0)
+    add("--tls", action="store_true", help="with a throwaway authority; see ca_file")
+    add("--proxy", action="store_true", help="a CONNECT proxy beside it; see proxy_url")
+    add("--whole-agents", action="store_true", help="over 2 KB an event, whatever is asked for")
+    add("--presence-every", type=int, default=0, help="every so-manieth event bears a presence")
+    add("--correlation-every", type=int, default=0, help="… and a correlation id")
+    add(
+        "--quiet-every", type=int, default=50, help="every so-manieth agent never changes; 0 = none"
+    )
+    add("--first-sequence", type=int, default=organisation.FIRST_SEQUENCE)
+    add("--retention", type=int, default=organisation.RETENTION_EVENTS, help="events, for replays")
+    add("--duplicates", type=float, default=0.0, help="share of events that are sent twice")
+    add("--reorder", type=int, default=0, help=f"window, at most {order.REORDER_WINDOW_MAX}")
+    add("--token-life", type=float, default=3600.0, help="seconds")
+    add("--expiry-grace", type=float, default=0.0, help="seconds that a socket outlives its token")
+    add("--scopes", default=" ".join(sorted(ALL_SCOPES)), help="that the client may have")
+    add("--handshakes-max", type=int, default=0, help="a minute, then 429; 0 = any number")
+    add("--backlog-bytes", type=int, default=stream.BACKLOG_BYTES, help="bound of a send buffer")
+    add("--slow-after", type=float, default=stream.SLOW_AFTER_S, help="seconds until a cut")
+    add("--faults", choices=tuple(faults.PROFILES), default="none")
+    add("--with-parent", action="store_true", help="end when the parent process does")
+
+
+def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load | None]:
+    rate = None if asked.rate == "max" else float(asked.rate)
+    load = pacing.Load(rate, asked.seconds, asked.profile)
+    settings = GatewaySettings(
+        script=ScriptSettings(
+            seed=asked.seed,
+            agents=asked.agents,
+            origin_ms=time.time_ns() // 1_000_000,
+            quiet_every=asked.quiet_every,
+            presence_every=asked.presence_every,
+            correlation_every=asked.correlation_every,
+        ),
+        ledger=asked.ledger,
+        order=OrderSettings(window=asked.reorder, duplicates=asked.duplicates),
+        port=asked.port,
+        control_port=asked.control_port,
+        tls=asked.tls,
+        proxy=asked.proxy,
+        whole_agents=asked.whole_agents,
+        first_sequence=asked.first_sequence,
+        retention_events=asked.retention,
+        token_life_s=asked.token_life,
+        expiry_grace_s=asked.expiry_grace,
+        scopes=frozenset(asked.scopes.split()),
+        handshakes_max=asked.handshakes_max,
+        backlog_bytes=asked.backlog_bytes,
+        slow_after_s=asked.slow_after,
+        faults=asked.faults,
+    )
+    return settings, None if asked.paused else load
+
+
+async def _serve(settings: GatewaySettings, load: pacing.Load | None) -> int:
+    gateway = Gateway(settings, load)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, gateway.request_stop)
+    try:
+        ready = await gateway.start()
+        print(json.dumps(ready), flush=True)
+        gc.freeze()  # the organisation is never garbage
+        await gateway.run()
+    finally:
+        await gateway.close()
+    return 0
+
+
+def _die_with_parent() -> None:
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:
+        raise OSError("the parent process is already gone")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

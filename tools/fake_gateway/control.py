@@ -1,0 +1,82 @@
+"""Control: the calls by which tests and the demo steer the gateway, on a loopback port of its own."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Protocol
+
+import orjson
+from aiohttp import web
+
+from tools.fake_gateway.faults import Fault, parse_fault
+from tools.fake_gateway.pacing import Load
+
+
+class Steered(Protocol):
+    def status(self) -> dict[str, Any]: ...
+    def start_load(self, load: Load) -> None: ...
+    def stop_load(self) -> None: ...
+    def carry_out(self, fault: Fault) -> None: ...
+    def request_stop(self) -> None: ...
+
+
+def parse_load(asked: Any) -> Load:
+    """{"rate": 2000 | "max", "seconds": 30, "profile": "steady"}; raises ValueError."""
+    if not isinstance(asked, dict) or "rate" not in asked:
+        raise ValueError('a load is {"rate": N | "max", "seconds": S, "profile": …}')
+    unknown = asked.keys() - {"rate", "seconds", "profile"}
+    if unknown:
+        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+    rate, seconds = asked["rate"], asked.get("seconds", 0)
+    for value in (0 if rate == "max" else rate, seconds):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"not a number: {value!r}")
+    return Load(None if rate == "max" else float(rate), seconds, asked.get("profile", "steady"))
+
+
+def control_application(gateway: Steered) -> web.Application:
+    async def status(_: web.Request) -> web.Response:
+        return _json(gateway.status())
+
+    async def load(request: web.Request) -> web.Response:
+        gateway.start_load(parse_load(await _asked(request)))
+        return _json(gateway.status())
+
+    async def stop_load(_: web.Request) -> web.Response:
+        gateway.stop_load()
+        return _json(gateway.status())
+
+    async def faults(request: web.Request) -> web.Response:
+        gateway.carry_out(parse_fault(await _asked(request)))
+        return _json(gateway.status())
+
+    async def shutdown(_: web.Request) -> web.Response:
+        gateway.request_stop()
+        return _json({"stopping_at_us": time.time_ns() // 1000})
+
+    application = web.Application(middlewares=[_complain])
+    application.router.add_get("/status", status)
+    application.router.add_post("/load", load)
+    application.router.add_post("/load/stop", stop_load)
+    application.router.add_post("/faults", faults)
+    application.router.add_post("/shutdown", shutdown)
+    return application
+
+
+@web.middleware
+async def _complain(request: web.Request, handler: Any) -> web.StreamResponse:
+    """A wrong call is told what is wrong with it."""
+    try:
+        answer = await handler(request)
+    except ValueError as error:
+        return web.json_response({"error": str(error)}, status=400)
+    assert isinstance(answer, web.StreamResponse)
+    return answer
+
+
+async def _asked(request: web.Request) -> Any:
+    return orjson.loads(await request.read() or b"null")
+
+
+def _json(answer: dict[str, Any]) -> web.Response:
+    return web.Response(body=orjson.dumps(answer), content_type="application/json")

@@ -1,0 +1,179 @@
+"""Faults: what goes wrong, and when. Pure: values in, values out; the server carries them out.
+
+A fault comes from a control call (`parse_fault`) or from the plan of a profile (`FaultPlan`). A
+malformed frame is always additional: the event itself is also sent whole.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from tools.fake_gateway.wire import BINARY, CONTINUATION, server_frame
+
+FRAME_FAULTS = (
+    "malformed",
+    "truncated",
+    "binary",
+    "fragmented",
+    "unknown-type",
+    "unknown-state",
+    "non-utf8",
+    "oversized",
+)
+KINDS = (
+    "close",  # with `code`, or with none (the client sees 1005)
+    "drop",  # without a close frame (1006)
+    "stall",  # half-open: nothing is sent, not even a pong, for `seconds`
+    "pause",  # no event is sent for `seconds`; pings are answered
+    "refuse",  # the next `count` handshakes, with `status`, or 0 = hang
+    "refuse-tokens",  # the next `count` token calls, likewise
+    "expire-tokens",  # all; their sockets are closed with 1005 after `seconds` of grace
+    "renumber",  # a new gateway epoch from `first_sequence` on; all sockets are dropped
+    "retention",  # from now on no more than `events` can be replayed
+    "ignore-sequence",  # the next `count` subscriptions get neither replay nor gap frame
+    *FRAME_FAULTS,  # `count` of them
+)
+REFUSALS = (0, 401, 403, 429, 500, 502, 503, 504)
+OVERSIZED_BYTES = 2 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    kind: str
+    code: int | None = None
+    seconds: float = 0.0
+    count: int = 1
+    status: int = 429
+    retry_after_s: int | None = None
+    first_sequence: int | None = None
+    events: int = 0
+    socket: int | None = None  # None = all
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"no such fault: {self.kind!r}; there are {', '.join(KINDS)}")
+        if self.code is not None and not 1000 <= self.code <= 4999:
+            raise ValueError(f"a close code is 1000 to 4999, or null: {self.code}")
+        if self.status not in REFUSALS:
+            raise ValueError(f"status is one of {REFUSALS} (0 = hang), not {self.status}")
+        if self.seconds < 0 or self.count < 1 or self.events < 0:
+            raise ValueError("seconds and events must not be negative, count must be at least 1")
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "kind": (str,),
+    "code": (int, type(None)),
+    "seconds": (int, float),
+    "count": (int,),
+    "status": (int,),
+    "retry_after_s": (int, type(None)),
+    "first_sequence": (int, type(None)),
+    "events": (int,),
+    "socket": (int, type(None)),
+}
+
+
+def parse_fault(asked: Any) -> Fault:
+    """Of a control call's JSON. Raises ValueError that names what is wrong."""
+    if not isinstance(asked, dict):
+        raise ValueError("a fault is a JSON object")
+    known = {field.name for field in fields(Fault)}
+    unknown = asked.keys() - known
+    if unknown:
+        raise ValueError(
+            f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(sorted(known))}"
+        )
+    if "kind" not in asked:
+        raise ValueError(f"kind is missing: one of {', '.join(KINDS)}")
+    for name, value in asked.items():
+        if isinstance(value, bool) or not isinstance(value, _TYPES[name]):
+            raise ValueError(f"{name} has the wrong type: {value!r}")
+    return Fault(**asked)
+
+
+def broken_frame(kind: str, event: bytes) -> bytes:
+    """What a frame fault puts on the socket, made of a whole, healthy frame of the 16-bit form."""
+    assert event[1] == 126, event[:4]
+    return _BROKEN[kind](event[4:])
+
+
+def _fragmented(text: bytes) -> bytes:
+    third = len(text) // 3
+    return (
+        server_frame(text[:third], final=False)
+        + server_frame(text[third : 2 * third], CONTINUATION, final=False)
+        + server_frame(text[2 * third :], CONTINUATION)
+    )
+
+
+def _unknown_state(text: bytes) -> bytes:
+    begin = text.index(b'"state":"') + 9
+    return server_frame(text[:begin] + b"Levitating" + text[text.index(b'"', begin) :])
+
+
+_BROKEN: Mapping[str, Callable[[bytes], bytes]] = {
+    "malformed": lambda text: server_frame(text.replace(b'"state":', b'"state";', 1)),
+    "truncated": lambda text: server_frame(text[: len(text) * 2 // 3]),
+    "binary": lambda text: server_frame(text, BINARY),
+    "fragmented": _fragmented,
+    "unknown-type": lambda _: server_frame(b'{"type":"routing.agents.weather","data":{"sun":true}}'),
+    "unknown-state": _unknown_state,
+    "non-utf8": lambda text: server_frame(text.replace(b'"state":"', b'"state":"\xff\xfe', 1)),
+    "oversized": lambda text: server_frame(
+        text[:-2] + b',"pad":"' + b"x" * OVERSIZED_BYTES + b'"}}'
+    ),
+}
+assert _BROKEN.keys() == set(FRAME_FAULTS)
+
+
+_FLAKY = (
+    Fault(kind="drop"),
+    Fault(kind="close", code=1012),
+    Fault(kind="close", code=1001),
+    Fault(kind="expire-tokens", seconds=0.5),
+)
+_HOSTILE = (
+    *_FLAKY,
+    Fault(kind="close", code=None),
+    Fault(kind="stall", seconds=3.0),
+    Fault(kind="pause", seconds=1.0),
+    *(Fault(kind="refuse", status=status, count=2) for status in (401, 403, 429, 500)),
+    Fault(kind="refuse-tokens", status=500, count=2),
+    Fault(kind="refuse-tokens", status=429, retry_after_s=1),
+    Fault(kind="ignore-sequence"),
+    *(Fault(kind=kind, count=3) for kind in FRAME_FAULTS if kind != "oversized"),
+)
+PROFILES: Mapping[str, tuple[tuple[Fault, ...], float]] = {
+    "none": ((), 0.0),
+    "flaky": (_FLAKY, 5.0),
+    "hostile": (_HOSTILE, 2.0),
+}
+
+
+class FaultPlan:
+    """The timeline of a profile: at random times with a mean distance, every fault in turn."""
+
+    def __init__(self, profile: str, seed: int) -> None:
+        if profile not in PROFILES:
+            raise ValueError(f"no such fault profile: {profile!r}; there are {', '.join(PROFILES)}")
+        self._faults, self._mean_s = PROFILES[profile]
+        self._chance = random.Random(f"faults {seed}")
+        self._deck: list[Fault] = []
+        self._next_s = self._distance_s()
+
+    def due(self, elapsed_s: float) -> list[Fault]:
+        """What has to happen since the last question."""
+        due: list[Fault] = []
+        while self._faults and elapsed_s >= self._next_s:
+            if not self._deck:
+                self._deck = list(self._faults)
+                self._chance.shuffle(self._deck)
+            due.append(self._deck.pop())
+            self._next_s += self._distance_s()
+        return due
+
+    def _distance_s(self) -> float:
+        return self._chance.expovariate(1 / self._mean_s) if self._mean_s else float("inf")

@@ -1,0 +1,486 @@
+# distutils: extra_compile_args = -O3
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""FrameWriter: the script as WebSocket frames, at some tens of nanoseconds an event.
+
+The compiled twin of `script.py`, `timeline.py` and `numbering.py`: it says the same on every byte (a
+test compares them) and knows as little. The gateway must outrun the runtime by a wide margin on the
+same two cores, and `verify` computes millions of events again; both are out of reach of plain Python.
+"""
+
+from cpython.array cimport array, clone
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy
+
+from tools.fake_gateway import script as script_module
+from tools.fake_gateway.numbering import Epoch
+from tools.fake_gateway.timeline import Stretch
+
+cdef enum:
+    ID_SIZE = 36
+    HEADER_SIZE = 4
+    LEAN_SIZE_MAX = 512        # a frame of every shape but the whole agent
+    CYCLE = 64
+    STATES = 5
+
+cdef int WITH_QUEUE = script_module.WITH_QUEUE
+cdef int WITH_PRESENCE = script_module.WITH_PRESENCE
+cdef int WITH_CORRELATION = script_module.WITH_CORRELATION
+cdef int WHOLE_AGENT = script_module.WHOLE_AGENT
+
+cdef bytes _TYPE = b'{"type":"' + script_module.STATE_EVENT.encode() + b'","sequence":'
+cdef bytes _HISTORY = b',"history":true'
+cdef bytes _USER = b',"data":{"userId":"'
+cdef bytes _STATE = b'","state":"'
+cdef bytes _TIMESTAMP = b'","timestamp":"'
+cdef bytes _QUEUE = b'"queueId":"'
+cdef bytes _PRESENCE = b'"presence":"'
+cdef bytes _CORRELATION = b'"correlationId":"'
+cdef bytes _NAME = b'"name":"Agent '
+cdef bytes _REST = script_module.REST_OF_AGENT.encode()
+
+
+cdef inline uint64_t mix64(uint64_t value) noexcept nogil:
+    value += <uint64_t> 0x9E3779B97F4A7C15
+    value = (value ^ (value >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
+    value = (value ^ (value >> 27)) * <uint64_t> 0x94D049BB133111EB
+    return value ^ (value >> 31)
+
+
+cdef struct Stretch_:
+    int64_t first
+    int64_t start_ns
+    int64_t step_ns
+
+
+cdef struct Epoch_:
+    int64_t first
+    int64_t first_sequence
+
+
+cdef struct Text:
+    const char *at
+    Py_ssize_t size
+
+
+cdef struct Change:
+    int64_t number
+    int32_t agent
+    int32_t queue
+    int state
+    int presence
+    bint has_presence
+    bint has_correlation
+
+
+cdef Text text_of(bytes constant):
+    cdef Text text
+    text.at = PyBytes_AS_STRING(constant)
+    text.size = len(constant)
+    return text
+
+
+cdef inline char *put(char *to, Text text) noexcept nogil:
+    memcpy(to, text.at, text.size)
+    return to + text.size
+
+
+cdef inline char *put_number(char *to, uint64_t value) noexcept nogil:
+    cdef char digits[20]
+    cdef int at = 20
+    while True:
+        at -= 1
+        digits[at] = <char> (48 + value % 10)
+        value //= 10
+        if value == 0:
+            break
+    memcpy(to, digits + at, 20 - at)
+    return to + (20 - at)
+
+
+cdef inline void put_digits(char *to, int64_t value, int width) noexcept nogil:
+    while width > 0:
+        width -= 1
+        to[width] = <char> (48 + value % 10)
+        value //= 10
+
+
+cdef class FrameWriter:
+    """Frames, facts and last changes of one script. Stretches and epochs are added as they begin."""
+
+    cdef readonly object script
+    cdef bytes _users, _queues, _offsets, _cycle
+    cdef list _kept                     # the constants that the Text structs point into
+    cdef const char *users
+    cdef const char *queues
+    cdef const uint8_t *offsets
+    cdef const uint8_t *cycle
+    cdef int32_t[::1] homes
+    cdef int32_t[::1] order
+    cdef int64_t agents, active, low, queue_count
+    cdef uint64_t seed
+    cdef int64_t strides[8]
+    cdef int64_t presence_every, correlation_every, origin_ms, initial_age_s_max
+    cdef Text states[STATES]
+    cdef Text presences[4]
+    cdef int presence_of[STATES]
+    cdef Text t_type, t_history, t_user, t_state, t_timestamp, t_queue, t_presence, t_correlation
+    cdef Text t_name, t_rest
+    cdef char *desk
+    cdef Py_ssize_t desk_size
+    cdef Stretch_ *stretches
+    cdef Epoch_ *epochs
+    cdef int64_t stretch_count, epoch_count, stretch_at, epoch_at
+    # Derived once per round and per second, because neighbours share both.
+    cdef int64_t round_of
+    cdef int64_t[2] round_stride
+    cdef int64_t[2] round_shift
+    cdef int64_t second_of
+    cdef char second[20]                # "2026-11-21T22:00:00."
+
+    def __cinit__(self):
+        self.desk = NULL
+        self.desk_size = 0
+        self.stretches = NULL
+        self.epochs = NULL
+
+    def __init__(self, script):
+        settings = script.settings
+        self.script = script
+        self._users = "".join(script.users).encode()
+        self._queues = "".join(script.queues).encode()
+        self._offsets, self._cycle = script.offsets, script.cycle
+        self.users = PyBytes_AS_STRING(self._users)
+        self.queues = PyBytes_AS_STRING(self._queues)
+        self.offsets = <const uint8_t *> PyBytes_AS_STRING(self._offsets)
+        self.cycle = <const uint8_t *> PyBytes_AS_STRING(self._cycle)
+        self.homes, self.order = script.homes, script.order
+        self.agents, self.active, self.low = settings.agents, script.active, script.low
+        self.queue_count = len(script.queues)
+        self.seed = settings.seed & 0xFFFFFFFFFFFFFFFF
+        self.presence_every = settings.presence_every
+        self.correlation_every = settings.correlation_every
+        self.origin_ms = settings.origin_ms
+        self.initial_age_s_max = script_module._INITIAL_AGE_S_MAX
+        for i, stride in enumerate(script_module.STRIDES):
+            self.strides[i] = stride
+        for i, presence in enumerate(script_module._PRESENCE_OF):
+            self.presence_of[i] = presence
+        self._kept = [state.encode() for state in script_module.STATES]
+        self._kept += [presence.encode() for presence in script_module.PRESENCES]
+        for i in range(STATES):
+            self.states[i] = text_of(self._kept[i])
+        for i in range(4):
+            self.presences[i] = text_of(self._kept[STATES + i])
+        self.t_type, self.t_history, self.t_user = text_of(_TYPE), text_of(_HISTORY), text_of(_USER)
+        self.t_state, self.t_timestamp = text_of(_STATE), text_of(_TIMESTAMP)
+        self.t_queue, self.t_presence = text_of(_QUEUE), text_of(_PRESENCE)
+        self.t_correlation, self.t_name = text_of(_CORRELATION), text_of(_NAME)
+        self.t_rest = text_of(_REST)
+        self.stretch_count = self.epoch_count = self.stretch_at = self.epoch_at = 0
+        self.round_of = self.second_of = -1
+
+    def __dealloc__(self):
+        free(self.desk)
+        free(self.stretches)
+        free(self.epochs)
+
+    def add_stretch(self, stretch: Stretch) -> None:
+        """As `Timeline.add`; one that begins at the same event as the last replaces it."""
+        if self.stretch_count and self.stretches[self.stretch_count - 1].first == stretch.first:
+            self.stretch_count -= 1
+        if self.stretch_count & (self.stretch_count - 1) == 0:
+            self.stretches = <Stretch_ *> realloc(
+                self.stretches, sizeof(Stretch_) * (2 * self.stretch_count + 1)
+            )
+            if self.stretches == NULL:
+                raise MemoryError
+        cdef Stretch_ *new = &self.stretches[self.stretch_count]
+        new.first, new.start_ns, new.step_ns = stretch
+        self.stretch_count += 1
+        self.stretch_at = 0
+
+    def add_epoch(self, epoch: Epoch) -> None:
+        """As `Numbering.begin`."""
+        if self.epoch_count & (self.epoch_count - 1) == 0:
+            self.epochs = <Epoch_ *> realloc(
+                self.epochs, sizeof(Epoch_) * (2 * self.epoch_count + 1)
+            )
+            if self.epochs == NULL:
+                raise MemoryError
+        self.epochs[self.epoch_count].first = epoch.first
+        self.epochs[self.epoch_count].first_sequence = epoch.first_sequence
+        self.epoch_count += 1
+        self.epoch_at = 0
+
+    def frames(self, int64_t first, int64_t end, int shape) -> bytes:
+        """The frames of events first <= n < end, in order."""
+        self._demand(first, end)
+        cdef int64_t number, count = end - first
+        cdef char *begin = self._desk_for(count, shape)
+        cdef char *to = begin
+        cdef Change change
+        with nogil:
+            for number in range(first, end):
+                change = self._change(number)
+                to = self._frame(to, &change, self._sequence(number), self._at_ms(number),
+                                 shape, False)
+        return PyBytes_FromStringAndSize(begin, to - begin)
+
+    def frames_of(self, int64_t[::1] numbers, int shape) -> bytes:
+        """The frames of these events, in this order; a number may stand more than once."""
+        cdef Py_ssize_t i, count = numbers.shape[0]
+        cdef char *begin = self._desk_for(count, shape)
+        cdef char *to = begin
+        cdef Change change
+        for i in range(count):
+            self._demand(numbers[i], numbers[i] + 1)
+            change = self._change(numbers[i])
+            to = self._frame(to, &change, self._sequence(numbers[i]), self._at_ms(numbers[i]),
+                             shape, False)
+        return PyBytes_FromStringAndSize(begin, to - begin)
+
+    def history(self, int64_t[::1] last, int64_t first, int64_t end, int shape) -> bytes:
+        """The history frames of agents first <= a < end, as of the current epoch.
+
+        `last` is what `last_changes` gave: per agent the number of its last event, or -1.
+        """
+        assert 0 <= first <= end <= self.agents == last.shape[0] and self.epoch_count > 0
+        cdef Epoch_ epoch = self.epochs[self.epoch_count - 1]
+        cdef int64_t spread = (epoch.first_sequence - 1) // self.agents
+        cdef char *begin = self._desk_for(end - first, shape)
+        cdef char *to = begin
+        cdef int64_t agent, number, sequence, at_ms
+        cdef Change change
+        for agent in range(first, end):
+            number = last[agent]
+            if number >= 0:
+                self._demand(number, number + 1)
+                change, at_ms = self._change(number), self._at_ms(number)
+            else:
+                change, at_ms = self._initial(agent), self._initial_ms(agent)
+            if number >= epoch.first:
+                sequence = epoch.first_sequence + number - epoch.first
+            else:
+                sequence = 1 + agent * spread
+            to = self._frame(to, &change, sequence, at_ms, shape, True)
+        return PyBytes_FromStringAndSize(begin, to - begin)
+
+    def last_changes(self, int64_t head):
+        """Per agent the number of its last event below `head`, -1 if it never changed."""
+        cdef array last = clone(array("q"), self.agents, zero=False)
+        cdef int64_t[::1] view = last
+        cdef int64_t i, number
+        for i in range(self.agents):
+            view[i] = -1
+        for number in range(max(0, head - 2 * self.active), head):
+            view[self._agent(number)] = number
+        return last
+
+    def facts(self, int64_t first, int64_t end):
+        """(agents, states, queues, times in ms) of events first <= n < end, as four arrays."""
+        self._demand(first, end)
+        cdef int64_t count = end - first
+        cdef array agents = clone(array("i"), count, zero=False)
+        cdef array queues = clone(array("i"), count, zero=False)
+        cdef array states = clone(array("b"), count, zero=False)
+        cdef array times = clone(array("q"), count, zero=False)
+        cdef int32_t[::1] agent_view = agents
+        cdef int32_t[::1] queue_view = queues
+        cdef signed char[::1] state_view = states
+        cdef int64_t[::1] time_view = times
+        cdef int64_t i
+        cdef Change change
+        with nogil:
+            for i in range(count):
+                change = self._change(first + i)
+                agent_view[i] = change.agent
+                queue_view[i] = change.queue
+                state_view[i] = <signed char> change.state
+                time_view[i] = self._at_ms(first + i)
+        return agents, states, queues, times
+
+    cdef void _demand(self, int64_t first, int64_t end) except *:
+        assert 0 <= first <= end, (first, end)
+        assert self.stretch_count > 0 and self.epoch_count > 0, "no stretch or no epoch yet"
+        assert self.stretches[0].first == 0 and self.epochs[0].first == 0
+
+    cdef char *_desk_for(self, Py_ssize_t count, int shape) except NULL:
+        """Room for that many frames at their longest, kept from call to call: fresh pages are dear."""
+        cdef Py_ssize_t size = count * (
+            LEAN_SIZE_MAX + (self.t_rest.size if shape & WHOLE_AGENT else 0)
+        ) + 1
+        if size > self.desk_size:
+            self.desk = <char *> realloc(self.desk, size)
+            if self.desk == NULL:
+                raise MemoryError
+            self.desk_size = size
+        return self.desk
+
+    cdef inline int64_t _at_ms(self, int64_t number) noexcept nogil:
+        cdef int64_t at = self.stretch_at
+        cdef int64_t low, high, middle
+        if not (self.stretches[at].first <= number
+                and (at + 1 == self.stretch_count or number < self.stretches[at + 1].first)):
+            low, high = 0, self.stretch_count
+            while high - low > 1:
+                middle = (low + high) // 2
+                if self.stretches[middle].first <= number:
+                    low = middle
+                else:
+                    high = middle
+            self.stretch_at = at = low
+        return (self.stretches[at].start_ns
+                + (number - self.stretches[at].first) * self.stretches[at].step_ns) // 1000000
+
+    cdef inline int64_t _sequence(self, int64_t number) noexcept nogil:
+        cdef int64_t at = self.epoch_at
+        if not (self.epochs[at].first <= number
+                and (at + 1 == self.epoch_count or number < self.epochs[at + 1].first)):
+            at = self.epoch_count - 1
+            while self.epochs[at].first > number:
+                at -= 1
+            self.epoch_at = at
+        return self.epochs[at].first_sequence + number - self.epochs[at].first
+
+    cdef inline int32_t _agent(self, int64_t number) noexcept nogil:
+        cdef int64_t round_ = number // self.active
+        cdef int64_t place = number - round_ * self.active
+        cdef int64_t high = self.active - self.low
+        cdef uint64_t mixed
+        if round_ != self.round_of:
+            mixed = mix64(self.seed + <uint64_t> round_)
+            self.round_of = round_
+            self.round_stride[0] = self.strides[mixed & 7] % self.low
+            self.round_shift[0] = <int64_t> ((mixed >> 8) % <uint64_t> self.low)
+            if high > 0:
+                self.round_stride[1] = self.strides[mixed & 7] % high
+                self.round_shift[1] = <int64_t> ((mixed >> 8) % <uint64_t> high)
+        if place < self.low:
+            return self.order[(place * self.round_stride[0] + self.round_shift[0]) % self.low]
+        place -= self.low
+        return self.order[self.low + (place * self.round_stride[1] + self.round_shift[1]) % high]
+
+    cdef inline Change _change(self, int64_t number) noexcept nogil:
+        cdef Change change
+        cdef int64_t round_ = number // self.active
+        change.number = number
+        change.agent = self._agent(number)
+        change.state = self.cycle[(self.offsets[change.agent] + round_ + 1) % CYCLE]
+        change.queue = <int32_t> (
+            (self.homes[change.agent] + (((round_ + change.agent) >> 3) & 1)) % self.queue_count
+        )
+        change.presence = self._presence(change.state, change.agent + round_)
+        change.has_presence = self.presence_every > 0 and number % self.presence_every == 0
+        change.has_correlation = (
+            self.correlation_every > 0 and number % self.correlation_every == 0
+        )
+        return change
+
+    cdef inline Change _initial(self, int64_t agent) noexcept nogil:
+        cdef Change change
+        change.number = -1
+        change.agent = <int32_t> agent
+        change.state = self.cycle[self.offsets[agent]]
+        change.queue = self.homes[agent]
+        change.presence = self._presence(change.state, agent + 2)
+        change.has_presence = self.presence_every > 0
+        change.has_correlation = False
+        return change
+
+    cdef inline int _presence(self, int state, int64_t turn) noexcept nogil:
+        return 3 if state == 1 and turn % 3 == 0 else self.presence_of[state]
+
+    cdef inline int64_t _initial_ms(self, int64_t agent) noexcept nogil:
+        cdef uint64_t mixed = mix64(self.seed ^ <uint64_t> agent)
+        return self.origin_ms - <int64_t> (1 + mixed % <uint64_t> self.initial_age_s_max) * 1000
+
+    cdef inline char *_frame(self, char *frame, const Change *change, int64_t sequence,
+                             int64_t at_ms, int shape, bint history) noexcept nogil:
+        cdef char *to = frame + HEADER_SIZE
+        cdef bint whole = (shape & WHOLE_AGENT) != 0
+        cdef Py_ssize_t size
+        to = put(to, self.t_type)
+        to = put_number(to, <uint64_t> sequence)
+        if history:
+            to = put(to, self.t_history)
+        to = put(to, self.t_user)
+        memcpy(to, self.users + <Py_ssize_t> change.agent * ID_SIZE, ID_SIZE)
+        to += ID_SIZE
+        to = put(to, self.t_state)
+        to = put(to, self.states[change.state])
+        to = put(to, self.t_timestamp)
+        to = self._put_time(to, at_ms)
+        if whole or shape & WITH_QUEUE:
+            to = self._put_key(to, self.t_queue)
+            memcpy(to, self.queues + <Py_ssize_t> change.queue * ID_SIZE, ID_SIZE)
+            to += ID_SIZE
+        if whole or (shape & WITH_PRESENCE and change.has_presence):
+            to = put(self._put_key(to, self.t_presence), self.presences[change.presence])
+        if change.has_correlation and (whole or shape & WITH_CORRELATION):
+            to = self._put_correlation(self._put_key(to, self.t_correlation), change.number)
+        if whole:
+            to = self._put_key(to, self.t_name)
+            put_digits(to, change.agent, 7)
+            to[7], to[8], to[9] = 34, 44, 0            # '",'
+            to = put(to + 9, self.t_rest)
+        else:
+            to[0] = 34                                 # '"'
+            to += 1
+        to[0], to[1] = 125, 125                        # '}}'
+        to += 2
+        size = to - frame - HEADER_SIZE                # always 126 to 65535: the 16-bit form
+        frame[0], frame[1] = <char> 0x81, 126
+        frame[2], frame[3] = <char> (size >> 8), <char> (size & 0xFF)
+        return to
+
+    cdef inline char *_put_key(self, char *to, Text key) noexcept nogil:
+        to[0], to[1] = 34, 44                          # '",': ends the value before it
+        return put(to + 2, key)
+
+    cdef inline char *_put_time(self, char *to, int64_t at_ms) noexcept nogil:
+        cdef int64_t second = at_ms // 1000
+        if second != self.second_of:
+            self._begin_second(second)
+        memcpy(to, self.second, 20)
+        put_digits(to + 20, at_ms - second * 1000, 3)
+        to[23] = 90                                    # 'Z'
+        return to + 24
+
+    cdef void _begin_second(self, int64_t second) noexcept nogil:
+        """Days to a civil date: eras of 400 years that begin in March (proleptic Gregorian)."""
+        cdef int64_t days = second // 86400 + 719468
+        cdef int64_t in_day = second % 86400
+        cdef int64_t era = days // 146097
+        cdef int64_t of_era = days - era * 146097
+        cdef int64_t year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
+        cdef int64_t of_year = of_era - (365 * year + year // 4 - year // 100)
+        cdef int64_t march = (5 * of_year + 2) // 153
+        cdef int64_t month = march + 3 if march < 10 else march - 9
+        put_digits(self.second, year + era * 400 + (1 if month <= 2 else 0), 4)
+        put_digits(self.second + 5, month, 2)
+        put_digits(self.second + 8, of_year - (153 * march + 2) // 5 + 1, 2)
+        put_digits(self.second + 11, in_day // 3600, 2)
+        put_digits(self.second + 14, in_day // 60 % 60, 2)
+        put_digits(self.second + 17, in_day % 60, 2)
+        self.second[4] = self.second[7] = 45           # '-'
+        self.second[10] = 84                           # 'T'
+        self.second[13] = self.second[16] = 58         # ':'
+        self.second[19] = 46                           # '.'
+        self.second_of = second
+
+    cdef char *_put_correlation(self, char *to, int64_t number) noexcept nogil:
+        cdef uint64_t half[2]
+        cdef int i, at = 0
+        half[0] = mix64(self.seed ^ <uint64_t> (2 * number + 1))
+        half[1] = mix64(half[0])
+        half[0] = (half[0] & ~(<uint64_t> 0xF000)) | 0x4000                    # version 4
+        half[1] = (half[1] & ~(<uint64_t> 0xC << 60)) | (<uint64_t> 0x8 << 60)  # its variant
+        for i in range(32):
+            if i == 8 or i == 12 or i == 16 or i == 20:
+                to[at] = 45
+                at += 1
+            to[at] = b"0123456789abcdef"[(half[i >> 4] >> (60 - 4 * (i & 15))) & 15]
+            at += 1
+        return to + ID_SIZE

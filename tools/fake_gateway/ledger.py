@@ -1,0 +1,62 @@
+"""Ledger: what was really put on each socket, as JSON lines. Knows nothing of what it means.
+
+Not a line per event: the run's settings give every event, its time, sequence and bytes, so that a
+write is told by its socket and its first and last position in the stream. `kind` tells the lines
+apart; the functions below are the only place that knows their fields' names.
+
+| kind | |
+|---|---|
+| run | the settings of script and order: everything is computed from them |
+| epoch, stretch | numbering and timeline, as they begin |
+| opened, subscribed, closed | a socket's life; `head` = events that had happened by then |
+| sent | positions first..last of the stream, as one write |
+| history | agents first..last as of event `head`; `complete`: the history.complete frame |
+| gap, ignored | sequences that the socket was told, or not told, that it will not see |
+| fault | one that was carried out |
+| end | a clean end |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+LEDGER_NAME = "ledger.jsonl"
+CA_NAME = "ca.pem"
+
+
+class Ledger:
+    """Appends; buffered, so that a line costs little even at full speed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self._file = (directory / LEDGER_NAME).open("wb", buffering=1 << 18)
+
+    def write(self, kind: str, **fields: Any) -> None:
+        self._file.write(orjson.dumps({"kind": kind, **fields}) + b"\n")
+
+    def sent(self, socket: int, first: int, last: int, at_us: int) -> None:
+        """The one line that is written thousands of times a second."""
+        self._file.write(
+            b'{"kind":"sent","socket":%d,"first":%d,"last":%d,"at_us":%d}\n'
+            % (socket, first, last, at_us)
+        )
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_ledger(directory: Path) -> Iterator[dict[str, Any]]:
+    """The lines, in order. A torn last line (the gateway was killed) is left out."""
+    with (directory / LEDGER_NAME).open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                return
+            yield orjson.loads(line)

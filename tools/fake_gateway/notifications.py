@@ -1,0 +1,208 @@
+"""Notification sockets of the wsp dialect (protocol.md §1.2): handshake, subscription, close.
+
+What is written on them after the acknowledgement is the stream's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import orjson
+from aiohttp import WSMsgType, web
+
+from tools.fake_gateway.gates import Gate
+from tools.fake_gateway.ledger import Ledger
+from tools.fake_gateway.organisation import Organisation
+from tools.fake_gateway.script import WHOLE_AGENT
+from tools.fake_gateway.stream import Feed, History, Stream
+from tools.fake_gateway.subscription import (
+    MalformedSubscriptionError,
+    Subscription,
+    parse_subscription,
+)
+from tools.fake_gateway.tokens import NOTIFICATION_SCOPES, Tokens
+from tools.fake_gateway.wire import PONG, close_frame, server_frame
+
+SUBSCRIPTION_TIMEOUT_S = 10.0
+CLOSE_TIMEOUT_S = 2.0
+HANG_S = 3600.0
+CLIENT_FRAME_BYTES_MAX = 1 << 20
+
+
+class Notifications:
+    """All notification sockets, and the switches that faults turn."""
+
+    def __init__(
+        self,
+        organisation: Organisation,
+        stream: Stream,
+        tokens: Tokens,
+        ledger: Ledger,
+        gate: Gate,
+        *,
+        whole_agents: bool = False,
+        expiry_grace_s: float = 0.0,
+    ) -> None:
+        self._organisation = organisation
+        self._stream = stream
+        self._tokens = tokens
+        self._ledger = ledger
+        self._gate = gate
+        self._whole_agents = whole_agents
+        self._expiry_grace_s = expiry_grace_s
+        self._sockets = 0
+        self.ignored_sequences = 0  # so many more subscriptions get neither replay nor gap
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        refusal = self._gate.refusal(time.monotonic())
+        if refusal is not None:
+            return await refuse(refusal.status, refusal.retry_after_s)
+        now_s = time.monotonic()
+        grant = self._tokens.grant(request.query.get("access_token", ""), now_s)
+        if grant is None:
+            return await refuse(401, None)
+        if not grant.scopes >= NOTIFICATION_SCOPES:
+            return await refuse(403, None)
+        response = web.WebSocketResponse(
+            autoping=False, autoclose=False, compress=False, max_msg_size=CLIENT_FRAME_BYTES_MAX
+        )
+        await response.prepare(request)
+        transport = request.transport
+        assert transport is not None
+        self._sockets += 1
+        socket = self._sockets
+        self._ledger.write("opened", socket=socket, at_us=time.time_ns() // 1000)
+        expiry = asyncio.get_running_loop().call_later(
+            grant.expires_s - now_s + self._expiry_grace_s, self._expire, socket
+        )
+        try:
+            reason = await self._serve(socket, response, transport)
+        finally:
+            expiry.cancel()
+            self._stream.detach(socket)
+            transport.close()
+        self._ledger.write("closed", socket=socket, reason=reason, at_us=time.time_ns() // 1000)
+        return response
+
+    async def _serve(
+        self, socket: int, response: web.WebSocketResponse, transport: asyncio.Transport
+    ) -> str:
+        """From the first frame to the last; says how it ended."""
+        try:
+            async with asyncio.timeout(SUBSCRIPTION_TIMEOUT_S):
+                first = await response.receive()
+        except TimeoutError:
+            transport.abort()
+            return "no subscription"
+        if first.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
+            return "closed before the subscription"
+        try:
+            subscription = parse_subscription(first.data)
+        except MalformedSubscriptionError as error:
+            transport.abort()  # the contract: no close frame
+            return f"malformed subscription: {error}"
+        feed = self._acknowledge(socket, subscription, transport)
+        return await self._read(response, feed, transport)
+
+    def _acknowledge(self, socket: int, asked: Subscription, transport: asyncio.Transport) -> Feed:
+        organisation = self._organisation
+        ignores = self.ignored_sequences > 0 and asked.sequence is not None
+        self.ignored_sequences -= ignores
+        answer = organisation.answer(asked, ignores_sequence=ignores)
+        acknowledgement = {
+            "type": "subscription",
+            "status": "subscribed",
+            "sequence": answer.sequence,
+            "epoch": answer.epoch,
+        }
+        transport.write(server_frame(orjson.dumps(acknowledgement)))
+        shape = asked.shape | (WHOLE_AGENT if self._whole_agents else 0)
+        at_us = time.time_ns() // 1000
+        self._ledger.write(
+            "subscribed",
+            socket=socket,
+            head=organisation.head,
+            epoch=answer.epoch,
+            sequence=answer.sequence,
+            asked=asked.sequence,
+            asked_epoch=asked.epoch,
+            resume=answer.resume,
+            shape=shape,
+            history=asked.wants_history,
+            at_us=at_us,
+        )
+        if answer.gap is not None:
+            first, last = answer.gap
+            if answer.resume == "gap":
+                gap = {"type": "gap", "from": first, "to": last}
+                transport.write(server_frame(orjson.dumps(gap)))
+            self._ledger.write(
+                "gap" if answer.resume == "gap" else "ignored",
+                socket=socket,
+                epoch=answer.epoch,
+                first=first,
+                last=last,
+                at_us=at_us,
+            )
+        history = None
+        if asked.wants_history:
+            history = History(
+                position=organisation.order.begin_of(organisation.sendable),
+                head=organisation.head,
+                sequence=answer.sequence,
+                last=organisation.last_changes(),
+            )
+        feed = Feed(
+            socket=socket,
+            transport=transport,
+            shape=shape,
+            position=answer.position,
+            history=history,
+        )
+        self._stream.attach(feed)
+        return feed
+
+    async def _read(
+        self, response: web.WebSocketResponse, feed: Feed, transport: asyncio.Transport
+    ) -> str:
+        while True:
+            frame = await response.receive()
+            if frame.type is WSMsgType.PING:
+                is_held = feed.paused_until_s > time.monotonic()
+                if not (is_held and feed.is_silent) and not transport.is_closing():
+                    transport.write(server_frame(frame.data, PONG))
+            elif frame.type is WSMsgType.CLOSE:
+                if feed.is_closing:
+                    return "closed by the gateway"
+                feed.is_closing = True
+                transport.write(close_frame(frame.data or None))
+                return f"closed by the client: {frame.data}"
+            elif frame.type in (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
+                return "dropped by the gateway" if feed.is_closing else "lost"
+
+    def close(self, feed: Feed, code: int | None) -> None:
+        """With a close frame; the connection is cut if the client does not answer it."""
+        if not feed.is_closing and not feed.transport.is_closing():
+            feed.is_closing = True
+            feed.transport.write(close_frame(code))
+            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, feed.transport.abort)
+
+    def drop(self, feed: Feed) -> None:
+        feed.is_closing = True
+        feed.transport.abort()
+
+    def _expire(self, socket: int) -> None:
+        """The token of a socket has ended: 1005, and no error before."""
+        feed = self._stream.feeds.get(socket)
+        if feed is not None:
+            self.close(feed, None)
+
+
+async def refuse(status: int, retry_after_s: int | None) -> web.Response:
+    if status == 0:
+        await asyncio.sleep(HANG_S)
+    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+    return web.json_response(
+        {"status": status or 503, "code": "refused"}, status=status or 503, headers=headers
+    )

@@ -1,0 +1,124 @@
+"""Organisation: the fake contact center as it stands: what has happened, under which numbers.
+
+Joins script, timeline, numbering and order, and notes in the ledger what changes in them. Knows no
+socket and no clock.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import asdict, dataclass
+
+from tools.fake_gateway.frames import FrameWriter
+from tools.fake_gateway.ledger import Ledger
+from tools.fake_gateway.numbering import Epoch, Numbering
+from tools.fake_gateway.order import DeliveryOrder
+from tools.fake_gateway.script import Script, ScriptSettings
+from tools.fake_gateway.subscription import Subscription
+from tools.fake_gateway.timeline import Timeline
+
+FIRST_SEQUENCE = 10_000_001  # the digits of a sequence keep one width, as in a real stream
+RETENTION_EVENTS = 5_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderSettings:
+    window: int = 0
+    duplicates: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """To a subscription: the acknowledgement, what is missing, and where the stream goes on."""
+
+    sequence: int
+    epoch: str
+    position: int  # of the first event to be sent
+    gap: tuple[int, int] | None  # sequences that cannot be replayed
+    resume: str  # none | replay | gap | ignored
+
+
+class Organisation:
+    def __init__(
+        self,
+        settings: ScriptSettings,
+        order: OrderSettings,
+        ledger: Ledger,
+        *,
+        first_sequence: int = FIRST_SEQUENCE,
+        retention_events: int = RETENTION_EVENTS,
+    ) -> None:
+        self.settings = settings
+        self.script = Script(settings)
+        self.timeline = Timeline(self.script.distance_min)
+        self.numbering = Numbering(settings.agents)
+        self.order = DeliveryOrder(settings.seed, order.window, order.duplicates)
+        self.writer = FrameWriter(self.script)
+        self.head = 0  # events that have happened
+        self.retention_events = retention_events
+        self._ledger = ledger
+        ledger.write("run", script=asdict(settings), order=asdict(order))
+        self.renumber(first_sequence)
+
+    @property
+    def newest_sequence(self) -> int:
+        return self.numbering.newest_sequence(self.head)
+
+    @property
+    def sendable(self) -> int:
+        return self.order.sendable(self.head)
+
+    def renumber(self, first_sequence: int) -> None:
+        """A new gateway epoch. Its name is unique: nobody can resume in an epoch of another run."""
+        count = len(self.numbering.epochs) + 1
+        name = f"{self.settings.origin_ms:x}-{self.settings.seed:x}-{count}"
+        epoch = Epoch(name, self.head, first_sequence)
+        self.numbering.begin(epoch)
+        self.writer.add_epoch(epoch)
+        self._ledger.write("epoch", **epoch._asdict())
+
+    def begin_stretch(self, first: int, now_ns: int, step_ns: int) -> None:
+        stretch = self.timeline.begin(first, now_ns, step_ns)
+        self.writer.add_stretch(stretch)
+        self._ledger.write("stretch", **stretch._asdict())
+
+    def advance(self, head: int) -> None:
+        assert head == self.head or (head > self.head and self.timeline.stretches), head
+        self.head = head
+
+    def answer(self, asked: Subscription, *, ignores_sequence: bool = False) -> Answer:
+        """Replay of what follows the sequence, if it is of this epoch and retained; else a gap."""
+        epoch, newest = self.numbering.current, self.newest_sequence
+        position = self.order.begin_of(self.sendable)
+        gap, resume = None, "none"
+        is_of_epoch = asked.epoch is None or asked.epoch == epoch.name
+        if asked.sequence is None or (is_of_epoch and asked.sequence > newest):
+            pass  # nothing to replay; a sequence of the future is none of ours
+        elif ignores_sequence:
+            resume = "ignored"
+            if is_of_epoch and asked.sequence < newest:
+                gap = (max(asked.sequence + 1, epoch.first_sequence), newest)
+        elif not is_of_epoch:
+            # What was missed in the other epoch nobody can tell; in this one, all of it.
+            resume = "gap"
+            gap = (1, newest)
+        else:
+            # Below its first event an epoch has only initial states, and those a history tells.
+            behind = max(epoch.first, asked.sequence + 1 - epoch.first_sequence + epoch.first)
+            if behind >= self.head - self.retention_events:
+                resume = "replay"
+                position = min(position, self.order.begin_of(behind))
+            else:
+                resume = "gap"
+                gap = (max(asked.sequence + 1, epoch.first_sequence), newest)
+        return Answer(sequence=newest, epoch=epoch.name, position=position, gap=gap, resume=resume)
+
+    def frames(self, first: int, end: int, shape: int) -> tuple[bytes, int]:
+        """Positions first <= p < end of the stream, and how many frames they are."""
+        if self.order.is_plain:
+            return self.writer.frames(first, end, shape), end - first
+        numbers = self.order.numbers(first, end)
+        return self.writer.frames_of(numbers, shape), len(numbers)
+
+    def last_changes(self) -> array[int]:
+        return self.writer.last_changes(self.head)

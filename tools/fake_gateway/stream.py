@@ -1,0 +1,289 @@
+"""Stream: puts events on the sockets, each at its own place in the one stream.
+
+Knows transports, but neither handshakes nor HTTP. A feed remembers only how far it has got; what it
+still has to get is written anew from the script, so that a slow socket costs nothing but its own
+send buffer. Frames for several feeds at the same place are serialised once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from array import array
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import orjson
+
+from tools.fake_gateway.faults import broken_frame
+from tools.fake_gateway.ledger import Ledger
+from tools.fake_gateway.organisation import Organisation
+from tools.fake_gateway.pacing import Load
+from tools.fake_gateway.script import WHOLE_AGENT
+from tools.fake_gateway.wire import server_frame
+
+TURN_S = 0.001
+BACKLOG_BYTES = 1 << 20  # of a socket's send buffer; at full speed a full one is normal
+SLOW_AFTER_S = 10.0  # a send buffer that is over its bound without progress for so long is cut
+WRITE_BYTES = 224 << 10
+LEAN_FRAME_BYTES, WHOLE_FRAME_BYTES = 224, 2304
+MAX_WRITES_PER_TURN = 16  # then the loop reads sockets and answers calls
+STRETCH_NS = 20_000_000  # at full speed times are put right so often
+STRETCH_STEP_NS = 200  # … and grow by this from event to event, unless the agents are few
+
+
+class Transport(Protocol):
+    def write(self, data: bytes) -> None: ...
+    def get_write_buffer_size(self) -> int: ...
+    def is_closing(self) -> bool: ...
+    def abort(self) -> None: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class History:
+    """Everybody's state as of event `head`, sent when the feed has reached `position`."""
+
+    position: int
+    head: int
+    sequence: int
+    last: array[int]
+    agent: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class Feed:
+    """One acknowledged socket: its place in the stream, and what it waits for."""
+
+    socket: int
+    transport: Transport
+    shape: int
+    position: int
+    history: History | None = None
+    paused_until_s: float = 0.0
+    is_silent: bool = False  # while paused, not even pings are answered
+    broken: list[str] = field(default_factory=list)  # frame faults to come, in order
+    backlog: int = 0
+    progress_s: float = 0.0
+    is_closing: bool = False
+
+    @property
+    def write_events(self) -> int:
+        is_whole = self.shape & WHOLE_AGENT
+        return WRITE_BYTES // (WHOLE_FRAME_BYTES if is_whole else LEAN_FRAME_BYTES)
+
+
+@dataclass(slots=True)
+class Sent:
+    """Frames put on sockets so far."""
+
+    events: int = 0
+    history: int = 0
+    broken: int = 0
+
+
+class Stream:
+    def __init__(
+        self,
+        organisation: Organisation,
+        ledger: Ledger,
+        *,
+        backlog_bytes: int = BACKLOG_BYTES,
+        slow_after_s: float = SLOW_AFTER_S,
+    ) -> None:
+        self.organisation = organisation
+        self.feeds: dict[int, Feed] = {}
+        self.sent = Sent()
+        self.load: Load | None = None
+        self.load_state = "idle"
+        self.drops_due = 0
+        self.slow_cut = 0
+        self._ledger = ledger
+        self._backlog_bytes = backlog_bytes
+        self._slow_after_s = slow_after_s
+        self._load_base = 0
+        self._load_started_ns = 0
+        self._load_wall_ns = 0
+        self._stretch_ns = 0
+        self._serialised: dict[tuple[int, int, int], tuple[bytes, int]] = {}
+        self._awake = asyncio.Event()
+
+    def start_load(self, load: Load) -> None:
+        """Replaces the load that runs, if one does."""
+        self.organisation.advance(self.organisation.order.whole(self.organisation.head))
+        self.load, self.load_state = load, "running"
+        self._load_base = self.organisation.head
+        self._load_started_ns, self._load_wall_ns = time.monotonic_ns(), time.time_ns()
+        self._stretch_ns = 0
+        self.wake()
+
+    def stop_load(self) -> None:
+        """What has begun of the order's last block is brought to its end, so that nothing waits."""
+        if self.load is not None:
+            self.organisation.advance(self.organisation.order.whole(self.organisation.head))
+            self.load, self.load_state = None, "done"
+            self.wake()
+
+    def elapsed_s(self) -> float:
+        """Of the load that runs."""
+        return (time.monotonic_ns() - self._load_started_ns) / 1e9
+
+    def attach(self, feed: Feed) -> None:
+        feed.progress_s = time.monotonic()
+        self.feeds[feed.socket] = feed
+        self.wake()
+
+    def detach(self, socket: int) -> None:
+        self.feeds.pop(socket, None)
+
+    def wake(self) -> None:
+        self._awake.set()
+
+    async def rest(self, is_busy: bool) -> None:
+        """Between two turns: a moment, or until there is something to do."""
+        if is_busy:
+            await asyncio.sleep(TURN_S)
+        else:
+            self._ledger.flush()
+            self._awake.clear()
+            await self._awake.wait()
+
+    def turn(self) -> bool:
+        """One look at the load and every feed. False: nothing to do until `wake`."""
+        now_s = time.monotonic()
+        self._serialised.clear()
+        self._pace()
+        is_pending = False
+        for feed in list(self.feeds.values()):
+            is_pending |= self._pump(feed, now_s)
+        if self.load is not None and self.load.rate is None:
+            self._run_ahead(now_s)
+        return self.load is not None or is_pending
+
+    def _pace(self) -> None:
+        """Events that are due happen now."""
+        if self.load is None:
+            return
+        due = self.load.due(time.monotonic_ns() - self._load_started_ns)
+        self.drops_due += due.drops
+        for pace in due.paces:
+            first = self._load_base + pace.first
+            self.organisation.begin_stretch(
+                first, self._load_wall_ns + pace.offset_ns, pace.step_ns
+            )
+        if self.load.rate is not None:
+            self.organisation.advance(self._load_base + due.events)
+        if due.is_over:
+            self.stop_load()
+
+    def _run_ahead(self, now_s: float) -> None:
+        """Full speed: as long as every feed is at the end and has room, more events happen."""
+        organisation = self.organisation
+        for _ in range(MAX_WRITES_PER_TURN):
+            feeds = [feed for feed in self.feeds.values() if not self._is_held(feed, now_s)]
+            if not feeds or not all(
+                feed.history is None
+                and feed.position >= organisation.sendable
+                and feed.transport.get_write_buffer_size() < self._backlog_bytes
+                for feed in feeds
+            ):
+                return
+            wall_ns = time.time_ns()
+            if wall_ns - self._stretch_ns >= STRETCH_NS:
+                organisation.begin_stretch(organisation.head, wall_ns, STRETCH_STEP_NS)
+                self._stretch_ns = wall_ns
+            step = min(feed.write_events for feed in feeds)
+            organisation.advance(organisation.head + step)
+            for feed in feeds:
+                self._pump(feed, now_s)
+
+    def _pump(self, feed: Feed, now_s: float) -> bool:
+        """Writes what the feed has room for. True if it has more to get."""
+        if feed.is_closing or feed.transport.is_closing():
+            return False
+        if self._is_held(feed, now_s):
+            return True
+        for _ in range(MAX_WRITES_PER_TURN):
+            history = feed.history
+            is_history = history is not None and feed.position >= history.position
+            limit = history.position if history is not None else self.organisation.sendable
+            if not is_history and feed.position >= limit:
+                break
+            if not self._has_room(feed, now_s):
+                return not feed.is_closing
+            if history is not None and is_history:
+                self._send_history(feed, history)
+            else:
+                self._send_events(feed, limit)
+        if feed.broken and feed.position > 0 and feed.history is None:
+            self._send_broken(feed)
+        feed.backlog = feed.transport.get_write_buffer_size()
+        return feed.history is not None or feed.position < self.organisation.sendable
+
+    def _is_held(self, feed: Feed, now_s: float) -> bool:
+        return feed.is_closing or feed.paused_until_s > now_s
+
+    def _has_room(self, feed: Feed, now_s: float) -> bool:
+        """Cuts a feed whose send buffer stays over its bound without progress."""
+        backlog = feed.transport.get_write_buffer_size()
+        if backlog < self._backlog_bytes:
+            feed.progress_s = now_s
+            return True
+        if backlog < feed.backlog:
+            feed.progress_s = now_s
+        elif now_s - feed.progress_s > self._slow_after_s:
+            feed.is_closing = True
+            self.slow_cut += 1
+            self._ledger.write("fault", what="slow", socket=feed.socket, at_us=_now_us())
+            feed.transport.abort()
+        feed.backlog = backlog
+        return False
+
+    def _send_events(self, feed: Feed, limit: int) -> None:
+        # Writes end at multiples of their size: feeds that were apart come together again.
+        step = feed.write_events
+        first, end = feed.position, min((feed.position // step + 1) * step, limit)
+        key = (first, end, feed.shape)
+        serialised = self._serialised.get(key)
+        if serialised is None:
+            serialised = self._serialised[key] = self.organisation.frames(first, end, feed.shape)
+        frames, count = serialised
+        at_us = _now_us()
+        feed.transport.write(frames)
+        feed.position = end
+        self.sent.events += count
+        self._ledger.sent(feed.socket, first, end - 1, at_us)
+
+    def _send_history(self, feed: Feed, history: History) -> None:
+        agents = self.organisation.settings.agents
+        first, end = history.agent, min(history.agent + feed.write_events, agents)
+        at_us = _now_us()
+        feed.transport.write(self.organisation.writer.history(history.last, first, end, feed.shape))
+        history.agent = end
+        self.sent.history += end - first
+        if end == agents:
+            complete = {"type": "history.complete", "sequence": history.sequence}
+            feed.transport.write(server_frame(orjson.dumps(complete)))
+            feed.history = None
+        self._ledger.write(
+            "history",
+            socket=feed.socket,
+            first=first,
+            last=end - 1,
+            head=history.head,
+            complete=end == agents,
+            at_us=at_us,
+        )
+
+    def _send_broken(self, feed: Feed) -> None:
+        """Frame faults are made of the last event that was sent whole, and follow it."""
+        number = self.organisation.order.number_at(feed.position - 1)
+        event = self.organisation.writer.frames(number, number + 1, feed.shape)
+        for kind in feed.broken:
+            feed.transport.write(broken_frame(kind, event))
+            self.sent.broken += 1
+            self._ledger.write("fault", what=kind, socket=feed.socket, at_us=_now_us())
+        feed.broken.clear()
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000
