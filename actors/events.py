@@ -15,6 +15,7 @@ UNKNOWN = "Unknown"  # ours: a history did not confirm the agent. Never on the w
 
 STATE_EVENT = "routing.agents.state"
 SCOPE_ALL = "all"  # the one scope of the wsp dialect
+END_EXHAUSTED = "exhausted"  # reason of a session's end: we gave up, every agent becomes Unknown
 
 SEQUENCE_END = 1 << 62  # a sequence is an integer, 0 < n < SEQUENCE_END …
 SEQUENCE_STEP_MAX = 1_000_000  # … and at most this far above the highest known
@@ -55,7 +56,10 @@ class SessionEnds(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The sequences first..last were not received and will not be."""
+    """The sequences first..last were not received and will not be.
+
+    `last` is SEQUENCE_END - 1 if nobody can know it: the gateway numbers anew.
+    """
 
     session: int
     scope: str
