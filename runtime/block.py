@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 
 from runtime.errors import LocalError
 
@@ -65,7 +66,7 @@ class Block:
         if self._closes_fd and not self._map.closed:
             os.close(self._fd)
 
-    def __reduce__(self) -> tuple[object, ...]:
+    def __reduce__(self) -> tuple[Callable[[str, int, int], Block], tuple[str, int, int]]:
         return _attach, (self.name, self.size, self._fd)
 
     def __repr__(self) -> str:

@@ -92,7 +92,9 @@ cdef Py_ssize_t open_view(block, Py_buffer *view) except -1:
     cdef uint64_t committed = load_acquire(word(header, COMMITTED))
     cdef uint64_t published = load_acquire(word(header, PUBLISHED))
     # The consumer may move between the two loads, but only towards `published`.
-    if committed > published or load_acquire(word(header, COMMITTED)) + capacity < published:
+    if (committed | published) & 7 or committed > published or (
+        load_acquire(word(header, COMMITTED)) + capacity < published
+    ):
         raise LocalError(
             f"ring {block.name!r}: cursors committed {committed}, published {published} "
             f"cannot be, with {capacity} bytes")

@@ -53,7 +53,15 @@ class RingActor(pykka.ThreadingActor):
         return super().on_receive(message)
 
     # How a life ends. pykka calls `on_failure` only for what a message raised, not for on_start and
-    # on_stop, and for a BaseException nothing at all: so the failure is noted a level deeper.
+    # on_stop, and for a BaseException nothing at all: so failures are noted a level deeper.
+
+    def _actor_loop(self) -> None:
+        try:
+            super()._actor_loop()
+        except BaseException as failure:  # `wait_for` raises it, in its own thread
+            self._inbox.ending.failure = failure
+        finally:
+            self._inbox.ending.reached.set()
 
     def _handle_receive(self, message: Any) -> Any:
         try:
@@ -78,7 +86,6 @@ class RingActor(pykka.ThreadingActor):
         # Without it the teardown of a failed actor would be lent the same batch for ever.
         self._inbox.close_rings()
         super()._actor_loop_teardown()
-        self._inbox.ending.reached.set()
 
 
 def wait_for(actor: pykka.ActorRef[Any], timeout_s: float | None = None) -> bool:
