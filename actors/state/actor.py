@@ -32,6 +32,7 @@ SLOW_COMMIT_S = 0.005
 LINGER_S = 0.002
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
 PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
+COLLECT_EVERY_S = 60.0
 QUIET_S = 60.0
 """A quarantine that was silent for this long is a new one when it speaks again."""
 
@@ -96,6 +97,7 @@ class StateActor(RingActor):
         )
         self._retry = threading.Event()
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
+        self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._quarantined_at_s = -QUIET_S
         self._crash = f"{child.name}:"
 
@@ -111,11 +113,6 @@ class StateActor(RingActor):
                     consumer.skip_to(cursor)
         elif self._child.generation > 1:
             shard.sessions.wants_history = True
-        # What was restored lives as long as the process: the collector need not walk it again.
-        # Batches free by reference count; a full collection of 50,000 agents would take 30 ms.
-        gc.collect()
-        gc.freeze()
-        gc.disable()
         self._show()
         self._child.set_phase(LOADED)
         self._child.beat()
@@ -137,9 +134,13 @@ class StateActor(RingActor):
 
     def on_beat(self) -> None:
         self._child.beat()
+        now_s = self._clock.now_s()
+        if now_s >= self._collect_at_s:
+            self._collect_at_s = now_s + COLLECT_EVERY_S
+            gc.collect()
+            gc.freeze()
         if self._journal is None:
             return
-        now_s = self._clock.now_s()
         if self._shard.owes_quietly(now_s):
             self._commit(self._shard.prepare(now_s))
         if now_s >= self._prune_at_s:
@@ -233,6 +234,9 @@ class StateActor(RingActor):
 
 def run(child: Child, arguments: ShardArguments) -> None:
     """Entry of a shard's process: until SIGTERM, then drained, or until the actor fails."""
+    # Batches free by reference count. The collector would walk all agents again and again (30 ms
+    # at 50,000): it looks once a minute at what is new, and what survives is left alone for ever.
+    gc.disable()
     consumers = [
         Consumer(block, generation=child.generation, producer_doorbell=doorbell)
         for block, doorbell in zip(arguments.rings, arguments.producer_doorbells, strict=True)
