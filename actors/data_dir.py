@@ -135,6 +135,11 @@ def read_meta(path: Path) -> Meta:
     return meta
 
 
+def copy_meta(path: Path, target: Path) -> None:
+    """Makes a data directory of copied journals."""
+    _write(target, read_meta(path))
+
+
 # -- first steps -------------------------------------------------------------------------------
 
 

@@ -38,6 +38,7 @@ class LogArguments:
 
     format: Literal["json", "console"]
     level: str
+    path: str | None = None  # appended to; None: stderr
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -84,7 +85,7 @@ def setup(arguments: LogArguments, *, process: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _handler(arguments.path)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=chain,
@@ -101,6 +102,12 @@ def setup(arguments: LogArguments, *, process: str) -> None:
     for ours in ("actors", "runtime", "presence"):
         logging.getLogger(ours).setLevel(level)
     logging.captureWarnings(True)
+
+
+def _handler(path: str | None) -> logging.Handler:
+    if path is None:
+        return logging.StreamHandler(sys.stderr)
+    return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

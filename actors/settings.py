@@ -23,6 +23,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from actors.credentials import Credentials
 from actors.genesys.regions import domain_of
 from runtime.errors import ConfigurationError
 
@@ -31,7 +32,6 @@ CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
 MASK: Final = "********"
-SECRET_BYTES_MAX: Final = 65_536
 
 
 def _is_host_url(url: str) -> str:
@@ -163,33 +163,20 @@ class Settings(BaseSettings):
             return f"https://api.{domain_of(self.region)}"
         return f"https://api.{self.environment + '.' if self.environment else ''}mypurecloud.com"
 
-    def credentials(self) -> tuple[str, str]:
-        """Client id and secret as they stand now: their files are read again at every call.
-        Raises ConfigurationError for a file that cannot be read or says nothing."""
-        client_id, secret = self.client_id, self.client_secret.get_secret_value()
-        if self.client_id_file is not None:
-            client_id = read_secret("client_id_file", self.client_id_file)
-        if self.client_secret_file is not None:
-            secret = read_secret("client_secret_file", self.client_secret_file)
-        return client_id, secret
+    @property
+    def credentials(self) -> Credentials:
+        """Called, it gives client id and secret as they stand at that moment."""
+        return Credentials(
+            client_id=self.client_id,
+            client_id_file=self.client_id_file,
+            client_secret=self.client_secret.get_secret_value(),
+            client_secret_file=self.client_secret_file,
+        )
 
 
 def unusable(problems: list[str]) -> ConfigurationError:
     lines = "".join(f"\n  {problem}" for problem in problems)
     return ConfigurationError(f"the settings are not usable:{lines}\n{DEMO_HINT}")
-
-
-def read_secret(key: str, path: Path) -> str:
-    """One line of text from a file; never part of an error."""
-    try:
-        with path.open("rb") as file:
-            text = file.read(SECRET_BYTES_MAX).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise unusable([f"{key} = {path}: {reason}"]) from None
-    if not text:
-        raise unusable([f"{key} = {path}: the file is empty"])
-    return text
 
 
 def shown(key: str, value: object) -> str:

@@ -21,12 +21,12 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_settings import EnvSettingsSource
 
+from actors.credentials import read_secret
 from actors.settings import (
     CONFIG_DEFAULT,
     ENVIRONMENT_PREFIX,
     MASK,
     Settings,
-    read_secret,
     shown,
     unusable,
     without_password,
@@ -65,9 +65,15 @@ class Effective:
             yield key, shown(key, value), self.origins.get(key, "default")
 
 
-def load(*, config: Path | None = None, flags: Mapping[str, Any] | None = None) -> Effective:
+def load(
+    *,
+    config: Path | None = None,
+    flags: Mapping[str, Any] | None = None,
+    needs_gateway: bool = True,
+) -> Effective:
     """The settings of this process. Flags that are None were not given. Raises ConfigurationError
-    that names every key that is wrong, its value (masked) and the way out."""
+    that names every key that is wrong, its value (masked) and the way out. Whoever only reads
+    journals needs no gateway, and so no credentials."""
     path, table = _read_toml(config)
     layers = [
         *_flag_layer(flags or {}),
@@ -83,9 +89,10 @@ def load(*, config: Path | None = None, flags: Mapping[str, Any] | None = None) 
     except ValidationError as error:
         problems = [_explain(dict(each), origins) for each in error.errors(include_url=False)]
         raise unusable(problems) from None  # the cause holds the values, also the secret ones
-    if problems := _missing(settings):
-        raise unusable(problems)
-    settings.credentials()
+    if needs_gateway:
+        if problems := _missing(settings):
+            raise unusable(problems)
+        settings.credentials()
     return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
 
 

@@ -1,0 +1,273 @@
+"""Command line: what a person types and sees. Knows how nothing is done, only whom to ask.
+
+Everything below typer is imported by the command that needs it: `--help` answers in a fraction of
+a second, and `state` works where the service would not start.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+
+if TYPE_CHECKING:
+    from actors.settings_layers import Effective
+
+DISTRIBUTION: Final = "presence-runtime"
+INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
+SHOWN: Final = 50
+
+app = typer.Typer(
+    name="python -m runtime",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Live agent presence of a large contact center. Without a command: run.",
+)
+
+_Config = Annotated[
+    Path | None, typer.Option("--config", help="TOML file  [default: presence-runtime.toml]")
+]
+_Name = Annotated[str | None, typer.Option("--name", help="shown in process titles")]
+_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="journals and lock")]
+_BaseUrl = Annotated[str | None, typer.Option("--base-url", help="the gateway")]
+_Environment = Annotated[str | None, typer.Option("--environment", help="as in the host name")]
+_Shards = Annotated[int | None, typer.Option("--shards", help="processes that hold the agents")]
+_Journal = Annotated[str | None, typer.Option("--journal", help="full or off")]
+_LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console")]
+_LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error")]
+_Json = Annotated[bool, typer.Option("--json", help="for programs")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of the command that the arguments name."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Without a command the service runs, whatever flags it is given.
+    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
+        given.insert(0, "run")
+    try:
+        app(given, prog_name=app.info.name)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_FAILURE if end.code else EXIT_CLEAN
+    except RuntimeFault as fault:
+        print(f"{DISTRIBUTION}: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has seen enough. Nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    return EXIT_CLEAN
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(_version())
+        raise typer.Exit
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # a clone that was not installed
+        return "unknown"
+
+
+@app.callback()
+def _front(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="and nothing else"),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    *,
+    config: _Config = None,
+    name: _Name = None,
+    data_dir: _DataDir = None,
+    base_url: _BaseUrl = None,
+    environment: _Environment = None,
+    shards: _Shards = None,
+    journal: _Journal = None,
+    log_format: _LogFormat = None,
+    log_level: _LogLevel = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C, then drain."""
+    effective = _effective(locals())
+
+    from actors import service  # noqa: PLC0415 - after the settings: what is missing is said at once
+
+    raise typer.Exit(service.run(effective, version=_version()))
+
+
+@app.command()
+def check(
+    *,
+    config: _Config = None,
+    name: _Name = None,
+    data_dir: _DataDir = None,
+    base_url: _BaseUrl = None,
+    environment: _Environment = None,
+    shards: _Shards = None,
+    journal: _Journal = None,
+    log_format: _LogFormat = None,
+    log_level: _LogLevel = None,
+    as_json: _Json = False,
+) -> None:
+    """Validate the settings and show them, secrets masked, with the origin of each."""
+    effective = _effective(locals())
+    rows = list(effective.rows())
+
+    from actors import tables  # noqa: PLC0415
+
+    if as_json:
+        settings = {key: {"value": value, "from": origin} for key, value, origin in rows}
+        tables.show_json(
+            {
+                "gateway": effective.settings.api_url,
+                "settings": settings,
+                "warnings": list(effective.warnings),
+            }
+        )
+        return
+    rows.insert(0, ("(gateway)", effective.settings.api_url, ""))
+    tables.show("settings", ("setting", "value", "from"), rows)
+    for warning in effective.warnings:
+        print(f"{DISTRIBUTION}: warning: {warning}", file=sys.stderr)
+
+
+def _effective(given: dict[str, Any]) -> Effective:
+    """The settings under the flags of a command, which are its local variables."""
+    from actors.settings_layers import load  # noqa: PLC0415
+
+    flags = {
+        "log.format" if key == "log_format" else "log.level" if key == "log_level" else key: value
+        for key, value in given.items()
+        if key not in {"config", "as_json"}
+    }
+    return load(config=given["config"], flags=flags)
+
+
+@app.command()
+def demo(
+    *,
+    agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
+    rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
+    seconds: Annotated[float, typer.Option(min=0, help="0: until Ctrl-C")] = 30.0,
+    shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
+    seed: int = 7,
+    journal: Literal["full", "off"] = "full",
+    tls: Annotated[bool, typer.Option("--tls", help="with a throwaway authority")] = False,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="kept; must be new or empty")
+    ] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="the result, as a file")] = None,
+) -> None:
+    """Gateway and runtime together, live, then verified against the gateway's own ledger."""
+    events_per_s = _rate(rate)
+
+    from actors import demo as demonstration  # noqa: PLC0415
+
+    plan = demonstration.Plan(
+        agents=agents,
+        rate=events_per_s,
+        seconds=seconds,
+        shards=shards,
+        seed=seed,
+        journal=journal,
+        tls=tls,
+        data_dir=data_dir,
+        json_path=json_path,
+    )
+    raise typer.Exit(demonstration.run(plan))
+
+
+def _rate(text: str) -> float | Literal["max"]:
+    if text == "max":
+        return "max"
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 100_000_000:  # also refuses nan
+        raise typer.BadParameter(f"{text!r} is neither a number of events per second nor max")
+    return rate
+
+
+@app.command()
+def state(
+    user: Annotated[str | None, typer.Argument(help="an agent's id; without it, all")] = None,
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    as_json: _Json = False,
+) -> None:
+    """What the agents do now, the latest change first, and where each shard stands."""
+    from actors import journal_views  # noqa: PLC0415
+
+    path = _journals(data_dir, config)
+    if user is None:
+        journal_views.show_all(path, limit=limit, as_json=as_json)
+    elif not journal_views.show_one(path, user, as_json=as_json):
+        raise typer.Exit(_unknown(user, path))
+
+
+@app.command()
+def history(
+    user: Annotated[str, typer.Argument(help="an agent's id")],
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[int, typer.Option(min=1, help="transitions shown")] = SHOWN,
+    as_json: _Json = False,
+) -> None:
+    """An agent's transitions, the newest first."""
+    from actors import journal_views  # noqa: PLC0415
+
+    path = _journals(data_dir, config)
+    if not journal_views.show_history(path, user, limit=limit, as_json=as_json):
+        raise typer.Exit(_unknown(user, path))
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="new, or empty")],
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Copy the journals, each as of one moment, while the runtime goes on."""
+    from actors import journal_views  # noqa: PLC0415
+
+    journal_views.backup(_journals(data_dir, config), directory, as_json=as_json)
+
+
+def _journals(data_dir: Path | None, config: Path | None) -> Path:
+    """The data directory to read: a flag or a setting; no credentials are needed for that."""
+    from actors.data_dir import read_meta  # noqa: PLC0415
+
+    if data_dir is None:
+        from actors.settings_layers import load  # noqa: PLC0415 - 0.2 s
+
+        data_dir = load(config=config, needs_gateway=False).settings.data_dir
+    read_meta(data_dir)
+    return data_dir
+
+
+def _unknown(user: str, path: Path) -> int:
+    from actors.tables import cell  # noqa: PLC0415
+
+    print(f"{DISTRIBUTION}: no journal in {path} knows {cell(user)}", file=sys.stderr)
+    return EXIT_FAILURE

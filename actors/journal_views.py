@@ -1,0 +1,172 @@
+"""Journal views: what `state`, `history` and `backup` show. Knows no table of a journal."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+from typing import Any
+
+from actors import tables
+from actors.data_dir import copy_meta
+from actors.state import reader
+from actors.state.reader import AgentState, ShardSummary, TransitionRow
+
+_AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
+_HISTORY_COLUMNS = (
+    "at", "received", "from", "to", "presence", "queue", "cause", "sequence", "correlation",
+)  # fmt: skip
+_SHARD_COLUMNS = (
+    "shard", "agents", "rows", "mark", "confirmed", "applied", "unchanged", "duplicates", "late",
+    "shed", "quarantined", "gaps",
+)  # fmt: skip
+
+
+def show_all(path: Path, *, limit: int, as_json: bool) -> None:
+    """The agents whose last change is the latest (limit 0: all), and the shards."""
+    summaries = reader.summary(path)
+    states = reader.read_states(path)
+    newest = heapq.nlargest(limit, states, key=_at) if limit else sorted(states, key=_at)[::-1]
+    if as_json:
+        tables.show_json(
+            {
+                "shards": [_shard_json(each) for each in summaries],
+                "agents": [_agent_json(each) for each in newest],
+            }
+        )
+        return
+    known = sum(each.agents for each in summaries)
+    title = f"{known:,} agents" + (f", the {limit:,} latest" if 0 < limit < known else "")
+    tables.show(title, _AGENT_COLUMNS, map(_agent_row, newest))
+    print()
+    tables.show("shards", _SHARD_COLUMNS, map(_shard_row, summaries))
+
+
+def show_one(path: Path, user: str, *, as_json: bool) -> bool:
+    """One agent; False if no journal knows it."""
+    agent = reader.read_state(path, user)
+    if agent is None:
+        return False
+    if as_json:
+        tables.show_json(_agent_json(agent))
+    else:
+        tables.show("", _AGENT_COLUMNS, [_agent_row(agent)])
+    return True
+
+
+def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
+    """An agent's latest transitions; False if no journal knows it."""
+    rows = list(reader.read_history(path, user, limit))
+    if not rows and reader.read_state(path, user) is None:
+        return False
+    if as_json:
+        tables.show_json([_transition_json(each) for each in rows])
+    else:
+        tables.show(tables.cell(user), _HISTORY_COLUMNS, map(_transition_row, rows))
+    return True
+
+
+def backup(path: Path, target: Path, *, as_json: bool) -> None:
+    """Journals and meta, so that the copy can be used as a data directory itself."""
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    copies = reader.backup(path, target)
+    copy_meta(path, target)
+    if as_json:
+        tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
+    else:
+        tables.show(
+            f"copied to {target}",
+            ("journal", "bytes"),
+            [(copy.relative_to(target), copy.stat().st_size) for copy in copies],
+        )
+
+
+def _at(agent: AgentState) -> int:
+    return agent.at_us
+
+
+def _confirmed(stale_since_us: int | None) -> str:
+    if stale_since_us is None:
+        return "now"
+    return f"not since {tables.utc(stale_since_us)}" if stale_since_us else "never"
+
+
+def _stale_json(stale_since_us: int | None) -> dict[str, Any]:
+    return {"stale": stale_since_us is not None, "stale_since": tables.utc(stale_since_us)}
+
+
+def _agent_row(agent: AgentState) -> tuple[object, ...]:
+    return (
+        agent.user_id,
+        agent.state,
+        tables.utc(agent.at_us),
+        agent.presence,
+        agent.queue,
+        _confirmed(agent.stale_since_us),
+        agent.sequence,
+    )
+
+
+def _agent_json(agent: AgentState) -> dict[str, Any]:
+    return {
+        "user_id": agent.user_id,
+        "state": agent.state,
+        "at": tables.utc(agent.at_us),
+        "presence": agent.presence,
+        "queue": agent.queue,
+        "epoch": agent.epoch,
+        "sequence": agent.sequence,
+        **_stale_json(agent.stale_since_us),
+    }
+
+
+def _transition_row(row: TransitionRow) -> tuple[object, ...]:
+    return (
+        tables.utc(row.at_us),
+        tables.utc(row.received_us),
+        row.from_state,
+        row.to_state,
+        row.presence,
+        row.queue,
+        row.cause,
+        row.sequence,
+        row.correlation,
+    )
+
+
+def _transition_json(row: TransitionRow) -> dict[str, Any]:
+    return {
+        **row._asdict(),
+        "at": tables.utc(row.at_us),
+        "received": tables.utc(row.received_us),
+    }
+
+
+def _stale_since_us(shard: ShardSummary) -> int | None:
+    since = [scope["stale_since_us"] for scope in shard.scopes.values()]
+    return min((us for us in since if us is not None), default=None) if since else 0
+
+
+def _shard_row(shard: ShardSummary) -> tuple[object, ...]:
+    counts = shard.counts
+    return (
+        shard.path.stem,
+        shard.agents,
+        shard.transitions,
+        f"{shard.mark_epoch}:{shard.mark_sequence}",
+        _confirmed(_stale_since_us(shard)),
+        *(counts.get(column, 0) for column in _SHARD_COLUMNS[5:11]),
+        len(shard.gaps),
+    )
+
+
+def _shard_json(shard: ShardSummary) -> dict[str, Any]:
+    return {
+        "shard": shard.path.stem,
+        "agents": shard.agents,
+        "rows": shard.transitions,
+        "mark": {"epoch": shard.mark_epoch, "sequence": shard.mark_sequence},
+        "counts": shard.counts,
+        "quarantined_kinds": shard.quarantined_kinds,
+        "gaps": [gap._asdict() for gap in shard.gaps],
+        **_stale_json(_stale_since_us(shard)),
+    }

@@ -1,0 +1,69 @@
+"""Table: rows for people on a terminal, for pipes, or for programs. Knows no row's meaning."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+
+def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A drawn table on a terminal; on a pipe one line a row, its cells separated by tabs."""
+    if sys.stdout.isatty():
+        _draw(title, columns, rows)
+        return
+    print("\t".join(columns))
+    for row in rows:
+        print("\t".join(cell(value) for value in row))
+
+
+def show_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def cell(value: object) -> str:
+    """A value as text that cannot move a cursor, break a line or colour a terminal: what stands in
+    a journal was sent by others."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:,.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}" if sys.stdout.isatty() else str(value)
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in text
+    )
+
+
+def utc(at_us: int | None) -> str | None:
+    """ISO-8601 with milliseconds; None and 0 are no time."""
+    if not at_us:
+        return None
+    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    from rich.console import Console  # noqa: PLC0415 - 50 ms that a pipe need not pay
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415 - no markup: a name may hold a bracket
+
+    table = Table(title=title or None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(
+            *(
+                Text(cell(value), justify="right" if isinstance(value, int | float) else "left")
+                for value in row
+            )
+        )
+    Console().print(table)
