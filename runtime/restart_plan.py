@@ -73,7 +73,7 @@ class ChildFacts:
     sign_of_life_s: float = 0.0  # its start or its latest beat
     phase: int = STARTING
     told: bool = False  # asked to drain and end
-    killed: bool = False  # SIGKILL is on its way
+    killed: bool = False  # SIGKILL was sent; like `told`, said of the latest life
     exits: tuple[Exit, ...] = ()  # those of the last period, and always the latest
 
 
@@ -180,10 +180,8 @@ def restart_plan(specs: Sequence[ChildSpec], situation: Situation) -> tuple[Acti
 def _serve(spec: ChildSpec, situation: Situation) -> Start | Kill | StopAll | Wait:
     """The one step that this child needs in service."""
     facts = situation.children[spec.name]
-    if facts.killed:
-        return Wait(LOOK_S)
     if facts.running:
-        return _judge_beats(spec, facts, situation)
+        return Wait(LOOK_S) if facts.killed else _judge_beats(spec, facts, situation)
     if facts.generation == 0:
         needed = (situation.children[name] for name in spec.needs)
         ready = all(other.running and other.phase >= LOADED for other in needed)
@@ -239,7 +237,7 @@ def _drain(
         return
     for spec in upstream_first:
         facts = situation.children[spec.name]
-        if facts.told or facts.killed:
+        if facts.running and (facts.told or facts.killed):
             yield Wait(left_s)
         elif facts.running and spec.role == upstream_first[0].role:
             yield Tell(spec.name)

@@ -189,6 +189,7 @@ def test_a_child_that_does_not_beat_within_its_term_is_killed(
 def test_a_killed_child_has_no_successor_before_it_was_reaped() -> None:
     facts = alive(sign_of_life_s=NOW_S - 100, killed=True)
     assert plan([spec("web")], [facts]) == (LOOK,)
+    assert plan([spec("web")], [ended(-9, killed=True)]) == (Start("web", 2), LOOK)
 
 
 def test_a_supervisor_that_overslept_gives_everyone_a_new_term_before_it_judges() -> None:
@@ -263,6 +264,9 @@ def test_a_hung_reader_is_killed_while_upstream_still_writes_to_it() -> None:
     hung = alive(sign_of_life_s=NOW_S - 15)
     actions = plan(TREE, [alive(), hung, TOLD], stopping=stopping())
     assert actions == (Kill("shard-1", "no sign of life for 15.0 s"), LOOK)
+    reaped = ended(-9, killed=True)
+    actions = plan(TREE, [alive(), reaped, TOLD], stopping=stopping())
+    assert actions == (Start("shard-1", 2), LOOK)
 
 
 @pytest.mark.parametrize("code", [EXIT_CONFIGURATION, EXIT_TEMPORARY])

@@ -1,0 +1,33 @@
+"""What every test with real children needs: a diary, and supervisors that leave nobody behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.child_spec import ChildSpec
+from runtime.supervisor import Supervisor
+
+
+@pytest.fixture
+def diary(tmp_path: Path) -> Path:
+    return tmp_path / "diary"
+
+
+@pytest.fixture
+def supervise() -> Iterator[Callable[..., Supervisor]]:
+    """Starts supervisors and lets no child outlive the test."""
+    started: list[Supervisor] = []
+
+    def start(specs: Sequence[ChildSpec], **fields: Any) -> Supervisor:
+        supervisor = Supervisor(specs, **fields)
+        started.append(supervisor)
+        supervisor.start()
+        return supervisor
+
+    yield start
+    for supervisor in started:
+        supervisor.close()

@@ -1,0 +1,171 @@
+"""A runtime of toys as a process of its own, and the signals that reach it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
+from runtime.supervisor import ECHO_S
+from tests.processes.facts import PATIENCE_S, diary_lines, eventually, is_dead, is_gone, title
+
+ROOT = Path(__file__).parents[2]
+CHILDREN = 3
+
+
+class ToyRuntime:
+    def __init__(self, diary: Path, **options: Any) -> None:
+        self.diary = diary
+        self._log = diary.with_suffix(".log")
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "tests.processes.toy_runtime", diary, json.dumps(options)],
+                cwd=ROOT,
+                stdout=log,
+                start_new_session=True,  # its own process group, as a job of a shell has
+            )
+
+    def await_play(self) -> None:
+        """Until every child of it plays: all have their handlers, and the log is complete."""
+        eventually(lambda: sum(" plays " in line for line in diary_lines(self.diary)) == CHILDREN)
+
+    def log(self, event: str) -> list[dict[str, Any]]:
+        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
+        return [line for line in lines if line["event"] == event]
+
+    def pids(self) -> dict[str, int]:
+        return {line["child"]: line["pid"] for line in self.log("child.started")}
+
+    def told_and_drained(self) -> list[str]:
+        words = [line.split() for line in diary_lines(self.diary)]
+        return [" ".join(line[:2]) for line in words if line[1] in ("told", "drained")]
+
+    def wait(self) -> int:
+        return self.process.wait(PATIENCE_S)
+
+    def end(self) -> None:
+        for pid in [self.process.pid, *self.pids().values()]:
+            if not is_dead(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.wait()
+
+
+@pytest.fixture
+def run(diary: Path) -> Iterator[Callable[..., ToyRuntime]]:
+    started: list[ToyRuntime] = []
+
+    def start(**options: Any) -> ToyRuntime:
+        started.append(runtime := ToyRuntime(diary, **options))
+        runtime.await_play()
+        return runtime
+
+    yield start
+    for runtime in started:
+        runtime.end()
+
+
+DRAINED_IN_ORDER = [
+    ["receiver-0 told", "receiver-0 drained"],
+    ["shard-0 drained", "shard-0 told", "shard-1 drained", "shard-1 told"],
+]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_drains_in_order_and_exits_clean(
+    run: Callable[..., ToyRuntime], number: signal.Signals
+) -> None:
+    runtime = run()
+    pids = runtime.pids()
+    assert title(runtime.process.pid) == "toy: supervisor"
+    runtime.process.send_signal(number)
+    assert runtime.wait() == EXIT_CLEAN
+    order = runtime.told_and_drained()
+    assert [order[:2], sorted(order[2:])] == DRAINED_IN_ORDER
+    assert [line["reason"] for line in runtime.log("runtime.stopped")] == [number.name]
+    assert all(is_gone(pid) for pid in pids.values())
+
+
+def test_ctrl_c_reaches_the_whole_process_group_but_only_the_supervisor_listens(
+    run: Callable[..., ToyRuntime],
+) -> None:
+    runtime = run(drain_s=0.3)
+    os.killpg(runtime.process.pid, signal.SIGINT)
+    assert runtime.wait() == EXIT_CLEAN
+    order = runtime.told_and_drained()
+    assert [order[:2], sorted(order[2:])] == DRAINED_IN_ORDER
+
+
+def test_a_second_signal_stops_now(run: Callable[..., ToyRuntime]) -> None:
+    runtime = run(receiver="be_stubborn")
+    pids = runtime.pids()
+    runtime.process.send_signal(signal.SIGTERM)
+    eventually(lambda: "receiver-0 told" in diary_lines(runtime.diary))
+    time.sleep(ECHO_S)  # the two wishes have to be that far apart: this is the condition itself
+    runtime.process.send_signal(signal.SIGTERM)
+    assert runtime.wait() == EXIT_FAILURE
+    assert runtime.told_and_drained() == ["receiver-0 told"]
+    (failed,) = runtime.log("runtime.failed")
+    assert "receiver-0 was killed by SIGKILL" in failed["reason"]
+    assert all(is_gone(pid) for pid in pids.values())
+
+
+def test_the_echo_of_a_signal_is_not_a_second_wish(run: Callable[..., ToyRuntime]) -> None:
+    # coreutils' `timeout` signals its child and then the child's whole group.
+    runtime = run()
+    runtime.process.send_signal(signal.SIGTERM)
+    os.killpg(runtime.process.pid, signal.SIGTERM)
+    assert runtime.wait() == EXIT_CLEAN
+
+
+def test_a_killed_supervisor_takes_every_child_along_within_a_second(
+    run: Callable[..., ToyRuntime],
+) -> None:
+    runtime = run()
+    pids = runtime.pids()
+    assert len(pids) == CHILDREN
+    runtime.process.kill()
+    eventually(lambda: all(is_dead(pid) for pid in pids.values()), within_s=1.0)
+    assert runtime.wait() == -signal.SIGKILL
+    assert runtime.told_and_drained() == []
+
+
+def test_a_suspended_machine_wakes_without_a_mass_kill(run: Callable[..., ToyRuntime]) -> None:
+    runtime = run(beat_timeout_s=1.0)
+    pids = runtime.pids()
+    everyone = [runtime.process.pid, *pids.values()]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(1.5)  # longer than every term: this is the condition itself
+    os.kill(runtime.process.pid, signal.SIGCONT)
+    eventually(lambda: runtime.log("runtime.overslept"))
+    # The supervisor has looked, and sees the old beats of children that still stand still.
+    assert not runtime.log("child.hung")
+    for pid in pids.values():
+        os.kill(pid, signal.SIGCONT)
+    runtime.process.send_signal(signal.SIGTERM)
+    assert runtime.wait() == EXIT_CLEAN
+    assert runtime.pids() == pids
+    assert len(runtime.told_and_drained()) == 2 * CHILDREN
+
+
+def test_a_supervisor_alone_asleep_still_finds_a_hung_child_afterwards(
+    run: Callable[..., ToyRuntime],
+) -> None:
+    runtime = run(beat_timeout_s=1.0)
+    victim = runtime.pids()["shard-0"]
+    os.kill(victim, signal.SIGSTOP)
+    os.kill(runtime.process.pid, signal.SIGSTOP)
+    time.sleep(1.2)
+    os.kill(runtime.process.pid, signal.SIGCONT)
+    eventually(lambda: "shard-0 plays 2" in diary_lines(runtime.diary))
+    assert [line["child"] for line in runtime.log("child.hung")] == ["shard-0"]
+    assert is_gone(victim)
