@@ -108,7 +108,7 @@ def run(
     """Run the service until SIGTERM or Ctrl-C, then drain."""
     effective = _effective(locals())
 
-    from actors import service  # noqa: PLC0415 - after the settings: what is missing is said at once
+    from actors import service  # noqa: PLC0415 - first, what is missing
 
     raise typer.Exit(service.run(effective, version=_version()))
 
