@@ -25,6 +25,7 @@ from setproctitle import setproctitle
 from runtime import crash_point
 from runtime.counters import STARTING, STOPPED, Counters
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.exit import Exit
 from runtime.spawn import HELD_BACK, Envelope, open_envelope
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -33,10 +34,20 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 class Child:
     """What an entry is given. Has no side effects beyond its page, so that a test can make one."""
 
-    def __init__(self, name: str, generation: int, counters: Counters) -> None:
+    def __init__(
+        self,
+        name: str,
+        generation: int,
+        counters: Counters,
+        *,
+        predecessor: Exit | None = None,
+    ) -> None:
+        """`predecessor`: how the generation before ended. If `is_own`, what it left unhandled is
+        suspect; a kill from outside accuses nobody."""
         self.name = name
         self.generation = generation
         self.counters = counters
+        self.predecessor = predecessor
         self.stopping = False
         self._callbacks: list[Callable[[], None]] = []
         # The page outlives us: CPU adds up over all lives, up to the last beat of each.
@@ -117,7 +128,7 @@ def _run(envelope: Envelope) -> int:
 def _attach(envelope: Envelope, counters: Counters) -> Child:
     """Take over the page and the signals. The generation is written last: until then the supervisor
     knows the words for a predecessor's."""
-    child = Child(envelope.name, envelope.generation, counters)
+    child = Child(envelope.name, envelope.generation, counters, predecessor=envelope.predecessor)
     counters.set("pid", os.getpid())
     child.set_phase(STARTING)
     counters.set("generation", envelope.generation)

@@ -27,13 +27,13 @@ that dies before it was told is started again, unless it is the failure that we 
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runtime.child_spec import ChildSpec
 from runtime.counters import LOADED, STARTING
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.exit import Exit
 
 LOOK_S = 0.5  # longest wait between two looks at the pages; exits wake us by themselves
 NEEDS_LOOK_S = 0.02  # the same while a child waits for others to load, which wakes nobody
@@ -41,27 +41,6 @@ DRAIN_S = 20.0
 
 
 # --- what is known ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Exit:
-    """How a life ended: `code` as in `subprocess`, minus the number of the signal that killed."""
-
-    at_s: float
-    code: int
-
-    def __str__(self) -> str:
-        if self.code < 0:
-            return f"was killed by {signal_name(-self.code)}"
-        meaning = {EXIT_TEMPORARY: " (temporary)", EXIT_CONFIGURATION: " (configuration)"}
-        return f"exited with {self.code}{meaning.get(self.code, '')}"
-
-
-def signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # most real-time signals have no name
-        return f"signal {number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +100,7 @@ class Kill:
 
     child: str
     reason: str
+    hung: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +175,7 @@ def _judge_beats(spec: ChildSpec, facts: ChildFacts, situation: Situation) -> Ki
     if left_s > 0:
         return Wait(left_s)
     silent_s = situation.now_s - facts.sign_of_life_s
-    return Kill(spec.name, f"no sign of life for {silent_s:.1f} s")
+    return Kill(spec.name, f"no sign of life for {silent_s:.1f} s", hung=True)
 
 
 def _judge_exits(spec: ChildSpec, facts: ChildFacts, now_s: float) -> Start | StopAll | Wait:
@@ -226,9 +206,7 @@ def _drain(
     running = [spec for spec in upstream_first if situation.children[spec.name].running]
     left_s = max(stopping.since_s, situation.renewed_s) + stopping.drain_s - situation.now_s
     if stopping.at_once or left_s <= 0:
-        why = (
-            "told to stop at once" if stopping.at_once else f"not drained in {stopping.drain_s:g} s"
-        )
+        why = "a stop at once" if stopping.at_once else f"not drained in {stopping.drain_s:g} s"
         for spec in running:
             if not situation.children[spec.name].killed:
                 yield Kill(spec.name, why)

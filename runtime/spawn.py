@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runtime.child_spec import ChildSpec
+from runtime.exit import Exit
 
 BOOT = "import sys; fd, *sys.path = sys.argv[1:]; from runtime.child import main; main(int(fd))"
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
@@ -46,12 +47,16 @@ class Envelope(NamedTuple):
     supervisor_pid: int
     entry: str
     setup: str | None
+    predecessor: Exit | None
     setup_arguments: bytes  # pickled
     belongings: bytes  # pickled (counters, arguments)
 
 
 def spawn(
-    spec: ChildSpec, generation: int, environment: Mapping[str, str] | None = None
+    spec: ChildSpec,
+    generation: int,
+    predecessor: Exit | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> tuple[subprocess.Popen[bytes], int]:
     """Start the next life of a child: its process and its pidfd. `environment` None means ours.
 
@@ -59,7 +64,7 @@ def spawn(
     # The child asks to die with its parent, and the kernel takes the thread that forked for the
     # parent.
     assert threading.get_native_id() == os.getpid(), "spawn belongs to the main thread"
-    envelope, fds = seal(spec, generation)
+    envelope, fds = seal(spec, generation, predecessor)
     # A child is born deaf to signals and opens its ears once it has handlers: told to stop in its
     # first milliseconds, it shall drain like any other.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, HELD_BACK)
@@ -83,7 +88,9 @@ def spawn(
         raise
 
 
-def seal(spec: ChildSpec, generation: int) -> tuple[int, frozenset[int]]:
+def seal(
+    spec: ChildSpec, generation: int, predecessor: Exit | None = None
+) -> tuple[int, frozenset[int]]:
     """The descriptor of a new envelope, and those that its content refers to."""
     setup_arguments, setup_fds = _pickled(spec.setup_arguments)
     belongings, fds = _pickled((spec.counters, spec.arguments))
@@ -94,6 +101,7 @@ def seal(spec: ChildSpec, generation: int) -> tuple[int, frozenset[int]]:
         supervisor_pid=os.getpid(),
         entry=spec.entry,
         setup=spec.setup,
+        predecessor=predecessor,
         setup_arguments=setup_arguments,
         belongings=belongings,
     )

@@ -35,12 +35,12 @@ from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.clock import Clock, SystemClock
 from runtime.counters import STARTING
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.exit import Exit, signal_name
 from runtime.restart_plan import (
     DRAIN_S,
     LOOK_S,
     Action,
     ChildFacts,
-    Exit,
     Finish,
     Kill,
     Renew,
@@ -51,7 +51,6 @@ from runtime.restart_plan import (
     Tell,
     Wait,
     restart_plan,
-    signal_name,
 )
 from runtime.spawn import spawn
 
@@ -71,6 +70,7 @@ class _Ward:
     started_s: float = 0.0
     told: bool = False
     killed: bool = False
+    hung: bool = False  # that is what it was killed for
     exits: tuple[Exit, ...] = ()
 
     def facts(self) -> ChildFacts:
@@ -262,7 +262,7 @@ class Supervisor:
             if ward.process is not None and (code := ward.process.poll()) is not None:
                 pid = ward.process.pid
                 self._forget_process(ward)
-                self._note_exit(ward, Exit(now_s, code), pid=pid)
+                self._note_exit(ward, Exit(now_s, code, hung=ward.hung), pid=pid)
 
     def _forget_process(self, ward: _Ward) -> None:
         self._poll.unregister(ward.pidfd)
@@ -292,11 +292,11 @@ class Supervisor:
                 ward = self._wards[name]
                 ward.told = True
                 signal.pidfd_send_signal(ward.pidfd, signal.SIGTERM)
-            case Kill(name, reason):
+            case Kill(name, reason, hung):
                 ward = self._wards[name]
-                ward.killed = True
+                ward.killed, ward.hung = True, hung
                 signal.pidfd_send_signal(ward.pidfd, signal.SIGKILL)
-                event = "child.hung" if self._stopping is None else "child.killed"
+                event = "child.hung" if hung else "child.killed"
                 self._log.error(event, child=name, generation=ward.generation, reason=reason)
             case Renew(overslept_s):
                 self._renewed_s = now_s
@@ -323,10 +323,12 @@ class Supervisor:
         if generation > 1:
             self._log.info("child.restarting", child=ward.spec.name, generation=generation)
         ward.generation = generation
-        ward.told = ward.killed = False
+        ward.told = ward.killed = ward.hung = False
         ward.started_s = self._clock.now_s()
         try:
-            ward.process, ward.pidfd = spawn(ward.spec, generation, self._environment)
+            ward.process, ward.pidfd = spawn(
+                ward.spec, generation, ward.exits[-1] if ward.exits else None, self._environment
+            )
         except OSError as error:  # no memory, no process, no descriptor: a life that ended at once
             self._note_exit(ward, Exit(ward.started_s, EXIT_FAILURE), error=str(error))
             return

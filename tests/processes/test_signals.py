@@ -166,6 +166,6 @@ def test_a_supervisor_alone_asleep_still_finds_a_hung_child_afterwards(
     os.kill(runtime.process.pid, signal.SIGSTOP)
     time.sleep(1.2)
     os.kill(runtime.process.pid, signal.SIGCONT)
-    eventually(lambda: "shard-0 plays 2" in diary_lines(runtime.diary))
+    eventually(lambda: "shard-0 plays 2 after hung" in diary_lines(runtime.diary))
     assert [line["child"] for line in runtime.log("child.hung")] == ["shard-0"]
     assert is_gone(victim)

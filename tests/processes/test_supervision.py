@@ -61,7 +61,22 @@ def test_a_child_that_runs_but_does_not_beat_is_replaced(supervise: Supervise, d
     spec = toy_spec("shard-0", Toy(diary=diary, ends={1: "silence"}), beat_timeout_s=0.5)
     supervisor = supervise([spec])
     drive(supervisor, plays(spec, generation=2))
-    assert diary_lines(diary)[:2] == ["shard-0 set up", "shard-0 plays 1"]
+    assert diary_lines(diary) == [
+        "shard-0 set up",
+        "shard-0 plays 1 after None",
+        "shard-0 set up",
+        "shard-0 plays 2 after hung",
+    ]
+
+
+def test_a_successor_learns_how_the_life_before_it_ended(supervise: Supervise, diary: Path) -> None:
+    spec = toy_spec("shard-0", Toy(diary=diary, ends={1: "raise"}))
+    supervisor = supervise([spec])
+    drive(supervisor, plays(spec, generation=2))
+    os.kill(pid_of(supervisor, "shard-0"), signal.SIGKILL)
+    drive(supervisor, plays(spec, generation=3))
+    lives = [line.partition(" after ")[2] for line in diary_lines(diary) if " plays " in line]
+    assert lives == ["None", "exited with 1", "was killed by SIGKILL"]
 
 
 def test_loading_may_take_longer_than_the_start_timeout_while_it_beats(

@@ -66,7 +66,7 @@ def play(child: Child, toy: Toy) -> None:
     """Load, beat until told, drain; or end as this generation is meant to."""
     told = threading.Event()
     child.on_stop(told.set)
-    write(toy.diary, f"{child.name} plays {child.generation}")
+    write(toy.diary, f"{child.name} plays {child.generation} after {child.predecessor}")
     child.set_phase(LOADED)
     end(toy.ends.get(child.generation, toy.ends.get(0, "")))
     burn(toy.burn_s)
@@ -121,7 +121,7 @@ def leave_at_once(child: Child, toy: Toy) -> None:
 def be_stubborn(child: Child, toy: Toy) -> None:
     """Hears the wish to stop, and plays on."""
     child.on_stop(lambda: write(toy.diary, f"{child.name} told"))
-    write(toy.diary, f"{child.name} plays {child.generation}")
+    write(toy.diary, f"{child.name} plays {child.generation} after {child.predecessor}")
     child.set_phase(RUNNING)
     while True:
         time.sleep(BEAT_S)

@@ -10,13 +10,13 @@ import pytest
 from runtime.child_spec import ChildSpec
 from runtime.counters import LOADED, RUNNING, STARTING, WAITING, Counters
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.exit import Exit
 from runtime.restart_plan import (
     AT_ONCE,
     LOOK_S,
     NEEDS_LOOK_S,
     Action,
     ChildFacts,
-    Exit,
     Finish,
     Kill,
     Renew,
@@ -170,12 +170,12 @@ def test_ends_before_the_period_are_forgotten() -> None:
     ("phase", "silent_s", "verdict"),
     [
         (STARTING, 59.0, LOOK),
-        (STARTING, 60.0, Kill("web", "no sign of life for 60.0 s")),
+        (STARTING, 60.0, Kill("web", "no sign of life for 60.0 s", hung=True)),
         (LOADED, 14.75, Wait(0.25)),
-        (LOADED, 15.0, Kill("web", "no sign of life for 15.0 s")),
-        (RUNNING, 16.0, Kill("web", "no sign of life for 16.0 s")),
+        (LOADED, 15.0, Kill("web", "no sign of life for 15.0 s", hung=True)),
+        (RUNNING, 16.0, Kill("web", "no sign of life for 16.0 s", hung=True)),
         (WAITING, 14.0, LOOK),
-        (WAITING, 15.0, Kill("web", "no sign of life for 15.0 s")),
+        (WAITING, 15.0, Kill("web", "no sign of life for 15.0 s", hung=True)),
     ],
 )
 def test_a_child_that_does_not_beat_within_its_term_is_killed(
@@ -202,7 +202,7 @@ def test_a_supervisor_that_overslept_gives_everyone_a_new_term_before_it_judges(
 def test_a_new_term_saves_nobody_who_stays_silent_in_it() -> None:
     facts = [alive(sign_of_life_s=NOW_S - 3_600), alive(), alive()]
     killed = plan(TREE, facts, renewed_s=NOW_S - 15.0)
-    assert killed == (Kill("shard-0", "no sign of life for 3600.0 s"), LOOK)
+    assert killed == (Kill("shard-0", "no sign of life for 3600.0 s", hung=True), LOOK)
 
 
 def test_oversleeping_is_half_of_the_shortest_term() -> None:
@@ -263,7 +263,7 @@ def test_a_reader_that_dies_untold_is_started_again_since_upstream_still_writes_
 def test_a_hung_reader_is_killed_while_upstream_still_writes_to_it() -> None:
     hung = alive(sign_of_life_s=NOW_S - 15)
     actions = plan(TREE, [alive(), hung, TOLD], stopping=stopping())
-    assert actions == (Kill("shard-1", "no sign of life for 15.0 s"), LOOK)
+    assert actions == (Kill("shard-1", "no sign of life for 15.0 s", hung=True), LOOK)
     reaped = ended(-9, killed=True)
     actions = plan(TREE, [alive(), reaped, TOLD], stopping=stopping())
     assert actions == (Start("shard-1", 2), LOOK)
@@ -306,7 +306,7 @@ def test_a_machine_suspended_in_a_drain_gets_its_whole_drain() -> None:
 
 def test_a_second_wish_to_stop_kills_at_once_and_finishes_when_all_are_reaped() -> None:
     now = stopping(at_once=True)
-    why = "told to stop at once"
+    why = "a stop at once"
     kills = (Kill("receiver-0", why), Kill("shard-1", why), Kill("shard-0", why))
     assert plan(TREE, [alive(), alive(), TOLD], stopping=now) == (*kills, LOOK)
     assert plan(TREE, [alive(killed=True), ended(-9), ended(-9)], stopping=now) == (LOOK,)
@@ -324,18 +324,3 @@ def test_a_clean_exit_code_is_a_promise_that_all_have_drained() -> None:
 def test_an_end_before_the_wish_to_stop_does_not_spoil_the_exit_code() -> None:
     facts = [DRAINED, DRAINED, ended(EXIT_TEMPORARY, at_s=NOW_S - 1)]
     assert plan(TREE, facts, stopping=stopping()) == (Finish("SIGTERM", 0), LOOK)
-
-
-@pytest.mark.parametrize(
-    ("code", "says"),
-    [
-        (0, "exited with 0"),
-        (3, "exited with 3"),
-        (75, "exited with 75 (temporary)"),
-        (78, "exited with 78 (configuration)"),
-        (-9, "was killed by SIGKILL"),
-        (-40, "was killed by signal 40"),
-    ],
-)
-def test_an_exit_says_what_it_means(code: int, says: str) -> None:
-    assert str(Exit(0.0, code)) == says

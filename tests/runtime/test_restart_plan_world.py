@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from runtime.child_spec import ChildSpec
 from runtime.counters import LOADED, RUNNING, STARTING, Counters
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.exit import Exit
 from runtime.restart_plan import (
     Action,
     ChildFacts,
-    Exit,
     Finish,
     Kill,
     Renew,

@@ -10,6 +10,7 @@ from runtime.block import Block
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
+from runtime.exit import Exit
 from runtime.spawn import open_envelope, seal
 
 
@@ -26,9 +27,12 @@ def spec(counters: Counters, arguments: object, **fields: Any) -> ChildSpec:
 
 def test_an_envelope_says_who_to_be_and_keeps_belongings_pickled() -> None:
     page = Counters.create("page")
-    fd, _ = seal(spec(page, {"seats": 5_000}, setup="a:b", setup_arguments=("json",)), 3)
+    fd, _ = seal(
+        spec(page, {"seats": 5_000}, setup="a:b", setup_arguments=("json",)), 3, Exit(7.0, -11)
+    )
     envelope = open_envelope(fd)
     assert envelope[:6] == ("shard-0", "toy", 3, os.getpid(), "nowhere:run", "a:b")
+    assert envelope.predecessor == Exit(7.0, -11)
     assert pickle.loads(envelope.setup_arguments) == ("json",)
     counters, arguments = pickle.loads(envelope.belongings)
     assert counters.name == "page"
