@@ -1,4 +1,4 @@
-"""Control: the calls by which tests and the demo steer the gateway, on a loopback port of its own."""
+"""Control: the calls by which tests and the demo steer the gateway, on a port of its own."""
 
 from __future__ import annotations
 

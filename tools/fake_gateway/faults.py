@@ -119,7 +119,9 @@ _BROKEN: Mapping[str, Callable[[bytes], bytes]] = {
     "truncated": lambda text: server_frame(text[: len(text) * 2 // 3]),
     "binary": lambda text: server_frame(text, BINARY),
     "fragmented": _fragmented,
-    "unknown-type": lambda _: server_frame(b'{"type":"routing.agents.weather","data":{"sun":true}}'),
+    "unknown-type": lambda _: server_frame(
+        b'{"type":"routing.agents.weather","data":{"sun":true}}'
+    ),
     "unknown-state": _unknown_state,
     "non-utf8": lambda text: server_frame(text.replace(b'"state":"', b'"state":"\xff\xfe', 1)),
     "oversized": lambda text: server_frame(

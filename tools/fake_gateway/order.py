@@ -1,8 +1,9 @@
 """DeliveryOrder: in which order events are put on a socket, and which of them twice.
 
 Pure, and a function of the position in the stream alone, so that the ledger needs to note no more
-than the first and last position of a write. A position and the number of its event differ only within
-a block of `window` + 1 events: there the first event may come last, or change places with the second.
+than the first and last position of a write. A position and the number of its event differ only
+within a block of `window` + 1 events: there the first event may come last, or change places with
+the second.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Load: how many events have happened by now. Pure: time is an argument; knows no agents, no socket.
+"""Load: how many events have happened by now. Pure: time is an argument; knows no agent or socket.
 
 A load is an open loop: events happen whether or not anybody keeps up with them. Only at full speed
 (`rate` None) the sockets set the pace, and the load says no more than when it ends.

@@ -7,8 +7,8 @@ changes exactly once, so that the k-th change of an agent happens in round k - 1
 table look-up, and any event, or everybody's state after any number of events, is computed without
 the events before it. A replay is therefore written anew instead of kept.
 
-The order of the agents differs from round to round, but an agent stays in its half of the round: two
-of its events are at least `distance_min` numbers apart, which is what lets the timeline promise
+The order of the agents differs from round to round, but an agent stays in its half of the round:
+two of its events are at least `distance_min` numbers apart, which is what lets the timeline promise
 strictly increasing times per agent (see `timeline.py`).
 """
 
@@ -38,7 +38,7 @@ AGENTS_MAX = 1_000_000
 AGENTS_PER_QUEUE = 25
 CYCLE = 64  # states an agent walks through before it begins again
 STRIDES = (1000003, 1000033, 1000037, 1000039, 1000081, 1000099, 1000117, 1000121)
-# Primes above AGENTS_MAX, coprime to every size of a half round: j * stride + shift visits all of it.
+# Primes above AGENTS_MAX, coprime to every size of a half round: j * stride + shift visits it all.
 
 _MASK = (1 << 64) - 1
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
