@@ -48,6 +48,12 @@ class Block:
             raise
 
     @property
+    def mapping(self) -> mmap.mmap:
+        """For code in C, which takes its buffer from here: a memoryview in between would be
+        cleared by the collector while that buffer is still in use."""
+        return self._map
+
+    @property
     def fds(self) -> tuple[int, ...]:
         """What a child must inherit to attach to this block."""
         return (self._fd,)

@@ -56,7 +56,7 @@ class Counters:
         self._slots = {word: slot for slot, word in enumerate(words)}
         assert len(self._slots) == len(words), f"counters {block.name!r}: a word twice: {words}"
         assert len(words) <= WORDS_MAX, f"counters {block.name!r}: {len(words)} words"
-        self._words = Words(block.buffer)
+        self._words = Words(block.mapping)
         self.view = block.buffer.cast("q")
 
     @classmethod

@@ -23,6 +23,7 @@ offset  bits
 
 import os
 
+cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.exc cimport PyErr_CheckSignals
 from libc.errno cimport EINTR, errno
@@ -49,6 +50,7 @@ cdef enum:
 WAIT_S_MAX = 3600.0  # a longer wait is cut: the caller looks again after it anyway
 
 
+@cython.no_gc_clear  # until __dealloc__ the buffer is ours, also within a cycle
 cdef class Doorbell:
     """One reader; any number of writers, in any process."""
 
@@ -56,7 +58,7 @@ cdef class Doorbell:
         self.event_fd = event_fd
         self.closes_fd = closes_fd
         self.block = block
-        PyObject_GetBuffer(block.buffer, &self.view, PyBUF_WRITABLE)
+        PyObject_GetBuffer(block.mapping, &self.view, PyBUF_WRITABLE)
         self.asleep = <uint64_t *> self.view.buf
 
     def __dealloc__(self):

@@ -36,6 +36,7 @@ one that was taken over can neither publish nor commit any more. (Not pids: they
 say nothing about which of two lives came later.)
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Realloc
@@ -84,7 +85,7 @@ cdef inline uint64_t *word(char *header, Py_ssize_t offset) noexcept nogil:
 
 cdef Py_ssize_t open_view(block, Py_buffer *view) except -1:
     """Hold the block through `view`, check what stands in its header, return the capacity."""
-    PyObject_GetBuffer(block.buffer, view, PyBUF_WRITABLE)
+    PyObject_GetBuffer(block.mapping, view, PyBUF_WRITABLE)
     cdef Py_ssize_t capacity = view.len - DATA
     cdef char *header = <char *> view.buf
     if not is_capacity(capacity):
@@ -114,6 +115,7 @@ cdef int claim(uint64_t *owner, uint64_t generation, name, end) except -1:
             return 0
 
 
+@cython.no_gc_clear  # until __dealloc__ the buffer is ours, also within a cycle
 cdef class Producer:
     """The writing end; mirror image of `Consumer`. For one thread.
 
@@ -238,6 +240,7 @@ cdef class Producer:
         return self.staged_cursor - self.committed_seen
 
 
+@cython.no_gc_clear  # until __dealloc__ the buffer is ours, also within a cycle
 cdef class Consumer:
     """The reading end; mirror image of `Producer`. For one thread.
 

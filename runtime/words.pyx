@@ -6,12 +6,14 @@ Each load is an acquire, each store a release: whoever sees a store sees all tho
 (Stores through Python's own memoryview may overtake each other on aarch64, and a mark is two words.)
 """
 
+cimport cython
 from cpython.buffer cimport PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdint cimport int64_t, uint64_t
 
 from runtime.atomics cimport load_acquire, store_release
 
 
+@cython.no_gc_clear  # until __dealloc__ the buffer is ours, also within a cycle
 cdef class Words:
     """One writer per word, any number of readers."""
 
