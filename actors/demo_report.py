@@ -1,0 +1,88 @@
+"""Report of a demo: what happened, in one value, one JSON document and one table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from actors import tables
+
+OUTCOMES: Final = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
+FINDINGS: Final = ("lost", "phantom", "inversions", "duplicate_effects", "state_mismatches")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """The result of a demo. Whatever is None was not measured."""
+
+    sent: int
+    received: int
+    applied: int
+    unchanged: int
+    transitions: int
+    duplicates: int
+    late: int
+    shed: int
+    quarantined: int
+    lost: int
+    phantom: int
+    inversions: int
+    duplicate_effects: int
+    state_mismatches: int
+    restarts: int
+    reconnects: int
+    throughput_per_s: float
+    cpu_us_per_event: Mapping[str, float | None]
+    gateway_cpu_us_per_event: float | None
+    latency_ms: Mapping[str, float | None]
+    verified: bool
+    problems: tuple[str, ...]
+    agents: int
+    rate: float | str
+    seconds: float
+    shards: int
+    seed: int
+    journal: str
+    tls: bool
+
+    @property
+    def sum_is_exact(self) -> bool:
+        """Each record that reached a shard has exactly one outcome."""
+        outcomes: list[int] = [getattr(self, outcome) for outcome in OUTCOMES]
+        return self.received == sum(outcomes)
+
+
+def write_json(report: Report, findings: Mapping[str, Any], path: Path) -> None:
+    """The report, and all that the gateway's own program found."""
+    document = {**asdict(report), "findings": dict(findings)}
+    path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+def show(report: Report) -> None:
+    """The summary for people."""
+    tables.show("", ("", "events"), [(name, getattr(report, name)) for name in _COUNTS])
+    print()
+    tables.show("", ("must be 0", ""), [(name, getattr(report, name)) for name in FINDINGS])
+    print()
+    tables.show("", ("", ""), list(_measures(report)))
+    for problem in report.problems:
+        print(f"problem: {problem}")
+    good = "verified: nothing lost, nothing twice, nothing out of order"
+    print(good if report.verified else "NOT verified")
+
+
+_COUNTS: Final = ("sent", "received", *OUTCOMES, "transitions", "restarts", "reconnects")
+
+
+def _measures(report: Report) -> list[tuple[str, object]]:
+    rows: list[tuple[str, object]] = [("events per second", round(report.throughput_per_s))]
+    for role, cpu_us in report.cpu_us_per_event.items():
+        rows.append((f"CPU per event, {role}, µs", cpu_us))
+    rows.append(("CPU per event, gateway, µs", report.gateway_cpu_us_per_event))
+    for name, latency_ms in report.latency_ms.items():
+        rows.append((f"latency {name}, ms", latency_ms))
+    return rows

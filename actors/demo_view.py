@@ -1,0 +1,178 @@
+"""Progress of a demo as people see it: a live table on a terminal, else a line now and then.
+
+Knows only samples; how they are taken is the demo's business.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+if TYPE_CHECKING:
+    from rich.live import Live
+    from rich.table import Table
+
+LINE_EVERY_S: Final = 2.0
+DRAW_PER_S: Final = 4
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What one process uses."""
+
+    cpu_percent: float  # of one core, since the sample before
+    memory_bytes: int  # resident, shared blocks included
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One look at everything."""
+
+    at_s: float
+    phase: str
+    sent: int = 0
+    received: int = 0
+    applied: int = 0
+    received_per_s: float = 0.0
+    in_rings: int = 0  # routed by the receiver, not yet committed by a shard
+    restarts: int = 0
+    uses: Mapping[str, Use]
+
+
+class View(Protocol):
+    """Shown while the demo runs."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+    def show(self, sample: Sample) -> None: ...
+    def say(self, line: str) -> None: ...
+
+
+def view() -> View:
+    return LiveView() if sys.stdout.isatty() else LineView()
+
+
+class LineView:
+    """For logs and pipes."""
+
+    def __init__(self) -> None:
+        self._shown_s = float("-inf")
+        self._phase = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        print(line, flush=True)
+
+    def show(self, sample: Sample) -> None:
+        if sample.phase == self._phase and sample.at_s - self._shown_s < LINE_EVERY_S:
+            return
+        self._shown_s, self._phase = sample.at_s, sample.phase
+        cpu = " ".join(f"{name} {use.cpu_percent:.0f}%" for name, use in sample.uses.items())
+        self.say(
+            f"{sample.phase}: sent {sample.sent:,}, received {sample.received:,}, "
+            f"applied {sample.applied:,}, {sample.received_per_s:,.0f}/s, "
+            f"in rings {sample.in_rings:,}, restarts {sample.restarts} · {cpu}"
+        )
+
+
+class LiveView:
+    """For a terminal."""
+
+    def __init__(self) -> None:
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        from rich.live import Live  # noqa: PLC0415 - 80 ms that a pipe need not pay
+
+        self._live = Live(refresh_per_second=DRAW_PER_S, transient=True)
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        assert self._live is not None
+        self._live.console.print(line, markup=False, highlight=False)
+
+    def show(self, sample: Sample) -> None:
+        assert self._live is not None
+        self._live.update(_drawn(sample))
+
+
+def _drawn(sample: Sample) -> Table:
+    from rich.table import Table  # noqa: PLC0415
+
+    flow = Table(title=sample.phase, title_justify="left", min_width=60)
+    for column in ("sent", "received", "applied", "per second", "in rings", "restarts"):
+        flow.add_column(column, justify="right")
+    flow.add_row(
+        f"{sample.sent:,}",
+        f"{sample.received:,}",
+        f"{sample.applied:,}",
+        f"{sample.received_per_s:,.0f}",
+        f"{sample.in_rings:,}",
+        str(sample.restarts),
+    )
+    uses = Table(min_width=60)
+    for column in ("process", "cpu", "memory"):
+        uses.add_column(column, justify="left" if column == "process" else "right")
+    for name, use in sample.uses.items():
+        uses.add_row(name, f"{use.cpu_percent:.0f} %", f"{use.memory_bytes / 1e6:,.0f} MB")
+    both = Table.grid()
+    both.add_row(flow)
+    both.add_row(uses)
+    return both
+
+
+class UseMeter:
+    """Reads /proc, and remembers what it read there before."""
+
+    def __init__(self) -> None:
+        self._before: dict[tuple[str, int], tuple[float, float]] = {}
+        self._percent: dict[tuple[str, int], float] = {}
+
+    def read(self, pids: Mapping[str, int | None], now_s: float) -> dict[str, Use]:
+        """The processes that run, by name."""
+        uses = {}
+        for name, pid in pids.items():
+            if pid is None:
+                continue
+            try:
+                cpu_s, memory_bytes = _read_proc(pid)
+            except (OSError, ValueError, IndexError):
+                continue  # it has just ended
+            key = (name, pid)
+            before_s, before_cpu_s = self._before.get(key, (now_s, cpu_s))
+            if now_s - before_s >= 1 / DRAW_PER_S:  # ticks are 10 ms: shorter spans only flicker
+                self._percent[key] = 100 * (cpu_s - before_cpu_s) / (now_s - before_s)
+                self._before[key] = (now_s, cpu_s)
+            elif key not in self._before:
+                self._before[key] = (now_s, cpu_s)
+            uses[name] = Use(cpu_percent=self._percent.get(key, 0.0), memory_bytes=memory_bytes)
+        return uses
+
+
+def _read_proc(pid: int) -> tuple[float, int]:
+    """CPU seconds so far, resident bytes. Raises OSError if there is no such process."""
+    # The name in parentheses may hold spaces and parentheses itself.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S, int(fields[21]) * _PAGE_BYTES

@@ -1,0 +1,37 @@
+"""Service: one run of the runtime, from its settings to its exit code. Knows no role."""
+
+from __future__ import annotations
+
+import structlog
+
+from actors import log
+from actors.settings_layers import Effective
+from actors.topology import Runtime
+from runtime.supervisor import Supervisor
+
+
+def run(effective: Effective, *, version: str) -> int:
+    """Supervise until SIGTERM, Ctrl-C or a reason to give up. Raises TemporaryError and
+    ConfigurationError for what stands in the way of a start."""
+    settings = effective.settings
+    arguments = log.arguments_of(
+        settings.log.format, settings.log.level, settings.client_secret.get_secret_value()
+    )
+    log.setup(arguments, process="supervisor")
+    logger = structlog.get_logger()
+    for warning in effective.warnings:
+        logger.warning("settings.doubtful", what=warning)
+    runtime = Runtime.assemble(settings, arguments)
+    try:
+        logger.info(
+            "runtime.starting",
+            version=version,
+            gateway=settings.api_url,
+            data_dir=str(runtime.data_dir.path),
+            shards=settings.shards,
+            journal=settings.journal,
+        )
+        supervisor = Supervisor(runtime.specs, title=runtime.title, environment=runtime.environment)
+        return supervisor.run()
+    finally:
+        runtime.data_dir.lock.release()

@@ -1,0 +1,204 @@
+"""Topology: which children there are, and which rings, doorbells and pages run between them.
+
+    receiver-0 ══ ring ══▶ shard-0 … shard-(S-1)
+
+Knows no process: it makes the specs that a supervisor starts, and the shared memory that all of
+them inherit. Whatever must be true of the data directory before a child may touch it happens here.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from actors.child_setup import ChildSetup
+from actors.data_dir import DataDir, Identity
+from actors.genesys.http import GatewayAddress
+from actors.log import LogArguments
+from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
+from actors.settings import ENVIRONMENT_PREFIX, Settings
+from actors.state import journal, reader, redistribute
+from actors.state.actor import SHARD_WORDS, ShardArguments
+from runtime import crash_point
+from runtime.block import Block
+from runtime.child_spec import ChildSpec
+from runtime.counters import Counters
+from runtime.doorbell import Doorbell
+from runtime.ring import ring_bytes
+
+RECEIVER: Final = "receiver-0"
+GB: Final = 1_000_000_000
+_SETUP: Final = "actors.child_setup:set_up"
+# Loading some 100,000 agents takes seconds; a shard beats meanwhile, but not while it imports.
+_START_TIMEOUT_S: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything a supervisor needs, and the pages that others read."""
+
+    specs: tuple[ChildSpec, ...]
+    title: str  # of the supervisor
+    environment: Mapping[str, str]  # of the children
+    receiver: Counters
+    shards: tuple[Counters, ...]
+    data_dir: DataDir
+
+    @classmethod
+    def assemble(cls, settings: Settings, log: LogArguments) -> Runtime:
+        """Claims the data directory, gives its journals to this run, lays out the shared memory.
+
+        Raises TemporaryError or ConfigurationError, and has then claimed nothing.
+        """
+        identity = Identity(dialect=settings.dialect, gateway=settings.api_url)
+        data_dir = DataDir.claim(settings.data_dir, identity, shards=settings.shards)
+        try:
+            run = prepare(data_dir, settings.shards)
+            return build(settings, data_dir, run, log)
+        except BaseException:
+            data_dir.lock.release()
+            raise
+
+
+def prepare(data_dir: DataDir, shards: int) -> str:
+    """Gives the journals this shard count and a new run id, which it returns: from now on no shard
+    of an earlier run can commit anything."""
+    before = data_dir.meta.shards
+    if redistribute.settle(data_dir, shards):
+        structlog.get_logger().info("agents.redistributed", shards=shards, before=before)
+    run = uuid.uuid4().hex
+    for index in range(shards):
+        journal.prepare(data_dir.shard_path(index), run)
+    return run
+
+
+def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
+    """The specs in the order in which they start: downstream first."""
+    shards = range(settings.shards)
+    pages = tuple(Counters.create(f"shard-{index}", SHARD_WORDS) for index in shards)
+    rings = tuple(
+        Block.create(f"{RECEIVER} to shard-{index}", ring_bytes(settings.ring_bytes))
+        for index in shards
+    )
+    doorbells = tuple(Doorbell.create(f"shard-{index}") for index in shards)
+    own_doorbell = Doorbell.create(RECEIVER)
+    receiver = Counters.create(RECEIVER, RECEIVER_WORDS)
+    if settings.journal == "full":
+        _remember_epoch(receiver, data_dir)
+    setup = ChildSetup(log=log, lock=data_dir.lock)
+    specs = [
+        _spec(
+            settings,
+            f"shard-{index}",
+            "actors.state.actor:run",
+            ShardArguments(
+                index=index,
+                shards=settings.shards,
+                path=data_dir.shard_path(index),
+                run=run,
+                journalled=settings.journal == "full",
+                rings=(rings[index],),
+                doorbell=doorbells[index],
+                producer_doorbells=(own_doorbell,),
+                retention_days=settings.retention_days,
+                retention_bytes=int(settings.retention_gb * GB) // settings.shards,
+            ),
+            pages[index],
+            setup=setup,
+        )
+        for index in shards
+    ]
+    needs = tuple(spec.name for spec in specs)
+    arguments = ReceiverArguments(
+        address=gateway_address(settings),
+        resource=settings.resource,
+        attempts_max=settings.attempts_max,
+        rings=rings,
+        shard_doorbells=doorbells,
+        own_doorbell=own_doorbell,
+        shard_counters=pages,
+    )
+    specs.append(
+        _spec(
+            settings,
+            RECEIVER,
+            "actors.receiver.loop:run",
+            arguments,
+            receiver,
+            setup=setup,
+            needs=needs,
+        )
+    )
+    return Runtime(
+        specs=tuple(specs),
+        title=title(settings, "supervisor"),
+        environment=children_environment(os.environ),
+        receiver=receiver,
+        shards=pages,
+        data_dir=data_dir,
+    )
+
+
+def _spec(
+    settings: Settings,
+    name: str,
+    entry: str,
+    arguments: ShardArguments | ReceiverArguments,
+    counters: Counters,
+    *,
+    setup: ChildSetup,
+    needs: tuple[str, ...] = (),
+) -> ChildSpec:
+    return ChildSpec(
+        name=name,
+        title=title(settings, name),
+        entry=entry,
+        arguments=arguments,
+        counters=counters,
+        setup=_SETUP,
+        setup_arguments=setup,
+        needs=needs,
+        intensity=settings.restart.intensity,
+        period_s=settings.restart.period_s,
+        start_timeout_s=_START_TIMEOUT_S,
+    )
+
+
+def title(settings: Settings, name: str) -> str:
+    """What `ps` shows."""
+    return f"presence-runtime: {name}" + (f" [{settings.name}]" if settings.name else "")
+
+
+def gateway_address(settings: Settings) -> GatewayAddress:
+    return GatewayAddress(
+        api_url=settings.api_url,
+        credentials=settings.credentials,
+        ca_file=settings.ca_file,
+        proxy=settings.proxy,
+    )
+
+
+def children_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Ours without the settings: children get theirs as values, and the environment of a process
+    can be read by whoever may read /proc, secrets included."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if not name.upper().startswith((ENVIRONMENT_PREFIX, "GENESYSCLOUD_"))
+        or name == crash_point.VARIABLE
+    }
+
+
+def _remember_epoch(receiver: Counters, data_dir: DataDir) -> None:
+    """Which numbering of the gateway the marks in the journals belong to: a receiver that knows it
+    resumes behind them, one that does not begins anew."""
+    scopes = [scope for shard in reader.summary(data_dir.path) for scope in shard.scopes.values()]
+    if scopes:
+        newest = max(scopes, key=lambda scope: int(scope["epoch"]))
+        receiver.set("gateway_epoch", newest["epoch"])
+        receiver.note = newest["epoch_name"]

@@ -1,0 +1,286 @@
+"""The demo: everything together for a few seconds, in a clone and from a wheel."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import venv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import demo_report, demo_view
+from actors.demo import Plan, _judged, run
+from actors.demo_report import FINDINGS, OUTCOMES, Report
+from actors.demo_view import LineView, LiveView, Sample, Use, UseMeter
+from runtime.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 110
+KEYS = {
+    "sent", "received", *OUTCOMES, "transitions", *FINDINGS, "restarts", "reconnects",
+    "throughput_per_s", "cpu_us_per_event", "latency_ms",
+}  # fmt: skip
+
+
+def demo(
+    *arguments: str,
+    python: str = sys.executable,
+    cwd: Path = ROOT,
+    environment: dict[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [python, "-m", "runtime", "demo", *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+
+
+def small(json_path: Path, *more: str) -> Sequence[str]:
+    return ("--agents", "200", "--rate", "500", "--seconds", "2", "--json", str(json_path), *more)
+
+
+def verified(done: subprocess.CompletedProcess[str], json_path: Path) -> dict[str, Any]:
+    assert done.returncode == 0, done.stdout + done.stderr
+    result: dict[str, Any] = json.loads(json_path.read_text())
+    assert result["verified"] is True
+    assert {finding: result[finding] for finding in FINDINGS} == dict.fromkeys(FINDINGS, 0)
+    assert result["received"] == sum(result[outcome] for outcome in OUTCOMES)
+    assert result["applied"] >= 200
+    return result
+
+
+def test_a_demo_verifies_every_event_and_says_what_it_cost(tmp_path: Path) -> None:
+    out, kept = tmp_path / "out.json", tmp_path / "kept"
+    done = demo(*small(out, "--data-dir", str(kept)))
+    result = verified(done, out)
+    assert result.keys() >= KEYS
+    assert result["sent"] >= result["received"] > 900
+    assert result["cpu_us_per_event"].keys() == {"receiver", "shard", "total"}
+    assert all(cpu_us > 0 for cpu_us in result["cpu_us_per_event"].values())
+    assert list(result["latency_ms"]) == ["p50", "p90", "p99", "p999", "max"]
+    assert 400 < result["throughput_per_s"] < 600
+    assert result["restarts"] == result["reconnects"] == 0
+    assert "verified: nothing lost" in done.stdout
+    assert "load: sent" in done.stdout
+    assert done.stderr == ""
+    # What it kept can be read, and verified again.
+    subprocess.run(
+        [
+            *(sys.executable, "-m", "tools.fake_gateway", "verify"),
+            *("--ledger", str(kept / "ledger"), "--data", str(kept)),
+        ],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+
+
+def test_it_works_over_tls_and_without_a_journal_and_without_a_pause(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--agents", "200", "--rate", "max", "--seconds", "1", "--shards", "3"),
+        *("--journal", "off", "--tls", "--json", str(out)),
+    )
+    result = verified(done, out)
+    assert result["shards"] == 3
+    assert result["received"] > 2_000
+
+
+def test_ctrl_c_ends_the_load_and_still_drains_and_verifies() -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "runtime", "demo"),
+            *("--agents", "100", "--rate", "200", "--seconds", "0"),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [next(line for line in process.stdout if line.startswith("load:"))]
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        lines += process.stdout.read().splitlines()
+        assert process.wait(TIMEOUT_S) == 0, "\n".join(lines)
+        assert lines[-1].startswith("verified")
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_it_begins_with_an_empty_directory_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    with pytest.raises(ConfigurationError, match="not empty"):
+        run(Plan(data_dir=tmp_path))
+
+
+def test_it_runs_from_an_installed_wheel_outside_the_clone(tmp_path: Path) -> None:
+    python = installed_wheel(tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "tools").mkdir(parents=True)
+    (elsewhere / "tools" / "__init__.py").write_text("raise SystemExit('the wrong tools')\n")
+    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    done = demo(
+        *small(tmp_path / "out.json"), python=str(python), cwd=elsewhere, environment=environment
+    )
+    verified(done, tmp_path / "out.json")
+
+
+def installed_wheel(tmp_path: Path) -> Path:
+    """The interpreter of a new environment that has the wheel of this clone, and nothing else of
+    it: dependencies come from ours, whose editable installation of the project is left behind."""
+    source, wheels, home = tmp_path / "source", tmp_path / "wheels", tmp_path / "venv"
+    for folder in ("runtime", "actors", "tools"):
+        # With what Cython made of the .pyx files, if it is there: to translate takes a minute.
+        ignored = shutil.ignore_patterns("__pycache__", "*.so")
+        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy2(ROOT / name, source / name)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    quickly = {**os.environ, "CFLAGS": "-g0"}
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source)],
+        check=True,
+        capture_output=True,
+        env=quickly,
+    )
+    (wheel,) = wheels.glob("*.whl")
+    venv.create(home, with_pip=False, symlinks=True)
+    python = home / "bin" / "python"
+    subprocess.run(
+        [*pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)],
+        check=True,
+        capture_output=True,
+    )
+    (packages,) = home.glob("lib/python3*/site-packages")
+    ours = next(path for path in sys.path if path.endswith("site-packages"))
+    (packages / "dependencies.pth").write_text(f"{ours}\n")
+    where = subprocess.run(
+        [str(python), "-c", "import runtime, actors, tools; print(runtime, actors, tools)"],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert where.stdout.count(str(packages)) == 3
+    return python
+
+
+# -- what is shown -----------------------------------------------------------------------------
+
+
+def report(**fields: Any) -> Report:
+    counts = dict.fromkeys(("sent", "received", *OUTCOMES, "transitions", *FINDINGS), 0)
+    given: dict[str, Any] = {
+        **counts,
+        "restarts": 0,
+        "reconnects": 0,
+        "throughput_per_s": 1_999.5,
+        "cpu_us_per_event": {"receiver": 0.5, "total": 5.5},
+        "gateway_cpu_us_per_event": None,
+        "latency_ms": {"p50": 1.25},
+        "verified": True,
+        "problems": (),
+        "agents": 5,
+        "rate": "max",
+        "seconds": 1.0,
+        "shards": 2,
+        "seed": 7,
+        "journal": "full",
+        "tls": False,
+    }
+    return Report(**(given | fields))
+
+
+def test_the_sum_of_the_outcomes_is_checked() -> None:
+    exact = {outcome: number for number, outcome in enumerate(OUTCOMES, 1)}
+    assert report(received=21, **exact).sum_is_exact
+    assert not report(received=22, **exact).sum_is_exact
+
+
+@pytest.mark.parametrize(
+    ("fields", "problems", "is_content"),
+    [({"received": 1}, [], True), ({}, ["shard-1 is behind"], True), ({}, [], False)],
+)
+def test_one_problem_is_enough_not_to_be_verified(
+    fields: dict[str, Any],
+    problems: list[str],
+    is_content: bool,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    judged = _judged(report(**fields), problems, is_content=is_content)
+    assert not judged.verified
+    assert len(judged.problems) == 1
+    demo_report.show(judged)
+    out = capsys.readouterr().out
+    assert f"problem: {judged.problems[0]}" in out
+    assert out.endswith("NOT verified\n")
+
+
+def test_a_report_without_problems_is_verified(capsys: pytest.CaptureFixture[str]) -> None:
+    judged = _judged(report(verified=False), [], is_content=True)
+    assert judged.verified
+    demo_report.show(judged)
+    out = capsys.readouterr().out
+    assert "CPU per event, receiver, µs\t0.5" in out
+    assert "latency p50, ms\t1.25" in out
+    assert "CPU per event, gateway, µs\t\n" in out
+
+
+def sample(at_s: float, phase: str = "load") -> Sample:
+    return Sample(
+        at_s=at_s,
+        phase=phase,
+        sent=1_234,
+        uses={"shard-0": Use(cpu_percent=12.3, memory_bytes=50_000_000)},
+    )
+
+
+def test_a_pipe_gets_a_line_now_and_then_and_one_for_each_phase(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with LineView() as view:
+        for step in range(41):
+            view.show(sample(step / 10))
+        view.show(sample(4.1, "draining"))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["load", "load", "load", "draining"]
+    assert "sent 1,234" in lines[0]
+    assert "shard-0 12%" in lines[0]
+
+
+def test_a_terminal_gets_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
+    Console(width=100).print(demo_view._drawn(sample(0.0)))
+    out = capsys.readouterr().out
+    assert "1,234" in out
+    assert "50 MB" in out
+    with LiveView() as view:
+        view.show(sample(0.0))
+        view.say("[bold] is not markup")
+    assert "[bold] is not markup" in capsys.readouterr().out
+
+
+def test_the_use_of_processes_is_read_where_they_run() -> None:
+    meter = UseMeter()
+    pids = {"self": os.getpid(), "none": None, "gone": 2**22 + 1}
+    meter.read(pids, 100.0)
+    uses = meter.read(pids, 101.0)
+    assert uses.keys() == {"self"}
+    assert uses["self"].memory_bytes > 1_000_000
+    assert uses["self"].cpu_percent >= 0

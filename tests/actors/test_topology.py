@@ -1,0 +1,149 @@
+"""The topology: specs, shared memory, and a data directory that is ready for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from actors.log import LogArguments
+from actors.settings import Settings
+from actors.state.journal import Journal
+from actors.topology import Runtime, children_environment, gateway_address
+from runtime.child_spec import assert_consistent
+from runtime.errors import ConfigurationError, LocalError, TemporaryError
+from runtime.spawn import seal
+from tests.actors.state.lending import A, event
+from tests.actors.state.rig import Rig
+
+SECRET = "s3cret-of-the-client"
+LOG = LogArguments(format="json", level="info")
+
+
+def settings(tmp_path: Path, **fields: Any) -> Settings:
+    given = {
+        "base_url": "http://127.0.0.1:1",
+        "client_id": "c",
+        "client_secret": SecretStr(SECRET),
+        "data_dir": tmp_path / "data",
+        "ring_bytes": 64 << 10,
+    }
+    return Settings(**(given | fields))
+
+
+@pytest.fixture
+def assembled(tmp_path: Path) -> Iterator[Runtime]:
+    runtime = Runtime.assemble(settings(tmp_path, name="east", shards=3), LOG)
+    yield runtime
+    runtime.data_dir.lock.release()
+
+
+def test_shards_start_before_the_receiver_that_needs_them(assembled: Runtime) -> None:
+    assert_consistent(assembled.specs)
+    assert [spec.name for spec in assembled.specs] == [
+        "shard-0",
+        "shard-1",
+        "shard-2",
+        "receiver-0",
+    ]
+    assert assembled.specs[-1].needs == ("shard-0", "shard-1", "shard-2")
+
+
+def test_titles_bear_the_name_of_the_installation(assembled: Runtime, tmp_path: Path) -> None:
+    assert assembled.title == "presence-runtime: supervisor [east]"
+    assert assembled.specs[0].title == "presence-runtime: shard-0 [east]"
+
+
+def test_without_a_name_titles_are_bare(tmp_path: Path) -> None:
+    runtime = Runtime.assemble(settings(tmp_path), LOG)
+    assert runtime.specs[-1].title == "presence-runtime: receiver-0"
+    runtime.data_dir.lock.release()
+
+
+def test_every_child_shares_the_claim_on_the_data_directory(assembled: Runtime) -> None:
+    for spec in assembled.specs:
+        envelope, fds = seal(spec, 1)
+        os.close(envelope)
+        assert fds.issuperset(assembled.data_dir.lock.fds)
+        assert fds.issuperset(spec.counters.fds)
+
+
+def test_a_second_runtime_on_the_same_directory_is_refused(
+    assembled: Runtime, tmp_path: Path
+) -> None:
+    with pytest.raises(TemporaryError, match=str(os.getpid())):
+        Runtime.assemble(settings(tmp_path), LOG)
+
+
+def test_another_gateway_is_refused_and_leaves_no_claim(tmp_path: Path) -> None:
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    with pytest.raises(ConfigurationError, match="gateway"):
+        Runtime.assemble(settings(tmp_path, base_url="http://127.0.0.1:2"), LOG)
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+
+
+def test_each_run_takes_the_journals_from_the_one_before(tmp_path: Path) -> None:
+    first = Runtime.assemble(settings(tmp_path), LOG)
+    orphan = Journal(first.data_dir.shard_path(0), first.specs[0].arguments.run)
+    first.data_dir.lock.release()
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    with pytest.raises(LocalError, match="belongs to run"):
+        orphan.stored()
+    orphan.close()
+
+
+def test_agents_move_when_the_number_of_shards_changes(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    Runtime.assemble(settings(tmp_path, shards=1), LOG).data_dir.lock.release()
+    rig = Rig(data / "shard-00.db")
+    rig.begin()
+    rig.feed(event(1_001, A))
+    rig.journal.close()
+    runtime = Runtime.assemble(settings(tmp_path, shards=3), LOG)
+    assert runtime.data_dir.meta.shards == 3
+    assert len(list(data.glob("shard-*.db"))) == 3
+    assert list(data.glob("archive-*/shard-00.db"))
+    runtime.data_dir.lock.release()
+
+
+@pytest.mark.parametrize(("journal", "epoch"), [("full", 3), ("off", 0)])
+def test_the_receiver_is_told_which_numbering_the_marks_belong_to(
+    journal: str, epoch: int, tmp_path: Path
+) -> None:
+    Runtime.assemble(settings(tmp_path, shards=1), LOG).data_dir.lock.release()
+    rig = Rig(tmp_path / "data" / "shard-00.db")
+    rig.begin(session=1, epoch=2)
+    rig.begin(session=2, epoch=3)
+    rig.journal.close()
+    runtime = Runtime.assemble(settings(tmp_path, shards=1, journal=journal), LOG)
+    assert runtime.receiver.get("gateway_epoch") == epoch
+    runtime.data_dir.lock.release()
+
+
+def test_children_get_their_settings_as_values_and_not_as_variables() -> None:
+    given = {
+        "PATH": "/bin",
+        "PRESENCE_CLIENT_SECRET": SECRET,
+        "presence_client_id": "c",
+        "GENESYSCLOUD_OAUTHCLIENT_SECRET": SECRET,
+        "PRESENCE_CRASH_AT": "shard-0:after-commit",
+        "HTTPS_PROXY": "http://proxy:3128",
+    }
+    assert sorted(children_environment(given)) == ["HTTPS_PROXY", "PATH", "PRESENCE_CRASH_AT"]
+
+
+def test_no_title_and_no_name_holds_the_secret(assembled: Runtime) -> None:
+    for spec in assembled.specs:
+        assert SECRET not in spec.title + spec.name + repr(spec)
+
+
+def test_the_receiver_learns_the_gateway_from_the_settings(tmp_path: Path) -> None:
+    address = gateway_address(settings(tmp_path, proxy="http://proxy:3128"))
+    assert address.api_url == "http://127.0.0.1:1"
+    assert address.credentials() == ("c", SECRET)
+    assert address.proxy == "http://proxy:3128"
+    assert SECRET not in repr(address)
