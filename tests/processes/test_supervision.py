@@ -45,7 +45,7 @@ def test_a_killed_child_is_reaped_and_started_in_its_next_generation(
 def test_a_child_that_stands_still_is_killed_reaped_and_replaced(
     supervise: Supervise, diary: Path
 ) -> None:
-    spec = toy_spec("shard-0", Toy(diary=diary), beat_timeout_s=0.5)
+    spec = toy_spec("shard-0", Toy(diary=diary), beat_timeout_s=1.0)
     supervisor = supervise([spec])
     drive(supervisor, plays(spec))
     victim = pid_of(supervisor, "shard-0")
@@ -58,7 +58,7 @@ def test_a_child_that_stands_still_is_killed_reaped_and_replaced(
 
 
 def test_a_child_that_runs_but_does_not_beat_is_replaced(supervise: Supervise, diary: Path) -> None:
-    spec = toy_spec("shard-0", Toy(diary=diary, ends={1: "silence"}), beat_timeout_s=0.5)
+    spec = toy_spec("shard-0", Toy(diary=diary, ends={1: "silence"}), beat_timeout_s=1.0)
     supervisor = supervise([spec])
     drive(supervisor, plays(spec, generation=2))
     assert diary_lines(diary) == [
@@ -83,7 +83,7 @@ def test_loading_may_take_longer_than_the_start_timeout_while_it_beats(
     supervise: Supervise, diary: Path
 ) -> None:
     spec = toy_spec(
-        "shard-0", Toy(diary=diary), entry="load_slowly", start_timeout_s=0.7, beat_timeout_s=0.7
+        "shard-0", Toy(diary=diary), entry="load_slowly", start_timeout_s=0.9, beat_timeout_s=0.9
     )
     supervisor = supervise([spec])
     drive(supervisor, plays(spec))
