@@ -1,10 +1,11 @@
 # distutils: extra_compile_args = -O3
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: cdivision=True, initializedcheck=False
 """FrameWriter: the script as WebSocket frames, at some tens of nanoseconds an event.
 
-The compiled twin of `script.py`, `timeline.py` and `numbering.py`: it says the same on every byte (a
-test compares them) and knows as little. The gateway must outrun the runtime by a wide margin on the
-same two cores, and `verify` computes millions of events again; both are out of reach of plain Python.
+The compiled twin of `script.py`, `timeline.py` and `numbering.py`: it says the same on every byte
+(a test compares them) and knows as little. The gateway must outrun the runtime by a wide margin on
+the same two cores, and `verify` computes millions of events again: not in plain Python.
 """
 
 from cpython.array cimport array, clone
@@ -12,6 +13,18 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
+
+from tools.fake_gateway.pieces cimport Piece, Pieces, add_piece, value_at
+from tools.fake_gateway.text cimport (
+    Text,
+    mix64,
+    put,
+    put_digits,
+    put_key,
+    put_number,
+    put_second,
+    put_uuid4,
+)
 
 from tools.fake_gateway import script as script_module
 from tools.fake_gateway.numbering import Epoch
@@ -41,29 +54,6 @@ cdef bytes _NAME = b'"name":"Agent '
 cdef bytes _REST = script_module.REST_OF_AGENT.encode()
 
 
-cdef inline uint64_t mix64(uint64_t value) noexcept nogil:
-    value += <uint64_t> 0x9E3779B97F4A7C15
-    value = (value ^ (value >> 30)) * <uint64_t> 0xBF58476D1CE4E5B9
-    value = (value ^ (value >> 27)) * <uint64_t> 0x94D049BB133111EB
-    return value ^ (value >> 31)
-
-
-cdef struct Stretch_:
-    int64_t first
-    int64_t start_ns
-    int64_t step_ns
-
-
-cdef struct Epoch_:
-    int64_t first
-    int64_t first_sequence
-
-
-cdef struct Text:
-    const char *at
-    Py_ssize_t size
-
-
 cdef struct Change:
     int64_t number
     int32_t agent
@@ -81,33 +71,8 @@ cdef Text text_of(bytes constant):
     return text
 
 
-cdef inline char *put(char *to, Text text) noexcept nogil:
-    memcpy(to, text.at, text.size)
-    return to + text.size
-
-
-cdef inline char *put_number(char *to, uint64_t value) noexcept nogil:
-    cdef char digits[20]
-    cdef int at = 20
-    while True:
-        at -= 1
-        digits[at] = <char> (48 + value % 10)
-        value //= 10
-        if value == 0:
-            break
-    memcpy(to, digits + at, 20 - at)
-    return to + (20 - at)
-
-
-cdef inline void put_digits(char *to, int64_t value, int width) noexcept nogil:
-    while width > 0:
-        width -= 1
-        to[width] = <char> (48 + value % 10)
-        value //= 10
-
-
 cdef class FrameWriter:
-    """Frames, facts and last changes of one script. Stretches and epochs are added as they begin."""
+    """Frames, facts and last changes of one script. Stretches and epochs are added one by one."""
 
     cdef readonly object script
     cdef bytes _users, _queues, _offsets, _cycle
@@ -125,13 +90,12 @@ cdef class FrameWriter:
     cdef Text states[STATES]
     cdef Text presences[4]
     cdef int presence_of[STATES]
-    cdef Text t_type, t_history, t_user, t_state, t_timestamp, t_queue, t_presence, t_correlation
-    cdef Text t_name, t_rest
+    cdef Text t_type, t_history, t_user, t_state, t_timestamp
+    cdef Text t_queue, t_presence, t_correlation, t_name, t_rest
     cdef char *desk
     cdef Py_ssize_t desk_size
-    cdef Stretch_ *stretches
-    cdef Epoch_ *epochs
-    cdef int64_t stretch_count, epoch_count, stretch_at, epoch_at
+    cdef Pieces times                   # ns
+    cdef Pieces sequences
     # Derived once per round and per second, because neighbours share both.
     cdef int64_t round_of
     cdef int64_t[2] round_stride
@@ -142,8 +106,8 @@ cdef class FrameWriter:
     def __cinit__(self):
         self.desk = NULL
         self.desk_size = 0
-        self.stretches = NULL
-        self.epochs = NULL
+        self.times.at = self.sequences.at = NULL
+        self.times.count = self.sequences.count = 0
 
     def __init__(self, script):
         settings = script.settings
@@ -173,46 +137,26 @@ cdef class FrameWriter:
             self.states[i] = text_of(self._kept[i])
         for i in range(4):
             self.presences[i] = text_of(self._kept[STATES + i])
-        self.t_type, self.t_history, self.t_user = text_of(_TYPE), text_of(_HISTORY), text_of(_USER)
+        self.t_type, self.t_history = text_of(_TYPE), text_of(_HISTORY)
+        self.t_user = text_of(_USER)
         self.t_state, self.t_timestamp = text_of(_STATE), text_of(_TIMESTAMP)
         self.t_queue, self.t_presence = text_of(_QUEUE), text_of(_PRESENCE)
         self.t_correlation, self.t_name = text_of(_CORRELATION), text_of(_NAME)
         self.t_rest = text_of(_REST)
-        self.stretch_count = self.epoch_count = self.stretch_at = self.epoch_at = 0
         self.round_of = self.second_of = -1
 
     def __dealloc__(self):
         free(self.desk)
-        free(self.stretches)
-        free(self.epochs)
+        free(self.times.at)
+        free(self.sequences.at)
 
     def add_stretch(self, stretch: Stretch) -> None:
-        """As `Timeline.add`; one that begins at the same event as the last replaces it."""
-        if self.stretch_count and self.stretches[self.stretch_count - 1].first == stretch.first:
-            self.stretch_count -= 1
-        if self.stretch_count & (self.stretch_count - 1) == 0:
-            self.stretches = <Stretch_ *> realloc(
-                self.stretches, sizeof(Stretch_) * (2 * self.stretch_count + 1)
-            )
-            if self.stretches == NULL:
-                raise MemoryError
-        cdef Stretch_ *new = &self.stretches[self.stretch_count]
-        new.first, new.start_ns, new.step_ns = stretch
-        self.stretch_count += 1
-        self.stretch_at = 0
+        """As `Timeline.add`."""
+        add_piece(&self.times, stretch.first, stretch.start_ns, stretch.step_ns)
 
     def add_epoch(self, epoch: Epoch) -> None:
         """As `Numbering.begin`."""
-        if self.epoch_count & (self.epoch_count - 1) == 0:
-            self.epochs = <Epoch_ *> realloc(
-                self.epochs, sizeof(Epoch_) * (2 * self.epoch_count + 1)
-            )
-            if self.epochs == NULL:
-                raise MemoryError
-        self.epochs[self.epoch_count].first = epoch.first
-        self.epochs[self.epoch_count].first_sequence = epoch.first_sequence
-        self.epoch_count += 1
-        self.epoch_at = 0
+        add_piece(&self.sequences, epoch.first, epoch.first_sequence, 1)
 
     def frames(self, int64_t first, int64_t end, int shape) -> bytes:
         """The frames of events first <= n < end, in order."""
@@ -246,9 +190,9 @@ cdef class FrameWriter:
 
         `last` is what `last_changes` gave: per agent the number of its last event, or -1.
         """
-        assert 0 <= first <= end <= self.agents == last.shape[0] and self.epoch_count > 0
-        cdef Epoch_ epoch = self.epochs[self.epoch_count - 1]
-        cdef int64_t spread = (epoch.first_sequence - 1) // self.agents
+        assert 0 <= first <= end <= self.agents == last.shape[0] and self.sequences.count > 0
+        cdef Piece epoch = self.sequences.at[self.sequences.count - 1]
+        cdef int64_t spread = (epoch.start - 1) // self.agents
         cdef char *begin = self._desk_for(end - first, shape)
         cdef char *to = begin
         cdef int64_t agent, number, sequence, at_ms
@@ -261,7 +205,7 @@ cdef class FrameWriter:
             else:
                 change, at_ms = self._initial(agent), self._initial_ms(agent)
             if number >= epoch.first:
-                sequence = epoch.first_sequence + number - epoch.first
+                sequence = epoch.start + number - epoch.first
             else:
                 sequence = 1 + agent * spread
             to = self._frame(to, &change, sequence, at_ms, shape, True)
@@ -303,11 +247,10 @@ cdef class FrameWriter:
 
     cdef void _demand(self, int64_t first, int64_t end) except *:
         assert 0 <= first <= end, (first, end)
-        assert self.stretch_count > 0 and self.epoch_count > 0, "no stretch or no epoch yet"
-        assert self.stretches[0].first == 0 and self.epochs[0].first == 0
+        assert self.times.count > 0 and self.sequences.count > 0, "no stretch or no epoch yet"
 
     cdef char *_desk_for(self, Py_ssize_t count, int shape) except NULL:
-        """Room for that many frames at their longest, kept from call to call: fresh pages are dear."""
+        """Room for that many frames at their longest, kept: fresh pages are dear."""
         cdef Py_ssize_t size = count * (
             LEAN_SIZE_MAX + (self.t_rest.size if shape & WHOLE_AGENT else 0)
         ) + 1
@@ -319,30 +262,10 @@ cdef class FrameWriter:
         return self.desk
 
     cdef inline int64_t _at_ms(self, int64_t number) noexcept nogil:
-        cdef int64_t at = self.stretch_at
-        cdef int64_t low, high, middle
-        if not (self.stretches[at].first <= number
-                and (at + 1 == self.stretch_count or number < self.stretches[at + 1].first)):
-            low, high = 0, self.stretch_count
-            while high - low > 1:
-                middle = (low + high) // 2
-                if self.stretches[middle].first <= number:
-                    low = middle
-                else:
-                    high = middle
-            self.stretch_at = at = low
-        return (self.stretches[at].start_ns
-                + (number - self.stretches[at].first) * self.stretches[at].step_ns) // 1000000
+        return value_at(&self.times, number) // 1000000
 
     cdef inline int64_t _sequence(self, int64_t number) noexcept nogil:
-        cdef int64_t at = self.epoch_at
-        if not (self.epochs[at].first <= number
-                and (at + 1 == self.epoch_count or number < self.epochs[at + 1].first)):
-            at = self.epoch_count - 1
-            while self.epochs[at].first > number:
-                at -= 1
-            self.epoch_at = at
-        return self.epochs[at].first_sequence + number - self.epochs[at].first
+        return value_at(&self.sequences, number)
 
     cdef inline int32_t _agent(self, int64_t number) noexcept nogil:
         cdef int64_t round_ = number // self.active
@@ -401,6 +324,7 @@ cdef class FrameWriter:
         cdef char *to = frame + HEADER_SIZE
         cdef bint whole = (shape & WHOLE_AGENT) != 0
         cdef Py_ssize_t size
+        cdef uint64_t mixed
         to = put(to, self.t_type)
         to = put_number(to, <uint64_t> sequence)
         if history:
@@ -413,15 +337,16 @@ cdef class FrameWriter:
         to = put(to, self.t_timestamp)
         to = self._put_time(to, at_ms)
         if whole or shape & WITH_QUEUE:
-            to = self._put_key(to, self.t_queue)
+            to = put_key(to, self.t_queue)
             memcpy(to, self.queues + <Py_ssize_t> change.queue * ID_SIZE, ID_SIZE)
             to += ID_SIZE
         if whole or (shape & WITH_PRESENCE and change.has_presence):
-            to = put(self._put_key(to, self.t_presence), self.presences[change.presence])
+            to = put(put_key(to, self.t_presence), self.presences[change.presence])
         if change.has_correlation and (whole or shape & WITH_CORRELATION):
-            to = self._put_correlation(self._put_key(to, self.t_correlation), change.number)
+            mixed = mix64(self.seed ^ <uint64_t> (2 * change.number + 1))
+            to = put_uuid4(put_key(to, self.t_correlation), mixed, mix64(mixed))
         if whole:
-            to = self._put_key(to, self.t_name)
+            to = put_key(to, self.t_name)
             put_digits(to, change.agent, 7)
             to[7], to[8], to[9] = 34, 44, 0            # '",'
             to = put(to + 9, self.t_rest)
@@ -435,52 +360,12 @@ cdef class FrameWriter:
         frame[2], frame[3] = <char> (size >> 8), <char> (size & 0xFF)
         return to
 
-    cdef inline char *_put_key(self, char *to, Text key) noexcept nogil:
-        to[0], to[1] = 34, 44                          # '",': ends the value before it
-        return put(to + 2, key)
-
     cdef inline char *_put_time(self, char *to, int64_t at_ms) noexcept nogil:
         cdef int64_t second = at_ms // 1000
         if second != self.second_of:
-            self._begin_second(second)
+            put_second(self.second, second)
+            self.second_of = second
         memcpy(to, self.second, 20)
         put_digits(to + 20, at_ms - second * 1000, 3)
         to[23] = 90                                    # 'Z'
         return to + 24
-
-    cdef void _begin_second(self, int64_t second) noexcept nogil:
-        """Days to a civil date: eras of 400 years that begin in March (proleptic Gregorian)."""
-        cdef int64_t days = second // 86400 + 719468
-        cdef int64_t in_day = second % 86400
-        cdef int64_t era = days // 146097
-        cdef int64_t of_era = days - era * 146097
-        cdef int64_t year = (of_era - of_era // 1460 + of_era // 36524 - of_era // 146096) // 365
-        cdef int64_t of_year = of_era - (365 * year + year // 4 - year // 100)
-        cdef int64_t march = (5 * of_year + 2) // 153
-        cdef int64_t month = march + 3 if march < 10 else march - 9
-        put_digits(self.second, year + era * 400 + (1 if month <= 2 else 0), 4)
-        put_digits(self.second + 5, month, 2)
-        put_digits(self.second + 8, of_year - (153 * march + 2) // 5 + 1, 2)
-        put_digits(self.second + 11, in_day // 3600, 2)
-        put_digits(self.second + 14, in_day // 60 % 60, 2)
-        put_digits(self.second + 17, in_day % 60, 2)
-        self.second[4] = self.second[7] = 45           # '-'
-        self.second[10] = 84                           # 'T'
-        self.second[13] = self.second[16] = 58         # ':'
-        self.second[19] = 46                           # '.'
-        self.second_of = second
-
-    cdef char *_put_correlation(self, char *to, int64_t number) noexcept nogil:
-        cdef uint64_t half[2]
-        cdef int i, at = 0
-        half[0] = mix64(self.seed ^ <uint64_t> (2 * number + 1))
-        half[1] = mix64(half[0])
-        half[0] = (half[0] & ~(<uint64_t> 0xF000)) | 0x4000                    # version 4
-        half[1] = (half[1] & ~(<uint64_t> 0xC << 60)) | (<uint64_t> 0x8 << 60)  # its variant
-        for i in range(32):
-            if i == 8 or i == 12 or i == 16 or i == 20:
-                to[at] = 45
-                at += 1
-            to[at] = b"0123456789abcdef"[(half[i >> 4] >> (60 - 4 * (i & 15))) & 15]
-            at += 1
-        return to + ID_SIZE

@@ -76,6 +76,10 @@ class ScriptSettings:
     def __post_init__(self) -> None:
         if not 1 <= self.agents <= AGENTS_MAX:
             raise ValueError(f"agents must be 1 to {AGENTS_MAX}, not {self.agents}")
+        if not 0 <= self.seed < 1 << 64:
+            raise ValueError(f"seed must be 0 to 2^64 - 1, not {self.seed}")
+        if self.origin_ms < 1000 * (_INITIAL_AGE_S_MAX + 1):
+            raise ValueError(f"origin_ms must leave room for initial states, not {self.origin_ms}")
         if self.quiet_every == 1:
             raise ValueError("quiet_every = 1 leaves nobody who changes")
         if min(self.quiet_every, self.presence_every, self.correlation_every) < 0:
