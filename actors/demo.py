@@ -8,10 +8,11 @@ supervisor runs here, in this main thread, a step at a time; so the demo sees wh
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import tempfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -38,6 +39,7 @@ READY_TIMEOUT_S: Final = 60.0
 CATCH_UP_TIMEOUT_S: Final = 60.0
 BEAT_TIMEOUT_S: Final = 5.0
 RATE_SPAN_S: Final = 1.0
+LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +99,7 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
         settings = _settings(plan, gateway, data_dir)
         lines = folder / "log"
         stack.callback(_tell_log, lines, view)
-        arguments = log.LogArguments(format="console", level="warning", path=str(lines))
+        arguments = log.LogArguments(format="json", level="warning", path=str(lines))
         log.setup(arguments, process="supervisor")
         runtime = Runtime.assemble(settings, arguments)
         stack.callback(runtime.data_dir.lock.release)
@@ -134,10 +136,21 @@ def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
     )
 
 
-def _tell_log(lines: Path, view: View) -> None:
-    """Children log into a file, because a line in the middle of a live table ruins it."""
-    for line in lines.read_text(errors="replace").splitlines() if lines.exists() else ():
-        view.say(line)
+def _tell_log(path: Path, view: View) -> None:
+    """What the children had to say: each kind of line once, and how often it came. They write into
+    a file, because a line in the middle of a live table ruins it."""
+    lines: dict[tuple[str, str], str] = {}
+    times: Counter[tuple[str, str]] = Counter()
+    for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
+        try:
+            line = json.loads(text)
+            kind = (line["process"], line["event"])
+        except (ValueError, KeyError):
+            kind = ("", text)
+        lines.setdefault(kind, text)
+        times[kind] += 1
+    for kind, text in lines.items():
+        view.say(f"log: {text}" + (f" (and {times[kind] - 1} more)" if times[kind] > 1 else ""))
 
 
 def _keep(ledger: Path, target: Path) -> None:
@@ -355,8 +368,7 @@ class Demo:
             gateway_cpu_us_per_event=_per_event(
                 (last.gateway_cpu_s - first.gateway_cpu_s) * 1e6, events
             ),
-            latency_ms=findings["latency_ms"]
-            or dict.fromkeys(("p50", "p90", "p99", "p999", "max")),
+            latency_ms={name: (findings["latency_ms"] or {}).get(name) for name in LATENCIES},
             verified=False,
             problems=(),
             agents=self._plan.agents,

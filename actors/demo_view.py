@@ -84,11 +84,11 @@ class LineView:
         if sample.phase == self._phase and sample.at_s - self._shown_s < LINE_EVERY_S:
             return
         self._shown_s, self._phase = sample.at_s, sample.phase
-        cpu = " ".join(f"{name} {use.cpu_percent:.0f}%" for name, use in sample.uses.items())
+        cpu = "".join(f", {name} {use.cpu_percent:.0f}%" for name, use in sample.uses.items())
         self.say(
             f"{sample.phase}: sent {sample.sent:,}, received {sample.received:,}, "
             f"applied {sample.applied:,}, {sample.received_per_s:,.0f}/s, "
-            f"in rings {sample.in_rings:,}, restarts {sample.restarts} · {cpu}"
+            f"in rings {sample.in_rings:,}, restarts {sample.restarts}{cpu}"
         )
 
 

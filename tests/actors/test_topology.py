@@ -25,7 +25,7 @@ LOG = LogArguments(format="json", level="info")
 
 
 def settings(tmp_path: Path, **fields: Any) -> Settings:
-    given = {
+    given: dict[str, Any] = {
         "base_url": "http://127.0.0.1:1",
         "client_id": "c",
         "client_secret": SecretStr(SECRET),
