@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -64,25 +64,21 @@ def write_json(report: Report, findings: Mapping[str, Any], path: Path) -> None:
 
 def show(report: Report) -> None:
     """The summary for people."""
-    tables.show("", ("", "events"), [(name, getattr(report, name)) for name in _COUNTS])
-    print()
-    tables.show("", ("must be 0", ""), [(name, getattr(report, name)) for name in FINDINGS])
-    print()
-    tables.show("", ("", ""), list(_measures(report)))
+    tables.show("demo", ("what", "value"), list(_rows(report)))
     for problem in report.problems:
         print(f"problem: {problem}")
     good = "verified: nothing lost, nothing twice, nothing out of order"
     print(good if report.verified else "NOT verified")
 
 
-_COUNTS: Final = ("sent", "received", *OUTCOMES, "transitions", "restarts", "reconnects")
-
-
-def _measures(report: Report) -> list[tuple[str, object]]:
-    rows: list[tuple[str, object]] = [("events per second", round(report.throughput_per_s))]
+def _rows(report: Report) -> Iterator[tuple[str, object]]:
+    for name in ("sent", "received", *OUTCOMES, "transitions", "restarts", "reconnects"):
+        yield name, getattr(report, name)
+    for name in FINDINGS:
+        yield f"{name} (must be 0)", getattr(report, name)
+    yield "events per second", round(report.throughput_per_s)
     for role, cpu_us in report.cpu_us_per_event.items():
-        rows.append((f"CPU per event, {role}, µs", cpu_us))
-    rows.append(("CPU per event, gateway, µs", report.gateway_cpu_us_per_event))
+        yield f"CPU per event, {role}, µs", cpu_us
+    yield "CPU per event, gateway, µs", report.gateway_cpu_us_per_event
     for name, latency_ms in report.latency_ms.items():
-        rows.append((f"latency {name}, ms", latency_ms))
-    return rows
+        yield f"latency {name}, ms", latency_ms

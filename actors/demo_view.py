@@ -139,7 +139,8 @@ def _drawn(sample: Sample) -> Table:
         uses.add_row(name, f"{use.cpu_percent:.0f} %", f"{use.memory_bytes / 1e6:,.0f} MB")
     both = Table.grid()
     both.add_row(flow)
-    both.add_row(uses)
+    if sample.uses:
+        both.add_row(uses)
     return both
 
 
