@@ -1,0 +1,262 @@
+"""Owns one line's socket: it opens it, tells what arrives, and does what the session machine wants.
+
+It decides nothing: each message becomes a signal or a record, each action a call to picows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import picows
+from picows import WSTransport
+
+from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT
+from actors.genesys import wsp
+from actors.genesys.http import GatewayAddress, Reach, retry_after_s
+from actors.genesys.secret import MASK
+from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
+from actors.receiver import signals
+from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
+from actors.receiver.outlet import Outlet
+from actors.receiver.session import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+
+CONNECT_TIMEOUT_S: Final = 10.0
+CLOSE_TIMEOUT_S: Final = 2.0
+SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table
+
+# At its debug level picows writes the request, and the token is in it.
+_SILENT = logging.Logger("picows", logging.CRITICAL + 1)
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the lines of a receiver count beside the outlet."""
+
+    control_frames: int = 0
+    shed: Counter[str] = field(default_factory=Counter)
+
+    def add_shed(self, kind: object) -> None:
+        name = kind if isinstance(kind, str) else "?"
+        known = name in self.shed or len(self.shed) < SHED_TYPES_MAX
+        self.shed[name if known else "?"] += 1
+
+
+class Connection:
+    """One try to be connected, and what comes of it. `tell` takes the signals, at once."""
+
+    def __init__(
+        self,
+        line: int,
+        *,
+        address: GatewayAddress,
+        way: Reach,
+        resource: str | None,
+        outlet: Outlet,
+        tally: Tally,
+        tell: Callable[[signals.Signal], None],
+        marks: Callable[[], tuple[signals.Mark, ...]],
+    ) -> None:
+        self.line = line
+        self.token: Token | None = None
+        self._address = address
+        self._way = way
+        self._resource = resource
+        self._outlet = outlet
+        self._tally = tally
+        self._tell = tell
+        self._marks = marks
+        self._listener = Listener(self, outlet)
+        self._transport: WSTransport | None = None
+        self._is_streaming = False
+        self._is_over = False  # nobody waits for this line any more
+
+    # From the token to the end, which it returns
+
+    async def live(self, tokens: TokenProvider, rejected: Token | None) -> signals.Signal:
+        """Raises only what is our own mistake, or ConfigurationError."""
+        try:
+            self.token = await tokens.current(rejected=rejected.value if rejected else None)
+        except TokenUnavailableError as error:
+            return signals.TokenMissing(self.line, error.reason, error.retry_s, error.is_refused)
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                transport = await self._open(self.token)
+        except picows.WSInvalidStatusError as error:
+            return self._refused(error)
+        except TimeoutError:
+            return signals.Unreachable(self.line, f"no handshake within {CONNECT_TIMEOUT_S:g} s")
+        except (picows.WSError, OSError, ValueError, EOFError) as error:
+            return signals.Unreachable(self.line, self._shown(error))
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] != "python_socks":  # a proxy's refusal
+                raise
+            return signals.Unreachable(self.line, self._shown(error))
+        finally:
+            self._is_over = self._is_over or self._transport is None
+        return await self._until_lost(transport)
+
+    async def _open(self, token: Token) -> WSTransport:
+        transport, _ = await picows.ws_connect(
+            lambda _request, _response: self._listener,
+            wsp.notifications_url(self._address.websocket_url, token.value.reveal()),
+            ssl_context=self._way.ssl_context,
+            proxy=self._way.proxy,
+            proxy_ssl_context=self._way.proxy_ssl_context,
+            websocket_handshake_timeout=CONNECT_TIMEOUT_S,
+            enable_auto_pong=False,  # a PING is a sign of life, and the listener answers it
+            max_frame_size=MESSAGE_BYTES_MAX,
+            max_redirects=0,  # a redirect would be logged, and the token with it
+            logger_name=_SILENT,
+        )
+        return transport
+
+    async def _until_lost(self, transport: WSTransport) -> signals.Signal:
+        is_ours = False
+        try:
+            await transport.wait_disconnected()
+        except picows.WSProtocolError:
+            is_ours = True
+        except Exception as error:
+            self._outlet.fail(error)
+        return signals.Lost(self.line, _close_code(transport), is_ours, self._listener.highest)
+
+    def _refused(self, error: picows.WSInvalidStatusError) -> signals.Signal:
+        assert error.response is not None, error
+        status = int(error.response.status)
+        after = retry_after_s(error.response.headers.get("Retry-After"))
+        if status < HTTPStatus.BAD_REQUEST:
+            return signals.Unreachable(self.line, f"handshake answered with {status}")
+        return signals.Refused(self.line, status, after)
+
+    def _shown(self, error: Exception) -> str:
+        """For a log. Some of picows' errors quote the URL."""
+        assert self.token is not None
+        secret = self.token.value.reveal()
+        text = str(error)
+        for spelt in (secret, wsp.notifications_url("", secret).partition("=")[2]):
+            text = text.replace(spelt, MASK)
+        return f"{type(error).__name__}: {text}"
+
+    # Called by the listener, in the middle of a read
+
+    def on_connected(self, transport: WSTransport) -> None:
+        if self._is_over:  # the handshake came too late
+            transport.underlying_transport.abort()
+            return
+        self._transport = transport
+        if self._outlet.is_pressed:
+            self.pause()
+        self._tell(signals.Opened(self.line, self._marks()))
+
+    def on_message(self, payload: bytes, is_text: bool) -> None:
+        frame = wsp.read_frame(payload) if is_text else wsp.OddFrame(wsp.REASON_BINARY)
+        if not self._is_streaming:
+            self._on_first(frame)
+            return
+        match frame:
+            case wsp.OwnedEvent():
+                self._on_event(frame, payload)
+            case wsp.GapTold() if frame.last > self._outlet.known + SEQUENCE_STEP_MAX:
+                self._outlet.reject(payload, wsp.REASON_BAD_GAP, self._listener.epoch)
+            case wsp.GapTold():
+                self._tally.control_frames += 1
+                self._tell(signals.GapSeen(self.line, frame.first, frame.last))
+            case wsp.HistoryComplete():
+                self._tally.control_frames += 1
+                self._tell(signals.HistorySeen(self.line, frame.sequence))
+            case wsp.Acknowledgement():
+                self._tally.control_frames += 1
+            case wsp.OddFrame():
+                self._outlet.reject(payload, frame.reason, self._listener.epoch)
+
+    def _on_first(self, frame: wsp.Frame) -> None:
+        self._tally.control_frames += 1
+        if isinstance(frame, wsp.Acknowledgement):
+            newest, epoch_name = frame
+            watermark = self._outlet.watermark
+            self._tell(signals.Acknowledged(self.line, newest, epoch_name, watermark))
+        else:
+            self._listener.is_muted = True
+            self._tell(signals.NotAcknowledged(self.line))
+
+    def _on_event(self, event: wsp.OwnedEvent, payload: bytes) -> None:
+        if event.type != STATE_EVENT and self._outlet.is_pressed:
+            self._tally.add_shed(event.type)
+            return
+        if not self._listener.is_fast:
+            self._tell(signals.EventSeen(self.line, event.sequence, event.is_history))
+        self._listener.note_event(event.sequence, event.is_history)
+        user_id = event.user_id.encode("utf-8", "surrogatepass")
+        self._outlet.event(user_id, payload, self._listener.epoch, event.sequence)
+
+    # What the session machine wants
+
+    @property
+    def signs(self) -> signals.Signs:
+        return signals.Signs(self._listener.frames, self._listener.history_frames)
+
+    def subscribe(self, resume_after: int | None, epoch_name: str) -> None:
+        frame = wsp.subscription(
+            resource=self._resource, resume_after=resume_after, epoch_name=epoch_name
+        )
+        self._opened.send(picows.WSMsgType.TEXT, frame)
+
+    def stream(self, epoch: int, newest: int) -> None:
+        self._listener.epoch = epoch & 0xFFFF
+        self._listener.newest = newest
+        self._listener.history_runs = True
+        self._is_streaming = True
+
+    def go_fast(self) -> None:
+        self._listener.is_fast = True
+
+    def stop_history(self) -> None:
+        self._listener.history_runs = False
+
+    def ping(self) -> None:
+        self._opened.send_ping()
+
+    def pause(self) -> None:
+        if self._transport is not None:
+            self._transport.underlying_transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None:
+            self._transport.underlying_transport.resume_reading()
+
+    def close(self, code: int) -> None:
+        """With a close frame; cut if that does not end it. It hands on nothing any more."""
+        self._listener.is_muted = True
+        self._is_over = True
+        if self._transport is None:
+            return
+        self._transport.send_close(picows.WSCloseCode(code))
+        self._transport.disconnect()
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+
+    def abort(self) -> None:
+        self._listener.is_muted = True
+        self._is_over = True
+        if self._transport is not None and not self._transport.is_disconnected:
+            self._transport.underlying_transport.abort()
+
+    @property
+    def _opened(self) -> WSTransport:
+        assert self._transport is not None, "no action comes before Opened"
+        return self._transport
+
+
+def _close_code(transport: WSTransport) -> int:
+    """Of whoever closed first; 1005: without a code, 1006: without a close frame."""
+    # picows' stub knows neither that it may be None nor that codes are numbers.
+    handshake = cast("Any", transport.close_handshake)
+    if handshake is None:
+        return CLOSED_WITHOUT_FRAME
+    first = handshake.recv if handshake.recv_then_sent else handshake.sent
+    return int(first.code) or CLOSED_WITHOUT_CODE

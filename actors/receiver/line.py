@@ -1,0 +1,129 @@
+"""Owns one line: how far it has come, how long it was silent, and what its silence means.
+
+A line is a connection from the first try to its end. It knows no other line and no clock: the time
+in which we read is an argument, because only then is silence the gateway's (protocol.md §1.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from actors.events import RESUME_MARGIN
+from actors.receiver.signals import Mark, Signs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The numbers of protocol.md §1.2."""
+
+    attempts_max: int = 10  # 0: never give up
+    backoff_first_s: float = 2.0  # doubled before each try, then fully jittered
+    backoff_most_s: float = 30.0
+    proven_after_s: float = 60.0  # a session this old forgives all tries before it
+    ack_timeout_s: float = 5.0
+    history_quiet_s: float = 5.0
+    ping_after_s: tuple[float, ...] = (15.0, 25.0)
+    dead_after_s: float = 35.0
+    tick_most_s: float = 1.0  # a longer step between two ticks was a sleep, not silence
+    replace_gap_s: float = 10.0  # between two controlled reconnects
+    poison_sessions: int = 3  # ended at the same place before it is left behind
+    unheard_most: int = 3  # lines ended at our subscription before anybody acknowledged one
+
+
+class Phase(Enum):
+    CONNECTING = "connecting"
+    SUBSCRIBING = "subscribing"
+    STREAMING = "streaming"
+
+
+class Verdict(Enum):
+    """What a line's silence calls for."""
+
+    NOTHING = "nothing"
+    PING = "ping"
+    END_HISTORY = "end history"
+    UNACKNOWLEDGED = "unacknowledged"
+    DEAD = "dead"
+
+
+@dataclass(slots=True)
+class Line:
+    """One connection; `session` and what follows it mean something once it streams."""
+
+    number: int
+    phase: Phase = Phase.CONNECTING
+    resume_after: int | None = None
+    mark: int = 0  # the lowest of the shards' marks when we subscribed
+    session: int = 0
+    epoch: int = 0
+    newest: int = 0
+    began_s: float = 0.0
+    is_understood: bool = False  # it showed whether it replays
+    has_history: bool = False  # still running
+    signs: Signs = Signs(0, 0)  # noqa: RUF009 - a tuple
+    quiet_s: float = 0.0  # of reading: without an acknowledgement, later without any frame
+    history_quiet_s: float = 0.0
+    pings: int = 0
+
+    @property
+    def is_streaming(self) -> bool:
+        return self.phase is Phase.STREAMING
+
+    def begin(self, session: int, epoch: int, newest: int, now_s: float) -> None:
+        self.phase = Phase.STREAMING
+        self.session, self.epoch, self.newest, self.began_s = session, epoch, newest, now_s
+        self.has_history = True
+        self.quiet_s = 0.0
+
+    def age_s(self, now_s: float) -> float:
+        return now_s - self.began_s
+
+    def missed_before(self, sequence: int, is_history: bool) -> tuple[int, int] | None:
+        """What this event, the first that was heard, shows to be missing: (first, last)."""
+        if is_history or sequence > self.newest:
+            return self.missed_up_to(self.newest)
+        if sequence > self.mark + 1 + RESUME_MARGIN:
+            return self.missed_up_to(sequence - 1)
+        return None
+
+    def missed_up_to(self, last: int) -> tuple[int, int] | None:
+        """Whatever we asked for and should have got by now, if nothing was heard of it."""
+        first = self.resume_after
+        if first is None or self.is_understood or self.newest <= max(self.mark, first):
+            return None
+        return first + 1, last
+
+    def observe(self, signs: Signs, read_s: float, policy: Policy) -> Verdict:
+        """We have read for `read_s` more seconds, and this is what came since the line opened."""
+        if self.phase is Phase.CONNECTING:
+            return Verdict.NOTHING
+        has_spoken = self.is_streaming and signs.frames != self.signs.frames
+        has_gone_on = signs.history_frames != self.signs.history_frames
+        self.signs = signs
+        if has_spoken:
+            self.quiet_s, self.pings = 0.0, 0
+        else:
+            self.quiet_s += read_s
+        self.history_quiet_s = 0.0 if has_gone_on else self.history_quiet_s + read_s
+        if not self.is_streaming:
+            is_late = self.quiet_s >= policy.ack_timeout_s
+            return Verdict.UNACKNOWLEDGED if is_late else Verdict.NOTHING
+        return self._verdict(policy)
+
+    def _verdict(self, policy: Policy) -> Verdict:
+        if self.quiet_s >= policy.dead_after_s:
+            return Verdict.DEAD
+        if self.has_history and self.history_quiet_s >= policy.history_quiet_s:
+            return Verdict.END_HISTORY
+        due = policy.ping_after_s[self.pings : self.pings + 1]
+        if due and self.quiet_s >= due[0]:
+            self.pings += 1
+            return Verdict.PING
+        return Verdict.NOTHING
+
+
+def lowest_mark(marks: Iterable[Mark], epoch: int) -> int:
+    """What every shard has committed of this epoch; a shard of another one has nothing of it."""
+    return min((sequence if of == epoch else 0 for of, sequence in marks), default=0)

@@ -1,0 +1,403 @@
+"""Owns the life of a receiver: timers, connections, counters; it carries out the session's actions.
+
+It decides nothing: what happens becomes a signal, what the session machine answers is done here, in
+order, before the next signal. Everything runs on one uvloop, in one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass
+from typing import Any, Final
+
+import httpx
+import structlog
+import uvloop
+
+from actors.events import Watermark, encode_control
+from actors.genesys import wsp
+from actors.genesys.http import GatewayAddress, Reach, http_client, reach
+from actors.genesys.tokens import TokenProvider
+from actors.receiver import signals
+from actors.receiver.connection import Connection, Tally
+from actors.receiver.line import Policy, lowest_mark
+from actors.receiver.outlet import OUTLET_WORDS, Outlet
+from actors.receiver.session import SessionMachine
+from runtime.block import Block
+from runtime.child import Child
+from runtime.clock import Clock, SystemClock
+from runtime.counters import Counters
+from runtime.doorbell import Doorbell
+from runtime.errors import EXIT_CONFIGURATION, ConfigurationError, TemporaryError
+from runtime.ring import Producer
+
+RECEIVER_WORDS: Final = (
+    *OUTLET_WORDS,
+    "session",  # these outlive a receiver, the note (the name of the gateway epoch) with them
+    "gateway_epoch",
+    "sessions_begun",  # of this run; `session` counts on from the journals
+    "connected",
+    "history_running",
+    "stale_since_us",  # 0: a session is up
+    "control_frames",
+    "shed",
+    "pauses",
+    "reconnects",
+    "handshake_refusals",
+    "token_refreshes",
+    "token_failures",
+    "token_seconds_left",
+    "exhausted",
+)
+TICK_S: Final = 0.25
+WATERMARK_EVERY_S: Final = 1.0
+DRAIN_S: Final = 10.0
+LINES_END_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiverArguments:
+    """What the supervisor hands to a receiver. One ring, doorbell and page per shard."""
+
+    address: GatewayAddress
+    rings: tuple[Block, ...]
+    shard_doorbells: tuple[Doorbell, ...]
+    own_doorbell: Doorbell  # rung by shards when room is awaited
+    shard_counters: tuple[Counters, ...]
+    resource: str | None = None
+    attempts_max: int = 10
+
+
+def run(child: Child, arguments: ReceiverArguments) -> None:
+    """The entry of the child. Raises TemporaryError when every try is spent (exit 75), and
+    ConfigurationError when the gateway refuses who we are or what we ask for (exit 78)."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_live(child, arguments, SystemClock()))
+
+
+async def _live(child: Child, arguments: ReceiverArguments, clock: Clock) -> None:
+    way = reach(arguments.address)
+    async with http_client(way) as client:
+        await Receiver(child, arguments, way=way, client=client, clock=clock).live()
+
+
+class Receiver:
+    """One life."""
+
+    def __init__(
+        self,
+        child: Child,
+        arguments: ReceiverArguments,
+        *,
+        way: Reach,
+        client: httpx.AsyncClient,
+        clock: Clock,
+    ) -> None:
+        self._child = child
+        self._arguments = arguments
+        self._clock = clock
+        self._log = structlog.get_logger("actors.receiver")
+        self._loop = asyncio.get_running_loop()
+        self._over = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        counters = self._counters = child.counters
+        chance = random.Random()  # noqa: S311 - jitter
+        self._way = way
+        self._tokens = TokenProvider(
+            arguments.address,
+            wsp.SCOPES,
+            client,
+            clock=clock,
+            chance=chance,
+            in_service=counters.get("token_refreshes") > 0,
+        )
+        self._tokens_before = (counters.get("token_refreshes"), counters.get("token_failures"))
+        producers = [
+            Producer(ring, generation=child.generation, doorbell=doorbell)
+            for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
+        ]
+        self._outlet = Outlet(
+            producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
+        )
+        self._machine = SessionMachine(
+            Policy(attempts_max=arguments.attempts_max),
+            chance,
+            session=counters.get("session"),
+            epoch=counters.get("gateway_epoch"),
+            epoch_name=counters.note,
+            is_known=counters.get("sessions_begun") > 0,
+        )
+        self._outlet.restart_watermark(lowest_mark(self._marks(), counters.get("gateway_epoch")))
+        self._tally = Tally()
+        self._counted = (counters.get("control_frames"), counters.get("shed"))
+        self._connections: dict[int, Connection] = {}
+        self._last: Connection | None = None
+        self._given_up: signals.GiveUp | None = None
+        self._failure: BaseException | None = None
+        self._written = Watermark(0, 0)
+        self._written_at_s = float("-inf")
+        self._watermark_seen = 0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Life
+
+    async def live(self) -> None:
+        """Until we are stopped, or everything was tried."""
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_room)
+        self._child.set_phase(Counters.LOADED)
+        for word in ("connected", "history_running", "exhausted"):
+            self._counters.set(word, 0)
+        if self._counters.get("stale_since_us") == 0:
+            self._counters.set("stale_since_us", self._clock.wall_us())
+        self._spawn(self._renew_tokens())
+        self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
+        self._child.set_phase(Counters.RUNNING)
+        self._tick()
+        self._child.on_stop(self._on_stop)
+        await self._over.wait()
+        self._child.set_phase(Counters.DRAINING)
+        await self._drain()
+        if self._failure is not None:
+            raise self._failure
+        if self._given_up is not None:
+            is_setting = self._given_up.exit_code == EXIT_CONFIGURATION
+            raise (ConfigurationError if is_setting else TemporaryError)(self._given_up.reason)
+
+    async def _drain(self) -> None:
+        """Hand over what has no room yet, let the lines say goodbye, end."""
+        deadline_s = self._clock.now_s() + DRAIN_S
+        self._outlet.publish()
+        while self._outlet.is_spilling and self._clock.now_s() < deadline_s:
+            await asyncio.sleep(TICK_S / 10)  # the shards ring as well, but only below 50 %
+            self._outlet.relieve()
+            self._child.beat()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._arguments.own_doorbell.fileno())
+        lines = {task for task in self._tasks if task.get_name().startswith("line")}
+        if lines:
+            await asyncio.wait(lines, timeout=LINES_END_S)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._show()
+        self._outlet.publish()
+
+    def _on_stop(self) -> None:
+        """In the middle of any bytecode of ours."""
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if not self._over.is_set():
+            self._log.info("receiver.stops")
+            self._signal(signals.StopAsked())
+            self._over.set()
+
+    def _fail(self, failure: BaseException) -> None:
+        if self._failure is None:
+            self._failure = failure
+        self._over.set()
+
+    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None or isinstance(error, OSError):  # the network's, told by a transport
+            self._log.warning("loop.warning", cause=str(error or context.get("message")))
+        else:
+            self._fail(error)
+
+    def _spawn(self, work: Any, name: str = "") -> None:
+        task = self._loop.create_task(self._guarded(work), name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _guarded(self, work: Any) -> None:
+        try:
+            await work
+        except Exception as error:
+            self._fail(error)
+
+    # Signals in, actions out
+
+    def _signal(self, signal: signals.Signal) -> None:
+        if isinstance(signal, signals.Refused):
+            self._counters.add("handshake_refusals")
+        self._carry_out(self._machine.handle(signal, self._clock.now_s(), self._clock.wall_us()))
+
+    def _carry_out(self, actions: list[signals.Action]) -> None:
+        for action in actions:
+            match action:
+                case signals.Connect(line=line, fresh_token=fresh_token):
+                    self._connect(line, fresh_token)
+                case signals.Write(record=record):
+                    epoch = self._counters.get("gateway_epoch")
+                    self._outlet.control(encode_control(record), epoch)
+                case signals.Number(session=session):
+                    self._counters.set("session", session)
+                case signals.Stream():
+                    self._stream(action)
+                case signals.StopHistory(line=line, sequence=sequence):
+                    self._connections[line].stop_history()
+                    self._outlet.raise_watermark(sequence)
+                case signals.DropSpill(mark=mark):
+                    dropped = self._outlet.drop_spill(mark)
+                    self._log.warning("spill.dropped", records=dropped, resume_after=mark)
+                case signals.GiveUp():
+                    self._given_up = action
+                    self._counters.set("exhausted", int(action.exit_code != EXIT_CONFIGURATION))
+                    self._over.set()
+                case signals.Tell(event=event, fields=fields, level=level):
+                    getattr(self._log, level)(event, **dict(fields))
+                case _:
+                    self._at_line(action)
+        if actions:
+            self._outlet.publish()
+            self._show_session()
+
+    def _at_line(self, action: signals.Action) -> None:
+        """What is done by one connection. A line that has just ended needs nothing more."""
+        match action:
+            case signals.Subscribe(line=line):
+                self._connections[line].subscribe(action.resume_after, action.epoch_name)
+            case signals.GoFast(line=line):
+                self._connections[line].go_fast()
+            case signals.Ping(line=line):
+                self._connections[line].ping()
+            case signals.Close(line=line, code=code) if line in self._connections:
+                self._connections[line].close(code)
+            case signals.Abort(line=line) if line in self._connections:
+                self._connections[line].abort()
+
+    def _connect(self, line: int, fresh_token: bool) -> None:
+        connection = Connection(
+            line,
+            address=self._arguments.address,
+            way=self._way,
+            resource=self._arguments.resource,
+            outlet=self._outlet,
+            tally=self._tally,
+            tell=self._signal,
+            marks=self._marks,
+        )
+        rejected = self._last.token if fresh_token and self._last is not None else None
+        self._connections[line] = self._last = connection
+
+        async def live() -> None:
+            end = await connection.live(self._tokens, rejected)
+            del self._connections[line]
+            self._signal(end)
+
+        self._spawn(live(), f"line {line}")
+
+    def _stream(self, action: signals.Stream) -> None:
+        self._outlet.publish()  # what begins the session, before the epoch is kept
+        counters = self._counters
+        if (counters.get("gateway_epoch"), counters.note) != (action.epoch, action.epoch_name):
+            counters.note = action.epoch_name
+            counters.set("gateway_epoch", action.epoch)
+        counters.add("sessions_begun")
+        counters.set("reconnects", counters.get("sessions_begun") - 1)
+        if action.watermark is not None:
+            self._outlet.restart_watermark(action.watermark)
+        self._outlet.know(action.newest)
+        self._connections[action.line].stream(action.epoch, action.newest)
+
+    async def _renew_tokens(self) -> None:
+        while True:
+            await self._tokens.renew_when_due()
+            self._log.info("token.refreshed", seconds_left=round(self._tokens.seconds_left))
+            self._signal(signals.TokenRenewed())
+
+    # What the shards say
+
+    def _marks(self) -> tuple[signals.Mark, ...]:
+        return tuple(_mark(page) for page in self._arguments.shard_counters)
+
+    def _on_room(self) -> None:
+        self._arguments.own_doorbell.cancel()
+        self._outlet.relieve()
+
+    def _on_pressure(self, is_on: bool) -> None:
+        for connection in self._connections.values():
+            if is_on:
+                connection.pause()
+            else:
+                connection.resume()
+        if is_on:
+            self._counters.add("pauses")
+            self._log.warning("pressure.on", watermark=self._outlet.watermark)
+        else:
+            self._log.info("pressure.off", shed=dict(self._tally.shed))
+
+    def _on_overflow(self) -> None:
+        self._loop.call_soon(lambda: self._signal(signals.Overflowed(self._marks())))
+
+    def _history_is_wanted(self) -> bool:
+        """By a shard that has met our newest session; the others are about to be served by it."""
+        session = self._counters.get("session")
+        return any(
+            page.get("wants_history") and page.get("session") >= session
+            for page in self._arguments.shard_counters
+        )
+
+    # Time
+
+    def _tick(self) -> None:
+        if self._over.is_set():
+            return
+        self._outlet.relieve()
+        signs = {line: connection.signs for line, connection in self._connections.items()}
+        if self._history_is_wanted():
+            self._signal(signals.HistoryWanted())
+        self._signal(signals.Tick(signs, is_reading=not self._outlet.is_pressed))
+        self._write_watermark()
+        self._show()
+        self._child.beat()
+        if self._outlet.failure is not None:
+            self._fail(self._outlet.failure)
+            return
+        due_s = self._machine.due_s
+        left_s = TICK_S if due_s is None else due_s - self._clock.now_s()
+        self._timer = self._loop.call_later(min(max(left_s, 0.001), TICK_S), self._tick)
+
+    def _write_watermark(self) -> None:
+        """Once a second while it moves, and once it stands still."""
+        now = Watermark(self._counters.get("gateway_epoch"), self._outlet.watermark)
+        moves, self._watermark_seen = self._watermark_seen != now.sequence, now.sequence
+        is_due = self._clock.now_s() >= self._written_at_s + WATERMARK_EVERY_S
+        if now == self._written or (moves and not is_due) or self._outlet.is_spilling:
+            return
+        self._written, self._written_at_s = now, self._clock.now_s()
+        self._outlet.control(encode_control(now), now.epoch)
+        self._outlet.publish()
+
+    # What others see
+
+    def _show(self) -> None:
+        put = self._counters.set
+        refreshes, failures = self._tokens_before
+        put("token_refreshes", refreshes + self._tokens.refreshes)
+        put("token_failures", failures + self._tokens.failures)
+        put("token_seconds_left", int(self._tokens.seconds_left))
+        control_frames, shed = self._counted
+        put("control_frames", control_frames + self._tally.control_frames)
+        put("shed", shed + self._tally.shed.total())
+
+    def _show_session(self) -> None:
+        is_up = self._machine.is_up
+        put = self._counters.set
+        put("connected", int(is_up))
+        put("history_running", int(self._machine.has_history))
+        if is_up:
+            put("stale_since_us", 0)
+        elif self._counters.get("stale_since_us") == 0:
+            put("stale_since_us", self._clock.wall_us())
+
+
+def _mark(page: Counters) -> signals.Mark:
+    """Epoch and sequence of one commit: the epoch is read before and after."""
+    while True:
+        epoch, sequence = page.get("mark_epoch"), page.get("mark_sequence")
+        if page.get("mark_epoch") == epoch:
+            return epoch, sequence

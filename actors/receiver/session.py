@@ -1,0 +1,402 @@
+"""Owns the reconnect machine: when to connect, what to ask for, whom to believe, when to give up.
+
+It knows no socket, clock, file or ring: signals and time in, actions out; the table of protocol.md
+§1.2. Delays run on the clock. Whatever waits for the gateway (acknowledgement, history, signs of
+life) counts only time in which we read, in steps of a tick: while a full ring keeps us from
+reading, silence is our own, and a suspended machine has heard nothing in its sleep.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from actors.events import (
+    END_EXHAUSTED,
+    RESUME_MARGIN,
+    SCOPE_ALL,
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+)
+from actors.receiver import signals
+from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark
+from actors.receiver.numbering import Missed, Numbering
+from actors.receiver.poison import Poison
+from actors.receiver.signals import Abort, Action, Close, Signal, Tell
+from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
+
+CLOSED_WITHOUT_CODE = 1005
+CLOSED_WITHOUT_FRAME = 1006
+
+
+class SessionMachine:
+    """Feed it every signal; carry out what it returns, in order, before the next one.
+
+    `session`, `epoch` and `epoch_name` are what the last receiver kept; `is_known`: the gateway has
+    acknowledged this configuration before.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        chance: random.Random,
+        *,
+        session: int = 0,
+        epoch: int = 0,
+        epoch_name: str = "",
+        is_known: bool = False,
+    ) -> None:
+        self._policy = policy
+        self._chance = chance
+        self._session = session
+        self._numbering = Numbering(epoch, epoch_name, epoch)
+        self._is_known = is_known
+        self._primary: Line | None = None
+        self._retiring: Line | None = None  # streams on until the primary's history has ended
+        self._lines = 0
+        self._tries = 0
+        self._retry_at_s: float | None = None
+        self._fresh_token = False
+        self._token_doubted = False
+        self._unheard = 0
+        self._is_renumbered = False  # the last acknowledgement began an epoch, and no session
+        self._poison = Poison()
+        self._replace: str | None = None  # why the session is to be replaced
+        self._began_s = float("-inf")
+        self._is_reading = True
+        self._ticked_s: float | None = None
+        self.is_finished = False
+        self._actions: list[Action] = []
+        self._now_s = 0.0
+        self._at_us = 0
+
+    @property
+    def is_up(self) -> bool:
+        """A session delivers."""
+        return any(line.is_streaming for line in self._open_lines())
+
+    @property
+    def has_history(self) -> bool:
+        """The newest session's history is still running."""
+        return self._primary is not None and self._primary.has_history
+
+    @property
+    def due_s(self) -> float | None:
+        """When a tick would connect."""
+        return self._retry_at_s
+
+    def start(self, now_s: float, at_us: int) -> list[Action]:
+        """A receiver starts: no session of its predecessor's is up any more."""
+        self._now_s, self._at_us = now_s, at_us
+        self._write(SessionEnds(0, SCOPE_ALL, "receiver starts", at_us))
+        self._connect()
+        return self._taken()
+
+    def handle(self, signal: Signal, now_s: float, at_us: int) -> list[Action]:
+        """What is to be done now that this has happened."""
+        if self.is_finished:
+            return []
+        self._now_s, self._at_us = now_s, at_us
+        match signal:
+            case signals.Tick():
+                self._tick(signal)
+            case signals.TokenRenewed():
+                self._replace = "token"
+            case signals.HistoryWanted():
+                self._replace = self._replace or "history wanted"
+            case signals.Overflowed():
+                self._overflowed(signal)
+            case signals.StopAsked():
+                self._stop()
+            case _:
+                line = next((x for x in self._open_lines() if x.number == signal.line), None)
+                if line is not None:
+                    self._happened(line, signal)
+        if self._is_reading and self._retry_at_s is not None and now_s >= self._retry_at_s:
+            self._connect()
+        return self._taken()
+
+    def _happened(self, line: Line, signal: Signal) -> None:
+        match signal:
+            case signals.Opened(marks=marks):
+                self._opened(line, marks)
+            case signals.Refused():
+                self._refused(line, signal)
+            case signals.Unreachable(reason=reason):
+                self._let_go(line, reason)
+                self._retry(reason)
+            case signals.TokenMissing(reason=reason):
+                self._let_go(line, reason)
+                self._retry(reason, signal.retry_s, counts=not signal.is_refused)
+            case signals.Acknowledged() if line.phase is Phase.SUBSCRIBING:
+                self._acknowledged(line, signal)
+            case signals.NotAcknowledged():
+                self._end(line, "the first frame is no acknowledgement", Close(line.number, 1002))
+            case signals.EventSeen(sequence=sequence) if line.is_streaming and sequence:
+                self._understood(line, line.missed_before(sequence, signal.is_history))
+            case signals.GapSeen(first=first, last=last) if line.is_streaming:
+                self._gap(line, Missed(line.epoch, first, last, "not retained by the gateway"))
+                self._understood(line, None)
+            case signals.HistorySeen() if line.is_streaming:
+                self._understood(line, line.missed_up_to(line.newest))
+                if line.has_history:
+                    self._end_history(line, signal.sequence)
+            case signals.Lost():
+                self._lost(line, signal)
+
+    # From the first try to the session
+
+    def _connect(self) -> None:
+        self._lines += 1
+        if self._primary is not None:
+            assert self._retiring is None and self._primary.is_streaming, "a third line"  # noqa: PT018
+            self._retiring = self._primary
+        self._primary = Line(self._lines)
+        self._retry_at_s = None
+        self._replace = None  # the new session has a token and a history of its own
+        self._act(signals.Connect(self._lines, self._fresh_token))
+        self._fresh_token = False
+
+    def _opened(self, line: Line, marks: Sequence[signals.Mark]) -> None:
+        line.phase = Phase.SUBSCRIBING
+        numbering = self._numbering
+        if numbering.number > 0:
+            line.mark = lowest_mark(marks, numbering.number)
+            line.resume_after = max(0, line.mark - RESUME_MARGIN, self._poison.behind)
+        self._act(signals.Subscribe(line.number, line.resume_after, numbering.name))
+
+    def _acknowledged(self, line: Line, signal: signals.Acknowledged) -> None:
+        self._is_known, self._unheard, self._token_doubted = True, 0, False
+        if self._numbering.is_new(signal.epoch_name, signal.newest, signal.watermark):
+            self._renumber(line, signal)
+            return
+        self._numbering.confirm(signal.epoch_name)
+        self._is_renumbered = False
+        self._begin(line, signal.newest)
+
+    def _renumber(self, line: Line, signal: signals.Acknowledged) -> None:
+        """We asked this line for an old number, so another one asks for everything since 0."""
+        self._numbering.start_next(signal.epoch_name, signal.watermark)
+        self._poison = Poison()
+        epoch = self._numbering.number
+        self._tell("session.renumbered", level="warning", epoch=epoch, newest=signal.newest)
+        self._act(Close(line.number, 1000))
+        self._let_go(line, "renumbered")
+        # At once; but a gateway that does it at every acknowledgement is not to be hammered.
+        delay_s = None if self._is_renumbered else 0.0
+        self._retry("the gateway numbers anew", delay_s, counts=self._is_renumbered)
+        self._is_renumbered = True
+
+    def _begin(self, line: Line, newest: int) -> None:
+        self._session += 1
+        self._began_s = self._now_s
+        numbering = self._numbering
+        line.begin(self._session, numbering.number, newest, self._now_s)
+        told = (numbering.number, numbering.name, newest)
+        after = line.resume_after
+        self._act(signals.Number(self._session))
+        self._write(SessionBegins(self._session, SCOPE_ALL, *told, after, self._at_us))
+        for missed in numbering.take_missed():
+            self._gap(line, missed)
+        watermark = None if numbering.number == numbering.kept else 0
+        if after is None:
+            watermark = newest  # what came before us is not ours to ask for
+        numbering.kept = numbering.number
+        self._act(signals.Stream(line.number, *told, watermark))
+        self._tell("session.begins", session=self._session, newest=newest, resumed_after=after)
+
+    def _understood(self, line: Line, missed: tuple[int, int] | None) -> None:
+        """What came first has shown whether the gateway replays what we asked for."""
+        if missed is not None:
+            self._gap(line, Missed(line.epoch, *missed, "not replayed by the gateway"))
+        if not line.is_understood:
+            line.is_understood = True
+            self._act(signals.GoFast(line.number))
+
+    def _end_history(self, line: Line, sequence: int) -> None:
+        line.has_history = False
+        self._write(HistoryEnds(line.session, SCOPE_ALL, True, self._at_us))
+        self._act(signals.StopHistory(line.number, sequence))
+        took_s = round(line.age_s(self._now_s), 3)
+        self._tell("history.complete", session=line.session, took_s=took_s)
+        retiring = self._retiring
+        if retiring is not None and line is self._primary:
+            self._act(Close(retiring.number, 1000))
+            self._let_go(retiring, "replaced")
+
+    # The ways in which a line ends
+
+    def _refused(self, line: Line, signal: signals.Refused) -> None:
+        reason = f"handshake refused with {signal.status}"
+        self._let_go(line, reason)
+        match signal.status:
+            case 401:
+                delay_s = None if self._token_doubted else 0.0
+                counts = self._token_doubted
+                self._token_doubted = self._fresh_token = True
+                self._retry(reason, delay_s, counts=counts)
+            case 403:
+                self._tell("session.scope_missing", level="error", status=403)
+                self._retry(reason, self._policy.backoff_most_s)
+            case 429:
+                self._retry(reason, signal.retry_after_s)
+            case _:
+                self._retry(reason)
+
+    def _lost(self, line: Line, signal: signals.Lost) -> None:
+        reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
+        phase, was_primary = line.phase, line is self._primary
+        is_proven = line.is_streaming and line.age_s(self._now_s) >= self._policy.proven_after_s
+        if line.is_streaming:
+            self._judge_poison(line, signal)
+        self._let_go(line, reason)
+        if not was_primary:
+            return
+        if signal.code == CLOSED_WITHOUT_FRAME and phase is Phase.SUBSCRIBING:
+            self._not_heard()
+        elif signal.code == CLOSED_WITHOUT_CODE:
+            self._fresh_token = True  # so ends a session whose token has expired
+            self._retry(reason, 0.0 if is_proven else None, counts=not is_proven)
+        else:
+            self._retry(reason)
+
+    def _judge_poison(self, line: Line, signal: signals.Lost) -> None:
+        if not signal.is_ours:
+            self._poison.clear()
+        elif skipped := self._poison.add(line, signal.highest, self._policy.poison_sessions):
+            missed = Missed(line.epoch, *skipped, "a frame that breaks the protocol")
+            self._numbering.missed.append(missed)
+
+    def _not_heard(self) -> None:
+        """Ended at our subscription without a word, as a gateway does that finds it malformed."""
+        self._unheard += 1
+        if not self._is_known and self._unheard >= self._policy.unheard_most:
+            reason = (
+                f"the gateway ended {self._unheard} connections at our subscription without a word:"
+                " it does not accept it; check the setting `resource`"
+            )
+            self._give_up(EXIT_CONFIGURATION, reason)
+            return
+        self._retry("ended at our subscription without a word: perhaps it is not accepted")
+
+    def _overflowed(self, signal: signals.Overflowed) -> None:
+        self._act(signals.DropSpill(lowest_mark(signal.marks, self._numbering.kept)))
+        self._is_reading = False  # until a tick says that there is room again
+        for line in self._open_lines():
+            self._act(Close(line.number, 1001))
+            self._let_go(line, "too much is spilled")
+        self._retry("too much is spilled")
+
+    def _stop(self) -> None:
+        for line in self._open_lines():
+            self._act(Close(line.number, 1000))
+            self._let_go(line, "stopped")
+        self._retry_at_s = None
+        self.is_finished = True
+
+    def _end(self, line: Line, reason: str, action: Action) -> None:
+        """We end the line ourselves, and try again if it was the newest."""
+        was_primary = line is self._primary
+        self._act(action)
+        self._let_go(line, reason)
+        if was_primary:
+            self._retry(reason)
+
+    def _let_go(self, line: Line, reason: str) -> None:
+        """The line is not ours any more; the one it was to replace is the newest again."""
+        if line is self._retiring:
+            self._retiring = None
+        else:
+            assert line is self._primary, line
+            self._primary, self._retiring = self._retiring, None
+        if not line.is_streaming:
+            return
+        self._forgive(line)
+        self._write(SessionEnds(line.session, SCOPE_ALL, reason, self._at_us))
+        lived_s = round(line.age_s(self._now_s), 3)
+        self._tell("session.ends", session=line.session, reason=reason, lived_s=lived_s)
+
+    # Trying again
+
+    def _retry(self, reason: str, delay_s: float | None = None, *, counts: bool = True) -> None:
+        """Plan the next try; `delay_s` None: back off."""
+        policy = self._policy
+        self._tries += counts
+        if 0 < policy.attempts_max <= self._tries and not self.is_up:
+            self._write(SessionEnds(self._session, SCOPE_ALL, END_EXHAUSTED, self._at_us))
+            self._give_up(EXIT_TEMPORARY, f"{self._tries} tries failed in a row; last: {reason}")
+            return
+        if delay_s is None:  # 2 ** 30 is above any bound, and still a float
+            most_s = policy.backoff_first_s * 2.0 ** min(self._tries, 30)
+            delay_s = self._chance.uniform(0.0, min(most_s, policy.backoff_most_s))
+        self._retry_at_s = self._now_s + delay_s
+        self._tell("session.retry", reason=reason, delay_s=round(delay_s, 3), tries=self._tries)
+
+    def _give_up(self, exit_code: int, reason: str) -> None:
+        self.is_finished = True
+        self._retry_at_s = None
+        self._act(signals.GiveUp(exit_code, reason))
+
+    def _forgive(self, line: Line) -> None:
+        if line.age_s(self._now_s) >= self._policy.proven_after_s:
+            self._tries = 0
+
+    # Time
+
+    def _tick(self, tick: signals.Tick) -> None:
+        elapsed_s = 0.0 if self._ticked_s is None else self._now_s - self._ticked_s
+        self._ticked_s = self._now_s
+        self._is_reading = tick.is_reading
+        read_s = min(elapsed_s, self._policy.tick_most_s) if tick.is_reading else 0.0
+        for line in self._open_lines():
+            self._watch(line, tick.signs.get(line.number, line.signs), read_s)
+        self._replace_if_wanted()
+
+    def _watch(self, line: Line, signs: signals.Signs, read_s: float) -> None:
+        if line.is_streaming and line is self._primary and self._retry_at_s is None:
+            self._forgive(line)
+        match line.observe(signs, read_s, self._policy):
+            case Verdict.UNACKNOWLEDGED:
+                reason = f"no acknowledgement within {self._policy.ack_timeout_s:g} s"
+                self._end(line, reason, Close(line.number, 1002))
+            case Verdict.DEAD:
+                reason = f"no frame and no pong for {self._policy.dead_after_s:g} s"
+                self._end(line, reason, Abort(line.number))
+            case Verdict.END_HISTORY:
+                self._end_history(line, 0)
+            case Verdict.PING:
+                self._act(signals.Ping(line.number))
+
+    def _replace_if_wanted(self) -> None:
+        """A controlled reconnect: the new line first, then the old one is let go."""
+        line = self._primary
+        if self._replace is None or line is None or not line.is_streaming or line.has_history:
+            return
+        is_early = self._now_s < self._began_s + self._policy.replace_gap_s
+        if self._retiring is None and self._retry_at_s is None and not is_early:
+            self._tell("session.replaced", reason=self._replace, session=line.session)
+            self._retry_at_s = self._now_s
+
+    # Actions
+
+    def _open_lines(self) -> list[Line]:
+        return [line for line in (self._primary, self._retiring) if line is not None]
+
+    def _gap(self, line: Line, missed: Missed) -> None:
+        self._write(Gap(line.session, SCOPE_ALL, *missed, self._at_us))
+        self._tell("session.gap", level="warning", **missed._asdict())
+
+    def _write(self, record: SessionBegins | HistoryEnds | SessionEnds | Gap) -> None:
+        self._act(signals.Write(record))
+
+    def _tell(self, event: str, *, level: str = "info", **fields: object) -> None:
+        self._act(Tell(event, tuple(fields.items()), level))
+
+    def _act(self, action: Action) -> None:
+        self._actions.append(action)
+
+    def _taken(self) -> list[Action]:
+        taken, self._actions = self._actions, []
+        return taken
