@@ -144,7 +144,7 @@ def _tell_log(path: Path, view: View) -> None:
     for text in path.read_text(errors="replace").splitlines() if path.exists() else ():
         try:
             line = json.loads(text)
-            kind = (line["process"], line["event"])
+            kind = (line["process"], f"{line['event']} {line.get('child')}")
         except (ValueError, KeyError):
             kind = ("", text)
         lines.setdefault(kind, text)
