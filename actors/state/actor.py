@@ -99,7 +99,6 @@ class StateActor(RingActor):
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._quarantined_at_s = -QUIET_S
-        self._crash = f"{child.name}:"
 
     # --- life --------------------------------------------------------------------------------
 
@@ -123,10 +122,10 @@ class StateActor(RingActor):
         now_s = self._clock.now_s()
         before = self._shard.merge.counts["quarantined"]
         self._shard.take(batch, now_s)
-        crash_point(self._crash + "after-merge")
+        crash_point("after-merge")
         if self._journal is not None:
             self._commit(self._shard.prepare(now_s))
-        crash_point(self._crash + "after-commit")
+        crash_point("after-commit")
         self._show()
         self._child.counters.add("batches")
         if self._shard.merge.counts["quarantined"] != before:

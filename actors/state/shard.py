@@ -55,6 +55,7 @@ class Standing(NamedTuple):
     session: int
     agents: int
     stale_since_us: int
+    """0: confirmed now; 1: never was; else since when it is not."""
     transitions: int
 
 
@@ -83,7 +84,7 @@ class Shard:
             sessions.wants_history,
             merge.session,
             len(self.holding.by_id),
-            sessions.stale_since_us or 0,
+            0 if sessions.stale_since_us is None else max(1, sessions.stale_since_us),
             self.holding.next_row - 1,
         )
 

@@ -111,7 +111,7 @@ def test_a_failed_actor_leaves_its_batch_and_its_successor_skips_what_was_commit
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail_after_commit(name: str) -> None:
-        if name == "shard-0:after-commit":
+        if name == "after-commit":
             raise LocalError("killed here")
 
     with monkeypatch.context() as patch:
