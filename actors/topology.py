@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,60 +79,32 @@ def prepare(data_dir: DataDir, shards: int) -> str:
 
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
     """The specs in the order in which they start: downstream first."""
-    shards = range(settings.shards)
-    pages = tuple(Counters.create(f"shard-{index}", SHARD_WORDS) for index in shards)
-    rings = tuple(
-        Block.create(f"{RECEIVER} to shard-{index}", ring_bytes(settings.ring_bytes))
-        for index in shards
-    )
-    doorbells = tuple(Doorbell.create(f"shard-{index}") for index in shards)
-    own_doorbell = Doorbell.create(RECEIVER)
+    pages = tuple(Counters.create(f"shard-{i}", SHARD_WORDS) for i in range(settings.shards))
     receiver = Counters.create(RECEIVER, RECEIVER_WORDS)
     if settings.journal == "full":
         _remember_epoch(receiver, data_dir)
-    setup = ChildSetup(log=log, lock=data_dir.lock)
-    specs = [
-        _spec(
-            settings,
-            f"shard-{index}",
-            "actors.state.actor:run",
-            ShardArguments(
-                index=index,
-                shards=settings.shards,
-                path=data_dir.shard_path(index),
-                run=run,
-                journalled=settings.journal == "full",
-                rings=(rings[index],),
-                doorbell=doorbells[index],
-                producer_doorbells=(own_doorbell,),
-                retention_days=settings.retention_days,
-                retention_bytes=int(settings.retention_gb * GB) // settings.shards,
-            ),
-            pages[index],
-            setup=setup,
-        )
-        for index in shards
-    ]
-    needs = tuple(spec.name for spec in specs)
     arguments = ReceiverArguments(
         address=gateway_address(settings),
         resource=settings.resource,
         attempts_max=settings.attempts_max,
-        rings=rings,
-        shard_doorbells=doorbells,
-        own_doorbell=own_doorbell,
+        rings=tuple(
+            Block.create(f"{RECEIVER} to {page.name}", ring_bytes(settings.ring_bytes))
+            for page in pages
+        ),
+        shard_doorbells=tuple(Doorbell.create(page.name) for page in pages),
+        own_doorbell=Doorbell.create(RECEIVER),
         shard_counters=pages,
     )
-    specs.append(
-        _spec(
-            settings,
-            RECEIVER,
-            "actors.receiver.loop:run",
-            arguments,
-            receiver,
-            setup=setup,
-            needs=needs,
+    setup = ChildSetup(log=log, lock=data_dir.lock)
+    specs = [
+        _spec(settings, "actors.state.actor:run", shard, page, setup=setup)
+        for shard, page in zip(
+            _shard_arguments(settings, data_dir, run, arguments), pages, strict=True
         )
+    ]
+    needs = tuple(page.name for page in pages)
+    specs.append(
+        _spec(settings, "actors.receiver.loop:run", arguments, receiver, setup=setup, needs=needs)
     )
     return Runtime(
         specs=tuple(specs),
@@ -144,9 +116,28 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
     )
 
 
+def _shard_arguments(
+    settings: Settings, data_dir: DataDir, run: str, upstream: ReceiverArguments
+) -> Iterator[ShardArguments]:
+    for index, (ring, doorbell) in enumerate(
+        zip(upstream.rings, upstream.shard_doorbells, strict=True)
+    ):
+        yield ShardArguments(
+            index=index,
+            shards=settings.shards,
+            path=data_dir.shard_path(index),
+            run=run,
+            journalled=settings.journal == "full",
+            rings=(ring,),
+            doorbell=doorbell,
+            producer_doorbells=(upstream.own_doorbell,),
+            retention_days=settings.retention_days,
+            retention_bytes=int(settings.retention_gb * GB) // settings.shards,
+        )
+
+
 def _spec(
     settings: Settings,
-    name: str,
     entry: str,
     arguments: ShardArguments | ReceiverArguments,
     counters: Counters,
@@ -155,8 +146,8 @@ def _spec(
     needs: tuple[str, ...] = (),
 ) -> ChildSpec:
     return ChildSpec(
-        name=name,
-        title=title(settings, name),
+        name=counters.name,
+        title=title(settings, counters.name),
         entry=entry,
         arguments=arguments,
         counters=counters,

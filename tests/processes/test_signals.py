@@ -164,7 +164,7 @@ def test_a_supervisor_alone_asleep_still_finds_a_hung_child_afterwards(
     victim = runtime.pids()["shard-0"]
     os.kill(victim, signal.SIGSTOP)
     os.kill(runtime.process.pid, signal.SIGSTOP)
-    time.sleep(1.2)
+    time.sleep(1.2)  # longer than the term: this is the condition itself
     os.kill(runtime.process.pid, signal.SIGCONT)
     eventually(lambda: "shard-0 plays 2 after hung" in diary_lines(runtime.diary))
     assert [line["child"] for line in runtime.log("child.hung")] == ["shard-0"]

@@ -174,7 +174,7 @@ def test_a_woken_reader_lingers_so_that_a_few_records_become_one_batch() -> None
 
     def write() -> None:
         for i in range(10):
-            time.sleep(0.001)
+            time.sleep(0.001)  # apart, but all within the linger
             assert inbox.producers[0].stage(b"%d" % i, KIND_EVENT)
             inbox.producers[0].publish()
             rang.append(inbox.doorbell.ring())
