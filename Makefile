@@ -35,8 +35,11 @@ check: .venv/.tools
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
+# All of them, one after the other, unless BENCH names one.
 bench: .venv/.tools
-	$(BIN)/python -m benchmarks $(BENCH)
+	@if [ -n "$(BENCH)" ]; then exec $(BIN)/python -m benchmarks $(BENCH); fi; \
+	$(BIN)/python -m benchmarks | while read -r name _; do \
+	  $(BIN)/python -m benchmarks "$$name" </dev/null || exit 1; done
 
 build: .venv/.built
 
