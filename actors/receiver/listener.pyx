@@ -10,6 +10,10 @@ what it found to the outlet.
 
 PINGs are answered here, not by picows: they are a sign of life, and the last frame of a read bears
 its mark only if it is delivered.
+
+picows parses one frame ahead. When it refuses one, it sends a close frame first, then delivers the
+good one before it; later it may deliver what follows, even the refused frame itself once that is
+complete. So of a connection that has sent its close frame one more frame is taken, and no other.
 """
 cimport cython
 from libc.stdint cimport int64_t, uint16_t
@@ -67,6 +71,7 @@ cdef class Listener(WSListener):
         if cython.likely(
             self.is_fast and frame.msg_type == WSMsgType.TEXT and frame.fin
             and self.fragments is None and not self.is_muted
+            and not transport.is_close_frame_sent
             and not (frame.rsv1 | frame.rsv2 | frame.rsv3)
             and route_frame(
                 <const unsigned char*>frame.payload_ptr, frame.payload_size, &route)
@@ -101,12 +106,12 @@ cdef class Listener(WSListener):
             transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             self.is_muted = True
-            # A close frame without a code is not answered with one of 0.
-            transport.send_close(
-                WSCloseCode.OK if frame.payload_size < 2 else frame.get_close_code())
+            transport.send_close(reply_to_close(frame))
             transport.disconnect()
         elif frame.msg_type != WSMsgType.PONG and not self.is_muted:
-            self.take_data_or_mute(frame)
+            self.is_muted = transport.is_close_frame_sent
+            if not self.is_muted or frame.payload_size <= MESSAGE_MOST:
+                self.take_data_or_mute(frame)
         return 0
 
     cdef int take_data_or_mute(self, WSFrame frame) except -1:
@@ -145,3 +150,13 @@ cdef class Listener(WSListener):
         self.outlet.count_python_path()
         self.line.on_message(message, bool(self.is_text))
         return 0
+
+
+cdef WSCloseCode reply_to_close(WSFrame frame) noexcept:
+    """The peer's own code; but no code, or one that stands for "no frame", is not put in a frame."""
+    cdef WSCloseCode code = WSCloseCode.NO_INFO
+    if frame.payload_size >= 2:
+        code = frame.get_close_code()
+    if code == WSCloseCode.NO_INFO or code == WSCloseCode.ABNORMAL_CLOSURE:
+        return WSCloseCode.OK
+    return code

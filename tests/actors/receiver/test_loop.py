@@ -1,0 +1,470 @@
+"""A receiver against a gateway of a page: real sockets, real rings, one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+import structlog
+
+from actors.events import (
+    FLAG_TRUNCATED,
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+)
+from actors.partition import shard_of
+from actors.receiver import session as session_module
+from runtime.errors import ConfigurationError, TemporaryError
+from runtime.ring import KIND_EVENT, KIND_REJECTED
+from tests.actors.receiver.rig import Rig, in_loop, until
+from tests.actors.receiver.small_gateway import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    TEXT,
+    SmallGateway,
+    Socket,
+    event,
+    frame,
+    history_complete,
+)
+
+NEWEST = 100
+
+
+@pytest.fixture(autouse=True)
+def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-off in milliseconds: what it should be is tested in test_session."""
+    policy = session_module.Policy
+
+    def hasty(*, attempts_max: int) -> session_module.Policy:
+        return policy(
+            attempts_max=attempts_max,
+            backoff_first_s=0.001,
+            backoff_most_s=0.002,
+            replace_gap_s=0.0,
+        )
+
+    monkeypatch.setattr("actors.receiver.loop.Policy", hasty)
+
+
+async def stay(socket: Socket) -> None:
+    await socket.acknowledge(NEWEST)
+    socket.send(history_complete(NEWEST))
+    while (await socket.receive())[0] != CLOSE:
+        pass
+
+
+def test_from_the_token_to_the_rings() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(*(event(n, f"a{n % 7}", history=True) for n in range(94, NEWEST + 1)))
+        socket.send(history_complete(NEWEST))
+        socket.send(*(event(n, f"a{n % 7}") for n in range(NEWEST + 1, NEWEST + 1001)))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(script) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == rig.watermark(1) == NEWEST + 1000)
+                assert rig.counters.get("connected") == 1
+                assert rig.counters.get("stale_since_us") == 0
+            assert "sequence" not in gateway.sockets[0].subscription
+        for shard in range(2):
+            starts, begins, ends, stops = rig.controls(shard)
+            assert isinstance(starts, SessionEnds)
+            assert starts.session == 0
+            assert isinstance(begins, SessionBegins)
+            assert begins[:6] == (1, "all", 1, "e1", NEWEST, None)
+            assert isinstance(ends, HistoryEnds)
+            assert ends.complete
+            assert isinstance(stops, SessionEnds)
+            assert (stops.session, stops.reason) == (1, "stopped")
+            events = [each for each in rig.taken[shard] if each.kind == KIND_EVENT]
+            expected = [n for n in range(94, NEWEST + 1001) if shard_of(f"a{n % 7}", 2) == shard]
+            assert [each.sequence for each in events] == expected
+            assert {each.epoch for each in events} == {1}
+        counters = rig.counters.snapshot()
+        assert counters["events_routed"] == 1007
+        assert counters["rejected"] == 0
+        assert counters["control_frames"] == 2
+        assert (counters["connected"], counters["session"], counters["gateway_epoch"]) == (0, 1, 1)
+        assert counters["stale_since_us"] > 0
+        assert rig.counters.note == "e1"
+
+    in_loop(test)
+
+
+ODD = [
+    (b"no json", b"not JSON\0no json"),
+    (b"[]", b"no owner\0[]"),
+    (b'{"type":"routing.agents.state","sequence":101,"data":{}}', None),
+    (b'{"type":"gap","from":9,"to":2}', b'gap without a range\0{"type":"gap","from":9,"to":2}'),
+    (b'{"type":"gap","from":9,"to":4611686018427387903}', None),
+    (b"\xff\xfe", b"not JSON\0\xff\xfe"),
+]
+
+
+def test_what_has_no_owner_goes_to_shard_0_and_the_sum_stays_exact() -> None:
+    unusual = b'{"sequence": 101, "type": "routing.agents.state", "data": {"userId": "\\u0041"}}'
+    hostile = (
+        b'{"type":"routing.agents.state","sequence":4611686018427387904,"data":{"userId":"A"}}'
+    )
+    far = event(5_000_000, "A")
+    other = b'{"type":"routing.agents.apptent","sequence":102,"data":{"userId":"A"}}'
+
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(history_complete(NEWEST), *(odd for odd, _ in ODD))
+        socket.send_raw(frame(b"text", BINARY))
+        socket.send(unusual, hostile, far, other)
+        socket.send_raw(frame(unusual[:10], fin=False) + frame(b"", PING))
+        socket.send_raw(frame(unusual[10:20], CONTINUATION, fin=False))
+        socket.send_raw(frame(unusual[20:], CONTINUATION))
+        socket.send(b"x" * 500_000, event(103, "A", pad="y" * 600_000))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(script) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("python_path") == 15)
+                await until(lambda: rig.watermark(0) == 102)
+        rejected = [each for each in rig.taken[0] if each.kind == KIND_REJECTED]
+        reasons = [each.payload.partition(b"\0")[0] for each in rejected]
+        assert reasons == [
+            b"not JSON",
+            b"no owner",
+            b"no owner",
+            b"gap without a range",
+            b"gap without a range",
+            b"not JSON",
+            b"binary frame",
+            b"not JSON",
+            b"longer than half a ring",
+        ]
+        for (_, record), each in zip(ODD, rejected, strict=False):
+            assert record is None or each.payload == record
+        assert [each.flags for each in rejected[-2:]] == [FLAG_TRUNCATED] * 2
+        assert len(rejected[-1].payload.partition(b"\0")[2]) == 4096
+        events = [each for each in rig.taken[shard_of("A", 2)] if each.kind == KIND_EVENT]
+        assert [(each.sequence, each.payload) for each in events] == [
+            (101, unusual),
+            (0, hostile),
+            (5_000_000, far),
+            (102, other),
+            (101, unusual),
+        ]
+        counters = rig.counters.snapshot()
+        records = len(rig.payloads(KIND_EVENT)) + len(rig.payloads(KIND_REJECTED))
+        assert counters["events_routed"] + counters["rejected"] == records == 14
+
+    in_loop(test)
+
+
+def test_a_lost_connection_is_resumed_behind_the_lowest_mark() -> None:
+    async def first(socket: Socket) -> None:
+        await socket.acknowledge(5000)
+        socket.send(history_complete(5000), event(5001, "A"))
+        await asyncio.Event().wait()
+
+    async def second(socket: Socket) -> None:
+        await socket.acknowledge(6000)
+        socket.send(*(event(n, "A") for n in range(3001, 6001)), history_complete(6000))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(first, second) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("events_routed") == 1)
+                rig.set_mark(1, 5001)
+                rig.pages[1].set("mark_sequence", 4000)
+                gateway.sockets[0].drop()
+                await until(lambda: rig.watermark(1) == 6000)
+            asked = gateway.sockets[1].subscription
+        assert (asked["sequence"], asked["epoch"]) == (3000, "e1")
+        kinds = [type(record) for record in rig.controls()]
+        assert kinds == [
+            SessionEnds, SessionBegins, HistoryEnds, SessionEnds, SessionBegins, HistoryEnds,
+            SessionEnds,
+        ]  # fmt: skip
+        assert rig.counters.get("reconnects") == 1
+
+    in_loop(test)
+
+
+def test_a_successor_resumes_with_the_kept_epoch_and_session() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == NEWEST)
+            rig.set_mark(1, 5)
+            async with rig.living():
+                await until(lambda: rig.counters.get("session") == 2)
+            assert gateway.sockets[1].subscription["sequence"] == 0
+            assert gateway.sockets[1].subscription["epoch"] == "e1"
+
+    in_loop(test)
+
+
+def test_a_gateway_that_numbers_anew_is_asked_from_0_with_a_gap() -> None:
+    async def anew(socket: Socket) -> None:
+        await socket.acknowledge(7, "e2")
+        socket.send(event(1, "A"), history_complete(7))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(anew) as gateway:
+            rig = Rig(gateway.url)
+            rig.counters.set("gateway_epoch", 3)
+            rig.counters.note = "e1"
+            rig.set_mark(3, 9000)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == 7)
+            asked = [socket.subscription for socket in gateway.sockets]
+        assert [each["sequence"] for each in asked] == [8000, 0]
+        assert [each["epoch"] for each in asked] == ["e1", "e2"]
+        begins, gap = rig.controls()[1:3]
+        assert isinstance(begins, SessionBegins)
+        assert (begins.epoch, begins.epoch_name, begins.resumed_after) == (4, "e2", 0)
+        assert isinstance(gap, Gap)
+        assert (gap.epoch, gap.first, gap.last) == (3, 9001, 2**62 - 1)
+        assert rig.counters.get("gateway_epoch") == 4
+        assert {each.epoch for each in rig.read()[0] if each.kind == KIND_EVENT} <= {4}
+
+    in_loop(test)
+
+
+def test_pings_are_answered_and_closes_returned() -> None:
+    replies: list[tuple[int, bytes]] = []
+
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(history_complete(NEWEST))
+        socket.send_raw(frame(b"are you there", PING))
+        replies.append(await socket.receive())
+        socket.close(4001)
+        replies.append(await socket.receive())
+
+    async def test() -> None:
+        async with SmallGateway(script, stay) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("session") == 2)
+        assert replies == [(PONG, b"are you there"), (CLOSE, struct.pack(">H", 4001))]
+        ends = rig.controls()[3]
+        assert isinstance(ends, SessionEnds)
+        assert ends.reason == "closed with 4001"
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (frame(b"x", rsv=4), 1002),
+        (frame(b"x", CONTINUATION), 1002),
+        (frame(b"x", fin=False) + frame(b"y"), 1002),
+        (frame(b"x" * ((1 << 20) + 1)), 1009),
+        (frame(b"x" * (1 << 20), fin=False) + frame(b"y", CONTINUATION), 1009),
+        (b"\x83\x01x", 1002),
+        (frame(struct.pack(">H", 999), CLOSE), 1002),
+    ],
+)  # fmt: skip
+def test_a_frame_that_breaks_the_protocol_ends_the_line_with_its_code(
+    raw: bytes, code: int
+) -> None:
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send_raw(
+            frame(history_complete(NEWEST)) + frame(event(101, "A")) + raw + frame(event(102, "A"))
+        )
+        await asyncio.Event().wait()
+
+    async def test() -> None:
+        async with SmallGateway(script, stay) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("session") == 2)
+        ends = rig.controls()[3]
+        assert isinstance(ends, SessionEnds)
+        assert ends.reason == f"closed with {code} by us"
+        assert rig.payloads(KIND_EVENT) == [event(101, "A")]
+
+    in_loop(test)
+
+
+def test_a_frame_that_always_breaks_the_protocol_is_left_behind_with_a_gap() -> None:
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        after = socket.subscription.get("sequence", 98)
+        for sequence in range(after + 1, NEWEST + 1):
+            socket.send_raw(frame(event(sequence, "A"), rsv=sequence == 99))
+        socket.send(history_complete(NEWEST))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(script) as gateway:
+            rig = Rig(gateway.url)
+            rig.counters.set("gateway_epoch", 1)
+            rig.counters.note = "e1"
+            rig.set_mark(1, 98)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == NEWEST)
+            asked = [socket.subscription["sequence"] for socket in gateway.sockets]
+        assert asked == [0, 0, 0, 99]
+        gaps = [record for record in rig.controls() if isinstance(record, Gap)]
+        assert [(gap.first, gap.last) for gap in gaps] == [(99, 99)]
+
+    in_loop(test)
+
+
+def test_a_rejected_token_is_dropped_and_a_fresh_one_tried_at_once() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            gateway.rejected = {"tok/1+"}
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("session") == 1)
+            assert gateway.sockets[0].token == "tok/2+"
+            assert gateway.tokens == 2
+        assert rig.counters.get("handshake_refusals") == 1
+        assert rig.counters.get("token_refreshes") == 2
+
+    in_loop(test)
+
+
+def test_a_token_that_ends_is_renewed_and_the_session_replaced() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            gateway.expires_in = 1.0  # so it is renewed after half a second
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == NEWEST)
+                gateway.expires_in = 3600.0
+                rig.set_mark(1, NEWEST)
+                await until(lambda: rig.counters.get("session") == 2)
+                await until(lambda: len(rig.controls()) == 6)
+                assert rig.counters.get("connected") == 1
+            tokens = [socket.token for socket in gateway.sockets]
+        assert tokens == ["tok/1+", "tok/2+"]
+        begins, history, ends = rig.controls()[3:6]
+        assert isinstance(begins, SessionBegins)
+        assert isinstance(history, HistoryEnds)
+        assert history.session == 2
+        assert isinstance(ends, SessionEnds)
+        assert (ends.session, ends.reason) == (1, "replaced")
+
+    in_loop(test)
+
+
+def test_exhaustion_says_so_in_every_ring_and_exits_temporarily() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            gateway.statuses = [503, 503, 503]
+            rig = Rig(gateway.url, attempts_max=3)
+            with pytest.raises(TemporaryError, match=r"3 tries .* refused with 503"):
+                async with rig.living() as life:
+                    await asyncio.wait([life])
+        for shard in range(2):
+            ends = rig.controls(shard)[-1]
+            assert isinstance(ends, SessionEnds)
+            assert ends.reason == "exhausted"
+        assert rig.counters.get("exhausted") == 1
+
+    in_loop(test)
+
+
+def test_a_subscription_that_is_never_accepted_is_a_mistake_in_the_settings() -> None:
+    async def cut(socket: Socket) -> None:
+        await socket.receive()
+        socket.drop()
+
+    async def test() -> None:
+        async with SmallGateway(cut) as gateway:
+            rig = Rig(gateway.url)
+            with pytest.raises(ConfigurationError, match="resource"):
+                async with rig.living() as life:
+                    await asyncio.wait([life])
+            assert len(gateway.sockets) == 3
+
+    in_loop(test)
+
+
+def test_a_refusal_of_our_credentials_at_the_start_is_a_mistake_in_the_settings() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            gateway.token_statuses = [401]
+            rig = Rig(gateway.url)
+            with pytest.raises(ConfigurationError, match="client_id"):
+                async with rig.living() as life:
+                    await asyncio.wait([life])
+
+    in_loop(test)
+
+
+def test_a_full_ring_pauses_the_line_and_nothing_is_lost_or_reordered() -> None:
+    events = [event(n, "A") for n in range(NEWEST + 1, NEWEST + 20_001)]
+
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(history_complete(NEWEST), *events)
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with SmallGateway(script) as gateway:
+            rig = Rig(gateway.url, capacity=1 << 16)
+            async with rig.living():
+                await until(lambda: rig.counters.get("pauses") == 1)
+                await until(lambda: rig.watermark(0) == rig.watermark(1) == NEWEST + 20_000)
+                assert rig.counters.get("spilled") == rig.counters.get("spill_bytes") == 0
+        assert rig.payloads(KIND_EVENT) == events
+
+    in_loop(test)
+
+
+def test_a_shard_that_wants_a_history_gets_one_by_a_second_line() -> None:
+    async def test() -> None:
+        async with SmallGateway(stay) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == NEWEST)
+                rig.set_mark(1, NEWEST)
+                rig.pages[1].set("session", 1)
+                rig.pages[1].set("wants_history", 1)
+                await until(lambda: rig.counters.get("session") == 2)
+                await until(lambda: len(rig.controls()) == 6)
+
+    in_loop(test)
+
+
+def test_no_token_reaches_a_log_line() -> None:
+    async def test() -> None:
+        with structlog.testing.capture_logs() as lines:
+            async with SmallGateway(stay) as gateway:
+                gateway.rejected = {"tok/1+"}
+                gateway.statuses = [500, 301]
+                rig = Rig(gateway.url)
+                async with rig.living():
+                    await until(lambda: rig.counters.get("session") == 1)
+        text = str(lines)
+        assert "session.begins" in text
+        assert "hunter2" not in text
+        assert "tok/" not in text
+        assert "tok%2F" not in text
+
+    in_loop(test)
