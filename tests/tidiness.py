@@ -286,7 +286,8 @@ def lines_are_clean(source: Source) -> Iterator[str]:
             yield f"{where}: a tab"
         if line != line.rstrip():
             yield f"{where}: space at the end"
-        if len(line) > COLUMNS_MAX and source.path.endswith(CODE) and "# noqa: E501" not in line:
+        # ruff looks at .py files itself, and knows when a long line is a pragma's fault.
+        if len(line) > COLUMNS_MAX and source.path.endswith(CODE[1:]):
             yield f"{where}: {len(line)} columns, at most {COLUMNS_MAX}"
         if found := re.search(rf"\b({wanted})\b", line):
             yield f"{where}: {found[0]}; do it now, or say why not in words"
