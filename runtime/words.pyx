@@ -3,7 +3,7 @@
 """Words: a block seen as signed 64-bit words, stored in order; knows no word's meaning.
 
 Each load is an acquire, each store a release: whoever sees a store sees all those before it, too.
-(Stores through Python's own memoryview may overtake each other on aarch64, and a mark is two words.)
+(Stores through Python's own memoryview may overtake each other on aarch64; a mark is two words.)
 """
 
 cimport cython

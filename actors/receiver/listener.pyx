@@ -92,7 +92,7 @@ cdef class Listener(WSListener):
             outlet.publish_dirty()
 
     cpdef note_event(self, int64_t sequence, bint is_history):
-        """While a history runs, its events and what is replayed before them show that it goes on."""
+        """While a history runs, its events and what is replayed before them show that it does."""
         if is_history or sequence <= self.newest:
             self.history_frames += 1
         if not is_history and sequence > self.highest:
@@ -153,7 +153,7 @@ cdef class Listener(WSListener):
 
 
 cdef WSCloseCode reply_to_close(WSFrame frame) noexcept:
-    """The peer's own code; but no code, or one that stands for "no frame", is not put in a frame."""
+    """The peer's own code; but no code, or one that stands for "no frame", is not sent."""
     cdef WSCloseCode code = WSCloseCode.NO_INFO
     if frame.payload_size >= 2:
         code = frame.get_close_code()

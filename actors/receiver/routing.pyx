@@ -1,21 +1,26 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
 # distutils: extra_compile_args = -O3
-"""Owns the fast routing of one frame: bytes in, partition and sequence out. It knows no socket and no ring.
+"""Owns the fast routing of one frame: bytes in, partition and sequence out. Knows no ring.
 
-Theory. A frame is routed here only if a full parser could not route it otherwise. Without a backslash a JSON string ends
-at the next quote and spells its key one way only; if then each of "type", "sequence", "data" and "userId" is a key
-exactly once in the whole frame, type and sequence directly in the frame and userId directly in data, no order, nesting or
-duplicate of keys can move the owner (design.md, "Identity and partition"). Two recognisers, tried in turn:
+Theory. A frame is routed here only if a full parser could not route it otherwise. Without a
+backslash a JSON string ends at the next quote and spells its key one way only; if then each of
+"type", "sequence", "data" and "userId" is a key exactly once in the whole frame, type and sequence
+directly in the frame and userId directly in data, no order, nesting or duplicate of keys can move
+the owner (design.md, "Identity and partition"). Two recognisers, tried in turn:
 
-* `route_usual` compares the prefix that the gateway is known to write and then only looks over the rest, in one loop
-  without an early exit that gcc turns into vector code, whether anything in it could be one of those keys again.
+* `route_usual` compares the prefix that the gateway is known to write and then only looks over the
+  rest, in one loop without an early exit that gcc turns into vector code, whether anything in it
+  could be one of those keys again.
 * `route_scanned` walks the strings and brackets of any other frame.
 
-What neither takes (`False`) is parsed in Python. Neither checks that the frame is JSON: the shard parses it, and
-quarantines what does not parse. So a frame that is no JSON may be taken or refused; both are right.
+What neither takes (`False`) is parsed in Python. Neither checks that the frame is JSON: the shard
+parses it, and quarantines what does not parse. So a frame that is no JSON may be taken or refused;
+both are right.
 
-Rejected: a scan with an early exit at the first quote (branches mispredict at every field: 3x slower than the loop that
-always runs to the end), and SIMD intrinsics (the compiler does as well from plain C, also on ARM).
+Rejected: a scan with an early exit at the first quote (branches mispredict at every field: 3x
+slower than the loop that always runs to the end), and SIMD intrinsics (the compiler does as well
+from plain C, also on ARM).
 """
 from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.string cimport memchr, memcmp
@@ -23,7 +28,7 @@ from libc.string cimport memchr, memcmp
 
 cdef extern from *:
     """
-    /* 1 if the bytes hold a backslash or the start of a string that could be one of the keys we route by. */
+    /* 1 if the bytes hold a backslash, or the start of a string that could be a key we route by. */
     static inline int presence_may_hold_key(const unsigned char *p, Py_ssize_t n)
     {
         unsigned char found = 0;
@@ -31,8 +36,9 @@ cdef extern from *:
         for (i = 0; i + 2 < n; i++) {
             unsigned char a = p[i], b = p[i + 1], c = p[i + 2];
             found |= (unsigned char)(a == '\\\\');
-            found |= (unsigned char)((a == '"') & (((b == 's') & (c == 'e')) | ((b == 't') & (c == 'y'))
-                                                 | ((b == 'u') & (c == 's')) | ((b == 'd') & (c == 'a'))));
+            found |= (unsigned char)((a == '"')
+                                     & (((b == 's') & (c == 'e')) | ((b == 't') & (c == 'y'))
+                                        | ((b == 'u') & (c == 's')) | ((b == 'd') & (c == 'a'))));
         }
         for (; i < n; i++)
             found |= (unsigned char)(p[i] == '\\\\');
@@ -66,7 +72,9 @@ cdef uint64_t fnv1a_64(const unsigned char* payload, Py_ssize_t length) noexcept
     return hashed
 
 
-cdef inline Py_ssize_t read_sequence(const unsigned char* text, Py_ssize_t length, int64_t* sequence) noexcept nogil:
+cdef inline Py_ssize_t read_sequence(
+    const unsigned char* text, Py_ssize_t length, int64_t* sequence
+) noexcept nogil:
     """How many digits spell an integer in 0 < n < 2^62 at the start of the text; 0 if none do."""
     cdef uint64_t value = 0
     cdef Py_ssize_t i = 0
@@ -84,7 +92,8 @@ cdef inline Py_ssize_t read_sequence(const unsigned char* text, Py_ssize_t lengt
 
 
 cdef bint route_usual(const unsigned char* frame, Py_ssize_t length, Route* route) noexcept nogil:
-    """The shape that the gateway writes: {"type":"routing.agents.state","sequence":n,"data":{"userId":"…"…"""
+    """The shape that the gateway writes:
+    {"type":"routing.agents.state","sequence":n,"data":{"userId":"…"…"""
     cdef Py_ssize_t at, digits, room
     cdef const unsigned char* quote
     if length < HEAD_LENGTH + MIDDLE_LENGTH + 6 or memcmp(frame, HEAD, HEAD_LENGTH) != 0:
@@ -92,7 +101,9 @@ cdef bint route_usual(const unsigned char* frame, Py_ssize_t length, Route* rout
     at = HEAD_LENGTH
     digits = read_sequence(frame + at, length - at, &route.sequence)
     at += digits
-    if digits == 0 or length - at < MIDDLE_LENGTH + 4 or memcmp(frame + at, MIDDLE, MIDDLE_LENGTH) != 0:
+    if digits == 0 or length - at < MIDDLE_LENGTH + 4:
+        return False
+    if memcmp(frame + at, MIDDLE, MIDDLE_LENGTH) != 0:
         return False
     at += MIDDLE_LENGTH
     room = length - at
@@ -101,7 +112,8 @@ cdef bint route_usual(const unsigned char* frame, Py_ssize_t length, Route* rout
     quote = <const unsigned char*>memchr(frame + at, c'"', room)
     if quote == NULL or quote == frame + at:
         return False
-    # From the first byte of the id on: a backslash in the id counts, its opening quote (an id may begin with "us") does not.
+    # From the first byte of the id on: a backslash in the id counts, its opening quote does not (an
+    # id may begin with "us").
     if presence_may_hold_key(frame + at, length - at):
         return False
     route.partition = <int>(fnv1a_64(frame + at, quote - (frame + at)) & PARTITION_MASK)
@@ -125,20 +137,33 @@ cdef inline Key key_of(const unsigned char* text, Py_ssize_t length) noexcept no
     return Key.OTHER
 
 
-cdef inline Py_ssize_t skip_space(const unsigned char* frame, Py_ssize_t at, Py_ssize_t length) noexcept nogil:
-    while at < length and (frame[at] == c" " or frame[at] == c"\n" or frame[at] == c"\r" or frame[at] == c"\t"):
+cdef inline Py_ssize_t skip_space(
+    const unsigned char* frame, Py_ssize_t at, Py_ssize_t length
+) noexcept nogil:
+    while at < length and (
+        frame[at] == c" " or frame[at] == c"\n" or frame[at] == c"\r" or frame[at] == c"\t"
+    ):
         at += 1
     return at
 
 
-cdef inline Py_ssize_t string_end(const unsigned char* frame, Py_ssize_t at, Py_ssize_t length) noexcept nogil:
-    """The place of the quote that ends the string whose content starts at `at`; -1 if it does not end."""
+cdef inline Py_ssize_t string_end(
+    const unsigned char* frame, Py_ssize_t at, Py_ssize_t length
+) noexcept nogil:
+    """The place of the quote that ends the string whose content starts at `at`; -1 without one."""
     cdef const unsigned char* quote = <const unsigned char*>memchr(frame + at, c'"', length - at)
     return -1 if quote == NULL else quote - frame
 
 
-cdef bint take_value(const unsigned char* frame, Py_ssize_t at, Py_ssize_t length, Key key, int depth, bint in_data,
-                     Route* route) noexcept nogil:
+cdef bint take_value(
+    const unsigned char* frame,
+    Py_ssize_t at,
+    Py_ssize_t length,
+    Key key,
+    int depth,
+    bint in_data,
+    Route* route,
+) noexcept nogil:
     """Whether the value at `at` is what this key must hold at this place."""
     cdef Py_ssize_t end
     if at >= length:
@@ -154,7 +179,11 @@ cdef bint take_value(const unsigned char* frame, Py_ssize_t at, Py_ssize_t lengt
     at += 1
     end = string_end(frame, at, length)
     if key == Key.TYPE:
-        return depth == 1 and end - at == STATE_EVENT_LENGTH and memcmp(frame + at, STATE_EVENT, STATE_EVENT_LENGTH) == 0
+        return (
+            depth == 1
+            and end - at == STATE_EVENT_LENGTH
+            and memcmp(frame + at, STATE_EVENT, STATE_EVENT_LENGTH) == 0
+        )
     if not in_data or depth != 2 or end <= at or end - at > USER_ID_BYTES_MAX:
         return False
     route.partition = <int>(fnv1a_64(frame + at, end - at) & PARTITION_MASK)
@@ -187,10 +216,12 @@ cdef bint route_scanned(const unsigned char* frame, Py_ssize_t length, Route* ro
             if at == length or frame[at] != c":":
                 continue                    # a value that is spelt like a key
             at = skip_space(frame, at + 1, length)
-            if seen & (1 << <int>key) or not take_value(frame, at, length, key, depth, in_data, route):
+            if seen & (1 << <int>key):
+                return False
+            if not take_value(frame, at, length, key, depth, in_data, route):
                 return False
             seen |= 1 << <int>key
-            if key == Key.DATA:             # its brace is taken here: only this object is data itself
+            if key == Key.DATA:             # its brace is taken here: only this object is data
                 in_data = True
                 depth += 1
                 at += 1
@@ -202,7 +233,9 @@ cdef bint route_scanned(const unsigned char* frame, Py_ssize_t length, Route* ro
                 in_data = False
             depth -= 1
         at += 1
-    return seen == (1 << <int>Key.TYPE | 1 << <int>Key.SEQUENCE | 1 << <int>Key.DATA | 1 << <int>Key.USER_ID)
+    return seen == (
+        1 << <int>Key.TYPE | 1 << <int>Key.SEQUENCE | 1 << <int>Key.DATA | 1 << <int>Key.USER_ID
+    )
 
 
 cdef bint route_frame(const unsigned char* frame, Py_ssize_t length, Route* route) noexcept nogil:
