@@ -66,7 +66,7 @@ class SessionMachine:
         self._replace: str | None = None  # why the session is to be replaced
         self._began_s = float("-inf")
         self._is_reading = True
-        self._ticked_s: float | None = None
+        self._ticked_s = 0.0
         self.is_finished = False
         self._actions: list[Action] = []
         self._now_s = 0.0
@@ -89,7 +89,7 @@ class SessionMachine:
 
     def start(self, now_s: float, at_us: int) -> list[Action]:
         """A receiver starts: no session of its predecessor's is up any more."""
-        self._now_s, self._at_us = now_s, at_us
+        self._now_s, self._at_us, self._ticked_s = now_s, at_us, now_s
         self._write(SessionEnds(0, SCOPE_ALL, "receiver starts", at_us))
         self._connect()
         return self._taken()
@@ -346,8 +346,7 @@ class SessionMachine:
     # Time
 
     def _tick(self, tick: signals.Tick) -> None:
-        elapsed_s = 0.0 if self._ticked_s is None else self._now_s - self._ticked_s
-        self._ticked_s = self._now_s
+        elapsed_s, self._ticked_s = self._now_s - self._ticked_s, self._now_s
         self._is_reading = tick.is_reading
         read_s = min(elapsed_s, self._policy.tick_most_s) if tick.is_reading else 0.0
         for line in self._open_lines():

@@ -176,3 +176,13 @@ class SmallGateway:
         self.sockets.append(socket)
         script = self.scripts[min(len(self.sockets), len(self.scripts)) - 1]
         await script(socket)
+
+
+NEWEST = 100
+
+
+async def stay(socket: Socket) -> None:
+    await socket.acknowledge(NEWEST)
+    socket.send(history_complete(NEWEST))
+    while (await socket.receive())[0] != CLOSE:
+        pass
