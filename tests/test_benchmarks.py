@@ -105,7 +105,7 @@ def test_a_contestant_that_never_ends_is_wrong() -> None:
         pytest.raises(WrongResultError, match=r"lost: no end after 0\.05 s"),
         overtime_is_wrong("lost", 0.05),
     ):
-        time.sleep(60)
+        time.sleep(60)  # it never ends
 
 
 def arrival_of(records: Records, stream: list[bytes]) -> Arrival:
