@@ -111,7 +111,8 @@ class StateActor(RingActor):
                 if cursor > consumer.cursor:  # killed between commit and ring commit
                     consumer.skip_to(cursor)
         elif self._child.generation > 1:
-            shard.sessions.wants_history = True
+            counters = self._child.counters
+            shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
         self._show()
         self._child.set_phase(LOADED)
         self._child.beat()

@@ -113,6 +113,12 @@ class Shard:
         self._restore_windows(recent, stored.silent, now_s)
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=progress.replay_from, upto=upto)
 
+    def restart_empty(self, mark_epoch: int, mark: int) -> None:
+        """Without a journal a successor knows nothing: a history must name all agents again, and
+        nothing up to its predecessor's mark need be replayed for it."""
+        self.merge.epoch, self.merge.mark = mark_epoch, mark
+        self.sessions.wants_history = True
+
     def _restore_agents(self, journal: Journal, beat: Callable[[], None]) -> dict[int, int]:
         """The agents of all pages, then those that no page has yet; row up to which each page
         is true."""

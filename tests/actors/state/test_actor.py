@@ -175,10 +175,12 @@ def test_without_a_journal_a_successor_wants_a_history(tmp_path: Path) -> None:
     bench = Bench(tmp_path / "shard-00.db", journalled=False)
     bench.start()
     assert not bench.counters.get("wants_history")
+    bench.send(1_001, 10)
     bench.stop()
     bench.start()
     assert bench.counters.get("wants_history")
-    bench.producer.stage(event(1_001, A).payload, 1, epoch=1, received_ns=RECEIVED_NS)
+    assert bench.counters.get("mark_sequence") == 1_010  # nothing before is to be replayed for it
+    bench.producer.stage(event(1_011, A).payload, 1, epoch=1, received_ns=RECEIVED_NS)
     bench.producer.publish()
     bench.stop()
     assert bench.counters.get("agents") == 1
