@@ -52,6 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
         given.insert(0, "run")
     try:
+        exit_code = _carry_out(given)
+        sys.stdout.flush()  # here, where it can still be told that nobody reads any more
+    except BrokenPipeError:
+        # The reader has seen enough. Nothing may be flushed to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILURE
+    return exit_code
+
+
+def _carry_out(given: list[str]) -> int:
+    try:
         app(given, prog_name=app.info.name)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_FAILURE if end.code else EXIT_CLEAN
@@ -60,10 +71,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return fault.exit_code
     except KeyboardInterrupt:
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader has seen enough. Nothing may be flushed to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_FAILURE
     return EXIT_CLEAN
 
 

@@ -234,16 +234,22 @@ def test_where_no_runtime_was_there_is_nothing_to_read(
     assert "holds no journals" in capsys.readouterr().err
 
 
-def test_a_reader_that_has_seen_enough_ends_it_quietly(data_dir: Path) -> None:
+@pytest.mark.parametrize("command", [["state", "--json"], ["--help"], ["history", A]])
+def test_a_reader_that_has_seen_enough_ends_it_quietly(command: list[str], data_dir: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.close(read_end)
     done = subprocess.run(
-        f"{sys.executable} -m runtime state --json --data-dir {data_dir} | true",
-        shell=True,
-        capture_output=True,
+        [sys.executable, "-m", "runtime", *command],
+        stdout=write_end,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=Path(__file__).parents[2],
-        check=True,
+        env={**os.environ, "PRESENCE_DATA_DIR": str(data_dir)},
+        check=False,
     )
+    os.close(write_end)
     assert done.stderr == ""
+    assert done.returncode == EXIT_FAILURE
 
 
 def test_on_a_terminal_rows_are_drawn_and_brackets_mean_nothing(
