@@ -102,6 +102,13 @@ def test_a_reader_that_is_awake_again_is_not_rung_and_finds_nothing() -> None:
     assert not doorbell.ring()
 
 
+def test_an_announcement_that_was_taken_back_is_not_rung() -> None:
+    doorbell = Doorbell.create("back")
+    doorbell.announce()
+    doorbell.cancel()
+    assert not doorbell.ring()
+
+
 def test_ring_always_wakes_a_reader_that_has_not_announced_itself_yet() -> None:
     doorbell = Doorbell.create("always")
     doorbell.ring_always()
@@ -136,6 +143,25 @@ def test_a_signal_runs_its_handler_and_the_wait_goes_on() -> None:
         assert time.monotonic() - started_s >= 0.2
         assert handled == [signal.SIGALRM]
     finally:
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_many_signals_do_not_make_a_wait_longer() -> None:
+    doorbell = Doorbell.create("signals")
+    handled: list[int] = []
+
+    def handle(number: int, frame: object) -> None:
+        handled.append(number)
+        if len(handled) == 200:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    previous = signal.signal(signal.SIGALRM, handle)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+        assert not doorbell.wait(0.1)
+        assert 0 < len(handled) < 200
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
 
 

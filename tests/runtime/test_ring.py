@@ -339,6 +339,15 @@ def test_a_corrupted_kind_is_told(kind: int) -> None:
         pair.consumer.peek()
 
 
+@pytest.mark.parametrize("length", [8, 24, 40])
+def test_padding_that_does_not_end_with_the_data_is_told(length: int) -> None:
+    pair = RingPair(capacity=128, cursor=96)
+    pair.send(b"x" * 16)  # 40 bytes, behind padding of 32
+    pair.block.buffer[DATA + 96] = length
+    with pytest.raises(LocalError, match=f"at cursor 96: length {length}, kind 255"):
+        pair.consumer.peek()
+
+
 def test_a_record_that_seems_to_reach_beyond_the_data_is_told() -> None:
     pair = RingPair(capacity=128, cursor=96)
     pair.send(b"one")
