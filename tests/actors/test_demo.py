@@ -128,6 +128,7 @@ def test_it_begins_with_an_empty_directory_or_not_at_all(tmp_path: Path) -> None
         run(Plan(data_dir=tmp_path))
 
 
+@pytest.mark.timeout(400)  # it compiles
 def test_it_runs_from_an_installed_wheel_outside_the_clone(tmp_path: Path) -> None:
     python = installed_wheel(tmp_path)
     elsewhere = tmp_path / "elsewhere"
