@@ -24,7 +24,7 @@ from runtime.crash_point import crash_point
 from runtime.doorbell import Doorbell
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
-from runtime.ring_actor import RingActor
+from runtime.ring_actor import RingActor, wait_for
 
 BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
@@ -254,6 +254,4 @@ def run(child: Child, arguments: ShardArguments) -> None:
         actor.stop(block=False)
 
     child.on_stop(stop)
-    inbox.ending.reached.wait()
-    if inbox.ending.failure is not None:
-        raise inbox.ending.failure
+    wait_for(actor)
