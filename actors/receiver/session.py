@@ -151,7 +151,7 @@ class SessionMachine:
     def _connect(self) -> None:
         self._lines += 1
         if self._primary is not None:
-            assert self._retiring is None and self._primary.is_streaming, "a third line"  # noqa: PT018
+            assert self._retiring is None, "a third line"
             self._retiring = self._primary
         self._primary = Line(self._lines)
         self._retry_at_s = None

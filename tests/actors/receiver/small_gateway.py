@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import orjson
 
+HANG = 0  # a handshake status: none at all
 TEXT, BINARY, CONTINUATION, CLOSE, PING, PONG = 0x1, 0x2, 0x0, 0x8, 0x9, 0xA
 
 
@@ -102,10 +103,15 @@ class SmallGateway:
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writers: list[asyncio.StreamWriter] = []
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def websocket_url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}/?access_token=t"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -115,13 +121,14 @@ class SmallGateway:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
-        for socket in self.sockets:
-            socket.writer.transport.abort()
+        for writer in self._writers:
+            writer.transport.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -161,6 +168,8 @@ class SmallGateway:
     ) -> None:
         token = parse_qs(urlsplit(request.split(" ")[1]).query)["access_token"][0]
         status = 401 if token in self.rejected else self.statuses.pop(0) if self.statuses else 101
+        if status == HANG:
+            await asyncio.Event().wait()
         if status != 101:
             writer.write(self._reply(status))
             await writer.drain()

@@ -1,0 +1,120 @@
+"""The wsp dialect: what is asked for, and how a frame is told apart."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.genesys.wsp import (
+    Acknowledgement,
+    Frame,
+    GapTold,
+    HistoryComplete,
+    OddFrame,
+    OwnedEvent,
+    notifications_url,
+    read_frame,
+    subscription,
+)
+
+EVENT = b'{"type":"routing.agents.state","sequence":5,"data":{"userId":"A"}}'
+
+
+def test_the_token_is_quoted_into_the_url() -> None:
+    url = notifications_url("wss://api.example.com", "a/b+c=&d")
+    assert url == "wss://api.example.com/wsp/v2/notifications?access_token=a%2Fb%2Bc%3D%26d"
+
+
+def test_the_first_subscription_asks_for_a_history_and_no_replay() -> None:
+    assert orjson.loads(subscription(resource="queue-1")) == {
+        "events": [
+            {
+                "type": "routing.agents.state",
+                "properties": [
+                    "userId",
+                    "state",
+                    "timestamp",
+                    "queueId",
+                    "presence",
+                    "correlationId",
+                ],
+            }
+        ],
+        "filter": {"includeHistory": True, "resource": "queue-1"},
+    }
+
+
+def test_a_resume_names_sequence_and_epoch() -> None:
+    frame = orjson.loads(subscription(resume_after=0, epoch_name="e1"))
+    assert (frame["sequence"], frame["epoch"]) == (0, "e1")
+    assert "epoch" not in orjson.loads(subscription(resume_after=5))
+
+
+def test_what_a_shard_needs_is_always_requested() -> None:
+    asked = orjson.loads(subscription(properties=["queueId", "state"]))["events"][0]
+    assert asked["properties"] == ["userId", "state", "timestamp", "queueId"]
+
+
+@pytest.mark.parametrize(
+    ("payload", "frame"),
+    [
+        (
+            b'{"type":"subscription","status":"subscribed","sequence":0,"epoch":"e"}',
+            Acknowledgement(0, "e"),
+        ),
+        (b'{"type":"subscription","status":"subscribed","sequence":7}', Acknowledgement(7, "")),
+        (b'{"type":"subscription","status":"refused","sequence":7}', OddFrame("no owner")),
+        (b'{"type":"subscription","status":"subscribed","sequence":true}', OddFrame("no owner")),
+        (b'{"type":"subscription","status":"subscribed","sequence":-1}', OddFrame("no owner")),
+        (
+            b'{"type":"subscription","status":"subscribed","sequence":1,"epoch":5}',
+            OddFrame("no owner"),
+        ),
+        (
+            b'{"type":"subscription","status":"subscribed","sequence":1,"epoch":"%s"}'
+            % (b"x" * 201),
+            OddFrame("no owner"),
+        ),
+        (b'{"type":"history.complete","sequence":9}', HistoryComplete(9)),
+        (b'{"type":"history.complete","data":{"userId":"A"}}', HistoryComplete(0)),
+        (b'{"type":"gap","from":1,"to":1}', GapTold(1, 1)),
+        (b'{"type":"gap","from":0,"to":1}', OddFrame("gap without a range")),
+        (b'{"type":"gap","from":2,"to":1}', OddFrame("gap without a range")),
+        (b'{"type":"gap","from":1.0,"to":2}', OddFrame("gap without a range")),
+        (EVENT, OwnedEvent("routing.agents.state", "A", 5, is_history=False)),
+        (
+            EVENT.replace(b'"data"', b'"history":true,"data"'),
+            OwnedEvent("routing.agents.state", "A", 5, is_history=True),
+        ),
+        (
+            EVENT.replace(b'"data"', b'"history":1,"data"'),
+            OwnedEvent("routing.agents.state", "A", 5, is_history=False),
+        ),
+        (
+            EVENT.replace(b":5", b":4611686018427387904"),
+            OwnedEvent("routing.agents.state", "A", 0, is_history=False),
+        ),
+        (
+            EVENT.replace(b":5", b":5.0"),
+            OwnedEvent("routing.agents.state", "A", 0, is_history=False),
+        ),
+        (EVENT.replace(b"routing.agents.state", b"x"), OwnedEvent("x", "A", 5, is_history=False)),
+        (EVENT.replace(b'"A"', b'""'), OddFrame("no owner")),
+        (EVENT.replace(b'"A"', b"7"), OddFrame("no owner")),
+        (b'{"data":[]}', OddFrame("no owner")),
+        (b"17", OddFrame("no owner")),
+        (b"{", OddFrame("not JSON")),
+        (b"\xff", OddFrame("not JSON")),
+        (b"", OddFrame("not JSON")),
+    ],
+)
+def test_frames_are_told_apart(payload: bytes, frame: Frame) -> None:
+    assert read_frame(payload) == frame
+    assert type(read_frame(payload)) is type(frame)
+
+
+@given(st.binary() | st.text(st.characters(codec="utf-8")).map(str.encode))
+def test_no_frame_raises(payload: bytes) -> None:
+    read_frame(payload)
