@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tools.fake_gateway.findings import EXAMPLES_MAX, STEP_US, Findings, Latencies
@@ -22,6 +22,7 @@ def test_without_latencies_there_are_no_quantiles() -> None:
     assert set(Latencies().quantiles_ms().values()) == {None, 0}
 
 
+@settings(max_examples=10, deadline=None)
 @given(st.lists(st.integers(-10, 30_000_000), min_size=1))
 def test_quantiles_are_those_of_the_sorted_times(times_us: list[int]) -> None:
     latencies = Latencies()

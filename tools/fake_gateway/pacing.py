@@ -6,6 +6,7 @@ A load is an open loop: events happen whether or not anybody keeps up with them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -99,7 +100,7 @@ class Load:
         first, offset_ns = 0, 0
         while True:
             for piece in self._profile.pieces:
-                step_ns = max(1, round(NS_PER_S / (self.rate * piece.factor)))
+                step_ns = math.ceil(NS_PER_S / (self.rate * piece.factor))
                 end_ns = offset_ns + round(piece.seconds * NS_PER_S)
                 yield Pace(first, offset_ns, step_ns, end_ns)
                 first += -(-(end_ns - offset_ns) // step_ns)

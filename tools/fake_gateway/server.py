@@ -32,12 +32,14 @@ from tools.fake_gateway.organisation import (
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.proxy import Proxy
 from tools.fake_gateway.script import ScriptSettings
-from tools.fake_gateway.stream import BACKLOG_BYTES, SLOW_AFTER_S, Feed, Stream
+from tools.fake_gateway.stream import BACKLOG_BYTES, SLOW_AFTER_S, TURN_S, Feed, Stream
 from tools.fake_gateway.tokens import ALL_SCOPES, Tokens
 
 HOST = "127.0.0.1"
 CLIENT_ID, CLIENT_SECRET = "fake-client", "fake-secret"
 STALL_FOREVER_S = 86400.0
+GOODBYE_S = 0.5  # for clients to answer our close frames
+SHUTDOWN_S = 0.05  # for calls that are being answered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +69,17 @@ class Gateway:
     def __init__(self, settings: GatewaySettings, load: Load | None = None) -> None:
         self._settings = settings
         self._ledger = Ledger(settings.ledger)
-        self._organisation = Organisation(
-            settings.script,
-            settings.order,
-            self._ledger,
-            first_sequence=settings.first_sequence,
-            retention_events=settings.retention_events,
-        )
+        try:
+            self._organisation = Organisation(
+                settings.script,
+                settings.order,
+                self._ledger,
+                first_sequence=settings.first_sequence,
+                retention_events=settings.retention_events,
+            )
+        except ValueError:
+            self._ledger.close()
+            raise
         self._stream = Stream(
             self._organisation,
             self._ledger,
@@ -139,6 +145,9 @@ class Gateway:
     async def close(self) -> None:
         for feed in list(self._stream.feeds.values()):
             self._notifications.close(feed, 1001)
+        deadline_s = time.monotonic() + GOODBYE_S
+        while self._stream.feeds and time.monotonic() < deadline_s:
+            await asyncio.sleep(TURN_S)
         for runner in self._runners:
             await runner.cleanup()
         if self._proxy is not None:
@@ -270,10 +279,10 @@ class Gateway:
         self, application: web.Application, port: int, context: ssl.SSLContext | None
     ) -> int:
         # No access log: the token stands in the query.
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        runner = web.AppRunner(application, access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
         self._runners.append(runner)
-        site = web.TCPSite(runner, HOST, port, ssl_context=context, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, HOST, port, ssl_context=context)
         await site.start()
         return int(runner.addresses[0][1])
 

@@ -203,13 +203,13 @@ class Stream:
         if self._is_held(feed, now_s):
             return True
         for _ in range(MAX_WRITES_PER_TURN):
+            if not self._has_room(feed, now_s):
+                return not feed.is_closing
             history = feed.history
             is_history = history is not None and feed.position >= history.position
             limit = history.position if history is not None else self.organisation.sendable
             if not is_history and feed.position >= limit:
                 break
-            if not self._has_room(feed, now_s):
-                return not feed.is_closing
             if history is not None and is_history:
                 self._send_history(feed, history)
             else:
