@@ -19,7 +19,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self, TypeAlias
 
 from runtime.errors import ConfigurationError, RuntimeFault, TemporaryError
 
@@ -31,6 +31,9 @@ _META_NEW: Final = "meta.new"
 _META_BYTES_MAX: Final = 65_536
 # What a directory may hold that is not ours yet: our own first steps, and a fresh mount's.
 _HARMLESS: Final = frozenset({LOCK, _META_NEW, "lost+found"})
+
+
+Journalling: TypeAlias = Literal["full", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Meta:
     dialect: str
     gateway: str
     organisation: str
+    journal: Journalling = "full"
 
 
 class Lock:
@@ -86,19 +90,23 @@ class DataDir:
         self.meta = meta
 
     @classmethod
-    def claim(cls, path: Path, identity: Identity, *, shards: int) -> Self:
+    def claim(
+        cls, path: Path, identity: Identity, *, shards: int, journal: Journalling = "full"
+    ) -> Self:
         """Makes the directory if need be, locks it, and sees that it belongs to this identity.
 
         Raises TemporaryError if another runtime has it, ConfigurationError if it holds something
-        else. `shards` is recorded only in a new one: see `record_shards`.
+        else. `shards` and `journal` are recorded only in a new one: see `record`. What was written
+        with a journal is not opened without: it would be shown as current, or deleted.
         """
         path = path.absolute()
         try:
             _make(path)
             lock = _take_lock(path)
             try:
-                meta = _read(path) or _begin(path, identity, shards)
+                meta = _read(path) or _begin(path, identity, shards, journal)
                 _check_identity(path, meta, identity)
+                _check_journal(path, meta, journal)
                 path.chmod(0o700)
             except BaseException:
                 lock.release()
@@ -107,9 +115,9 @@ class DataDir:
             raise _as_fault(path, error) from error
         return cls(path, lock, meta)
 
-    def record_shards(self, shards: int) -> None:
+    def record(self, *, shards: int, journal: Journalling = "full") -> None:
         """To be called once the journals are those of this many shards, and not before."""
-        self.meta = dataclasses.replace(self.meta, shards=shards)
+        self.meta = dataclasses.replace(self.meta, shards=shards, journal=journal)
         _write(self.path, self.meta)
 
     def shard_path(self, shard: int) -> Path:
@@ -171,8 +179,9 @@ def _take_lock(path: Path) -> Lock:
     return Lock(fd)
 
 
-def _begin(path: Path, identity: Identity, shards: int) -> Meta:
-    meta = Meta(format=FORMAT, hash=HASH, shards=shards, **dataclasses.asdict(identity))
+def _begin(path: Path, identity: Identity, shards: int, journal: Journalling) -> Meta:
+    fields = dataclasses.asdict(identity)
+    meta = Meta(format=FORMAT, hash=HASH, shards=shards, journal=journal, **fields)
     _write(path, meta)
     return meta
 
@@ -185,6 +194,14 @@ def _check_identity(path: Path, meta: Meta, identity: Identity) -> None:
                 f"{path} belongs to {field.name} {held or '(none)'}, the settings say "
                 f"{wanted or '(none)'}: put the setting back, or give a data_dir of its own"
             )
+
+
+def _check_journal(path: Path, meta: Meta, journal: Journalling) -> None:
+    if meta.journal == "full" and journal == "off":
+        raise ConfigurationError(
+            f"{path} holds journals, which journal = off neither continues nor keeps true: "
+            "put journal = full back, or give a data_dir of its own"
+        )
 
 
 # -- meta --------------------------------------------------------------------------------------

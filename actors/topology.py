@@ -17,7 +17,7 @@ from typing import Final
 import structlog
 
 from actors.child_setup import ChildSetup
-from actors.data_dir import DataDir, Identity
+from actors.data_dir import DataDir, Identity, Journalling
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
@@ -56,20 +56,27 @@ class Runtime:
         Raises TemporaryError or ConfigurationError, and has then claimed nothing.
         """
         identity = Identity(dialect=settings.dialect, gateway=settings.api_url)
-        data_dir = DataDir.claim(settings.data_dir, identity, shards=settings.shards)
+        data_dir = DataDir.claim(
+            settings.data_dir, identity, shards=settings.shards, journal=settings.journal
+        )
         try:
-            run = prepare(data_dir, settings.shards)
+            run = prepare(data_dir, settings.shards, settings.journal)
             return build(settings, data_dir, run, log)
         except BaseException:
             data_dir.lock.release()
             raise
 
 
-def prepare(data_dir: DataDir, shards: int) -> str:
+def prepare(data_dir: DataDir, shards: int, journalling: Journalling) -> str:
     """Gives the journals this shard count and a new run id, which it returns: from now on no shard
     of an earlier run can commit anything."""
     before = data_dir.meta.shards
-    if redistribute.settle(data_dir, shards):
+    if data_dir.meta.journal == "off":
+        # States of the last clean stop, of no use to a start: nobody knows what happened since.
+        for path in data_dir.path.glob("shard-*.db*"):
+            path.unlink()
+        data_dir.record(shards=shards, journal=journalling)
+    elif redistribute.settle(data_dir, shards):
         structlog.get_logger().info("agents.redistributed", shards=shards, before=before)
     run = uuid.uuid4().hex
     for index in range(shards):

@@ -21,8 +21,9 @@ from actors.genesys.http import GatewayAddress, Reach, http_client, reach
 from actors.genesys.tokens import TokenProvider
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
+from actors.receiver.gauges import RECEIVER_WORDS, Gauges
 from actors.receiver.line import Policy, lowest_mark
-from actors.receiver.outlet import OUTLET_WORDS, Outlet
+from actors.receiver.outlet import Outlet
 from actors.receiver.session import SessionMachine
 from runtime.block import Block
 from runtime.child import Child
@@ -32,24 +33,8 @@ from runtime.doorbell import Doorbell
 from runtime.errors import EXIT_CONFIGURATION, ConfigurationError, TemporaryError
 from runtime.ring import Producer
 
-RECEIVER_WORDS: Final = (
-    *OUTLET_WORDS,
-    "session",  # these outlive a receiver, the note (the name of the gateway epoch) with them
-    "gateway_epoch",
-    "sessions_begun",  # of this run; `session` counts on from the journals
-    "connected",
-    "history_running",
-    "stale_since_us",  # 0: a session is up
-    "control_frames",
-    "shed",
-    "pauses",
-    "reconnects",
-    "handshake_refusals",
-    "token_refreshes",
-    "token_failures",
-    "token_seconds_left",
-    "exhausted",
-)
+__all__ = ["RECEIVER_WORDS", "ReceiverArguments", "run"]
+
 TICK_S: Final = 0.25
 WATERMARK_EVERY_S: Final = 1.0
 DRAIN_S: Final = 10.0
@@ -112,7 +97,6 @@ class Receiver:
             chance=chance,
             in_service=counters.get("token_refreshes") > 0,
         )
-        self._tokens_before = (counters.get("token_refreshes"), counters.get("token_failures"))
         producers = [
             Producer(ring, generation=child.generation, doorbell=doorbell)
             for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
@@ -130,7 +114,7 @@ class Receiver:
         )
         self._outlet.restart_watermark(lowest_mark(self._marks(), counters.get("gateway_epoch")))
         self._tally = Tally()
-        self._counted = (counters.get("control_frames"), counters.get("shed"))
+        self._gauges = Gauges(counters, self._tokens, self._tally, self._log)
         self._connections: dict[int, Connection] = {}
         self._last: Connection | None = None
         self._given_up: signals.GiveUp | None = None
@@ -147,10 +131,7 @@ class Receiver:
         self._loop.set_exception_handler(self._on_loop_error)
         self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_room)
         self._child.set_phase(Counters.LOADED)
-        for word in ("connected", "history_running", "exhausted"):
-            self._counters.set(word, 0)
-        if self._counters.get("stale_since_us") == 0:
-            self._counters.set("stale_since_us", self._clock.wall_us())
+        self._gauges.start(self._clock.wall_us())
         self._spawn(self._renew_tokens())
         self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
         self._child.set_phase(Counters.RUNNING)
@@ -182,7 +163,7 @@ class Receiver:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._show()
+        self._gauges.show()
         self._outlet.publish()
 
     def _on_stop(self) -> None:
@@ -253,7 +234,8 @@ class Receiver:
                     self._at_line(action)
         if actions:
             self._outlet.publish()
-            self._show_session()
+            machine = self._machine
+            self._gauges.show_session(machine.is_up, machine.has_history, self._clock.wall_us())
 
     def _at_line(self, action: signals.Action) -> None:
         """What is done by one connection. A line that has just ended needs nothing more."""
@@ -324,11 +306,7 @@ class Receiver:
                 connection.pause()
             else:
                 connection.resume()
-        if is_on:
-            self._counters.add("pauses")
-            self._log.warning("pressure.on", watermark=self._outlet.watermark)
-        else:
-            self._log.info("pressure.off", shed=dict(self._tally.shed))
+        self._gauges.show_pressure(is_on, self._clock.now_s())
 
     def _on_overflow(self) -> None:
         self._loop.call_soon(lambda: self._signal(signals.Overflowed(self._marks())))
@@ -352,7 +330,7 @@ class Receiver:
             self._signal(signals.HistoryWanted())
         self._signal(signals.Tick(signs, is_reading=not self._outlet.is_pressed))
         self._write_watermark()
-        self._show()
+        self._gauges.show()
         self._child.beat()
         if self._outlet.failure is not None:
             self._fail(self._outlet.failure)
@@ -371,28 +349,6 @@ class Receiver:
         self._written, self._written_at_s = now, self._clock.now_s()
         self._outlet.control(encode_control(now), now.epoch)
         self._outlet.publish()
-
-    # What others see
-
-    def _show(self) -> None:
-        put = self._counters.set
-        refreshes, failures = self._tokens_before
-        put("token_refreshes", refreshes + self._tokens.refreshes)
-        put("token_failures", failures + self._tokens.failures)
-        put("token_seconds_left", int(self._tokens.seconds_left))
-        control_frames, shed = self._counted
-        put("control_frames", control_frames + self._tally.control_frames)
-        put("shed", shed + self._tally.shed.total())
-
-    def _show_session(self) -> None:
-        is_up = self._machine.is_up
-        put = self._counters.set
-        put("connected", int(is_up))
-        put("history_running", int(self._machine.has_history))
-        if is_up:
-            put("stale_since_us", 0)
-        elif self._counters.get("stale_since_us") == 0:
-            put("stale_since_us", self._clock.wall_us())
 
 
 def _mark(page: Counters) -> signals.Mark:

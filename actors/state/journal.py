@@ -137,18 +137,12 @@ def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Conn
     return connection
 
 
-def prepare(path: Path, run: str, *, journalled: bool = True) -> None:
+def prepare(path: Path, run: str) -> None:
     """Makes the journal if need be and hands it to this run: from now on only `run` commits.
-
-    Without journalling the file holds no more than the states at the last clean stop, and a start
-    knows nothing: it is made anew.
 
     Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
     last run is stale until a history of this one ends.
     """
-    if not journalled:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
     connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     try:
         connection.pragma("journal_mode", "wal")

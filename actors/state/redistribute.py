@@ -73,7 +73,7 @@ def _finish(data_dir: DataDir, ready: Path) -> None:
                 path.rename(archive / path.name)
         for path in ready.iterdir():
             path.rename(data_dir.path / path.name)
-        data_dir.record_shards(shards)
+        data_dir.record(shards=shards)
     ready.rmdir()
 
 

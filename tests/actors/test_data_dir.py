@@ -121,11 +121,17 @@ def test_a_damaged_meta_is_named_and_kept(content: str, tmp_path: Path) -> None:
     assert (tmp_path / META).read_text() == content
 
 
+def test_journals_are_not_opened_without_a_journal(tmp_path: Path) -> None:
+    claim(tmp_path).lock.release()
+    with pytest.raises(ConfigurationError, match="holds journals"):
+        DataDir.claim(tmp_path, OURS, shards=2, journal="off")
+
+
 def test_the_shard_count_changes_only_when_it_is_recorded(tmp_path: Path) -> None:
     claim(tmp_path, shards=2).lock.release()
     data = claim(tmp_path, shards=4)
     assert data.meta.shards == 2
-    data.record_shards(4)
+    data.record(shards=4)
     assert read_meta(tmp_path).shards == data.meta.shards == 4
     data.lock.release()
 

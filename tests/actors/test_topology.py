@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from actors.log import LogArguments
 from actors.settings import Settings
 from actors.state.journal import Journal
+from actors.state.reader import read_states
 from actors.topology import Runtime, children_environment, gateway_address
 from runtime.child_spec import assert_consistent
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
@@ -114,7 +115,8 @@ def test_agents_move_when_the_number_of_shards_changes(tmp_path: Path) -> None:
 def test_the_receiver_is_told_which_numbering_the_marks_belong_to(
     journal: str, epoch: int, tmp_path: Path
 ) -> None:
-    Runtime.assemble(settings(tmp_path, shards=1), LOG).data_dir.lock.release()
+    first = Runtime.assemble(settings(tmp_path, shards=1, journal=journal), LOG)
+    first.data_dir.lock.release()
     rig = Rig(tmp_path / "data" / "shard-00.db")
     rig.begin(session=1, epoch=2)
     rig.begin(session=2, epoch=3)
@@ -122,6 +124,20 @@ def test_the_receiver_is_told_which_numbering_the_marks_belong_to(
     runtime = Runtime.assemble(settings(tmp_path, shards=1, journal=journal), LOG)
     assert runtime.receiver.get("gateway_epoch") == epoch
     runtime.data_dir.lock.release()
+
+
+def test_without_a_journal_a_start_knows_nothing(tmp_path: Path) -> None:
+    Runtime.assemble(settings(tmp_path, shards=2, journal="off"), LOG).data_dir.lock.release()
+    rig = Rig(tmp_path / "data" / "shard-00.db")
+    rig.begin()
+    rig.feed(event(1_001, A))
+    rig.commit(finish=True)
+    rig.journal.close()
+    again = Runtime.assemble(settings(tmp_path, shards=1, journal="full"), LOG)
+    again.data_dir.lock.release()
+    assert (again.data_dir.meta.shards, again.data_dir.meta.journal) == (1, "full")
+    assert list(read_states(tmp_path / "data")) == []
+    assert len(list((tmp_path / "data").glob("shard-*.db"))) == 1
 
 
 def test_children_get_their_settings_as_values_and_not_as_variables() -> None:

@@ -46,7 +46,7 @@ class Bench:
             retention_days=7,
             retention_bytes=1 << 40,
         )
-        prepare(path, "run-1", journalled=journalled)
+        prepare(path, "run-1")
 
     def start(self) -> None:
         self.generation += 1

@@ -126,7 +126,7 @@ def test_a_kill_at_any_step_is_made_good_by_the_next_start(
     with monkeypatch.context() as patch:
         for name in ("rename", "mkdir", "rmdir"):
             patch.setattr(Path, name, dying(getattr(Path, name)))
-        patch.setattr(DataDir, "record_shards", dying(DataDir.record_shards))
+        patch.setattr(DataDir, "record", dying(DataDir.record))
         try:
             settle(data_dir, 3)
         except KilledError:

@@ -1,0 +1,91 @@
+"""Owns what others see of a receiver: the words of its page, and the lines that would repeat.
+
+It knows no ring and no session: it is told what to show. Counts go on where the last receiver's
+ended; what is true only now is set anew by each.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors.genesys.tokens import TokenProvider
+from actors.receiver.connection import Tally
+from actors.receiver.outlet import OUTLET_WORDS
+from runtime.counters import Counters
+
+RECEIVER_WORDS: Final = (
+    *OUTLET_WORDS,
+    "session",  # these outlive a receiver, the note (the name of the gateway epoch) with them
+    "gateway_epoch",
+    "sessions_begun",  # of this run; `session` counts on from the journals
+    "connected",
+    "history_running",
+    "stale_since_us",  # 0: a session is up
+    "control_frames",
+    "shed",
+    "pauses",
+    "reconnects",
+    "handshake_refusals",
+    "token_refreshes",
+    "token_failures",
+    "token_seconds_left",
+    "exhausted",
+)
+PRESSURE_LINE_EVERY_S: Final = 10.0  # a full ring may come and go several times a second
+
+
+class Gauges:
+    """For one receiver; the outlet writes the words of `OUTLET_WORDS` itself."""
+
+    def __init__(self, counters: Counters, tokens: TokenProvider, tally: Tally, log: Any) -> None:
+        self._counters = counters
+        self._tokens = tokens
+        self._tally = tally
+        self._log = log
+        self._before = {
+            word: counters.get(word)
+            for word in ("token_refreshes", "token_failures", "control_frames", "shed")
+        }
+        self._failures_told = 0
+        self._pressure_told_s = float("-inf")
+        self._pressure_is_told = False
+
+    def start(self, at_us: int) -> None:
+        """No session of ours is up yet."""
+        self._counters.set("exhausted", 0)
+        self.show_session(False, False, at_us)
+
+    def show(self) -> None:
+        tokens, tally = self._tokens, self._tally
+        counted = {
+            "token_refreshes": tokens.refreshes,
+            "token_failures": tokens.failures,
+            "control_frames": tally.control_frames,
+            "shed": tally.shed.total(),
+        }
+        for word, count in counted.items():
+            self._counters.set(word, self._before[word] + count)
+        self._counters.set("token_seconds_left", int(tokens.seconds_left))
+        if tokens.failures != self._failures_told:
+            self._failures_told = tokens.failures
+            self._log.warning("token.failed", reason=tokens.last_failure)
+
+    def show_session(self, is_up: bool, has_history: bool, at_us: int) -> None:
+        put = self._counters.set
+        put("connected", int(is_up))
+        put("history_running", int(has_history))
+        if is_up:
+            put("stale_since_us", 0)
+        elif self._counters.get("stale_since_us") == 0:
+            put("stale_since_us", at_us)
+
+    def show_pressure(self, is_on: bool, now_s: float) -> None:
+        """Each pause is counted; told are the first, and one in a while of those that follow."""
+        if is_on:
+            self._counters.add("pauses")
+            self._pressure_is_told = now_s >= self._pressure_told_s + PRESSURE_LINE_EVERY_S
+            if self._pressure_is_told:
+                self._pressure_told_s = now_s
+                self._log.warning("pressure.on", pauses=self._counters.get("pauses"))
+        elif self._pressure_is_told:
+            self._log.info("pressure.off", shed=dict(self._tally.shed))
