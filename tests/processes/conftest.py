@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from actors.demo_gateway import BundledGateway
 from runtime.child_spec import ChildSpec
 from runtime.supervisor import Supervisor
+from tests.processes.service import AGENTS, Service
 
 
 @pytest.fixture
@@ -31,3 +33,13 @@ def supervise() -> Iterator[Callable[..., Supervisor]]:
     yield start
     for supervisor in started:
         supervisor.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """Not started yet; its gateway is up, and silent until it is given a load."""
+    gateway = BundledGateway.start(tmp_path / "ledger", agents=AGENTS, seed=7, tls=False)
+    service = Service(gateway, tmp_path)
+    yield service
+    service.close()
+    gateway.close()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -63,6 +64,8 @@ class Rig:
     capacity: int = 1 << 20
     attempts_max: int = 10
     generation: int = 0
+    ca_file: Path | None = None
+    proxy: str | None = None
     taken: list[list[Record]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -84,7 +87,9 @@ class Rig:
         self.generation += 1
         self.child = Child("receiver-0", self.generation, self.counters)
         arguments = ReceiverArguments(
-            address=GatewayAddress(api_url=self.url, credentials=credentials),
+            address=GatewayAddress(
+                api_url=self.url, credentials=credentials, ca_file=self.ca_file, proxy=self.proxy
+            ),
             rings=self.rings,
             shard_doorbells=self.doorbells,
             own_doorbell=self.own_doorbell,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -91,8 +92,9 @@ Script = Callable[[Socket], Awaitable[None]]
 class SmallGateway:
     """Gives tokens, and plays for the nth socket the nth script (the last one again and again)."""
 
-    def __init__(self, *scripts: Script) -> None:
+    def __init__(self, *scripts: Script, tls: ssl.SSLContext | None = None) -> None:
         self.scripts = list(scripts)
+        self.tls = tls
         self.sockets: list[Socket] = []
         self.statuses: list[int] = []  # of the next handshakes, before any 101
         self.token_statuses: list[int] = []
@@ -107,14 +109,14 @@ class SmallGateway:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     @property
     def websocket_url(self) -> str:
         return f"ws://127.0.0.1:{self.port}/?access_token=t"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

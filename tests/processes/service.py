@@ -1,4 +1,4 @@
-"""The service as an operator meets it: a real process, its children, its signals, its exit code."""
+"""The service as an operator meets it, against the bundled gateway: started, watched, killed."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from actors.demo_gateway import BundledGateway, verify
-from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
@@ -34,12 +31,13 @@ class Service:
 
     def __init__(self, gateway: BundledGateway, folder: Path) -> None:
         self.gateway = gateway
+        self.ledger = folder / "ledger"
         self.data_dir = folder / "data"
         self.log = folder / "log"
         self._processes: list[subprocess.Popen[bytes]] = []
 
     def start(self, *flags: str, secret: str | None = None) -> subprocess.Popen[bytes]:
-        environment = {
+        given = {
             **{key: value for key, value in os.environ.items() if "PROXY" not in key.upper()},
             "GENESYSCLOUD_OAUTHCLIENT_ID": self.gateway.client_id,
             "GENESYSCLOUD_OAUTHCLIENT_SECRET": secret or self.gateway.client_secret,
@@ -51,12 +49,24 @@ class Service:
             process = subprocess.Popen(
                 [sys.executable, "-m", "runtime", "--log-format", "json", *flags],
                 cwd=ROOT,
-                env=environment,
+                env=given,
                 stderr=log,
                 start_new_session=True,
             )
         self._processes.append(process)
         return process
+
+    def drain_and_verify(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        """Stops it as an operator would; what the gateway's own program then finds in its journals
+        must be nothing."""
+        process.send_signal(signal.SIGTERM)
+        assert ended(process) == 0
+        self.gateway.stop()
+        findings, is_content = verify(
+            self.ledger, self.data_dir, "full", self.data_dir.parent / "findings.json"
+        )
+        assert is_content, findings
+        return findings
 
     def close(self) -> None:
         for process in self._processes:
@@ -93,15 +103,6 @@ class Service:
         )
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    gateway = BundledGateway.start(tmp_path / "ledger", agents=AGENTS, seed=7, tls=False)
-    service = Service(gateway, tmp_path)
-    yield service
-    service.close()
-    gateway.close()
-
-
 def ended(process: subprocess.Popen[bytes]) -> int:
     return process.wait(PATIENCE_S)
 
@@ -110,65 +111,8 @@ def title(pid: int) -> str:
     return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").decode()
 
 
-def test_a_service_is_watched_while_it_runs_and_drains_when_it_is_told_to(
-    service: Service, tmp_path: Path
-) -> None:
-    process = service.start()
-    eventually(service.has_caught_up, "the history")
-    titles = {name: title(pid) for name, pid in service.children().items()}
-    assert titles == {
-        name: f"presence-runtime: {name} [test]" for name in ("shard-0", "shard-1", "receiver-0")
-    }
-    assert title(process.pid) == "presence-runtime: supervisor [test]"
-    service.gateway.start_load(1_000, 0.5)
-    eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
-    eventually(service.has_caught_up, "the marks")
-    assert service.ask("backup", str(tmp_path / "copy"), "--json") is not None
-    process.send_signal(signal.SIGTERM)
-    assert ended(process) == 0
-    service.gateway.stop()
-    findings, is_content = verify(
-        tmp_path / "ledger", service.data_dir, "full", tmp_path / "findings.json"
-    )
-    assert is_content, findings
-
-
-def test_a_second_runtime_on_the_same_directory_exits_75_and_names_the_first(
-    service: Service,
-) -> None:
-    first = service.start()
-    eventually(lambda: "shard-0" in service.children(), "a child")
-    second = service.start()
-    assert ended(second) == EXIT_TEMPORARY
-    assert f"process {first.pid}" in service.log.read_text()
-    assert first.poll() is None
-
-
-def test_a_killed_supervisor_takes_its_children_along_and_a_successor_goes_on(
-    service: Service,
-) -> None:
-    process = service.start()
-    eventually(service.has_caught_up, "the history")
-    orphans = service.children()
-    process.kill()
-    ended(process)
-    eventually(lambda: not any(map(is_alive, orphans.values())), "the children's end")
-    service.gateway.start_load(1_000, 0.2)
-    service.start("--shards", "3")
-    eventually(service.has_caught_up, "the replay")
-    assert len(service.ask("state", "--json")["shards"]) == 3
-
-
 def is_alive(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-def test_a_refused_secret_ends_it_with_78_and_stands_in_no_line(service: Service) -> None:
-    process = service.start(secret="not-the-right-secret")
-    assert ended(process) == EXIT_CONFIGURATION
-    text = service.log.read_text()
-    assert "not-the-right-secret" not in text
-    assert "401" in text

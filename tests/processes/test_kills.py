@@ -1,0 +1,87 @@
+"""The runtime under load while its children are killed: nothing is lost, nothing happens twice."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.processes.service import Service, eventually
+
+RATE = 3_000
+LOAD_S = 4.0
+KILLS_A_S = 2.0
+
+
+def under_load(service: Service) -> subprocess.Popen[bytes]:
+    process = service.start()
+    eventually(service.has_caught_up, "the history")
+    service.gateway.start_load(RATE, LOAD_S)
+    return process
+
+
+def settle(service: Service, process: subprocess.Popen[bytes]) -> dict[str, int]:
+    """Load over, marks reached, drained and verified; how often each child was started."""
+    eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
+    eventually(service.has_caught_up, "the marks")
+    findings = service.drain_and_verify(process)
+    assert findings["rows"] >= RATE * LOAD_S * 0.9
+    starts: dict[str, int] = {}
+    for line in service.lines():
+        if line["event"] == "child.started":
+            starts[line["child"]] = starts.get(line["child"], 0) + 1
+    return starts
+
+
+def moments(seed: int) -> Iterator[None]:
+    """Comes back at random moments, a mean time apart, until the load is nearly over."""
+    chance = random.Random(seed)
+    end_s = time.monotonic() + LOAD_S - 0.5
+    while time.monotonic() < end_s:
+        time.sleep(chance.expovariate(KILLS_A_S))  # the moment of a kill is what is drawn
+        yield
+
+
+def kill(service: Service, name: str) -> bool:
+    try:
+        os.kill(service.children()[name], signal.SIGKILL)
+    except ProcessLookupError:  # its successor is on its way
+        return False
+    return True
+
+
+@pytest.mark.parametrize("role", ["shard", "receiver"])
+def test_children_killed_at_random_moments_lose_and_repeat_nothing(
+    service: Service, role: str
+) -> None:
+    process = under_load(service)
+    chance = random.Random(role)
+    names = [name for name in service.children() if name.startswith(role)]
+    kills = sum(kill(service, chance.choice(names)) for _ in moments(seed=len(role)))
+    starts = settle(service, process)
+    assert kills > 0
+    assert sum(starts[name] for name in names) == len(names) + kills
+
+
+@pytest.mark.parametrize("point", ["after-merge", "after-commit"])
+def test_a_shard_killed_between_two_steps_of_a_batch_repeats_nothing(
+    service: Service, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRESENCE_CRASH_AT", f"shard-0:{point}:40")
+    process = under_load(service)
+    starts = settle(service, process)
+    assert starts == {"shard-0": 2, "shard-1": 1, "receiver-0": 1}
+
+
+def test_a_shard_that_hangs_is_replaced_and_goes_on_where_it_stood(service: Service) -> None:
+    process = under_load(service)
+    pid = service.children()["shard-1"]
+    os.kill(pid, signal.SIGSTOP)
+    eventually(lambda: service.children()["shard-1"] != pid, "a successor")
+    starts = settle(service, process)
+    assert starts["shard-1"] == 2
