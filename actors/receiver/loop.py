@@ -312,10 +312,10 @@ class Receiver:
         self._loop.call_soon(lambda: self._signal(signals.Overflowed(self._marks())))
 
     def _history_is_wanted(self) -> bool:
-        """By a shard that has met our newest session; the others are about to be served by it."""
+        """By a shard that has met our newest session, or none: the others are about to meet it."""
         session = self._counters.get("session")
         return any(
-            page.get("wants_history") and page.get("session") >= session
+            page.get("wants_history") and page.get("session") in (0, session)
             for page in self._arguments.shard_counters
         )
 

@@ -69,8 +69,7 @@ class SessionMachine:
         self._ticked_s = 0.0
         self.is_finished = False
         self._actions: list[Action] = []
-        self._now_s = 0.0
-        self._at_us = 0
+        self._now_s, self._at_us = 0.0, 0
 
     @property
     def is_up(self) -> bool:

@@ -252,14 +252,15 @@ def test_a_full_ring_pauses_the_line_and_nothing_is_lost_or_reordered() -> None:
     in_loop(test)
 
 
-def test_a_shard_that_wants_a_history_gets_one_by_a_second_line() -> None:
+@pytest.mark.parametrize("met", [0, 1])
+def test_a_shard_that_wants_a_history_gets_one_by_a_second_line(met: int) -> None:
     async def test() -> None:
         async with SmallGateway(stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.watermark(0) == NEWEST)
                 rig.set_mark(1, NEWEST)
-                rig.pages[1].set("session", 1)
+                rig.pages[1].set("session", met)
                 rig.pages[1].set("wants_history", 1)
                 await until(lambda: rig.counters.get("session") == 2)
                 await until(lambda: len(rig.controls()) == 6)
