@@ -6,10 +6,12 @@ the life of the shard in which it began (`docs/design.md`, "Sessions, history, U
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from actors.events import (
+    END_EXHAUSTED,
     UNKNOWN,
     ControlRecord,
     Gap,
@@ -18,7 +20,7 @@ from actors.events import (
     SessionEnds,
     Watermark,
 )
-from actors.state.holding import GapRow
+from actors.state.holding import Agent, GapRow
 from actors.state.merge import Merge
 
 
@@ -114,17 +116,19 @@ class Sessions:
         if not record.complete:
             return
         scope.stale_since_us = None
-        self._lose_unnamed(scope, record.at_us)
+        asked_at = (scope.epoch, scope.newest)
+        self._lose(
+            lambda agent: (
+                agent.named != scope.session and (agent.epoch, agent.sequence) <= asked_at
+            ),
+            record.at_us,
+        )
 
-    def _lose_unnamed(self, scope: Scope, at_us: int) -> None:
-        """Agents that a complete history did not name become Unknown, never Available."""
-        holding, known_since = self._merge.holding, (scope.epoch, scope.newest)
+    def _lose(self, is_lost: Callable[[Agent], bool], at_us: int) -> None:
+        """Whom nothing confirms any more becomes Unknown, never Available."""
+        holding = self._merge.holding
         for agent in holding.by_id:
-            if (
-                agent.named == scope.session
-                or agent.state == UNKNOWN
-                or (agent.epoch, agent.sequence) > known_since
-            ):
+            if agent.state == UNKNOWN or not is_lost(agent):
                 continue
             holding.write(
                 agent,
@@ -150,6 +154,8 @@ class Sessions:
             self._interrupted.discard(name)
             if scope.stale_since_us is None:
                 scope.stale_since_us = record.at_us
+        if record.reason == END_EXHAUSTED:
+            self._lose(lambda _: True, record.at_us)
         self.wants_history = bool(self._interrupted)
 
     def _gap(self, record: Gap) -> None:

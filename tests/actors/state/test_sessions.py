@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.events import SCOPE_ALL, UNKNOWN, Gap, SessionEnds, Watermark
+from actors.events import END_EXHAUSTED, SCOPE_ALL, UNKNOWN, Gap, SessionEnds, Watermark
 from tests.actors.state.lending import A, B, C, control, event
 from tests.actors.state.rig import Rig
 
@@ -101,6 +101,16 @@ def test_a_starting_receiver_ends_whatever_session_was_up(rig: Rig) -> None:
     end_session(rig, 0)
     assert rig.shard.sessions.stale_since_us == 7_000_000
     assert not rig.shard.sessions.scopes[SCOPE_ALL].is_up
+
+
+def test_when_every_try_is_spent_nobody_is_known_any_more(rig: Rig) -> None:
+    rig.begin(session=4)
+    rig.feed(event(900, A, "Available", T0, history=True), event(1_001, B, "Talking", T1))
+    rig.end_history(session=4)
+    rig.feed(control(SessionEnds(4, SCOPE_ALL, END_EXHAUSTED, 7_000_000)))
+    assert (rig.state(A), rig.state(B)) == (UNKNOWN, UNKNOWN)
+    rig.feed(control(SessionEnds(4, SCOPE_ALL, END_EXHAUSTED, 8_000_000)))
+    assert rig.causes().count("lost") == 2  # once
 
 
 def test_a_shard_restarted_within_a_history_ignores_its_end_and_wants_another(rig: Rig) -> None:
