@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
 
 import aiohttp
@@ -164,23 +165,26 @@ async def test_a_client_that_does_not_read_is_cut(tmp_path: Path) -> None:
 
 
 @in_loop
-async def test_a_client_that_reads_slowly_but_reads_is_not_cut(tmp_path: Path) -> None:
-    async with serving(tmp_path, slow_after_s=0.3, backlog_bytes=1 << 14) as served:
+async def test_a_client_that_is_slower_than_the_gateway_but_reads_is_not_cut(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path, slow_after_s=1.0, backlog_bytes=1 << 14) as served:
         client = await listening(served)
         await served.control("/load", {"rate": "max"})
-        for _ in range(12):
-            await client.events(4000)
-            await asyncio.sleep(0.05)
+        begun_s = time.monotonic()
+        while time.monotonic() < begun_s + 2.0:  # twice as long as a full buffer is borne
+            await client.events(1000)
         assert (await served.control("/status"))["slow_cut"] == 0
 
 
 @in_loop
 async def test_a_profile_carries_out_its_faults_while_a_load_runs(tmp_path: Path) -> None:
     async with serving(tmp_path, faults="hostile") as served:
+        await served.subscribe()
         await served.control("/load", {"rate": 100, "seconds": 20})
 
         async def has_happened() -> bool:
-            return len((await served.control("/status"))["faults"]) >= 2
+            return bool((await served.control("/status"))["faults"])
 
         await until(has_happened)
 

@@ -14,6 +14,7 @@ def test_refusals_are_used_up_in_their_order() -> None:
         Refusal(429, 3), Refusal(429, 3), Refusal(0), None,
     ]  # fmt: skip
     assert gate.refused == 3
+    assert not gate.is_ordered
 
 
 def test_who_comes_too_often_waits_until_the_window_is_over() -> None:

@@ -216,6 +216,22 @@ def test_an_agent_that_stays_unknown_after_a_whole_history_is_found(tmp_path: Pa
     assert found(checked(kept.chain(), tmp_path)) == {"state_mismatches": 1}
 
 
+def test_an_agent_may_stay_unknown_when_the_socket_was_taken_away(tmp_path: Path) -> None:
+    run = Run(tmp_path / "ledger")
+    run.subscribe()
+    run.happen(EVENTS)
+    run.send(0, EVENTS - 1)
+    run.ledger.write("closed", socket=1, reason="dropped by the gateway")
+    kept = Kept(Expectation(run.close()))
+    kept.history(0)
+    kept.events(range(EVENTS))
+    for agent in range(20):
+        kept.lose(agent)
+    result = checked(kept.chain(), tmp_path)
+    assert found(result) == {}
+    assert result["unknown_rows"] == 20
+
+
 def with_a_gap(tmp_path: Path) -> Kept:
     """Events 40 to 69 happened while nobody listened and could not be replayed."""
     run = Run(tmp_path / "ledger")

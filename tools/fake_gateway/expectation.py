@@ -80,7 +80,7 @@ class Expectation:
         self.sent_events = self.sent_history = self.sent_broken = 0
         self.histories: set[str] = set()  # names of epochs in which a history was sent
         self.whole_histories = 0
-        self.is_history_whole = False  # of the last acknowledged socket
+        self.is_history_whole = False  # of the last acknowledged socket, which was not taken away
         self.faults: Counter[str] = Counter()
         head = self._prepare(lines)
         self.head = head
@@ -128,6 +128,9 @@ class Expectation:
                 self.seen_epochs.append(epoch)
         elif kind == "history":
             self._named(line)
+        elif kind == "closed" and self.sockets and line["socket"] == self.sockets[-1]:
+            # Who was thrown out may rightly have given up and hold everybody as Unknown.
+            self.is_history_whole &= line["reason"].startswith("closed by the client")
         elif kind in ("gap", "ignored"):
             epoch = next(e for e in self.numbering.epochs if e.name == line["epoch"])
             first = epoch.first + max(0, line["first"] - epoch.first_sequence)

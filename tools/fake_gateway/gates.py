@@ -27,6 +27,11 @@ class Gate:
     def order(self, fault: Fault) -> None:
         self._ordered.extend([Refusal(fault.status, fault.retry_after_s)] * fault.count)
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether refusals wait for somebody to come."""
+        return bool(self._ordered)
+
     def refusal(self, now_s: float) -> Refusal | None:
         """None: this one may pass."""
         refusal = self._ordered.popleft() if self._ordered else self._limit(now_s)

@@ -102,12 +102,14 @@ class Gateway:
         )
         self._waiting_load = load
         self._plan = FaultPlan(settings.faults, settings.script.seed)
+        self._plan_s = 0.0
+        self._plan_looked_s = 0.0
         self._faults: Counter[str] = Counter()
         self._users = frozenset(self._organisation.script.users)
         self._stopping = asyncio.Event()
         self._runners: list[web.AppRunner] = []
         self._proxy: Proxy | None = None
-        self._begun_s = time.monotonic()
+        self._flushed_s = time.monotonic()
 
     async def start(self) -> dict[str, Any]:
         """Opens the ports; returns what clients need to know."""
@@ -162,20 +164,35 @@ class Gateway:
                 load, self._waiting_load = self._waiting_load, None
                 stream.start_load(load)
             is_busy = stream.turn()
-            if stream.load is not None:
-                for fault in self._plan.due(stream.elapsed_s()):
-                    self.carry_out(fault)
+            self._carry_out_plan()
             while stream.drops_due:
                 stream.drops_due -= 1
                 self.carry_out(Fault(kind="drop"))
             self._flush()
             await stream.rest(is_busy)
 
+    def _carry_out_plan(self) -> None:
+        """The plan's time goes on only while a load runs and somebody listens: a client that was
+        thrown out is not beaten further."""
+        now_s = time.monotonic()
+        if self._stream.load is not None and self._stream.feeds:
+            self._plan_s += now_s - self._plan_looked_s
+            for fault in self._plan.due(self._plan_s):
+                if not self._would_pile_up(fault):
+                    self.carry_out(fault)
+        self._plan_looked_s = now_s
+
+    def _would_pile_up(self, fault: Fault) -> bool:
+        """A plan refuses a client that was thrown out, but does not keep it out for ever."""
+        return (fault.kind == "refuse" and self._handshakes.is_ordered) or (
+            fault.kind == "refuse-tokens" and self._token_calls.is_ordered
+        )
+
     def _flush(self) -> None:
         """Once a second, so that a killed gateway leaves a ledger that is nearly whole."""
         now_s = time.monotonic()
-        if now_s - self._begun_s >= 1.0:
-            self._begun_s = now_s
+        if now_s - self._flushed_s >= 1.0:
+            self._flushed_s = now_s
             self._ledger.flush()
 
     # Steered by control calls (control.Steered).

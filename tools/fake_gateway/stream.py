@@ -22,7 +22,7 @@ from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.script import WHOLE_AGENT
 from tools.fake_gateway.wire import server_frame
 
-TURN_S = 0.001
+TURN_S = 0.002  # a paced event is that much later at most; half as long would cost twice the turns
 BACKLOG_BYTES = 1 << 20  # of a socket's send buffer; at full speed a full one is normal
 SLOW_AFTER_S = 10.0  # a send buffer that is over its bound without progress for so long is cut
 WRITE_BYTES = 224 << 10
@@ -123,10 +123,6 @@ class Stream:
             self.load, self.load_state = None, "done"
             self.wake()
 
-    def elapsed_s(self) -> float:
-        """Of the load that runs."""
-        return (time.monotonic_ns() - self._load_started_ns) / 1e9
-
     def attach(self, feed: Feed) -> None:
         feed.progress_s = time.monotonic()
         self.feeds[feed.socket] = feed
@@ -141,11 +137,25 @@ class Stream:
     async def rest(self, is_busy: bool) -> None:
         """Between two turns: a moment, or until there is something to do."""
         if is_busy:
-            await asyncio.sleep(TURN_S)
+            # The loop writes between turns: at full speed the kernel may have taken all by then.
+            await asyncio.sleep(0)
+            if not self._is_waited_for():
+                await asyncio.sleep(TURN_S)
         else:
             self._ledger.flush()
             self._awake.clear()
             await self._awake.wait()
+
+    def _is_waited_for(self) -> bool:
+        """Full speed, and every socket has room."""
+        if self.load is None or self.load.rate is not None or not self.feeds:
+            return False
+        now_s = time.monotonic()
+        return all(
+            not self._is_held(feed, now_s)
+            and feed.transport.get_write_buffer_size() < self._backlog_bytes
+            for feed in self.feeds.values()
+        )
 
     def turn(self) -> bool:
         """One look at the load and every feed. False: nothing to do until `wake`."""
