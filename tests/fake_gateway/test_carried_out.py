@@ -180,13 +180,14 @@ async def test_a_client_that_is_slower_than_the_gateway_but_reads_is_not_cut(
 @in_loop
 async def test_a_profile_carries_out_its_faults_while_a_load_runs(tmp_path: Path) -> None:
     async with serving(tmp_path, faults="hostile") as served:
-        await served.subscribe()
+        client = await listening(served)
         await served.control("/load", {"rate": 100, "seconds": 20})
 
         async def has_happened() -> bool:
             return bool((await served.control("/status"))["faults"])
 
         await until(has_happened)
+        await client.socket.close()
 
 
 @in_loop
