@@ -188,7 +188,7 @@ def children_environment(environment: Mapping[str, str]) -> dict[str, str]:
         name: value
         for name, value in environment.items()
         if not name.upper().startswith((ENVIRONMENT_PREFIX, "GENESYSCLOUD_"))
-        or name == crash_point.VARIABLE
+        or name in crash_point.VARIABLES
     }
 
 

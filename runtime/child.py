@@ -108,7 +108,7 @@ def _run(envelope: Envelope) -> int:
     try:
         if envelope.setup is not None:
             _resolve(envelope.setup)(envelope.name, _unpickled(envelope.setup_arguments))
-        crash_point.arm(envelope.name, envelope.generation, os.environ.get(crash_point.VARIABLE))
+        crash_point.arm(envelope.name, envelope.generation, os.environ)
         counters, arguments = _unpickled(envelope.belongings)
         child = _attach(envelope, counters)
         _resolve(envelope.entry)(child, arguments)

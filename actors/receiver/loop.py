@@ -15,7 +15,15 @@ import httpx
 import structlog
 import uvloop
 
-from actors.events import Watermark, encode_control
+from actors.events import (
+    ControlRecord,
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+    Watermark,
+    encode_control,
+)
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach, http_client, reach
 from actors.genesys.tokens import TokenProvider
@@ -29,6 +37,7 @@ from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
+from runtime.crash_point import crash_point
 from runtime.doorbell import Doorbell
 from runtime.errors import EXIT_CONFIGURATION, ConfigurationError, TemporaryError
 from runtime.ring import Producer
@@ -39,6 +48,12 @@ TICK_S: Final = 0.25
 WATERMARK_EVERY_S: Final = 1.0
 DRAIN_S: Final = 10.0
 LINES_END_S: Final = 3.0
+_STAGED: Final[dict[type[ControlRecord], str]] = {
+    SessionBegins: "after-begins-staged",
+    HistoryEnds: "after-history-end-staged",
+    SessionEnds: "after-end-staged",
+    Gap: "after-gap-staged",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,10 +229,13 @@ class Receiver:
                 case signals.Write(record=record):
                     epoch = self._counters.get("gateway_epoch")
                     self._outlet.control(encode_control(record), epoch)
+                    crash_point(_STAGED[type(record)])
                 case signals.Number(session=session):
                     self._counters.set("session", session)
+                    crash_point("after-session-number")
                 case signals.Stream():
                     self._stream(action)
+                    crash_point("after-stream")
                 case signals.StopHistory(line=line, sequence=sequence):
                     self._connections[line].stop_history()
                     self._outlet.raise_watermark(sequence)
@@ -348,6 +366,7 @@ class Receiver:
             return
         self._written, self._written_at_s = now, self._clock.now_s()
         self._outlet.control(encode_control(now), now.epoch)
+        crash_point("after-watermark-staged")
         self._outlet.publish()
 
 

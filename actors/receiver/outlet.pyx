@@ -30,6 +30,7 @@ from actors.events import (
     FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, decode_control,
 )
 from actors.genesys.wsp import REASON_TOO_LONG
+from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 
@@ -198,6 +199,7 @@ cdef class Outlet:
         cdef int shard
         cdef Producer end
         cdef bint is_over = False
+        crash_point("before-publish")
         self.now_ns = 0
         self.staged = 0
         for shard in range(self.shards):
@@ -209,8 +211,10 @@ cdef class Outlet:
             if not end.publish_staged():
                 self.fail(LocalError(f"ring {end.name!r}: a successor of ours writes to it"))
             is_over |= end.used() * 5 > <uint64_t>end.capacity * 4      # 80 %
+            crash_point("between-publishes")
         self.dirty = 0
         bump(self.published, 1)
+        crash_point("after-publish")
         if (is_over or self.spilling) and not self.is_pressed:
             self.is_pressed = True
             self.on_pressure(True)
