@@ -136,6 +136,9 @@ class Settings(BaseSettings):
     attempts_max: int = Field(
         default=10, ge=0, le=1_000_000, description="tries to connect in a row; 0: for ever"
     )
+    backoff_most_s: float = Field(
+        default=30.0, gt=0, le=3600, description="longest wait before a try to connect"
+    )
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
 

@@ -94,6 +94,7 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
         address=gateway_address(settings),
         resource=settings.resource,
         attempts_max=settings.attempts_max,
+        backoff_most_s=settings.backoff_most_s,
         rings=tuple(
             Block.create(f"{RECEIVER} to {page.name}", ring_bytes(settings.ring_bytes))
             for page in pages

@@ -67,6 +67,7 @@ class ReceiverArguments:
     shard_counters: tuple[Counters, ...]
     resource: str | None = None
     attempts_max: int = 10
+    backoff_most_s: float = 30.0
 
 
 def run(child: Child, arguments: ReceiverArguments) -> None:
@@ -120,7 +121,7 @@ class Receiver:
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
         self._machine = SessionMachine(
-            Policy(attempts_max=arguments.attempts_max),
+            Policy(attempts_max=arguments.attempts_max, backoff_most_s=arguments.backoff_most_s),
             chance,
             session=counters.get("session"),
             epoch=counters.get("gateway_epoch"),

@@ -11,7 +11,7 @@ from actors.receiver.line import Policy
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Back-off in milliseconds: what it should be is tested in test_session."""
 
-    def hasty(*, attempts_max: int) -> Policy:
+    def hasty(*, attempts_max: int, **_: float) -> Policy:
         return Policy(
             attempts_max=attempts_max,
             backoff_first_s=0.001,
