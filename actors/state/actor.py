@@ -16,11 +16,22 @@ import structlog
 from actors.state.journal import TRANSIENT_ERRORS, Journal, Transaction
 from actors.state.merge import OUTCOMES
 from actors.state.shard import Shard
+from actors.state.suspicion import (
+    HAND_WORDS,
+    NO_SUSPICION,
+    REASON,
+    SUSPICION_WORDS,
+    Hand,
+    Step,
+    Suspicion,
+    Verdict,
+    suspicion_after,
+)
 from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, WAITING
-from runtime.crash_point import crash_point
+from runtime.crash_point import crash_point, poison_point
 from runtime.doorbell import Doorbell
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
@@ -50,6 +61,8 @@ SHARD_WORDS = (
     "commit_failures",
     "rows_pruned",
     "batches",
+    *HAND_WORDS,
+    *SUSPICION_WORDS,
 )
 
 
@@ -99,6 +112,8 @@ class StateActor(RingActor):
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._quarantined_at_s = -QUIET_S
+        self._suspicion = NO_SUSPICION
+        self._batch_records = BATCH_RECORDS
 
     # --- life --------------------------------------------------------------------------------
 
@@ -113,6 +128,8 @@ class StateActor(RingActor):
         elif self._child.generation > 1:
             counters = self._child.counters
             shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
+        crash_point("after-load")
+        self._suspect()
         self._show()
         self._child.set_phase(LOADED)
         self._child.beat()
@@ -120,15 +137,29 @@ class StateActor(RingActor):
         self._child.set_phase(RUNNING)
 
     def on_batch(self, batch: Batch) -> None:
+        crash_point("after-peek")
         now_s = self._clock.now_s()
         before = self._shard.merge.counts["quarantined"]
-        self._shard.take(batch, now_s)
+        self._take_in_hand(batch)
+        if self._suspicion.covers(batch.ring, batch.cursor_from):
+            self._go_carefully(batch, now_s)
+        else:
+            poison_point(lambda: batch.joined(0, batch.count, b"\n"))
+            self._shard.take(batch, now_s)
         crash_point("after-merge")
         if self._journal is not None:
-            self._commit(self._shard.prepare(now_s))
+            self._child.counters.set("hand_step", Step.COMMITTING)
+            transaction = self._shard.prepare(now_s)
+            crash_point("after-prepare")
+            self._commit(transaction)
         crash_point("after-commit")
         self._show()
-        self._child.counters.add("batches")
+        crash_point("after-show")
+        counters = self._child.counters
+        counters.add("batches")
+        counters.set("hand_step", Step.NOTHING)
+        if self._suspicion.verdict and self._suspicion.is_over(batch.ring, batch.cursor_to):
+            self._think(NO_SUSPICION)
         if self._shard.merge.counts["quarantined"] != before:
             self._tell_quarantine(now_s)
 
@@ -150,11 +181,64 @@ class StateActor(RingActor):
         """A clean stop: every state in its page, so that the next start replays nothing."""
         journal = self._journal or Journal(self._arguments.path, self._arguments.run)
         self._journal = journal
+        crash_point("before-last-commit")
         self._commit(self._shard.prepare(self._clock.now_s(), finish=True))
         self._commit(self._shard.prepare(self._clock.now_s()))  # says when the last one was
+        crash_point("after-last-commit")
         journal.close()
         self._show()
         self._child.beat()
+
+    # --- poison ------------------------------------------------------------------------------
+
+    def _suspect(self) -> None:
+        """Judges what the last life had in hand when it ended."""
+        load = self._child.counters.get
+        suspicion = suspicion_after(
+            Suspicion(*map(load, SUSPICION_WORDS)),
+            Hand(*map(load, HAND_WORDS)),
+            self._child.predecessor,
+        )
+        self._child.counters.set("hand_step", Step.NOTHING)
+        self._think(suspicion)
+        if suspicion.verdict == Verdict.SUSPECT:
+            self._log.warning("batch.suspected", predecessor=str(self._child.predecessor))
+
+    def _think(self, suspicion: Suspicion) -> None:
+        """Keeps it where a successor finds it, whoever kills us."""
+        self._suspicion = suspicion
+        put = self._child.counters.set
+        put(SUSPICION_WORDS[-1], Verdict.NONE)  # until the other words are whole
+        for word, value in zip(SUSPICION_WORDS, suspicion, strict=True):
+            put(word, value)
+        self._choose_batch()
+
+    def _take_in_hand(self, batch: Batch) -> None:
+        put = self._child.counters.set
+        put("hand_ring", batch.ring)
+        put("hand_from", batch.cursor_from)
+        put("hand_to", batch.cursor_to)
+        put("hand_records", batch.count)
+        put("hand_step", Step.JUDGING)  # last: now the others count
+
+    def _go_carefully(self, batch: Batch, now_s: float) -> None:
+        assert batch.count == 1, f"{batch.count} records at once under suspicion"
+        if self._suspicion.verdict == Verdict.CONDEMNED:
+            self._shard.set_aside(batch, REASON)
+            self._log.error(
+                "record.quarantined",
+                reason=REASON,
+                sequence=batch.sequences[0],
+                path=str(self._arguments.path),
+            )
+            return
+        poison_point(lambda: batch.frame(0))
+        self._shard.take(batch, now_s)
+
+    def _choose_batch(self) -> None:
+        """One record at a time as long as one of those that come is suspected."""
+        is_careful = self._suspicion.verdict != Verdict.NONE
+        self._ring_inbox.records_max = 1 if is_careful else self._batch_records
 
     # --- the journal -------------------------------------------------------------------------
 
@@ -180,7 +264,8 @@ class StateActor(RingActor):
         counters.add("commits")
         counters.add("commit_ns", took_ns)
         is_slow = took_ns > SLOW_COMMIT_S * 1e9
-        self._ring_inbox.records_max = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
+        self._batch_records = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
+        self._choose_batch()
 
     def _wait_for_disk(self, error: Exception, delay_s: float, *, is_first: bool) -> None:
         self._child.counters.add("commit_failures")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
 
-from actors.events import decode_control
+from actors.events import SEQUENCE_STEP_MAX, decode_control
 from actors.partition import shard_of
 from actors.state.checkpoint import Checkpoint, decode_page
 from actors.state.decode import JOINT, parse_frames, timestamp
@@ -22,6 +22,7 @@ from actors.state.journal import Commit, Journal, Progress, Transaction
 from actors.state.merge import Merge, digest_of
 from actors.state.quarantine import ROWS_MAX, Rejection, rejection
 from actors.state.sessions import Sessions
+from runtime.crash_point import crash_point
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 
 PAGES_PER_TRANSACTION = 4
@@ -40,6 +41,8 @@ class Lent(Protocol):
     def kinds(self) -> bytes: ...
     @property
     def epochs(self) -> Sequence[int]: ...
+    @property
+    def sequences(self) -> Sequence[int]: ...
     @property
     def received_ns(self) -> Sequence[int]: ...
     def frame(self, i: int, /) -> bytes: ...
@@ -177,6 +180,7 @@ class Shard:
         values = parse_frames(
             batch.joined(first, last, JOINT), last - first, lambda i: batch.frame(first + i)
         )
+        crash_point("after-parse")
         received_ns = batch.received_ns[first:last]
         findings = self.merge.events(values, received_ns, batch.epochs[first:last], now_s)
         for index, reason in findings:
@@ -186,11 +190,30 @@ class Shard:
 
     def _take_rejected(self, batch: Lent, index: int) -> None:
         reason, _, frame = batch.frame(index).partition(b"\0")
+        self._reject(batch, index, reason.decode("ascii", "replace"), frame)
+
+    def set_aside(self, batch: Lent, reason: str) -> None:
+        """Quarantines every record of a batch without looking at it. What their headers say was
+        handled is handled: a gateway that sends it again shall not kill again."""
+        for index in range(batch.count):
+            self._reject(batch, index, reason, batch.frame(index))
+            if batch.kinds[index] == KIND_EVENT:
+                self._renounce(batch.epochs[index], batch.sequences[index])
+        self.cursors[batch.ring] = batch.cursor_to
+
+    def _renounce(self, epoch: int, sequence: int) -> None:
+        merge = self.merge
+        highest = max(merge.newest, merge.mark) + SEQUENCE_STEP_MAX
+        in_window = merge.mark - WINDOW_WIDTH < sequence <= highest
+        if epoch == merge.epoch & 0xFFFF and sequence > 0 and in_window:
+            merge.window.add(sequence)
+            merge.silent.append(sequence)
+            merge.silent_changed = True
+
+    def _reject(self, batch: Lent, index: int, reason: str, frame: bytes) -> None:
         self.merge.counts["received"] += 1
         self.merge.counts["quarantined"] += 1
-        self._rejections.append(
-            rejection(reason.decode("ascii", "replace"), frame, batch.received_ns[index] // 1000)
-        )
+        self._rejections.append(rejection(reason, frame, batch.received_ns[index] // 1000))
 
     # --- transactions ------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ class Record(NamedTuple):
     payload: bytes
     kind: int = KIND_EVENT
     epoch: int = 1
+    sequence: int = 0
 
 
 def event(
@@ -36,7 +37,8 @@ def event(
     value["data"] = {"userId": user_id, "state": state, "timestamp": timestamp, **data}
     if history:
         value["history"] = True
-    return Record(orjson.dumps(value), epoch=epoch)
+    told = sequence if sequence.__class__ is int and abs(sequence) < 1 << 63 else 0
+    return Record(orjson.dumps(value), epoch=epoch, sequence=told)
 
 
 def control(record: ControlRecord) -> Record:
@@ -58,6 +60,7 @@ class FakeBatch:
         self.count = len(self.records)
         self.kinds = bytes(record.kind for record in self.records)
         self.epochs = [record.epoch for record in self.records]
+        self.sequences = [record.sequence for record in self.records]
         self.received_ns = [RECEIVED_NS + 1_000 * i for i in range(self.count)]
 
     def frame(self, i: int, /) -> bytes:

@@ -12,11 +12,13 @@ import pytest
 
 from actors.state.actor import SHARD_WORDS, ShardArguments, StateActor
 from actors.state.journal import Journal, prepare
+from runtime import crash_point
 from runtime.block import Block
 from runtime.child import Child
 from runtime.counters import LOADED, WAITING, Counters
 from runtime.doorbell import Doorbell
 from runtime.errors import LocalError
+from runtime.exit import Exit
 from runtime.inbox import RingInbox
 from runtime.ring import Consumer, Producer, ring_bytes
 from tests.actors.state.lending import RECEIVED_NS, A, event
@@ -48,9 +50,9 @@ class Bench:
         )
         prepare(path, "run-1")
 
-    def start(self) -> None:
+    def start(self, after: Exit | None = None) -> None:
         self.generation += 1
-        child = Child("shard-0", self.generation, self.counters)
+        child = Child("shard-0", self.generation, self.counters, predecessor=after)
         consumer = Consumer(self.arguments.rings[0], generation=self.generation)
         self.inbox = RingInbox([consumer], self.arguments.doorbell, beat_s=0.05, linger_s=0.001)
         self.actor = StateActor.start(child, self.arguments, [consumer], self.inbox)
@@ -58,8 +60,15 @@ class Bench:
 
     def send(self, first: int, count: int) -> None:
         for record in stream(count, 40, first=first):
-            assert self.producer.stage(record.payload, 1, epoch=1, received_ns=RECEIVED_NS)
+            assert self.producer.stage(
+                record.payload, 1, epoch=1, sequence=record.sequence, received_ns=RECEIVED_NS
+            )
         self.producer.publish()
+
+    def dies(self) -> BaseException | None:
+        """Until it has; what it died of."""
+        assert self.inbox.ending.reached.wait(DEADLINE_S)
+        return self.inbox.ending.failure
 
     def stop(self) -> None:
         self.actor.stop(block=False)
@@ -71,6 +80,13 @@ class Bench:
         while not fact():
             assert time.monotonic() < deadline_s, self.counters.snapshot()
             pause.wait(0.005)
+
+    def reasons(self) -> list[str]:
+        connection = apsw.Connection(str(self.arguments.path))
+        try:
+            return [reason for (reason,) in connection.execute("SELECT reason FROM quarantine")]
+        finally:
+            connection.close()
 
     def rows(self) -> list[int]:
         journal = Journal(self.arguments.path, "run-1")
@@ -169,6 +185,87 @@ def test_an_idle_actor_says_when_its_last_commit_was(bench: Bench) -> None:
     bench.wait(lambda: bench.counters.get("beat_ns") > time.monotonic_ns() - 50_000_000)
     journal.close()
     assert bench.counters.get("commits") == commits  # and then is silent
+
+
+@pytest.fixture
+def poison() -> Iterator[Callable[[int], None]]:
+    """Makes the event of a sequence deadly."""
+
+    def arm(sequence: int) -> None:
+        wanted = f'shard-0:raise:"sequence":{sequence},'
+        crash_point.arm("shard-0", 1, {crash_point.POISON_VARIABLE: wanted})
+
+    yield arm
+    crash_point.arm("shard-0", 1, {})
+
+
+BROKE = Exit(1.0, 1)
+KILLED = Exit(1.0, -9)
+
+
+@pytest.mark.parametrize("journalled", [True, False], ids=["journal full", "journal off"])
+def test_a_record_that_kills_twice_is_set_aside_unseen_and_the_sum_is_exact(
+    tmp_path: Path, journalled: bool, poison: Callable[[int], None]
+) -> None:
+    bench = Bench(tmp_path / "shard-00.db", journalled=journalled)
+    poison(1_150)
+    bench.send(1_001, 300)
+    bench.start()
+    assert isinstance(bench.dies(), crash_point.PoisonError)
+    assert bench.counters.get("applied") == 0  # the whole batch was in hand
+    bench.start(BROKE)
+    assert isinstance(bench.dies(), crash_point.PoisonError)
+    assert bench.counters.get("applied") == 149  # all before it, one by one
+    bench.start(BROKE)
+    bench.wait(lambda: bench.producer.used_bytes == 0)
+    assert bench.inbox.records_max > 1  # nobody is suspected any more
+    crash_point.arm("shard-0", 1, {})
+    bench.send(1_150, 1)  # a gateway may send it again: it counts as handled
+    bench.wait(lambda: bench.counters.get("duplicates") == 1)
+    bench.stop()
+    told = bench.counters.snapshot()
+    assert told["quarantined"] == 1
+    assert told["received"] == told["applied"] + told["quarantined"] + told["duplicates"]
+    assert bench.reasons() == ["killed its shard twice"]
+    if journalled:
+        assert bench.rows() == [*range(1_001, 1_150), *range(1_151, 1_301)]
+
+
+def test_kills_from_outside_in_the_same_batch_call_nobody_poison(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        if name == "after-merge":
+            raise LocalError("as dead as by a SIGKILL")
+
+    bench.send(1_001, 300)
+    with monkeypatch.context() as patch:
+        patch.setattr("actors.state.actor.crash_point", fail)
+        for before in (None, KILLED, KILLED):
+            bench.start(before)
+            assert isinstance(bench.dies(), LocalError)
+    bench.start(KILLED)
+    bench.wait(lambda: bench.counters.get("applied") == 300)
+    assert bench.counters.get("batches") == 1
+    assert bench.counters.get("quarantined") == 0
+    bench.stop()
+
+
+def test_a_kill_from_outside_neither_clears_nor_condemns_a_suspect(
+    bench: Bench, poison: Callable[[int], None]
+) -> None:
+    poison(1_001)
+    bench.send(1_001, 30)
+    bench.start()
+    bench.dies()
+    bench.start(BROKE)
+    bench.dies()
+    bench.start(KILLED)  # it was alone in hand, but did not do it this time
+    assert isinstance(bench.dies(), crash_point.PoisonError)
+    bench.start(BROKE)
+    bench.wait(lambda: bench.counters.get("received") == 30)
+    assert bench.counters.get("quarantined") == 1
+    bench.stop()
 
 
 def test_without_a_journal_a_successor_wants_a_history(tmp_path: Path) -> None:
