@@ -2,6 +2,7 @@
 #
 #   make demo                 gateway, receiver, shards and journal, verified
 #   make demo DEMO="--agents 500 --rate max --seconds 10"
+#   make soak                 twenty minutes of a flaky gateway and of kills, verified
 #   make test                 make check, then all tests
 #   make check                format, lint, types, tidiness
 #   make bench BENCH="ring --seconds 5"
@@ -11,6 +12,7 @@
 # PYTHON=/path/to/python3.11 where the one to use is not found by itself.
 
 DEMO ?=
+SOAK ?= --kill-every 5
 BENCH ?=
 
 BIN := .venv/bin
@@ -19,12 +21,16 @@ EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd')
 export PYTHON
 
 .DELETE_ON_ERROR:
-.PHONY: demo test check bench build clean
+.PHONY: demo soak test check bench build clean
 # What is missing on the machine: the tests may install it, a demo only says so.
 test check bench: MACHINE := install
 
 demo: .venv/.built
 	@$(BIN)/python -m runtime demo $(DEMO)
+
+# SOAK= (nobody is killed) also says by how much each process grew from minute 12 on.
+soak: .venv/.built
+	@$(BIN)/python -m runtime demo --faults flaky --seconds 1200 $(SOAK)
 
 test: check
 	$(BIN)/python -m pytest

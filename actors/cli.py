@@ -178,6 +178,13 @@ def demo(
     seed: int = 7,
     journal: Literal["full", "off"] = "full",
     tls: Annotated[bool, typer.Option("--tls", help="with a throwaway authority")] = False,
+    faults: Annotated[
+        Literal["none", "flaky", "hostile"], typer.Option(help="what the gateway does wrong")
+    ] = "none",
+    kill_every: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
+    ] = None,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="kept; must be new or empty")
     ] = None,
@@ -196,6 +203,8 @@ def demo(
         seed=seed,
         journal=journal,
         tls=tls,
+        faults=faults,
+        kill_every_s=kill_every,
         data_dir=data_dir,
         json_path=json_path,
     )

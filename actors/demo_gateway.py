@@ -50,12 +50,14 @@ class BundledGateway:
         self.ca_file = None if ready["ca_file"] is None else Path(ready["ca_file"])
 
     @classmethod
-    def start(cls, ledger: Path, *, agents: int, seed: int, tls: bool) -> Self:
+    def start(
+        cls, ledger: Path, *, agents: int, seed: int, tls: bool, faults: str = "none"
+    ) -> Self:
         """Paused, with its ports open. Raises LocalError if it does not come up."""
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [
                 *_command("serve", "--paused", "--with-parent", "--ledger", ledger),
-                *("--agents", str(agents), "--seed", str(seed)),
+                *("--agents", str(agents), "--seed", str(seed), "--faults", faults),
                 *(["--tls"] if tls else []),
             ],
             stdin=subprocess.DEVNULL,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import orjson
@@ -41,6 +43,16 @@ class Report:
     latency_ms: Mapping[str, float | None]
     verified: bool
     problems: tuple[str, ...]
+    faults: tuple[Mapping[str, Any], ...]  # each, and what became of it
+    kills: tuple[Mapping[str, Any], ...]
+    recovery_s: Mapping[str, Mapping[str, Any]]  # from a kill on, by role
+    gap_rows: int
+    gap_events: int  # that a gap row accounts for
+    unknown_rows: int
+    quarantined_by_reason: Mapping[str, int]
+    stale_s: float  # during load and catching up
+    memory: Mapping[str, Any]
+    memory_growth: Mapping[str, float] | None  # None: the run was too short for it
     agents: int
     rate: float | str
     seconds: float
@@ -48,6 +60,12 @@ class Report:
     seed: int
     journal: str
     tls: bool
+    fault_profile: str
+    kill_every_s: float | None
+
+    @property
+    def faults_by_kind(self) -> dict[str, int]:
+        return dict(sorted(Counter(str(fault["kind"]) for fault in self.faults).items()))
 
     @property
     def sum_is_exact(self) -> bool:
@@ -58,12 +76,20 @@ class Report:
 
 def write_json(report: Report, findings: Mapping[str, Any], path: Path) -> None:
     """The report, and all that the gateway's own program found."""
-    document = {**asdict(report), "findings": dict(findings)}
+    document = {
+        **asdict(report),
+        "faults_by_kind": report.faults_by_kind,
+        "kills_by_role": {role: told["kills"] for role, told in report.recovery_s.items()},
+        "findings": dict(findings),
+    }
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 def show(report: Report) -> None:
     """The summary for people."""
+    if report.faults:
+        columns = ("fault", "times", "what became of it")
+        tables.show("faults", columns, list(_fault_rows(report)))
     tables.show("demo", ("what", "value"), list(_rows(report)))
     for problem in report.problems:
         print(f"problem: {problem}")
@@ -82,3 +108,34 @@ def _rows(report: Report) -> Iterator[tuple[str, object]]:
     yield "CPU per event, gateway, µs", report.gateway_cpu_us_per_event
     for name, latency_ms in report.latency_ms.items():
         yield f"latency {name}, ms", latency_ms
+    if report.fault_profile != "none" or report.kill_every_s is not None:
+        yield from _trouble_rows(report)
+    for name, share in (report.memory_growth or {}).items():
+        yield f"memory growth from minute 12, {name}, %", 100 * share
+
+
+def _trouble_rows(report: Report) -> Iterator[tuple[str, object]]:
+    yield "gap rows", report.gap_rows
+    yield "events that a gap row accounts for", report.gap_events
+    yield "rows that made an agent Unknown", report.unknown_rows
+    for reason, count in report.quarantined_by_reason.items():
+        yield f"quarantined: {reason}", count
+    yield "stale, s", report.stale_s
+    for role, told in report.recovery_s.items():
+        yield f"kills, {role}", told["kills"]
+        for what, name in (("ready again", "loaded_s"), ("next committed event", "event_s")):
+            times = told[name]
+            yield f"{what} after, {role}, s (p50, max)", f"{times['p50']}, {times['max']}"
+
+
+def _fault_rows(report: Report) -> Iterator[tuple[str, int, str]]:
+    for kind, times in report.faults_by_kind.items():
+        told = [fault for fault in report.faults if fault["kind"] == kind]
+        became = dict(Counter(str(fault["became"]) for fault in told))
+        waits_s = [fault["back_s"] for fault in told if fault["back_s"] is not None]
+        text = ", ".join(
+            what if count == times else f"{what} ({count})" for what, count in became.items()
+        )
+        if waits_s:
+            text += f"; a socket again after {median(waits_s):.2f} s, at most {max(waits_s):.2f} s"
+        yield kind, times, text

@@ -29,6 +29,7 @@ class Use:
 
     cpu_percent: float  # of one core, since the sample before
     memory_bytes: int  # resident, shared blocks included
+    pid: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +169,9 @@ class UseMeter:
                 self._before[key] = (now_s, cpu_s)
             elif key not in self._before:
                 self._before[key] = (now_s, cpu_s)
-            uses[name] = Use(cpu_percent=self._percent.get(key, 0.0), memory_bytes=memory_bytes)
+            uses[name] = Use(
+                cpu_percent=self._percent.get(key, 0.0), memory_bytes=memory_bytes, pid=pid
+            )
         return uses
 
 

@@ -46,6 +46,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         (
             "actors.cli", "actors.service", "actors.journal_views", "actors.tables",
             "actors.demo", "actors.demo_gateway", "actors.demo_view", "actors.demo_report",
+            "actors.demo_plan", "actors.demo_run", "actors.demo_kills", "actors.demo_memory",
         ),
     ),
 )  # fmt: skip

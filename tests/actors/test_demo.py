@@ -97,6 +97,30 @@ def test_it_works_over_tls_and_without_a_journal_and_without_a_pause(tmp_path: P
     assert result["received"] > 200  # more than the history
 
 
+def test_a_demo_with_faults_and_kills_tells_each_and_still_verifies(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--agents", "300", "--rate", "1000", "--seconds", "8", "--json", str(out)),
+        *("--faults", "flaky", "--kill-every", "1.2", "--seed", "11"),
+    )
+    result = verified(done, out)
+    assert result["faults_by_kind"], "a plan without faults"
+    assert all(fault["back_s"] > 0 for fault in result["faults"] if fault["back_s"] is not None)
+    killed = [kill["child"] for kill in result["kills"]]
+    assert {name.split("-")[0] for name in killed} == {"receiver", "shard"}
+    assert result["restarts"] == len(killed)
+    assert result["reconnects"] >= sum(name.startswith("receiver") for name in killed)
+    assert any(kill["event_s"] for kill in result["kills"])
+    assert result["duplicates"] > 0
+    assert result["stale_s"] > 0
+    series = result["memory"]["bytes"]
+    assert series.keys() == {"shard-0", "shard-1", "receiver-0", "gateway"}
+    assert all(len(points) == len(result["memory"]["at_s"]) > 5 for points in series.values())
+    assert result["memory_growth"] is None  # too short a run to say
+    assert "kills, receiver" in done.stdout
+    assert "what became of it" in done.stdout
+
+
 def test_ctrl_c_ends_the_load_and_still_drains_and_verifies() -> None:
     process = subprocess.Popen(
         [
@@ -203,6 +227,18 @@ def report(**fields: Any) -> Report:
         "seed": 7,
         "journal": "full",
         "tls": False,
+        "faults": (),
+        "kills": (),
+        "recovery_s": {},
+        "gap_rows": 0,
+        "gap_events": 0,
+        "unknown_rows": 0,
+        "quarantined_by_reason": {},
+        "stale_s": 0.0,
+        "memory": {},
+        "memory_growth": None,
+        "fault_profile": "none",
+        "kill_every_s": None,
     }
     return Report(**(given | fields))
 

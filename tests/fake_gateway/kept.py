@@ -28,6 +28,8 @@ CREATE TABLE gaps(row INTEGER PRIMARY KEY, scope TEXT, epoch INTEGER, first_sequ
 CREATE TABLE commits(last_row INTEGER PRIMARY KEY, committed_us INTEGER);
 CREATE TABLE pages(page INTEGER PRIMARY KEY, upto INTEGER, data BLOB);
 CREATE TABLE progress(counts TEXT);
+CREATE TABLE quarantine(hash INTEGER PRIMARY KEY, reason TEXT, frame BLOB, bytes INTEGER,
+  count INTEGER, first_us INTEGER, last_us INTEGER);
 """
 
 

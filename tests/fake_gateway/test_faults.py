@@ -11,12 +11,11 @@ from tests.fake_gateway.kept import settings
 from tools.fake_gateway.faults import (
     FRAME_FAULTS,
     KINDS,
-    PROFILES,
     Fault,
-    FaultPlan,
     broken_frame,
     parse_fault,
 )
+from tools.fake_gateway.profiles import PROFILES, FaultPlan
 from tools.fake_gateway.script import LEAN, Script
 
 EVENT = Script(settings()).frame(Script(settings()).change(0), 1001, 0, LEAN)
@@ -97,7 +96,7 @@ def test_a_plan_is_the_same_for_a_seed_and_uses_every_fault() -> None:
     once, again = FaultPlan("hostile", 7), FaultPlan("hostile", 7)
     planned = [once.due(second) for second in range(200)]
     assert planned == [again.due(second) for second in range(200)]
-    assert {fault for due in planned for fault in due} == set(PROFILES["hostile"][0])
+    assert {fault for due in planned for fault in due} == set(PROFILES["hostile"].faults)
 
 
 def test_a_plan_without_faults_has_none() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import uvloop
 
-from tools.fake_gateway import faults, order, organisation, pacing, stream
+from tools.fake_gateway import order, organisation, pacing, profiles, stream
 from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.server import Gateway, GatewaySettings
@@ -76,21 +76,23 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     )
     add("--first-sequence", type=int, default=organisation.FIRST_SEQUENCE)
     add("--retention", type=int, default=organisation.RETENTION_EVENTS, help="events, for replays")
-    add("--duplicates", type=float, default=0.0, help="share of events that are sent twice")
-    add("--reorder", type=int, default=0, help=f"window, at most {order.REORDER_WINDOW_MAX}")
-    add("--token-life", type=float, default=3600.0, help="seconds")
+    # None: what the profile of faults says.
+    add("--duplicates", type=float, help="share of events that are sent twice")
+    add("--reorder", type=int, help=f"window, at most {order.REORDER_WINDOW_MAX}")
+    add("--token-life", type=float, help="seconds")
     add("--expiry-grace", type=float, default=0.0, help="seconds that a socket outlives its token")
     add("--scopes", default=" ".join(sorted(ALL_SCOPES)), help="that the client may have")
     add("--handshakes-max", type=int, default=0, help="a minute, then 429; 0 = any number")
     add("--backlog-bytes", type=int, default=stream.BACKLOG_BYTES, help="bound of a send buffer")
     add("--slow-after", type=float, default=stream.SLOW_AFTER_S, help="seconds until a cut")
-    add("--faults", choices=tuple(faults.PROFILES), default="none")
+    add("--faults", choices=tuple(profiles.PROFILES), default="none")
     add("--with-parent", action="store_true", help="end when the parent process does")
 
 
 def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load | None]:
     rate = None if asked.rate == "max" else float(asked.rate)
     load = pacing.Load(rate, asked.seconds, asked.profile)
+    usual = profiles.PROFILES[asked.faults]
     settings = GatewaySettings(
         script=ScriptSettings(
             seed=asked.seed,
@@ -101,7 +103,10 @@ def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load |
             correlation_every=asked.correlation_every,
         ),
         ledger=asked.ledger,
-        order=OrderSettings(window=asked.reorder, duplicates=asked.duplicates),
+        order=OrderSettings(
+            window=usual.reorder if asked.reorder is None else asked.reorder,
+            duplicates=usual.duplicates if asked.duplicates is None else asked.duplicates,
+        ),
         port=asked.port,
         control_port=asked.control_port,
         tls=asked.tls,
@@ -109,7 +114,7 @@ def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load |
         whole_agents=asked.whole_agents,
         first_sequence=asked.first_sequence,
         retention_events=asked.retention,
-        token_life_s=asked.token_life,
+        token_life_s=usual.token_life_s if asked.token_life is None else asked.token_life,
         expiry_grace_s=asked.expiry_grace,
         scopes=frozenset(asked.scopes.split()),
         handshakes_max=asked.handshakes_max,

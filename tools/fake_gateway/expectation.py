@@ -30,6 +30,7 @@ from tools.fake_gateway.script import (
     ScriptSettings,
 )
 from tools.fake_gateway.timeline import Stretch, Timeline
+from tools.fake_gateway.troubles import Book
 
 
 class LedgerError(Exception):
@@ -82,6 +83,7 @@ class Expectation:
         self.whole_histories = 0
         self.is_history_whole = False  # of the last acknowledged socket, which was not taken away
         self.faults: Counter[str] = Counter()
+        self.book = Book()
         head = self._prepare(lines)
         self.head = head
         self.agents, self.states, self.queues, self.times_ms = (
@@ -115,6 +117,7 @@ class Expectation:
 
     def _read(self, line: dict[str, Any]) -> None:
         kind = line["kind"]
+        self.book.add(line)
         if kind == "sent":
             self._sent(line["first"], line["last"] + 1, line["at_us"])
         elif kind == "subscribed":

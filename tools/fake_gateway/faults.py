@@ -1,12 +1,11 @@
 """Faults: what goes wrong, and when. Pure: values in, values out; the server carries them out.
 
-A fault comes from a control call (`parse_fault`) or from the plan of a profile (`FaultPlan`). A
+A fault comes from a control call (`parse_fault`) or from a plan (`profiles`). A
 malformed frame is always additional: the event itself is also sent whole.
 """
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -61,6 +60,17 @@ class Fault:
             raise ValueError(f"status is one of {REFUSALS} (0 = hang), not {self.status}")
         if self.seconds < 0 or self.count < 1 or self.events < 0:
             raise ValueError("seconds and events must not be negative, count must be at least 1")
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """What was asked for beside the kind, where it is not the usual."""
+        usual = Fault(kind=self.kind)
+        names = (field.name for field in fields(Fault) if field.name != "kind")
+        return {
+            name: getattr(self, name)
+            for name in names
+            if getattr(self, name) != getattr(usual, name)
+        }
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -129,53 +139,3 @@ _BROKEN: Mapping[str, Callable[[bytes], bytes]] = {
     ),
 }
 assert _BROKEN.keys() == set(FRAME_FAULTS)
-
-
-_FLAKY = (
-    Fault(kind="drop"),
-    Fault(kind="close", code=1012),
-    Fault(kind="close", code=1001),
-    Fault(kind="expire-tokens", seconds=0.5),
-)
-_HOSTILE = (
-    *_FLAKY,
-    Fault(kind="close", code=None),
-    Fault(kind="stall", seconds=3.0),
-    Fault(kind="pause", seconds=1.0),
-    *(Fault(kind="refuse", status=status, count=2) for status in (401, 403, 429, 500)),
-    Fault(kind="refuse-tokens", status=500, count=2),
-    Fault(kind="refuse-tokens", status=429, retry_after_s=1),
-    Fault(kind="ignore-sequence"),
-    *(Fault(kind=kind, count=3) for kind in FRAME_FAULTS if kind != "oversized"),
-)
-PROFILES: Mapping[str, tuple[tuple[Fault, ...], float]] = {
-    "none": ((), 0.0),
-    "flaky": (_FLAKY, 5.0),
-    "hostile": (_HOSTILE, 2.0),
-}
-
-
-class FaultPlan:
-    """The timeline of a profile: at random times with a mean distance, every fault in turn."""
-
-    def __init__(self, profile: str, seed: int) -> None:
-        if profile not in PROFILES:
-            raise ValueError(f"no such fault profile: {profile!r}; there are {', '.join(PROFILES)}")
-        self._faults, self._mean_s = PROFILES[profile]
-        self._chance = random.Random(f"faults {seed}")
-        self._deck: list[Fault] = []
-        self._next_s = self._distance_s()
-
-    def due(self, elapsed_s: float) -> list[Fault]:
-        """What has to happen since the last question."""
-        due: list[Fault] = []
-        while self._faults and elapsed_s >= self._next_s:
-            if not self._deck:
-                self._deck = list(self._faults)
-                self._chance.shuffle(self._deck)
-            due.append(self._deck.pop())
-            self._next_s += self._distance_s()
-        return due
-
-    def _distance_s(self) -> float:
-        return self._chance.expovariate(1 / self._mean_s) if self._mean_s else float("inf")

@@ -80,6 +80,12 @@ class ShardJournal:
         stored = self._connection.execute("SELECT counts FROM progress").get
         return Counter(orjson.loads(stored or b"{}"))
 
+    def quarantined(self) -> Counter[str]:
+        """Frames that were set aside, by reason."""
+        return Counter(
+            dict(self._select("SELECT reason, sum(count) FROM quarantine GROUP BY reason"))
+        )
+
     def close(self) -> None:
         self._connection.close()
 

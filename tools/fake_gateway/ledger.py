@@ -13,6 +13,7 @@ apart; the functions below are the only place that knows their fields' names.
 | history | agents first..last as of event `head`; `complete`: the history.complete frame |
 | gap, ignored | sequences that the socket was told, or not told, that it will not see |
 | fault | one that was carried out |
+| refused | a handshake or a token call that a fault or a limit refused |
 | end | a clean end |
 """
 
@@ -45,6 +46,10 @@ class Ledger:
             b'{"kind":"sent","socket":%d,"first":%d,"last":%d,"at_us":%d}\n'
             % (socket, first, last, at_us)
         )
+
+    def refused(self, gate: str, status: int, at_us: int) -> None:
+        """As a fault or a limit wanted it. 0: never answered."""
+        self.write("refused", gate=gate, status=status, at_us=at_us)
 
     def flush(self) -> None:
         self._file.flush()

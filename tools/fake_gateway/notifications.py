@@ -57,6 +57,7 @@ class Notifications:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         refusal = self._gate.refusal(time.monotonic())
         if refusal is not None:
+            self._ledger.refused("handshake", refusal.status, time.time_ns() // 1000)
             return await refuse(refusal.status, refusal.retry_after_s)
         now_s = time.monotonic()
         grant = self._tokens.grant(request.query.get("access_token", ""), now_s)

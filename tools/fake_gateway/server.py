@@ -19,7 +19,7 @@ from aiohttp import web
 
 from tools.fake_gateway.certificates import server_context
 from tools.fake_gateway.control import control_application
-from tools.fake_gateway.faults import FRAME_FAULTS, Fault, FaultPlan
+from tools.fake_gateway.faults import FRAME_FAULTS, Fault
 from tools.fake_gateway.gates import Gate
 from tools.fake_gateway.ledger import CA_NAME, Ledger
 from tools.fake_gateway.notifications import Notifications, refuse
@@ -30,6 +30,7 @@ from tools.fake_gateway.organisation import (
     Organisation,
 )
 from tools.fake_gateway.pacing import Load
+from tools.fake_gateway.profiles import FaultPlan
 from tools.fake_gateway.proxy import Proxy
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.stream import BACKLOG_BYTES, SLOW_AFTER_S, TURN_S, Feed, Stream
@@ -215,8 +216,16 @@ class Gateway:
             "refused_tokens": self._token_calls.refused,
             "slow_cut": stream.slow_cut,
             "faults": dict(self._faults),
+            "faults_left": self._faults_left(),
             "cpu_s": time.process_time(),
         }
+
+    def _faults_left(self) -> int:
+        """Those that are planned or not over yet; refusals wait for somebody to come."""
+        now_s = time.monotonic()
+        is_planned = self._plan.has_faults and self._stream.load is not None
+        held = sum(feed.paused_until_s > now_s for feed in self._stream.feeds.values())
+        return is_planned + held
 
     def start_load(self, load: Load) -> None:
         self._waiting_load = None
@@ -240,6 +249,8 @@ class Gateway:
                 "fault",
                 what=fault.kind,
                 sockets=[feed.socket for feed in feeds],
+                seconds=fault.seconds,
+                detail=fault.detail,
                 at_us=time.time_ns() // 1000,
             )
         self._faults[fault.kind] += 1
@@ -307,6 +318,7 @@ class Gateway:
         now_s = time.monotonic()
         refusal = self._token_calls.refusal(now_s)
         if refusal is not None:
+            self._ledger.refused("token", refusal.status, time.time_ns() // 1000)
             return await refuse(refusal.status, refusal.retry_after_s)
         if not self._tokens.is_client(request.headers.get("Authorization", "")):
             return web.json_response({"error": "invalid_client"}, status=401)

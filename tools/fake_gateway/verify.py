@@ -54,6 +54,7 @@ def verify(ledger: Path, data: Path, *, is_journalled: bool = True) -> dict[str,
     archived, current = open_journals(data)
     try:
         counts: Counter[str] = sum((journal.counts() for journal in current), Counter())
+        quarantined: Counter[str] = sum((each.quarantined() for each in current), Counter())
         _check_counts(expectation, findings, counts)
         if is_journalled:
             told = _full(expectation, findings, archived + current, counts, began_s)
@@ -77,6 +78,8 @@ def verify(ledger: Path, data: Path, *, is_journalled: bool = True) -> dict[str,
         "sockets": len(expectation.sockets),
         "epochs": len(expectation.seen_epochs),
         "faults": dict(expectation.faults),
+        "troubles": expectation.book.troubles(),
+        "quarantined": dict(quarantined),
         "counts": dict(counts),
         "seconds": round(time.monotonic() - began_s, 2),
         "examples": findings.examples,
@@ -175,7 +178,7 @@ def _check_final(expectation: Expectation, findings: Findings, judge: Judge) -> 
 def _check_pages(judge: Judge, findings: Findings, journal: ShardJournal) -> None:
     """A page that is as new as its agents' last rows says what they say."""
     number_of = judge.number_of
-    for upto, (_, user, state, _, _, _, _, _, row) in journal.pages():
+    for upto, (_, user, state, _, _, _, _, _, row, *_) in journal.pages():
         agent = number_of.get(user)
         if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
             continue

@@ -1,0 +1,31 @@
+"""Plan of a demo: what was asked for. Knows nothing of how it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for."""
+
+    agents: int = 5_000
+    rate: float | Literal["max"] = 2_000
+    seconds: float = 30.0  # 0: until Ctrl-C
+    shards: int = 2
+    seed: int = 7
+    journal: Literal["full", "off"] = "full"
+    tls: bool = False
+    faults: FaultProfile = "none"
+    kill_every_s: float | None = None  # on average; None: nobody is killed
+    data_dir: Path | None = None  # None: a temporary one
+    json_path: Path | None = None
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether anything is meant to go wrong."""
+        return self.faults != "none" or self.kill_every_s is not None

@@ -1,0 +1,280 @@
+"""DemoRun: one run of a demo, phase by phase, and what was seen of it.
+
+Knows no ring and no journal: it reads the pages of the children and the status of the gateway. The
+supervisor is stepped here, in the main thread; so the demo sees what a service sees.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from actors.demo_gateway import BundledGateway
+from actors.demo_kills import KillPlan, Kills
+from actors.demo_memory import MemorySeries
+from actors.demo_plan import Plan
+from actors.demo_view import Sample, UseMeter, View
+from actors.topology import Runtime
+from runtime.clock import SystemClock
+from runtime.counters import Counters
+from runtime.errors import EXIT_CLEAN, LocalError
+from runtime.supervisor import Supervisor
+
+STEP_S: Final = 0.05
+STATUS_EVERY_S: Final = 0.25
+READY_TIMEOUT_S: Final = 60.0
+CATCH_UP_TIMEOUT_S: Final = 60.0
+TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
+BEAT_TIMEOUT_S: Final = 5.0
+RATE_SPAN_S: Final = 1.0
+_ASKING: Final = frozenset({"starting", "load", "catching up"})  # phases in which it matters
+
+
+class Interrupted(Exception):  # noqa: N818 - a wish, not an error
+    """A second Ctrl-C, or one before there was anything to verify."""
+
+
+class Wishes:
+    """How often somebody wanted it to end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def note(self, _number: int, _frame: object) -> None:
+        self.count += 1
+
+
+class Moment(NamedTuple):
+    """What the children had done and used by then."""
+
+    at_s: float
+    received: int
+    applied: int
+    cpu_ns: Mapping[str, int]  # by role
+    gateway_cpu_s: float
+
+
+class DemoRun:
+    """Start, load, catch up, drain."""
+
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        runtime: Runtime,
+        supervisor: Supervisor,
+        gateway: BundledGateway,
+        view: View,
+        wishes: Wishes,
+    ) -> None:
+        self._plan = plan
+        self._runtime = runtime
+        self._supervisor = supervisor
+        self._gateway = gateway
+        self._view = view
+        self._wishes = wishes
+        self._clock = SystemClock()
+        self._meter = UseMeter()
+        self._status: dict[str, Any] = {}
+        self._status_s = float("-inf")
+        self._seen: deque[tuple[float, int]] = deque()  # (when, received), over the last moment
+        self._changed_s = 0.0  # the last growth of `received`
+        self._looked_s: float | None = None
+        self._pages: dict[str, Counters] = {spec.name: spec.counters for spec in runtime.specs}
+        self._roles = {spec.name: spec.role for spec in runtime.specs}
+        self._kill_plan = KillPlan(plan.kill_every_s, plan.seed)
+        self.kills = Kills(self._pages, self._roles)
+        self.memory = MemorySeries()
+        self.stale_s = 0.0  # while anything was to be shown
+        self.begun_s, self.begun_us = 0.0, 0  # the load
+        self.first: Moment | None = None
+        self.last: Moment | None = None
+        self.problems: list[str] = []
+
+    def run(self) -> None:
+        """From the start to the drained end."""
+        self._supervisor.start()
+        self._wait_until_ready()
+        self.first = self._beaten()
+        self._load()
+        self._catch_up()
+        self._drain()
+
+    # -- phases --------------------------------------------------------------------------------
+
+    def _wait_until_ready(self) -> None:
+        """Connected, and every agent named by the history."""
+        deadline_s = self._clock.now_s() + READY_TIMEOUT_S
+        while not self._is_ready():
+            self.look("starting")
+            if self._wishes.count:
+                raise Interrupted
+            if self._clock.now_s() > deadline_s:
+                raise LocalError(
+                    f"the runtime is not ready within {READY_TIMEOUT_S:g} s: "
+                    f"{self._total('agents'):,} of {self._plan.agents:,} agents are known"
+                )
+
+    def _is_ready(self) -> bool:
+        return not self._unconfirmed() and self._total("agents") >= self._plan.agents
+
+    def _unconfirmed(self) -> list[str]:
+        """Why what is held may not be shown as true."""
+        receiver = self._runtime.receiver
+        found = [
+            f"{page.name} has not confirmed its agents"
+            for page in self._runtime.shards
+            if page.get("stale_since_us")
+        ]
+        if not receiver.get("connected"):
+            found.append("no session is up")
+        elif receiver.get("history_running"):
+            found.append("a history is running")
+        return found
+
+    def _load(self) -> None:
+        self.begun_s, self.begun_us = self._clock.now_s(), self._clock.wall_us()
+        self._gateway.start_load(self._plan.rate, self._plan.seconds)
+        self._status_s = float("-inf")
+        while True:
+            self.look("load")
+            if self._wishes.count:
+                self._view.say("stopping the load; once more to give up")
+                self._gateway.stop_load()
+                return
+            if self._status["load"] == "done":
+                return
+            self._kill_if_due()
+
+    def _kill_if_due(self) -> None:
+        running: dict[str, list[str]] = {role: [] for role in self._roles.values()}
+        pids = self._supervisor.pids
+        for name, pid in pids.items():
+            if pid is not None:
+                running[self._roles[name]].append(name)
+        now_s = self._clock.now_s()
+        child = self._kill_plan.due(now_s - self.begun_s, running)
+        if child is not None and (pid := pids[child]) is not None:
+            # Ours, and not reaped before the supervisor's next step: the pid is nobody else's.
+            os.kill(pid, signal.SIGKILL)
+            self.kills.note(child, pid, now_s, now_s - self.begun_s)
+
+    def _catch_up(self) -> None:
+        """Until no fault is left, every mark has reached the gateway's newest sequence, and what is
+        held is confirmed."""
+        limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
+        asked_ns, deadline_s = self._clock.now_ns(), self._clock.now_s() + limit_s
+        self._status_s = float("-inf")
+        while True:
+            self.look("catching up")
+            behind = self._behind(asked_ns)
+            if not behind:
+                break
+            if self._wishes.count > 1:
+                raise Interrupted
+            if self._clock.now_s() > deadline_s:
+                self.problems += [f"{what}, {limit_s:g} s after the load" for what in behind]
+                break
+        self.last = self._beaten()
+
+    def _behind(self, asked_ns: int) -> list[str]:
+        """What is still to come; nothing that a dead child's page says counts."""
+        status, receiver = self._status, self._runtime.receiver
+        newest = int(status["newest_sequence"])
+        found = [
+            f"{name} shows no sign of life"
+            for name, page in self._pages.items()
+            if page.get("beat_ns") < asked_ns
+        ]
+        if status["faults_left"]:
+            found.append(f"the gateway has {status['faults_left']} faults left")
+        if receiver.note != status["epoch"]:
+            found.append("the gateway's present numbering is not known yet")
+        found += [
+            f"{page.name} is at {page.get('mark_sequence'):,} of epoch {page.get('mark_epoch')}, "
+            f"the gateway at {newest:,}"
+            for page in self._runtime.shards
+            if page.get("mark_epoch") != receiver.get("gateway_epoch")
+            or page.get("mark_sequence") < newest
+        ]
+        found += self._unconfirmed()
+        if not int(status["sockets"]):
+            found.append("the gateway has no socket")
+        return found
+
+    def _drain(self) -> None:
+        self._supervisor.request_stop("the demo is over")
+        while not self._supervisor.finished:
+            self.look("draining")
+            if self._wishes.count > 1:
+                raise Interrupted
+        if self._supervisor.exit_code != EXIT_CLEAN:
+            self.problems.append(f"the runtime did not end cleanly: {self._supervisor.reason}")
+
+    # -- looking -------------------------------------------------------------------------------
+
+    def look(self, phase: str) -> None:
+        """One step of the supervisor, one sample for the view."""
+        if not self._supervisor.finished:
+            self._supervisor.step(STEP_S)
+            if self._supervisor.finished and phase != "draining":
+                raise LocalError(f"the runtime has ended: {self._supervisor.reason}")
+        now_s = self._clock.now_s()
+        if now_s - self._status_s >= STATUS_EVERY_S and phase in _ASKING:
+            self._status, self._status_s = self._gateway.status(), now_s
+        received = self._total("received")
+        if not self._seen or self._seen[-1][1] != received:
+            self._changed_s = now_s
+        self._seen.append((now_s, received))
+        while now_s - self._seen[0][0] > RATE_SPAN_S:
+            self._seen.popleft()
+        span_s = now_s - self._seen[0][0]
+        receiver = self._runtime.receiver
+        pids = self._supervisor.pids
+        uses = self._meter.read({**pids, "gateway": self._gateway.pid}, now_s)
+        if self.begun_s and phase in _ASKING:
+            self._observe(pids, now_s)
+            self.memory.note(now_s - self.begun_s, uses)
+        self._view.show(
+            Sample(
+                at_s=now_s,
+                phase=phase,
+                sent=int(self._status.get("sent", 0)),
+                received=received,
+                applied=self._total("applied"),
+                received_per_s=(received - self._seen[0][1]) / span_s if span_s else 0.0,
+                in_rings=max(
+                    0, receiver.get("events_routed") + receiver.get("rejected") - received
+                ),
+                restarts=sum(self._supervisor.restarts.values()),
+                uses=uses,
+            )
+        )
+
+    def _observe(self, pids: Mapping[str, int | None], now_s: float) -> None:
+        """What a fault or a kill did since the last look."""
+        self.kills.watch(pids, now_s)
+        if self._looked_s is not None and self._unconfirmed():
+            self.stale_s += now_s - self._looked_s
+        self._looked_s = now_s
+
+    def _total(self, word: str) -> int:
+        return sum(page.get(word) for page in self._runtime.shards)
+
+    def _beaten(self) -> Moment:
+        """The state of affairs, once every child has written down the CPU it has used by now."""
+        status = self._gateway.status()
+        at_s, asked_ns = self._changed_s, self._clock.now_ns()
+        received, applied = self._total("received"), self._total("applied")
+        deadline_s = self._clock.now_s() + BEAT_TIMEOUT_S
+        while any(page.get("beat_ns") < asked_ns for page in self._pages.values()):
+            if self._clock.now_s() > deadline_s:
+                break
+            self.look("measuring")
+        cpu_ns: dict[str, int] = {}
+        for spec in self._runtime.specs:
+            cpu_ns[spec.role] = cpu_ns.get(spec.role, 0) + self._pages[spec.name].get("cpu_ns")
+        return Moment(at_s, received, applied, cpu_ns, float(status["cpu_s"]))

@@ -1,0 +1,104 @@
+"""Troubles: each fault that a ledger tells of, and what became of it. Knows no journal.
+
+Times are those of the ledger. A client is *back* when a socket has subscribed that the fault did
+not meet.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from tools.fake_gateway.faults import FRAME_FAULTS
+
+US_PER_S = 1_000_000
+HOLDING = ("stall", "pause", "slow")
+ENDS_WITHIN_S = 5.0  # a session that ends so soon after a fault ended by it
+_GATES = {"refuse": "handshake", "refuse-tokens": "token"}
+
+
+class Opened(NamedTuple):
+    at_us: int
+    socket: int
+
+
+class Book:
+    """What a ledger tells beside the events, by kind and in order."""
+
+    def __init__(self) -> None:
+        self.faults: list[Mapping[str, Any]] = []
+        self.opened: list[Opened] = []
+        self.closed_us: dict[int, int] = {}
+        self.refused: list[tuple[int, str]] = []  # when, which gate
+        self.missed: list[tuple[int, str]] = []  # when, gap or ignored
+
+    def add(self, line: Mapping[str, Any]) -> None:
+        kind = line["kind"]
+        if kind == "fault":
+            self.faults.append(line)
+        elif kind == "subscribed":
+            self.opened.append(Opened(line.get("at_us", 0), line["socket"]))
+        elif kind == "closed":
+            self.closed_us[line["socket"]] = line.get("at_us", 0)
+        elif kind == "refused":
+            self.refused.append((line["at_us"], line["gate"]))
+        elif kind in ("gap", "ignored"):
+            self.missed.append((line.get("at_us", 0), kind))
+
+    def troubles(self) -> list[dict[str, Any]]:
+        """{kind, at_us, detail, became, back_s}; back_s is None where nobody had to come back."""
+        return [self._trouble(place, line) for place, line in enumerate(self.faults)]
+
+    def _trouble(self, place: int, line: Mapping[str, Any]) -> dict[str, Any]:
+        kind, at_us = line["what"], line.get("at_us", 0)
+        if kind in _GATES:
+            became, back_s = self._at_the_gate(place, line)
+        elif kind == "retention":
+            count = self._missed(at_us, "gap", line.get("seconds") or 0.0)
+            became, back_s = f"{count} resumes met a gap", None
+        elif kind == "ignore-sequence":
+            is_met = self._missed(at_us, "ignored", 0.0) > 0
+            became, back_s = "a resume was ignored" if is_met else "nobody resumed", None
+        else:
+            became, back_s = self._on_sockets(line)
+        return {
+            "kind": kind,
+            "at_us": at_us,
+            "detail": line.get("detail") or {},
+            "became": became,
+            "back_s": back_s,
+        }
+
+    def _at_the_gate(self, place: int, line: Mapping[str, Any]) -> tuple[str, float | None]:
+        """Refusals are ordered; they happen when somebody comes."""
+        gate, at_us = _GATES[line["what"]], line["at_us"]
+        later = (each["at_us"] for each in self.faults[place + 1 :] if each["what"] == line["what"])
+        end_us = next(later, 1 << 62)
+        met = [when for when, which in self.refused if which == gate and at_us <= when < end_us]
+        if not met:
+            return "nobody came", None
+        return f"{len(met)} refused", self._back_s(met[0], ())
+
+    def _missed(self, at_us: int, what: str, seconds: float) -> int:
+        end_us = at_us + round(seconds * US_PER_S) if seconds else 1 << 62
+        return sum(which == what and at_us <= when < end_us for when, which in self.missed)
+
+    def _on_sockets(self, line: Mapping[str, Any]) -> tuple[str, float | None]:
+        kind, at_us = line["what"], line.get("at_us", 0)
+        met = line["sockets"] if "sockets" in line else [line["socket"]]
+        if not met:
+            return "nobody was there", None
+        limit_us = at_us + round((ENDS_WITHIN_S + line.get("seconds", 0.0)) * US_PER_S)
+        ends = [self.closed_us.get(socket, 1 << 62) for socket in met]
+        if min(ends) > limit_us:
+            return ("held, then went on" if kind in HOLDING else "the session went on"), None
+        back_s = self._back_s(at_us, met)
+        how = "ended by the runtime" if kind in FRAME_FAULTS else "reconnected"
+        return (how if back_s is not None else "nobody came back"), back_s
+
+    def _back_s(self, at_us: int, met: Iterable[int]) -> float | None:
+        place = bisect_left(self.opened, (at_us, 0))
+        later = (one for one in self.opened[place:] if one.socket not in met)
+        first = next(later, None)
+        return None if first is None else round((first.at_us - at_us) / US_PER_S, 3)
