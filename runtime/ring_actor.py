@@ -13,6 +13,7 @@ from typing import Any
 
 import pykka
 
+from runtime.crash_point import crash_point
 from runtime.inbox import BEAT, RingInbox
 from runtime.ring import Batch
 
@@ -36,6 +37,7 @@ class RingActor(pykka.ThreadingActor):
         if isinstance(message, Batch):
             self.on_batch(message)
             self._inbox.commit(message)
+            crash_point("after-release")
             return None
         if message is BEAT:
             return self.on_beat()

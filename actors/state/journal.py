@@ -16,6 +16,7 @@ import orjson
 
 from actors.state.holding import GapRow, Owed, Transition
 from actors.state.quarantine import Quarantine, Rejection
+from runtime.crash_point import crash_point
 from runtime.errors import ConfigurationError, LocalError
 
 FORMAT: Final = 1
@@ -239,6 +240,7 @@ class Journal:
                 executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", transaction.pages)
             if transaction.last_commit is not None:
                 execute("INSERT OR IGNORE INTO commits VALUES (?, ?)", transaction.last_commit)
+            crash_point("in-transaction")
             execute("COMMIT")
         except BaseException:
             # A failed COMMIT may have rolled back by itself.

@@ -215,7 +215,9 @@ class Merge:
     def _apply_history(
         self, agent: Agent | None, event: Event, received_us: int, epoch: int
     ) -> None:
-        """History carries old sequences: it is judged by what is held and moves no window."""
+        """History carries old sequences: it is judged by what is held, and moves no mark. A change
+        that it told first is no news when a replay, which reaches behind the first session's
+        beginning, tells it as well."""
         if agent is None:
             agent = self.holding.admit(event.user_id)
         agent.named = self.session
@@ -225,6 +227,8 @@ class Merge:
             or (epoch, event.sequence) > (agent.epoch, agent.sequence)
         )
         if is_news:
+            if epoch == self.epoch:
+                self.window.extend((event.sequence,))
             self._apply(agent, event, received_us, epoch, "history")
         else:
             self.counts["unchanged"] += 1

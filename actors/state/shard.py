@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import NamedTuple, Protocol
 
@@ -136,12 +136,13 @@ class Shard:
         return upto
 
     def _restore_windows(
-        self, recent: Iterable[Transition], silent: array[int], now_s: float
+        self, recent: Sequence[Transition], silent: array[int], now_s: float
     ) -> None:
         merge, users = self.merge, self.holding.by_id
         judged = [row for row in recent if row.cause in ("live", "late")]
+        told = (row for row in recent if row.cause in ("live", "late", "history"))
         merge.window.extend(
-            chain((row.sequence for row in judged if row.epoch == merge.epoch), silent)
+            chain((row.sequence for row in told if row.epoch == merge.epoch), silent)
         )
         merge.silent.extend(silent)
         merge.hashes.restore(

@@ -145,10 +145,11 @@ def test_a_first_history_names_quiet_agents_far_behind_the_window(rig: Rig) -> N
     assert rig.causes() == ["history", "history"]
 
 
-def test_history_moves_no_window_and_no_mark(rig: Rig) -> None:
+def test_history_is_judged_by_no_window_and_moves_no_mark(rig: Rig) -> None:
     rig.begin(newest=1_000)
     rig.feed(event(990, A, "Talking", T1, history=True))
-    assert 990 not in rig.shard.merge.window
+    rig.feed(event(990, B, "Talking", T1, history=True))
+    assert rig.causes() == ["history", "history"]
     assert rig.shard.merge.mark == 1_000
 
 
@@ -157,6 +158,20 @@ def test_a_history_that_knows_less_than_we_hold_only_names_the_agent(rig: Rig) -
     rig.feed(event(1005, A, "Talking", T1), event(900, A, "Available", T0, history=True))
     assert rig.state(A) == "Talking"
     assert rig.counts == {"received": 2, "applied": 1, "unchanged": 1}
+
+
+def test_what_a_history_told_first_is_no_news_when_a_replay_tells_it_too(rig: Rig) -> None:
+    rig.begin(newest=1_000)
+    told = ("Talking", "2026-11-21T22:00:00.000Z")
+    rig.feed(event(990, A, *told, history=True))
+    rig.end_history()
+    rig.feed(event(1_001, A, "Available", "2026-11-21T22:00:30.000Z"))
+    rig.feed(event(990, A, *told))  # the margin of a resume reaches behind the first session
+    assert rig.causes() == ["history", "live"]
+    rig.restart()
+    rig.feed(event(990, A, *told))
+    assert rig.causes() == ["history", "live"]
+    assert rig.counts["duplicates"] == 2
 
 
 def test_a_new_numbering_begins_at_one_and_is_not_late(rig: Rig) -> None:

@@ -1,0 +1,131 @@
+"""Real children killed between any two steps, each once: nothing is lost, nothing happens twice.
+
+The k-th life of a child dies at the k-th of its points, so that one run visits them all.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+
+from runtime.crash_point import VARIABLE
+from tests.processes.service import ROOT, Service, ended, eventually
+
+SHARD_POINTS = (
+    "after-load",
+    "after-peek",
+    "after-parse",
+    "after-merge",
+    "after-prepare",
+    "in-transaction",
+    "after-commit",
+    "after-show",
+    "after-release",
+)
+RECEIVER_POINTS = (
+    "before-publish",  # in the first life: what nobody has ever begun to follow is not missed
+    "between-publishes",
+    "after-publish",
+    "after-end-staged",
+    "after-session-number",
+    "after-begins-staged",
+    "after-stream",
+    "after-history-end-staged",
+    "after-watermark-staged",
+)
+STOP_POINTS = ("before-last-commit", "after-last-commit")
+GAP_POINT = "after-gap-staged"
+ONCE_A_LIFE = {"after-load", *RECEIVER_POINTS[3:]}
+
+RATE = 3_000
+
+
+def wishes(child: str, points: Sequence[str], passage: int) -> list[str]:
+    return [
+        f"{child}:{point}" if point in ONCE_A_LIFE else f"{child}:{point}:{passage}"
+        for point in points
+    ]
+
+
+def deaths(service: Service) -> list[tuple[str, str]]:
+    line = re.compile(r"^crash point: (\S+) is killed at (\S+)$", re.MULTILINE)
+    found = line.findall(service.log.read_text())
+    return [(child, point) for child, point in found]
+
+
+def settle(service: Service, process: subprocess.Popen[bytes]) -> None:
+    service.gateway.stop_load()
+    eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
+    eventually(service.has_caught_up, "the marks")
+    service.drain_and_verify(process)
+
+
+def test_every_named_step_of_the_product_is_tried_here() -> None:
+    named = re.compile(r'crash_point\("([\w-]+)"\)|"(after-[\w-]+-staged)"')
+    sources = [*ROOT.glob("actors/**/*.py"), *ROOT.glob("actors/**/*.pyx"), *ROOT.glob("runtime/*")]
+    texts = [path.read_text() for path in sources if path.suffix in {".py", ".pyx"}]
+    found = {first or second for text in texts for first, second in named.findall(text)}
+    assert found == {*SHARD_POINTS, *RECEIVER_POINTS, *STOP_POINTS, GAP_POINT}
+
+
+def test_shards_killed_at_every_step_of_a_batch_lose_and_repeat_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    up, down = SHARD_POINTS, SHARD_POINTS[::-1]
+    expected = [("shard-0", point) for point in up] + [("shard-1", point) for point in down]
+    monkeypatch.setenv(VARIABLE, ",".join(wishes("shard-0", up, 15) + wishes("shard-1", down, 8)))
+    process = service.start()
+    service.gateway.start_load(RATE, 60.0)
+    eventually(lambda: len(deaths(service)) == len(expected), "every death")
+    settle(service, process)
+    assert sorted(deaths(service)) == sorted(expected)
+
+
+def test_a_receiver_killed_at_every_step_of_a_session_loses_and_repeats_nothing(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [("receiver-0", point) for point in RECEIVER_POINTS]
+    monkeypatch.setenv(VARIABLE, ",".join(wishes("receiver-0", RECEIVER_POINTS, 40)))
+    process = service.start()
+    service.gateway.start_load(RATE, 60.0)
+    eventually(lambda: len(deaths(service)) == len(expected), "every death")
+    settle(service, process)
+    assert deaths(service) == expected
+
+
+def test_a_receiver_killed_while_it_tells_of_a_gap_tells_it_again(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"receiver-0:{GAP_POINT}")
+    process = service.start()
+    eventually(service.has_caught_up, "the history")
+    service.gateway.start_load(RATE, 60.0)
+    eventually(lambda: service.gateway.status()["generated"] > RATE, "some load")
+    service.gateway._call("POST", "/faults", {"kind": "retention", "events": 10})
+    service.gateway._call("POST", "/faults", {"kind": "drop"})
+    eventually(lambda: deaths(service) == [("receiver-0", GAP_POINT)], "the death")
+    settle(service, process)
+    told = service.ask("state", "--json")
+    assert all(shard["gaps"] for shard in told["shards"])
+
+
+@pytest.mark.parametrize("point", STOP_POINTS)
+def test_a_shard_killed_while_it_stops_is_whole_at_the_next_start(
+    service: Service, monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    monkeypatch.setenv(VARIABLE, f"shard-0:{point}")
+    process = service.start()
+    eventually(service.has_caught_up, "the history")
+    service.gateway.start_load(RATE, 0.5)
+    eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) != 0
+    assert deaths(service) == [("shard-0", point)]
+    monkeypatch.delenv(VARIABLE)
+    process = service.start()
+    eventually(service.has_caught_up, "the resume")
+    service.drain_and_verify(process)
