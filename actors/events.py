@@ -14,6 +14,7 @@ STATES = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
 UNKNOWN = "Unknown"  # ours: a history did not confirm the agent. Never on the wire.
 
 STATE_EVENT = "routing.agents.state"
+APPOINTMENT_EVENT = "routing.agents.apptent"  # not a state change: may be shed
 SCOPE_ALL = "all"  # the one scope of the wsp dialect
 END_EXHAUSTED = "exhausted"  # reason of a session's end: we gave up, every agent becomes Unknown
 
@@ -77,7 +78,19 @@ class Watermark(NamedTuple):
     sequence: int
 
 
-ControlRecord: TypeAlias = SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark
+class Shed(NamedTuple):
+    """So many events that are no state changes were dropped since the last such record."""
+
+    events: int
+
+
+def session_flags(session: int) -> int:
+    """The flags of an event's record: which session brought it, as far as a byte can say. 0: none
+    is told."""
+    return session % 255 + 1
+
+
+ControlRecord: TypeAlias = SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark | Shed
 
 _TAGS: dict[type[ControlRecord], str] = {
     SessionBegins: "session begins",
@@ -85,6 +98,7 @@ _TAGS: dict[type[ControlRecord], str] = {
     SessionEnds: "session ends",
     Gap: "gap",
     Watermark: "watermark",
+    Shed: "shed",
 }
 # type(value) is compared, not isinstance: True is no sequence and 5.0 no session.
 _FIELD_TYPES: dict[object, tuple[type, ...]] = {

@@ -115,6 +115,7 @@ class Settings(BaseSettings):
     resource: str | None = Field(
         default=None, max_length=500, description="the subscription's filter"
     )
+    appointments: bool = Field(default=False, description="subscribe to agents' next appointments")
     data_dir: Path = Field(default=Path("presence-data"), description="journals and lock")
     shards: int = Field(default=2, ge=1, le=64, description="processes that hold the agents")
     journal: Literal["full", "off"] = Field(

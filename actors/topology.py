@@ -93,6 +93,7 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
     arguments = ReceiverArguments(
         address=gateway_address(settings),
         resource=settings.resource,
+        appointments=settings.appointments,
         attempts_max=settings.attempts_max,
         backoff_most_s=settings.backoff_most_s,
         rings=tuple(

@@ -38,7 +38,8 @@ def _bytes_per_agent() -> float:
     before = _resident_bytes()
     for first in range(0, AGENTS, BATCH):
         values = [_named(number) for number in range(first, min(first + BATCH, AGENTS))]
-        merge.events(values, [0] * len(values), [1] * len(values), 0.0)
+        count = len(values)
+        merge.events(values, [0] * count, [1] * count, bytes(count), 0.0)
         merge.holding.take()
     verify("agents held", len(merge.holding.by_user), AGENTS)
     return (_resident_bytes() - before) / AGENTS

@@ -12,11 +12,12 @@ from urllib.parse import quote
 
 import orjson
 
-from actors.events import SEQUENCE_END, STATE_EVENT
+from actors.events import APPOINTMENT_EVENT, SEQUENCE_END, STATE_EVENT
 
 SCOPES = ("notifications:read", "notifications:subscribe")
 PROPERTIES_REQUIRED = ("userId", "state", "timestamp")
 PROPERTIES = (*PROPERTIES_REQUIRED, "queueId", "presence", "correlationId")
+APPOINTMENT_PROPERTIES = ("userId", "start", "end", "timestamp")
 EPOCH_NAME_CHARS_MAX = 200  # it is kept in a note of 1,000 bytes
 
 REASON_NOT_JSON = "not JSON"
@@ -72,14 +73,18 @@ def notifications_url(websocket_base: str, token: str) -> str:
 def subscription(
     *,
     resource: str | None = None,
+    appointments: bool = False,
     properties: Sequence[str] = PROPERTIES,
     resume_after: int | None = None,
     epoch_name: str = "",
 ) -> bytes:
     """The first frame, client to gateway. `resume_after`: replay what follows it in that epoch."""
     wanted = list(dict.fromkeys((*PROPERTIES_REQUIRED, *properties)))
+    events = [{"type": STATE_EVENT, "properties": wanted}]
+    if appointments:
+        events.append({"type": APPOINTMENT_EVENT, "properties": list(APPOINTMENT_PROPERTIES)})
     frame: dict[str, Any] = {
-        "events": [{"type": STATE_EVENT, "properties": wanted}],
+        "events": events,
         "filter": {"includeHistory": True, "resource": resource},
     }
     if resume_after is not None:

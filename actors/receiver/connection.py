@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 import picows
 from picows import WSTransport
 
-from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT
+from actors.events import APPOINTMENT_EVENT, SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach, retry_after_s
 from actors.genesys.secret import MASK
@@ -26,9 +26,11 @@ from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
 from actors.receiver.outlet import Outlet
 from actors.receiver.session import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
 
+EVENT_TYPES: Final = (STATE_EVENT, APPOINTMENT_EVENT)
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0
-SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table
+SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
+SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
 
 # At its debug level picows writes the request, and the token is in it.
 _SILENT = logging.Logger("picows", logging.CRITICAL + 1)
@@ -40,11 +42,19 @@ class Tally:
 
     control_frames: int = 0
     shed: Counter[str] = field(default_factory=Counter)
+    shed_untold: int = 0  # to the shards
 
     def add_shed(self, kind: object) -> None:
-        name = kind if isinstance(kind, str) else "?"
+        is_name = isinstance(kind, str) and len(kind) <= SHED_TYPE_CHARS_MAX
+        name = str(kind) if is_name else "?"
         known = name in self.shed or len(self.shed) < SHED_TYPES_MAX
         self.shed[name if known else "?"] += 1
+        self.shed_untold += 1
+
+    def take_shed(self) -> int:
+        """How many were shed since this was asked last."""
+        taken, self.shed_untold = self.shed_untold, 0
+        return taken
 
 
 class Connection:
@@ -61,12 +71,14 @@ class Connection:
         tally: Tally,
         tell: Callable[[signals.Signal], None],
         marks: Callable[[], tuple[signals.Mark, ...]],
+        appointments: bool = False,
     ) -> None:
         self.line = line
         self.token: Token | None = None
         self._address = address
         self._way = way
         self._resource = resource
+        self._appointments = appointments
         self._outlet = outlet
         self._tally = tally
         self._tell = tell
@@ -186,14 +198,16 @@ class Connection:
             self._tell(signals.NotAcknowledged(self.line))
 
     def _on_event(self, event: wsp.OwnedEvent, payload: bytes) -> None:
-        if event.type != STATE_EVENT and self._outlet.is_pressed:
+        listener, outlet = self._listener, self._outlet
+        is_plausible = event.sequence <= outlet.known + SEQUENCE_STEP_MAX
+        if not listener.is_fast and is_plausible and event.type in EVENT_TYPES:
+            self._tell(signals.EventSeen(self.line, event.sequence, event.is_history))
+        listener.note_event(event.sequence, event.is_history)
+        if event.type != STATE_EVENT and outlet.is_pressed:
             self._tally.add_shed(event.type)
             return
-        if not self._listener.is_fast:
-            self._tell(signals.EventSeen(self.line, event.sequence, event.is_history))
-        self._listener.note_event(event.sequence, event.is_history)
         user_id = event.user_id.encode("utf-8", "surrogatepass")
-        self._outlet.event(user_id, payload, self._listener.epoch, event.sequence)
+        outlet.event(user_id, payload, listener.epoch, event.sequence, listener.flags)
 
     # What the session machine wants
 
@@ -203,11 +217,15 @@ class Connection:
 
     def subscribe(self, resume_after: int | None, epoch_name: str) -> None:
         frame = wsp.subscription(
-            resource=self._resource, resume_after=resume_after, epoch_name=epoch_name
+            resource=self._resource,
+            appointments=self._appointments,
+            resume_after=resume_after,
+            epoch_name=epoch_name,
         )
         self._opened.send(picows.WSMsgType.TEXT, frame)
 
-    def stream(self, epoch: int, newest: int) -> None:
+    def stream(self, session: int, epoch: int, newest: int) -> None:
+        self._listener.flags = session_flags(session)
         self._listener.epoch = epoch & 0xFFFF
         self._listener.newest = newest
         self._listener.history_runs = True

@@ -15,6 +15,7 @@ class Listener(WSListener):
     is_muted: bool
     history_runs: bool
     epoch: int
+    flags: int
     newest: int
     def __init__(self, line: LineEnd, outlet: Outlet) -> None: ...
     @property

@@ -16,7 +16,7 @@ good one before it; later it may deliver what follows, even the refused frame it
 complete. So of a connection that has sent its close frame one more frame is taken, and no other.
 """
 cimport cython
-from libc.stdint cimport int64_t, uint16_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
 from actors.receiver.outlet cimport Outlet
@@ -24,12 +24,15 @@ from actors.receiver.routing cimport Route, route_frame
 
 from picows import WSProtocolError
 
+from actors.events import SEQUENCE_STEP_MAX
+
 cdef extern from "<string.h>" nogil:
     void* memmem(
         const void* haystack, size_t haystack_length, const void* needle, size_t needle_length)
 
 MESSAGE_BYTES_MAX = 1 << 20
 
+cdef int64_t STEP_MAX = SEQUENCE_STEP_MAX
 cdef Py_ssize_t MESSAGE_MOST = MESSAGE_BYTES_MAX
 cdef const char* HISTORY = b'"history"'
 cdef size_t HISTORY_LENGTH = 9
@@ -49,10 +52,11 @@ cdef class Listener(WSListener):
         public bint is_muted
         public bint history_runs
         public int epoch                    # the number of the gateway's numbering
+        public uint8_t flags                # the byte of our session's number
         public int64_t newest               # its newest sequence at the acknowledgement
         readonly int64_t frames             # of any kind: a sign of life
         readonly int64_t history_frames     # history events, and what is replayed before them
-        readonly int64_t highest            # sequence of an event that was no history
+        readonly int64_t highest            # plausible sequence of an event that was no history
         bytearray fragments                 # of a message that has not ended; None between two
         bint is_text                        # the message that `fragments` belong to
 
@@ -78,13 +82,13 @@ cdef class Listener(WSListener):
             and frame.payload_size <= outlet.payload_max
         ):
             outlet.stage_event(
-                route.partition, frame.payload_ptr, frame.payload_size, <uint16_t>self.epoch,
-                route.sequence)
+                route.partition, frame.payload_ptr, frame.payload_size, self.flags,
+                <uint16_t>self.epoch, route.sequence)
             if cython.unlikely(self.history_runs):
                 self.note_event(
                     route.sequence,
                     memmem(frame.payload_ptr, frame.payload_size, HISTORY, HISTORY_LENGTH) != NULL)
-            elif route.sequence > self.highest:
+            elif route.sequence > self.highest and route.sequence <= outlet.known:
                 self.highest = route.sequence
         else:
             self.take_unusual(transport, frame)
@@ -95,7 +99,8 @@ cdef class Listener(WSListener):
         """While a history runs, its events and what is replayed before them show that it does."""
         if is_history or sequence <= self.newest:
             self.history_frames += 1
-        if not is_history and sequence > self.highest:
+        is_plausible = sequence <= self.outlet.known + STEP_MAX
+        if not is_history and is_plausible and sequence > self.highest:
             self.highest = sequence
 
     cdef int take_unusual(self, WSTransport transport, WSFrame frame) except -1:

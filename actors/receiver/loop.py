@@ -66,6 +66,7 @@ class ReceiverArguments:
     own_doorbell: Doorbell  # rung by shards when room is awaited
     shard_counters: tuple[Counters, ...]
     resource: str | None = None
+    appointments: bool = False
     attempts_max: int = 10
     backoff_most_s: float = 30.0
 
@@ -165,6 +166,7 @@ class Receiver:
     async def _drain(self) -> None:
         """Hand over what has no room yet, let the lines say goodbye, end."""
         deadline_s = self._clock.now_s() + DRAIN_S
+        self._write_shed()
         self._outlet.publish()
         while self._outlet.is_spilling and self._clock.now_s() < deadline_s:
             await asyncio.sleep(TICK_S / 10)  # the shards ring as well, but only below 50 %
@@ -276,6 +278,7 @@ class Receiver:
             address=self._arguments.address,
             way=self._way,
             resource=self._arguments.resource,
+            appointments=self._arguments.appointments,
             outlet=self._outlet,
             tally=self._tally,
             tell=self._signal,
@@ -302,7 +305,8 @@ class Receiver:
         if action.watermark is not None:
             self._outlet.restart_watermark(action.watermark)
         self._outlet.know(action.newest)
-        self._connections[action.line].stream(action.epoch, action.newest)
+        session = counters.get("session")
+        self._connections[action.line].stream(session, action.epoch, action.newest)
 
     async def _renew_tokens(self) -> None:
         while True:
@@ -349,6 +353,7 @@ class Receiver:
             self._signal(signals.HistoryWanted())
         self._signal(signals.Tick(signs, is_reading=not self._outlet.is_pressed))
         self._write_watermark()
+        self._write_shed()
         self._gauges.show()
         self._child.beat()
         if self._outlet.failure is not None:
@@ -369,6 +374,12 @@ class Receiver:
         self._outlet.control(encode_control(now), now.epoch)
         crash_point("after-watermark-staged")
         self._outlet.publish()
+
+    def _write_shed(self) -> None:
+        """What was dropped under pressure since the last tick: the shards' sum has it, too."""
+        if shed := self._tally.take_shed():
+            self._outlet.shed(shed, self._counters.get("gateway_epoch"))
+            self._outlet.publish()
 
 
 def _mark(page: Counters) -> signals.Mark:

@@ -48,8 +48,8 @@ cdef class Outlet:
     # Into the ring of the partition's shard, counted, and the watermark with it. `length` is at
     # most `payload_max`.
     cdef int stage_event(
-        self, int partition, const char* payload, Py_ssize_t length, uint16_t epoch,
-        int64_t sequence,
+        self, int partition, const char* payload, Py_ssize_t length, uint8_t flags,
+        uint16_t epoch, int64_t sequence,
     ) except -1
     cdef int publish_dirty(self) except -1
 

@@ -27,7 +27,8 @@ from runtime.atomics cimport store_relaxed
 from runtime.ring cimport Producer
 
 from actors.events import (
-    FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, decode_control,
+    FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, Shed, decode_control,
+    encode_control,
 )
 from actors.genesys.wsp import REASON_TOO_LONG
 from runtime.crash_point import crash_point
@@ -118,12 +119,12 @@ cdef class Outlet:
         bump(self.python_path, 1)
 
     cdef int stage_event(
-        self, int partition, const char* payload, Py_ssize_t length, uint16_t epoch,
-        int64_t sequence,
+        self, int partition, const char* payload, Py_ssize_t length, uint8_t flags,
+        uint16_t epoch, int64_t sequence,
     ) except -1:
         bump(self.events_routed, 1)
         self.note(sequence)
-        return self.stage(self.owners[partition], payload, length, EVENT, 0, epoch, sequence)
+        return self.stage(self.owners[partition], payload, length, EVENT, flags, epoch, sequence)
 
     cdef int stage(
         self, int shard, const char* payload, Py_ssize_t length, uint8_t kind, uint8_t flags,
@@ -153,7 +154,10 @@ cdef class Outlet:
             if sequence > self.known:
                 self.known = sequence
 
-    def event(self, bytes user_id not None, bytes payload not None, int epoch, int64_t sequence):
+    def event(
+        self, bytes user_id not None, bytes payload not None, int epoch, int64_t sequence,
+        int flags=0,
+    ):
         """Stage an event whose owner a parser found; `sequence` 0: it has none that can be."""
         cdef const unsigned char* name = <const unsigned char*>PyBytes_AS_STRING(user_id)
         if PyBytes_GET_SIZE(payload) > self.payload_max:
@@ -161,7 +165,8 @@ cdef class Outlet:
             return
         self.stage_event(
             <int>(fnv1a_64(name, PyBytes_GET_SIZE(user_id)) & (PARTITIONS - 1)),
-            PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), epoch & 0xFFFF, sequence)
+            PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), <uint8_t>flags,
+            epoch & 0xFFFF, sequence)
 
     def reject(self, bytes payload not None, str reason not None, int epoch):
         """Stage what has no owner for shard 0, cut, so that the sum stays exact."""
@@ -173,6 +178,13 @@ cdef class Outlet:
         bump(self.rejected, 1)
         self.stage(
             0, PyBytes_AS_STRING(record), PyBytes_GET_SIZE(record), REJECTED, flags,
+            epoch & 0xFFFF, 0)
+
+    def shed(self, int events, int epoch):
+        """Tell shard 0 how many events were dropped: it counts them for all."""
+        cdef bytes payload = encode_control(Shed(events))
+        self.stage(
+            0, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), CONTROL, 0,
             epoch & 0xFFFF, 0)
 
     def control(self, bytes payload not None, int epoch):
@@ -218,6 +230,7 @@ cdef class Outlet:
         if (is_over or self.spilling) and not self.is_pressed:
             self.is_pressed = True
             self.on_pressure(True)
+            self.call_soon(self.relieve)    # asks to be told of room, now and not at the next tick
         return 0
 
     def relieve(self):
@@ -271,13 +284,13 @@ cdef class Outlet:
     def drop_spill(self, int64_t lowest_mark):
         """Forget the events that found no room; how many. All behind `lowest_mark` is asked again.
 
-        A gap is not told again, so gaps stay. Nothing else may: the end of a history without the
-        events before it would be a lie.
+        A gap is not told again, nor what was shed, so these stay. Nothing else may: the end of a
+        history without the events before it would be a lie.
         """
         cdef int shard, dropped = 0
         for shard in range(self.shards):
             waiting = self.spills[shard]
-            kept = [record for record in waiting if is_gap(record)]
+            kept = [record for record in waiting if is_told_once(record)]
             dropped += len(waiting) - len(kept)
             for record in waiting:
                 self.count_spill(-1, -len(record[0]))
@@ -324,5 +337,5 @@ cdef class Outlet:
             raise self.failure
 
 
-def is_gap(record):
-    return record[1] == CONTROL and isinstance(decode_control(record[0]), Gap)
+def is_told_once(record):
+    return record[1] == CONTROL and isinstance(decode_control(record[0]), (Gap, Shed))

@@ -217,7 +217,8 @@ class SessionMachine:
     def _end_history(self, line: Line, sequence: int) -> None:
         line.has_history = False
         self._write(HistoryEnds(line.session, SCOPE_ALL, True, self._at_us))
-        self._act(signals.StopHistory(line.number, sequence))
+        # What it names beyond the acknowledgement was not sent before it: that would be lost.
+        self._act(signals.StopHistory(line.number, min(sequence, line.newest)))
         took_s = round(line.age_s(self._now_s), 3)
         self._tell("history.complete", session=line.session, took_s=took_s)
         retiring = self._retiring

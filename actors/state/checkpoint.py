@@ -7,11 +7,11 @@ to the cycle's first are then in the pages, and a restart replays only what stan
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
-from actors.state.holding import Agent, Holding
+from actors.state.holding import Agent, Appointment, Holding
 from actors.state.journal import Page
 
 PAGE_AGENTS: Final = 256
@@ -31,12 +31,15 @@ class Checkpoint:
         self._began_s = now_s
         self._cycle_row = replay_from
         self._remaining: Iterator[int] | None = None
+        self._appointed: set[int] = set()
 
-    def is_due(self, last_row: int, now_s: float) -> bool:
-        """Whether a cycle runs, or should begin because there are rows that no page has."""
+    def is_due(self, last_row: int, now_s: float, *, is_appointed: bool = False) -> bool:
+        """Whether a cycle runs, or should begin because there are rows, or appointments, that no
+        page has."""
         rows = last_row - self._cycle_row
+        is_behind = rows > 0 or is_appointed
         return self._remaining is not None or (
-            rows > 0 and (rows >= CYCLE_ROWS or now_s - self._began_s >= CYCLE_S)
+            is_behind and (rows >= CYCLE_ROWS or now_s - self._began_s >= CYCLE_S)
         )
 
     def due(
@@ -48,7 +51,7 @@ class Checkpoint:
         if finish:
             self._begin(holding, now_s, last_row)
             pages_max = len(holding.by_id) + 1
-        elif not self.is_due(last_row, now_s):
+        elif not self.is_due(last_row, now_s, is_appointed=bool(holding.appointed)):
             return ()
         elif self._remaining is None:
             self._begin(holding, now_s, last_row)
@@ -56,7 +59,8 @@ class Checkpoint:
         pages: list[Page] = []
         for number in self._remaining:
             agents = holding.by_id[number * PAGE_AGENTS : (number + 1) * PAGE_AGENTS]
-            if any(agent.row > self._upto.get(number, 0) for agent in agents):
+            upto = self._upto.get(number, 0)
+            if number in self._appointed or any(agent.row > upto for agent in agents):
                 pages.append(Page(number, last_row, encode_page(agents)))
                 self._upto[number] = last_row
                 if len(pages) >= pages_max:
@@ -68,6 +72,8 @@ class Checkpoint:
     def _begin(self, holding: Holding, now_s: float, last_row: int) -> None:
         self._began_s, self._cycle_row = now_s, last_row
         self._remaining = iter(range(-(-len(holding.by_id) // PAGE_AGENTS)))
+        self._appointed = {page_of(agent_id) for agent_id in holding.appointed}
+        holding.appointed.clear()
 
 
 def page_of(agent_id: int) -> int:
@@ -76,13 +82,15 @@ def page_of(agent_id: int) -> int:
 
 
 def encode_page(agents: Iterable[Agent]) -> bytes:
-    """A JSON array of [id, user id, state, at µs, queue, presence, epoch, sequence, row id]."""
+    """A JSON array of [id, user id, state, at µs, queue, presence, epoch, sequence, row id], and of
+    an agent that has an appointment that one behind it."""
     return orjson.dumps(
-        [
-            (a.id, a.user_id, a.state, a.at_us, a.queue, a.presence, a.epoch, a.sequence, a.row)
-            for a in agents
-        ]
+        [(*_fields(a), tuple(a.appointment)) if a.appointment else _fields(a) for a in agents]
     )
+
+
+def _fields(a: Agent) -> tuple[Any, ...]:
+    return (a.id, a.user_id, a.state, a.at_us, a.queue, a.presence, a.epoch, a.sequence, a.row)
 
 
 def decode_page(data: bytes) -> Iterator[Agent]:
@@ -90,4 +98,6 @@ def decode_page(data: bytes) -> Iterator[Agent]:
         agent = Agent(fields[0], fields[1])
         (agent.state, agent.at_us, agent.queue) = fields[2:5]
         (agent.presence, agent.epoch, agent.sequence, agent.row) = fields[5:9]
+        if len(fields) > 9:
+            agent.appointment = Appointment._make(fields[9])
         yield agent

@@ -12,7 +12,14 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from actors.events import SEQUENCE_END, STATE_EVENT, STATES, UNKNOWN, USER_ID_BYTES_MAX
+from actors.events import (
+    APPOINTMENT_EVENT,
+    SEQUENCE_END,
+    STATE_EVENT,
+    STATES,
+    UNKNOWN,
+    USER_ID_BYTES_MAX,
+)
 
 QUEUE_CHARS_MAX = 128
 STATE_CHARS_MAX = 64
@@ -62,6 +69,16 @@ def _parse_frame(frame: bytes) -> Any:
         return UNDECODABLE
 
 
+class AppointmentEvent(NamedTuple):
+    """A checked event of an agent's next appointment (`protocol.md §1.2`)."""
+
+    sequence: int
+    user_id: str
+    start_us: int
+    end_us: int
+    at_us: int
+
+
 class Event(NamedTuple):
     """A checked state event (`protocol.md §1.2`)."""
 
@@ -76,7 +93,7 @@ class Event(NamedTuple):
     is_history: bool
 
 
-def checked(value: Any, names: Names) -> Event | str:  # noqa: PLR0911  one per reason
+def checked(value: Any) -> Event | AppointmentEvent | str:  # noqa: PLR0911  one per reason
     """The event in a parsed frame, or the reason why it is none. Slow and exact.
 
     The usual frame never comes here: the merge reads it in line and falls back to this.
@@ -85,9 +102,9 @@ def checked(value: Any, names: Names) -> Event | str:  # noqa: PLR0911  one per 
         return "not JSON"
     if not isinstance(value, dict) or not isinstance(value.get("data"), dict):
         return "not an event"
-    if value.get("type") != STATE_EVENT:
+    kind, data = value.get("type"), value["data"]
+    if kind not in (STATE_EVENT, APPOINTMENT_EVENT):
         return "not a state event"
-    data = value["data"]
     sequence = value.get("sequence")
     if type(sequence) is not int or not 0 < sequence < SEQUENCE_END:
         return "sequence is not an integer in its range"
@@ -95,13 +112,19 @@ def checked(value: Any, names: Names) -> Event | str:  # noqa: PLR0911  one per 
     if type(user_id) is not str or not 0 < len(user_id.encode()) <= USER_ID_BYTES_MAX:
         return "userId is missing or too long"
     try:
-        state = names.states[data.get("state")]
-        queue = names.queues[data["queueId"]] if data.get("queueId") is not None else None
         at_us = microseconds(data.get("timestamp"))
-    except TypeError:
-        return "state, queueId or timestamp is not a text"
+        if kind == APPOINTMENT_EVENT:
+            start_us, end_us = microseconds(data.get("start")), microseconds(data.get("end"))
+            return AppointmentEvent(sequence, user_id, start_us, end_us, at_us)
     except ValueError as error:
         return str(error)
+    state, queue = data.get("state"), data.get("queueId")
+    if not state or not _is_short_text(state, STATE_CHARS_MAX):
+        return "state is missing or too long"
+    if state == UNKNOWN:
+        return "state Unknown on the wire"
+    if queue == "" or not _is_short_text(queue, QUEUE_CHARS_MAX):
+        return "queueId is not a short text"
     presence, correlation = data.get("presence"), data.get("correlationId")
     if not _is_short_text(presence, PRESENCE_CHARS_MAX):
         return "presence is not a short text"
@@ -158,40 +181,30 @@ class Times(dict[Any, int]):
         return at_us
 
 
-class States(dict[Any, str]):
-    """State names, each once in memory. Unknown ones are kept, up to a bound."""
-
-    def __init__(self) -> None:
-        super().__init__((name, name) for name in STATES)
-
-    def __missing__(self, name: Any) -> str:
-        if type(name) is not str or not 0 < len(name) <= STATE_CHARS_MAX:
-            raise ValueError("state is missing or too long")
-        if name == UNKNOWN:
-            raise ValueError("state Unknown on the wire")
-        if len(self) >= len(STATES) + UNKNOWN_STATES_MAX:
-            raise ValueError("too many unknown states")
-        self[name] = name
-        return name
-
-
-class Queues(dict[Any, str]):
-    """Queue ids, each once in memory."""
-
-    def __missing__(self, queue: Any) -> str:
-        if type(queue) is not str or not 0 < len(queue) <= QUEUE_CHARS_MAX:
-            raise ValueError("queueId is not a short text")
-        if len(self) >= QUEUES_MAX:
-            raise ValueError("too many queues")
-        self[queue] = queue
-        return queue
-
-
 class Names:
-    """The texts that many agents share."""
+    """The texts that many agents share, each once in memory.
+
+    Plain dictionaries: the hot loop looks up 20 ns faster than in a class with `__missing__`, and
+    a frame that is set aside in the end has added no name.
+    """
 
     __slots__ = ("queues", "states")
 
     def __init__(self) -> None:
-        self.states = States()
-        self.queues = Queues()
+        self.states = {name: name for name in STATES}
+        self.queues: dict[str, str] = {}
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further unknown state is kept."""
+        return len(self.states) >= len(STATES) + UNKNOWN_STATES_MAX
+
+    def shared(self, event: Event) -> Event:
+        """The same event; its state and queue are the ones that are kept."""
+        if event.queue is not None and len(self.queues) >= QUEUES_MAX:
+            self.queues.clear()  # agents keep theirs; to refuse new ones would punish the innocent
+        state, queue = event.state, event.queue
+        return event._replace(
+            state=self.states.setdefault(state, state),
+            queue=None if queue is None else self.queues.setdefault(queue, queue),
+        )

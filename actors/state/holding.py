@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+AGENTS_MAX = 500_000
+"""Agents of one shard, some 250 MB: names that a gateway makes up do not grow memory for ever."""
+
 CAUSES = ("live", "history", "late", "lost", "gap")
 
 
@@ -51,10 +54,20 @@ class GapRow(NamedTuple):
     reason: str
 
 
+class Appointment(NamedTuple):
+    """What an agent is planned for next; the newest that was told."""
+
+    start_us: int
+    end_us: int
+    at_us: int
+    """When it was told."""
+
+
 class Agent:
     """One agent as the shard holds it. About 0.5 KB with its texts and its place in the maps."""
 
     __slots__ = (
+        "appointment",
         "at_us",
         "epoch",
         "id",
@@ -79,6 +92,7 @@ class Agent:
         self.row = 0
         self.named = 0
         """The session whose history named this agent last."""
+        self.appointment: Appointment | None = None
 
     def replay(self, row: Transition) -> None:
         """What a committed row did to this agent; nothing if its page knows the row already."""
@@ -103,6 +117,13 @@ class Holding:
         self.rows: list[Row] | None = [] if rows_kept else None
         self.gaps: list[GapRow] = []
         self.new_agents: list[tuple[int, str]] = []
+        self.appointed: set[int] = set()
+        """Numbers of agents whose appointment no checkpoint has yet."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no agent is admitted any more."""
+        return len(self.by_id) >= AGENTS_MAX
 
     def admit(self, user_id: str) -> Agent:
         """A new agent, numbered; it has no state yet."""
@@ -111,6 +132,12 @@ class Holding:
         self.by_id.append(agent)
         self.new_agents.append((agent.id, user_id))
         return agent
+
+    def appoint(self, agent: Agent, appointment: Appointment) -> None:
+        """Keeps the newest appointment. It is no state change, so it makes no row."""
+        if agent.appointment is None or appointment.at_us > agent.appointment.at_us:
+            agent.appointment = appointment
+            self.appointed.add(agent.id)
 
     def restore(self, agent: Agent) -> None:
         """An agent of the journal; they come in the order of their numbers."""

@@ -12,10 +12,16 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_intdigest
 
-from actors.events import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT, UNKNOWN
-from actors.state.decode import Event, Names, Times, checked
+from actors.events import (
+    SEQUENCE_END,
+    SEQUENCE_STEP_MAX,
+    STATE_EVENT,
+    UNKNOWN,
+    session_flags,
+)
+from actors.state.decode import AppointmentEvent, Event, Names, Times, checked
 from actors.state.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.state.holding import Agent, Holding
+from actors.state.holding import Agent, Appointment, Holding
 
 LATE_US = 5_000_000
 """An event this much older than what is held is late, whatever its sequence."""
@@ -68,11 +74,13 @@ class Merge:
         values: Sequence[Any],
         received_ns: Sequence[int],
         epochs: Sequence[int],
+        flags: bytes,
         now_s: float,
     ) -> list[Finding]:
         """Judges and applies parsed frames in their order; returns those to quarantine.
 
-        `epochs` are the low 16 bits of each frame's gateway epoch, as its record carried them.
+        `epochs` are the low 16 bits of each frame's gateway epoch, `flags` a byte of its
+        session's number (`session_flags`), as its record carried them.
         """
         self.counts["received"] += len(values)
         self.hashes.turn(now_s)
@@ -91,11 +99,13 @@ class Merge:
             if epoch > self.epoch:
                 self.begin_epoch(epoch)
             if epoch == self.epoch:
-                self._run(values, received_ns, first, last, findings)
+                self._run(values, received_ns, flags, first, last, findings)
             else:  # what an old socket still brings after the gateway began to number anew
                 for index in range(first, last):
                     received_us = received_ns[index] // 1000
-                    reason = self._slow(values[index], received_us, epoch, SEQUENCE_END)
+                    reason = self._slow(
+                        values[index], received_us, epoch, flags[index], SEQUENCE_END
+                    )
                     if reason is not None:
                         findings.append(Finding(index, reason))
             first = last
@@ -108,10 +118,11 @@ class Merge:
             return low
         return self.epoch + ((low - self.epoch + 0x8000) & 0xFFFF) - 0x8000
 
-    def _run(  # noqa: PLR0915  one loop without calls is the point of it
+    def _run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of it
         self,
         values: Sequence[Any],
         received_ns: Sequence[int],
+        flags: bytes,
         first: int,
         last: int,
         findings: list[Finding],
@@ -125,8 +136,8 @@ class Merge:
         slots, younger, xxh3 = self.window.slots, self.hashes.younger, xxh3_64_intdigest
         slot_mask, mark = WINDOW_WIDTH - 1, self.mark
         limit = min(max(self.newest, mark) + SEQUENCE_STEP_MAX + 1, SEQUENCE_END)
-        if not self.newest and not mark:
-            limit = SEQUENCE_END
+        if not self.newest and not mark and not self.session:
+            limit = SEQUENCE_END  # nobody has told us anything yet
         row, applied, duplicates = holding.next_row, 0, 0
         for index in range(first, last):
             value = values[index]
@@ -188,7 +199,8 @@ class Merge:
             except (KeyError, TypeError, ValueError):
                 pass  # unusual: looked at slowly and exactly below
             self.mark, holding.next_row = mark, row
-            reason = self._slow(value, received_ns[index] // 1000, epoch, limit)
+            received_us = received_ns[index] // 1000
+            reason = self._slow(value, received_us, epoch, flags[index], limit)
             mark, row = self.mark, holding.next_row
             if reason is not None:
                 findings.append(Finding(index, reason))
@@ -196,9 +208,11 @@ class Merge:
         self.counts["applied"] += applied
         self.counts["duplicates"] += duplicates
 
-    def _slow(self, value: Any, received_us: int, epoch: int, limit: int) -> str | None:
+    def _slow(  # noqa: PLR0911  one per reason
+        self, value: Any, received_us: int, epoch: int, flags: int, limit: int
+    ) -> str | None:
         """Checks, judges and applies one parsed frame; returns why it is to be quarantined."""
-        event = checked(value, self.names)
+        event = checked(value)
         if isinstance(event, str):
             return event
         if event.sequence >= limit:
@@ -206,21 +220,38 @@ class Merge:
         agent = self.holding.by_user.get(event.user_id)
         if agent is None and not self.holding.owns(event.user_id):
             return "another shard owns this agent"
+        if isinstance(event, AppointmentEvent):
+            self._appoint(agent, event)
+            return None
+        if agent is None and self.holding.is_full:
+            return "too many agents"
+        if self.names.is_full and event.state not in self.names.states:
+            return "too many unknown states"
+        event = self.names.shared(event)
         if event.is_history:
-            self._apply_history(agent, event, received_us, epoch)
+            self._apply_history(agent, event, received_us, epoch, flags)
         else:
             self._judge(agent, event, received_us, epoch)
         return None
 
+    def _appoint(self, agent: Agent | None, event: AppointmentEvent) -> None:
+        """An appointment is no state change: it moves no window and no mark and makes no row. Of
+        an agent that nobody has named yet it is not kept."""
+        self.counts["unchanged"] += 1
+        if agent is not None:
+            self.holding.appoint(agent, Appointment(event.start_us, event.end_us, event.at_us))
+
     def _apply_history(
-        self, agent: Agent | None, event: Event, received_us: int, epoch: int
+        self, agent: Agent | None, event: Event, received_us: int, epoch: int, flags: int
     ) -> None:
         """History carries old sequences: it is judged by what is held, and moves no mark. A change
         that it told first is no news when a replay, which reaches behind the first session's
-        beginning, tells it as well."""
+        beginning, tells it as well. The history of an old socket names nobody for the session that
+        has begun since."""
         if agent is None:
             agent = self.holding.admit(event.user_id)
-        agent.named = self.session
+        if flags in (0, session_flags(self.session)):
+            agent.named = self.session
         is_news = (
             agent.state is None
             or agent.state == UNKNOWN

@@ -14,7 +14,7 @@ import apsw
 import orjson
 
 from actors.state.checkpoint import decode_page, page_of
-from actors.state.holding import Agent, GapRow, Transition
+from actors.state.holding import Agent, Appointment, GapRow, Transition
 from actors.state.journal import connect, gap_rows
 from runtime.errors import LocalError
 
@@ -33,6 +33,7 @@ class AgentState(NamedTuple):
     sequence: int
     stale_since_us: int | None
     """Not confirmed since then; 0: never was; None: confirmed now."""
+    appointment: Appointment | None = None
 
 
 class TransitionRow(NamedTuple):
@@ -221,6 +222,7 @@ def _state(agent: Agent, stale_since_us: int | None) -> AgentState:
         agent.epoch,
         agent.sequence,
         stale_since_us,
+        agent.appointment,
     )
 
 

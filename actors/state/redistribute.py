@@ -161,3 +161,4 @@ def _adopt(holding: Holding, old: Agent) -> None:
     agent.state, agent.at_us = old.state, old.at_us
     agent.queue, agent.presence = old.queue, old.presence
     agent.epoch, agent.sequence = old.epoch, old.sequence
+    agent.appointment = old.appointment

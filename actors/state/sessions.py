@@ -18,6 +18,7 @@ from actors.events import (
     HistoryEnds,
     SessionBegins,
     SessionEnds,
+    Shed,
     Watermark,
 )
 from actors.state.holding import Agent, GapRow
@@ -84,6 +85,9 @@ class Sessions:
                 self._gap(record)
             case Watermark():
                 self._watermark(record)
+            case Shed(events=count):
+                self._merge.counts["received"] += count
+                self._merge.counts["shed"] += count
 
     def _begin(self, record: SessionBegins) -> None:
         scope = self.scopes.setdefault(record.scope, Scope())

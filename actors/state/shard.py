@@ -45,6 +45,8 @@ class Lent(Protocol):
     def sequences(self) -> Sequence[int]: ...
     @property
     def received_ns(self) -> Sequence[int]: ...
+    @property
+    def flags(self) -> bytes: ...
     def frame(self, i: int, /) -> bytes: ...
     def joined(self, first: int, last: int, separator: bytes, /) -> bytes: ...
 
@@ -183,7 +185,9 @@ class Shard:
         )
         crash_point("after-parse")
         received_ns = batch.received_ns[first:last]
-        findings = self.merge.events(values, received_ns, batch.epochs[first:last], now_s)
+        findings = self.merge.events(
+            values, received_ns, batch.epochs[first:last], batch.flags[first:last], now_s
+        )
         for index, reason in findings:
             self._rejections.append(
                 rejection(reason, batch.frame(first + index), received_ns[index] // 1000)
@@ -249,4 +253,8 @@ class Shard:
 
     def owes_quietly(self, now_s: float) -> bool:
         """Whether an idle shard owes its journal something: a commit time, or pages."""
-        return self._durable is not None or self.checkpoint.is_due(self.holding.next_row - 1, now_s)
+        holding = self.holding
+        is_due = self.checkpoint.is_due(
+            holding.next_row - 1, now_s, is_appointed=bool(holding.appointed)
+        )
+        return self._durable is not None or is_due

@@ -13,9 +13,11 @@ from actors.events import (
     HistoryEnds,
     SessionBegins,
     SessionEnds,
+    Shed,
     Watermark,
     decode_control,
     encode_control,
+    session_flags,
 )
 
 _INTEGERS = st.integers(min_value=0, max_value=2**63 - 1)
@@ -35,6 +37,7 @@ _RECORDS = st.one_of(
     st.builds(SessionEnds, _INTEGERS, _TEXTS, _TEXTS, _INTEGERS),
     st.builds(Gap, _INTEGERS, _TEXTS, _INTEGERS, _INTEGERS, _INTEGERS, _TEXTS, _INTEGERS),
     st.builds(Watermark, _INTEGERS, _INTEGERS),
+    st.builds(Shed, _INTEGERS),
 )
 
 
@@ -43,6 +46,14 @@ def test_a_control_record_survives_its_encoding(record: ControlRecord) -> None:
     decoded = decode_control(encode_control(record))
     assert decoded == record
     assert type(decoded) is type(record)
+
+
+@given(st.integers(1, 2**40))
+def test_a_sessions_flags_are_a_byte_that_says_something_and_not_its_neighbours(
+    session: int,
+) -> None:
+    assert 1 <= session_flags(session) <= 255
+    assert session_flags(session) != session_flags(session + 1)
 
 
 def test_the_payload_is_a_tagged_json_array() -> None:

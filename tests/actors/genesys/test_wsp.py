@@ -57,6 +57,16 @@ def test_what_a_shard_needs_is_always_requested() -> None:
     assert asked["properties"] == ["userId", "state", "timestamp", "queueId"]
 
 
+def test_appointments_are_asked_for_only_when_they_are_wanted() -> None:
+    assert len(orjson.loads(subscription())["events"]) == 1
+    state, appointment = orjson.loads(subscription(appointments=True))["events"]
+    assert state["type"] == "routing.agents.state"
+    assert appointment == {
+        "type": "routing.agents.apptent",
+        "properties": ["userId", "start", "end", "timestamp"],
+    }
+
+
 @pytest.mark.parametrize(
     ("payload", "frame"),
     [

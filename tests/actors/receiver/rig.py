@@ -66,6 +66,7 @@ class Rig:
     generation: int = 0
     ca_file: Path | None = None
     proxy: str | None = None
+    appointments: bool = False
     taken: list[list[Record]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,6 +96,7 @@ class Rig:
             own_doorbell=self.own_doorbell,
             shard_counters=self.pages,
             attempts_max=self.attempts_max,
+            appointments=self.appointments,
         )
         life = asyncio.ensure_future(_live(self.child, arguments, SystemClock()))
         try:

@@ -21,6 +21,7 @@ class Record(NamedTuple):
     kind: int = KIND_EVENT
     epoch: int = 1
     sequence: int = 0
+    flags: int = 0
 
 
 def event(
@@ -59,6 +60,7 @@ class FakeBatch:
     def __post_init__(self) -> None:
         self.count = len(self.records)
         self.kinds = bytes(record.kind for record in self.records)
+        self.flags = bytes(record.flags for record in self.records)
         self.epochs = [record.epoch for record in self.records]
         self.sequences = [record.sequence for record in self.records]
         self.received_ns = [RECEIVED_NS + 1_000 * i for i in range(self.count)]

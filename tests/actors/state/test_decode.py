@@ -10,7 +10,7 @@ from actors.state.decode import (
     JOINT,
     SEPARATOR,
     UNDECODABLE,
-    UNKNOWN_STATES_MAX,
+    Event,
     Names,
     Times,
     checked,
@@ -74,12 +74,14 @@ def test_joined_parsing_equals_parsing_one_by_one(frames: list[bytes]) -> None:
         ({"user_id": 7}, "userId"),
         ({"state": "Unknown"}, "Unknown on the wire"),
         ({"state": "x" * 65}, "state"),
-        ({"state": ["Talking"]}, "not a text"),
+        ({"state": ["Talking"]}, "state"),
         ({"timestamp": "yesterday"}, "timestamp"),
         ({"timestamp": "2026-11-21T22:00:00.000"}, "timestamp"),
         ({"timestamp": "9999-99-99T22:00:00.000Z"}, "timestamp"),
         ({"queueId": 7}, "queueId"),
-        ({"queueId": {}}, "not a text"),
+        ({"queueId": {}}, "queueId"),
+        ({"queueId": ""}, "queueId"),
+        ({"state": ""}, "state"),
         ({"presence": 7}, "presence"),
         ({"correlationId": "c" * 65}, "correlationId"),
     ],
@@ -89,27 +91,31 @@ def test_what_breaks_the_contract_is_refused_with_its_reason(
 ) -> None:
     record = event(**{"sequence": 7, **changes})  # type: ignore[arg-type]
     (value,) = parse(record.payload)
-    outcome = checked(value, Names())
+    outcome = checked(value)
     assert isinstance(outcome, str)
     assert reason in outcome
 
 
 def test_a_usual_event_is_read_whole() -> None:
     (value,) = parse(event(7, queueId="q", presence="busy", correlationId="c").payload)
-    outcome = checked(value, Names())
-    assert not isinstance(outcome, str)
+    outcome = checked(value)
+    assert isinstance(outcome, Event)
     assert outcome.sequence == 7
     assert (outcome.queue, outcome.presence, outcome.correlation) == ("q", "busy", "c")
     assert outcome.at_us == 1_795_298_400_000_000
     assert not outcome.is_history
 
 
-def test_unknown_states_are_kept_up_to_a_bound() -> None:
+def test_a_name_is_kept_once_and_queues_are_forgotten_rather_than_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("actors.state.decode.QUEUES_MAX", 2)
     names = Names()
-    for i in range(UNKNOWN_STATES_MAX):
-        assert names.states[f"state {i}"] == f"state {i}"
-    with pytest.raises(ValueError, match="too many"):
-        names.states["one more"]
+    for queue in ("q1", "q2", "q3", "q2"):
+        outcome = checked(parse(event(7, queueId=queue).payload)[0])
+        assert isinstance(outcome, Event)
+        assert names.shared(outcome).queue == queue
+        assert len(names.queues) <= 2
 
 
 def test_times_are_integer_microseconds_whatever_their_text() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.events import SEQUENCE_STEP_MAX, UNKNOWN
+from actors.events import SEQUENCE_STEP_MAX, STATES, UNKNOWN
 from actors.state.dedup import HASH_AGE_S, HASHES_MAX, WINDOW_WIDTH, HashWindow, SequenceWindow
 from tests.actors.state.lending import QUEUE, A, B, event, rejected
 from tests.actors.state.rig import Rig
@@ -105,6 +105,13 @@ def test_a_sequence_far_above_the_highest_known_is_set_aside(rig: Rig) -> None:
     assert rig.counts["applied"] == 1
 
 
+def test_a_numbering_that_has_just_begun_knows_no_huge_sequence_either(rig: Rig) -> None:
+    rig.begin(newest=0, resumed_after=0)
+    rig.feed(event(1 << 60, A), event(1, B))
+    assert rig.counts == {"received": 2, "applied": 1, "quarantined": 1}
+    assert rig.shard.merge.mark == 1
+
+
 def test_a_quarantined_frame_does_not_use_up_the_sequence_that_it_bears(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(1001, A, "Talking", "no time"), event(1001, A, "Talking", T0))
@@ -197,6 +204,36 @@ def test_an_unknown_state_name_is_kept(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(1001, A, "Levitating", T0))
     assert rig.state(A) == "Levitating"
+
+
+def test_made_up_states_are_kept_up_to_a_bound_and_set_aside_beyond(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.state.decode.UNKNOWN_STATES_MAX", 3)
+    rig.begin()
+    rig.feed(*(event(1001 + i, f"user-{i}", f"state {i}", T0) for i in range(5)))
+    rig.feed(event(1010, A, "Talking", T1), event(1011, B, "state 1", T1))
+    assert rig.counts == {"received": 7, "applied": 5, "quarantined": 2}
+
+
+def test_a_frame_that_is_set_aside_uses_up_no_name(rig: Rig) -> None:
+    rig.begin()
+    far = 1_001 + SEQUENCE_STEP_MAX
+    rig.feed(*(event(far, A, f"state {i}", T0, queueId=f"queue {i}") for i in range(9)))
+    rig.feed(*(event(7, A, f"state {i}", "no time", queueId=f"queue {i}") for i in range(9)))
+    names = rig.shard.merge.names
+    assert (len(names.states), len(names.queues)) == (len(STATES), 0)
+
+
+def test_made_up_agents_are_set_aside_beyond_a_bound(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.state.holding.AGENTS_MAX", 3)
+    rig.begin()
+    rig.feed(event(1001, A), *(event(1002 + i, f"user-{i}") for i in range(5)))
+    rig.feed(event(900, "user-9", history=True), event(1010, A, "Talking", T2))
+    assert rig.counts == {"received": 8, "applied": 4, "quarantined": 4}
+    assert rig.state(A) == "Talking"
 
 
 def test_unknown_on_the_wire_does_not_trigger_our_own_rule(rig: Rig) -> None:

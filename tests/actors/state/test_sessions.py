@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from actors.events import END_EXHAUSTED, SCOPE_ALL, UNKNOWN, Gap, SessionEnds, Watermark
+from actors.events import (
+    END_EXHAUSTED,
+    SCOPE_ALL,
+    UNKNOWN,
+    Gap,
+    SessionEnds,
+    Shed,
+    Watermark,
+    session_flags,
+)
 from tests.actors.state.lending import A, B, C, control, event
 from tests.actors.state.rig import Rig
 
@@ -79,6 +88,33 @@ def test_only_the_newest_session_is_obeyed(rig: Rig) -> None:
     rig.end_history(session=2)
     end_session(rig, 1)  # the old socket's end comes after the new one's begin
     assert rig.shard.sessions.stale_since_us is None
+
+
+def test_the_history_of_an_old_socket_names_nobody_for_the_newer_session(rig: Rig) -> None:
+    rig.begin(session=1)
+    rig.feed(
+        event(900, A, "Available", T0, history=True), event(901, B, "Talking", T0, history=True)
+    )
+    rig.end_history(session=1)
+    rig.begin(session=2)
+    old, new = session_flags(1), session_flags(2)
+    rig.feed(
+        event(900, A, "Available", T0, history=True)._replace(flags=new),
+        event(901, B, "Talking", T0, history=True)._replace(flags=old),
+        event(990, C, "Talking", T0, history=True)._replace(flags=old),
+    )
+    rig.end_history(session=2)
+    assert rig.state(A) == "Available"
+    assert rig.state(B) == UNKNOWN
+    assert rig.state(C) == UNKNOWN
+    assert rig.counts["unchanged"] == 2
+
+
+def test_what_was_shed_is_counted_by_a_shard_and_survives_a_restart(rig: Rig) -> None:
+    rig.begin()
+    rig.feed(event(1_001, A), control(Shed(7)), control(Shed(2)))
+    rig.restart()
+    assert rig.counts == {"received": 10, "applied": 1, "shed": 9}
 
 
 def test_a_view_is_stale_from_the_end_of_a_session_to_the_end_of_a_history(rig: Rig) -> None:
