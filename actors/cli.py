@@ -270,6 +270,18 @@ def backup(
     journal_views.backup(_journals(data_dir, config), directory, as_json=as_json)
 
 
+@app.command()
+def repair(
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
+    from actors import journal_views  # noqa: PLC0415
+
+    journal_views.show_repair(_journals(data_dir, config), as_json=as_json)
+
+
 def _journals(data_dir: Path | None, config: Path | None) -> Path:
     """The data directory to read: a flag or a setting; no credentials are needed for that."""
     from actors.data_dir import read_meta  # noqa: PLC0415

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from actors import tables
-from actors.data_dir import copy_meta
+from actors.data_dir import DataDir, Identity, copy_meta, read_meta
 from actors.state import reader
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
+from actors.state.repair import Finding, repair
+from runtime.clock import SystemClock
 
 _AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
 _HISTORY_COLUMNS = (
@@ -78,6 +80,39 @@ def backup(path: Path, target: Path, *, as_json: bool) -> None:
             ("journal", "bytes"),
             [(copy.relative_to(target), copy.stat().st_size) for copy in copies],
         )
+
+
+def show_repair(path: Path, *, as_json: bool) -> None:
+    """Examines the journals, sets the broken ones aside, and tells of each."""
+    meta = read_meta(path)
+    identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
+    data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
+    try:
+        findings = repair(data_dir, SystemClock().wall_us())
+    finally:
+        data_dir.lock.release()
+    if as_json:
+        tables.show_json(
+            [
+                {
+                    "journal": str(each.path),
+                    "problem": each.problem or None,
+                    "kept_in": None if each.kept_in is None else str(each.kept_in),
+                }
+                for each in findings
+            ]
+        )
+        return
+    tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
+    broken = [each for each in findings if each.problem]
+    if broken:
+        print("The next history refills what was set aside; nothing was deleted.")
+    else:
+        print("Nothing to repair.")
+
+
+def _finding_row(finding: Finding) -> tuple[object, ...]:
+    return finding.path.name, finding.problem or "healthy", finding.kept_in
 
 
 def _at(agent: AgentState) -> int:

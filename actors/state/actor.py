@@ -13,7 +13,14 @@ from pathlib import Path
 
 import structlog
 
-from actors.state.journal import TRANSIENT_ERRORS, Journal, Transaction
+from actors.state.journal import (
+    DISK_DAMAGE_ERRORS,
+    TRANSIENT_ERRORS,
+    DamagedJournalError,
+    Journal,
+    Transaction,
+    damage_named,
+)
 from actors.state.merge import OUTCOMES
 from actors.state.shard import Shard
 from actors.state.suspicion import (
@@ -33,6 +40,7 @@ from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, WAITING
 from runtime.crash_point import crash_point, poison_point
 from runtime.doorbell import Doorbell
+from runtime.errors import TemporaryError
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
 from runtime.ring_actor import RingActor, wait_for
@@ -101,13 +109,7 @@ class StateActor(RingActor):
         self._clock: Clock = SystemClock()
         self._log = structlog.get_logger("actors.state").bind(shard=arguments.index)
         self._journal: Journal | None = None
-        self._shard = Shard(
-            arguments.index,
-            arguments.shards,
-            rings=len(arguments.rings),
-            now_s=self._clock.now_s(),
-            journalled=arguments.journalled,
-        )
+        self._shard = self._new_shard()
         self._retry = threading.Event()
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
@@ -118,22 +120,20 @@ class StateActor(RingActor):
     # --- life --------------------------------------------------------------------------------
 
     def on_start(self) -> None:
-        arguments, shard = self._arguments, self._shard
-        if arguments.journalled:
-            self._journal = Journal(arguments.path, arguments.run)
-            shard.restore(self._journal, self._clock.now_s(), self._child.beat)
-            for consumer, cursor in zip(self._consumers, shard.cursors, strict=True):
+        if self._arguments.journalled:
+            self._load()
+            for consumer, cursor in zip(self._consumers, self._shard.cursors, strict=True):
                 if cursor > consumer.cursor:  # killed between commit and ring commit
                     consumer.skip_to(cursor)
         elif self._child.generation > 1:
             counters = self._child.counters
-            shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
+            self._shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
         crash_point("after-load")
         self._suspect()
         self._show()
         self._child.set_phase(LOADED)
         self._child.beat()
-        self._log.info("shard.loaded", agents=len(shard.holding.by_id))
+        self._log.info("shard.loaded", agents=len(self._shard.holding.by_id))
         self._child.set_phase(RUNNING)
 
     def on_batch(self, batch: Batch) -> None:
@@ -242,6 +242,35 @@ class StateActor(RingActor):
 
     # --- the journal -------------------------------------------------------------------------
 
+    def _new_shard(self) -> Shard:
+        arguments = self._arguments
+        return Shard(
+            arguments.index,
+            arguments.shards,
+            rings=len(arguments.rings),
+            now_s=self._clock.now_s(),
+            journalled=arguments.journalled,
+        )
+
+    def _load(self) -> None:
+        """Restores what the journal holds, for as long as it takes until it can be read: a full
+        disk has no room for what SQLite keeps beside a journal either."""
+        delay_s, waited_s = RETRY_FIRST_S, 0.0
+        path = self._arguments.path
+        while True:
+            try:
+                with damage_named(path):
+                    self._journal = Journal(path, self._arguments.run)
+                    self._shard.restore(self._journal, self._clock.now_s(), self._child.beat)
+                break
+            except (TemporaryError, *TRANSIENT_ERRORS) as error:
+                self._wait_for_disk(error, delay_s, is_first=not waited_s)
+                waited_s += delay_s
+                delay_s = min(2 * delay_s, RETRY_MAX_S)
+                self._shard = self._new_shard()  # what was restored in part is nothing
+        if waited_s:
+            self._log.info("journal.recovered", path=str(path), waited_s=round(waited_s, 1))
+
     def _commit(self, transaction: Transaction) -> None:
         """Commits, for as long as the disk takes. Anything but a transient error of the disk ends
         the process: its successor meets the batch again with the memory of the last commit."""
@@ -255,9 +284,12 @@ class StateActor(RingActor):
             except TRANSIENT_ERRORS as error:
                 self._wait_for_disk(error, delay_s, is_first=delay_s == RETRY_FIRST_S)
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
+            except DISK_DAMAGE_ERRORS as error:
+                raise DamagedJournalError(self._arguments.path, error) from None
         took_ns = self._clock.now_ns() - started_ns
         if delay_s != RETRY_FIRST_S:
-            self._log.info("journal.recovered", waited_s=round(took_ns / 1e9, 1))
+            path = str(self._arguments.path)
+            self._log.info("journal.recovered", path=path, waited_s=round(took_ns / 1e9, 1))
             self._child.set_phase(RUNNING)
         self._shard.committed(transaction, self._clock.wall_us())
         counters = self._child.counters
@@ -291,6 +323,8 @@ class StateActor(RingActor):
         except TRANSIENT_ERRORS as error:
             self._log.warning("journal.prune_failed", cause=str(error))
             pruned = 0
+        except DISK_DAMAGE_ERRORS as error:
+            raise DamagedJournalError(self._arguments.path, error) from None
         self._child.counters.add("rows_pruned", pruned)
         if not pruned:
             self._prune_at_s = now_s + PRUNE_EVERY_S

@@ -6,8 +6,10 @@ follows an error of the disk. Layout of the tables: SCHEMA below, which `docs/de
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -17,11 +19,22 @@ import orjson
 from actors.state.holding import GapRow, Owed, Transition
 from actors.state.quarantine import Quarantine, Rejection
 from runtime.crash_point import crash_point
-from runtime.errors import ConfigurationError, LocalError
+from runtime.errors import ConfigurationError, LocalError, TemporaryError
 
 FORMAT: Final = 1
 TRANSIENT_ERRORS: Final = (apsw.FullError, apsw.BusyError, apsw.IOError, apsw.LockedError)
 """A disk that is full, busy or failing: the same transaction is tried again."""
+DISK_DAMAGE_ERRORS: Final = (apsw.CorruptError, apsw.NotADBError)
+DAMAGE_ERRORS: Final = (
+    *DISK_DAMAGE_ERRORS,
+    apsw.SQLError,  # tables or columns that are not there
+    ValueError,  # JSON that is none
+    LookupError,
+    TypeError,
+)
+"""What comes of a file that is not what we wrote. Only around what reads or writes journals."""
+
+BUSY_TIMEOUT_MS = 200
 
 _WAL_PAGES = 4_000
 """Pages of 4 KiB between two checkpoints of the write-ahead log: 16 MB."""
@@ -122,20 +135,53 @@ class Stored(NamedTuple):
     silent: array[int]
 
 
-def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
-    """A connection with this project's settings; ConfigurationError for what is no journal."""
+class DamagedJournalError(ConfigurationError):
+    """A file that is no journal any more. Restarting does not help."""
+
+    def __init__(self, path: Path, problem: object) -> None:
+        super().__init__(
+            f"{path} is damaged: {problem}. Stop the runtime; `python -m runtime repair --data-dir"
+            f" {path.parent}` sets the file aside, and the next history refills the shard"
+        )
+        self.problem = str(problem)
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Turns what SQLite and our own decoders say of a damaged file into an error that names it."""
     try:
-        connection = apsw.Connection(str(path), flags=flags)
-        connection.set_busy_timeout(200)
-        version = connection.pragma("user_version")
-    except (apsw.NotADBError, apsw.CorruptError, apsw.CantOpenError) as error:
-        raise ConfigurationError(f"{path} is not a readable journal: {error}") from None
+        yield
+    except DAMAGE_ERRORS as error:
+        raise DamagedJournalError(path, error) from None
+
+
+def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
+    """A connection with this project's settings; ConfigurationError for what is no journal,
+    TemporaryError for one that cannot be read just now."""
+    try:
+        with damage_named(path):
+            connection = apsw.Connection(str(path), flags=flags)
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            version = connection.pragma("user_version")
+    except apsw.CantOpenError as error:
+        is_there = path.is_file() and os.access(path, os.R_OK | os.W_OK)
+        raise (TemporaryError if is_there else ConfigurationError)(
+            f"{path} cannot be opened: {error}"
+        ) from None
+    except (apsw.BusyError, apsw.LockedError):
+        raise TemporaryError(_locked(path)) from None
+    except apsw.Error as error:
+        raise TemporaryError(f"{path} cannot be read: {error}") from None
     if version not in (0, FORMAT):
         raise ConfigurationError(
             f"{path} has journal format {version}, this version knows {FORMAT}: "
             "run the newer version, or point data_dir elsewhere"
         )
     return connection
+
+
+def _locked(path: Path) -> str:
+    return f"{path} is locked by another program (a database shell, a copy): end it"
 
 
 def prepare(path: Path, run: str) -> None:
@@ -146,26 +192,35 @@ def prepare(path: Path, run: str) -> None:
     """
     connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
     try:
-        connection.pragma("journal_mode", "wal")
-        if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(SCHEMA)
-                connection.pragma("user_version", FORMAT)
-        with connection:
-            (sessions, last_us) = connection.execute(
-                "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
-            ).get
-            scopes = orjson.loads(sessions)
-            for scope in scopes.values():
-                if scope["stale_since_us"] is None:
-                    scope["stale_since_us"] = last_us or 0
-                scope.update(session=0, is_up=False, history_runs=False)
-            connection.execute(
-                "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
-                (run, orjson.dumps(scopes).decode()),
-            )
+        with damage_named(path):
+            _hand_over(connection, run)
+    except (apsw.BusyError, apsw.LockedError):
+        raise TemporaryError(_locked(path)) from None
+    except TRANSIENT_ERRORS as error:
+        raise TemporaryError(f"{path} cannot be written: {error}") from None
     finally:
         connection.close()
+
+
+def _hand_over(connection: apsw.Connection, run: str) -> None:
+    connection.pragma("journal_mode", "wal")
+    if connection.pragma("user_version") == 0:
+        with connection:
+            connection.execute(SCHEMA)
+            connection.pragma("user_version", FORMAT)
+    with connection:
+        (sessions, last_us) = connection.execute(
+            "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
+        ).get
+        scopes = orjson.loads(sessions)
+        for scope in scopes.values():
+            if scope["stale_since_us"] is None:
+                scope["stale_since_us"] = last_us or 0
+            scope.update(session=0, is_up=False, history_runs=False)
+        connection.execute(
+            "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
+            (run, orjson.dumps(scopes).decode()),
+        )
 
 
 class Journal:

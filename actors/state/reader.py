@@ -15,7 +15,7 @@ import orjson
 
 from actors.state.checkpoint import decode_page, page_of
 from actors.state.holding import Agent, Appointment, GapRow, Transition
-from actors.state.journal import connect, gap_rows
+from actors.state.journal import DISK_DAMAGE_ERRORS, DamagedJournalError, connect, gap_rows
 from runtime.errors import LocalError
 
 GAPS_SHOWN_MAX = 100
@@ -154,8 +154,10 @@ class _reading:  # noqa: N801  a context manager that reads as a phrase
         self._connection.execute("BEGIN")
         return self._connection
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
         self._connection.close()
+        if isinstance(error, DISK_DAMAGE_ERRORS):
+            raise DamagedJournalError(self._path, error) from None
 
 
 def _stale_since_us(connection: apsw.Connection) -> int | None:

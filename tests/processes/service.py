@@ -82,14 +82,17 @@ class Service:
             line["child"]: line["pid"] for line in self.lines() if line["event"] == "child.started"
         }
 
-    def ask(self, *arguments: str) -> Any:
-        done = subprocess.run(
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "-m", "runtime", *arguments, "--data-dir", str(self.data_dir)],
             cwd=ROOT,
             capture_output=True,
             text=True,
             check=False,
         )
+
+    def ask(self, *arguments: str) -> Any:
+        done = self.command(*arguments)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def has_caught_up(self) -> bool:

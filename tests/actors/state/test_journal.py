@@ -89,7 +89,10 @@ def test_retention_stops_at_the_first_row_that_is_young_enough(rig: Rig) -> None
 def test_a_file_that_is_no_journal_is_named(tmp_path: Path) -> None:
     path = tmp_path / "shard-00.db"
     path.write_bytes(b"this is not a database, whatever its name says" * 100)
-    with pytest.raises(ConfigurationError, match=r"shard-00\.db is not a readable journal"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"shard-00\.db is damaged: file is not a database.*repair --data-dir",
+    ):
         prepare(path, "run")
 
 
