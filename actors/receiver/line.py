@@ -95,6 +95,11 @@ class Line:
             return None
         return first + 1, last
 
+    def replays_behind(self, sequence: int) -> None:
+        """The gateway cannot replay what we asked for: whatever comes first stands behind this."""
+        if self.resume_after is not None:
+            self.resume_after = max(self.resume_after, sequence)
+
     def observe(self, signs: Signs, read_s: float, policy: Policy) -> Verdict:
         """We have read for `read_s` more seconds, and this is what came since the line opened."""
         if self.phase is Phase.CONNECTING:

@@ -31,6 +31,7 @@ from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
 from actors.receiver.line import Policy, lowest_mark
+from actors.receiver.numbering import kept_epoch
 from actors.receiver.outlet import Outlet
 from actors.receiver.session import SessionMachine
 from runtime.block import Block
@@ -121,15 +122,17 @@ class Receiver:
         self._outlet = Outlet(
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
+        marks = self._marks()
+        epoch, epoch_name = kept_epoch(counters.get("gateway_epoch"), counters.note, marks)
         self._machine = SessionMachine(
             Policy(attempts_max=arguments.attempts_max, backoff_most_s=arguments.backoff_most_s),
             chance,
             session=counters.get("session"),
-            epoch=counters.get("gateway_epoch"),
-            epoch_name=counters.note,
+            epoch=epoch,
+            epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
         )
-        self._outlet.restart_watermark(lowest_mark(self._marks(), counters.get("gateway_epoch")))
+        self._outlet.restart_watermark(lowest_mark(marks, epoch))
         self._tally = Tally()
         self._gauges = Gauges(counters, self._tokens, self._tally, self._log)
         self._connections: dict[int, Connection] = {}

@@ -6,10 +6,12 @@ new name, or a newest sequence far below what we have routed, starts the next (d
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from actors.events import RESUME_MARGIN, SEQUENCE_END
+from actors.receiver.signals import Mark
 
 
 class Missed(NamedTuple):
@@ -19,6 +21,13 @@ class Missed(NamedTuple):
     first: int
     last: int
     reason: str
+
+
+def kept_epoch(number: int, name: str, marks: Iterable[Mark]) -> tuple[int, str]:
+    """The epoch that the last receiver kept; or one that it had begun in the rings, and died before
+    it kept that: what it was called is forgotten, but no event bears it yet."""
+    begun = max((epoch for epoch, _ in marks), default=0)
+    return (begun, "") if begun > number else (number, name)
 
 
 @dataclass(slots=True)
@@ -42,7 +51,8 @@ class Numbering:
 
     def start_next(self, name: str, watermark: int) -> None:
         """What followed in the old numbering is gone; how much it is, nobody knows."""
-        first = self.routed(watermark) + 1
+        # Neighbours change places: what is behind the highest routed one may be missing as well.
+        first = max(1, self.routed(watermark) - RESUME_MARGIN + 1)
         self.missed.append(Missed(self.number, first, SEQUENCE_END - 1, "the gateway numbers anew"))
         self.number += 1
         self.name = name

@@ -35,6 +35,8 @@ class Poison:
         is_in_history = line.has_history and place >= line.newest
         if self._sessions < sessions_most or line.resume_after is None or is_in_history:
             return None
+        if place > self.behind + RESUME_MARGIN:
+            self._skips = 0  # another frame, and not a neighbour of the last one
         # One sequence at first. If that was not it, neighbours had changed places: all of them.
         self.behind = place + (1 if self._skips == 0 else RESUME_MARGIN)
         self._skips += 1

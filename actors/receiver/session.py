@@ -138,6 +138,7 @@ class SessionMachine:
             case signals.GapSeen(first=first, last=last) if line.is_streaming:
                 self._gap(line, Missed(line.epoch, first, last, "not retained by the gateway"))
                 self._understood(line, None)
+                line.replays_behind(last)
             case signals.HistorySeen() if line.is_streaming:
                 self._understood(line, line.missed_up_to(line.newest))
                 if line.has_history:
@@ -192,6 +193,11 @@ class SessionMachine:
         self._session += 1
         self._began_s = self._now_s
         numbering = self._numbering
+        retiring = self._retiring
+        if retiring is not None and retiring.is_streaming and retiring.epoch != numbering.number:
+            # Its sequences would count as routed in the numbering that begins.
+            self._act(Close(retiring.number, 1000))
+            self._let_go(retiring, "renumbered")
         line.begin(self._session, numbering.number, newest, self._now_s)
         told = (numbering.number, numbering.name, newest)
         after = line.resume_after

@@ -140,7 +140,7 @@ def test_a_gateway_that_numbers_anew_is_asked_from_0_with_a_gap() -> None:
         assert isinstance(begins, SessionBegins)
         assert (begins.epoch, begins.epoch_name, begins.resumed_after) == (4, "e2", 0)
         assert isinstance(gap, Gap)
-        assert (gap.epoch, gap.first, gap.last) == (3, 9001, 2**62 - 1)
+        assert (gap.epoch, gap.first, gap.last) == (3, 8001, 2**62 - 1)
         assert rig.counters.get("gateway_epoch") == 4
         assert {each.epoch for each in rig.read()[0] if each.kind == KIND_EVENT} <= {4}
 
