@@ -1,0 +1,109 @@
+"""MemoryJournal: a journal without a file, with the contract of the real one.
+
+A transaction is committed whole or not at all, can be tried again after an error of the disk, and
+survives the shard. `test_journal.py` runs the same assertions against this one and SQLite.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from actors.state.holding import GapRow, Transition
+from actors.state.journal import Commit, Page, Progress, Stored, Transaction
+from runtime.crash_point import crash_point
+from runtime.errors import LocalError
+
+
+class Disk:
+    """What is durable of one journal."""
+
+    def __init__(self) -> None:
+        self.run = ""
+        self.progress = Progress((), 0, 0, 1, {}, {}, 0)
+        self.silent = b""
+        self.agents: list[tuple[int, str]] = []
+        self.rows: list[Transition] = []
+        self.gaps: list[GapRow] = []
+        self.commits: dict[int, int] = {}
+        self.pages: dict[int, Page] = {}
+        self.rejections = 0
+        self.errors: list[Exception] = []  # of the next commits, in order
+
+    def prepare(self, run: str) -> None:
+        """As `actors.state.journal.prepare`."""
+        self.run = run
+        last_us = max(self.commits.values(), default=0)
+        scopes = _copy(self.progress.sessions)
+        for scope in scopes.values():
+            if scope["stale_since_us"] is None:
+                scope["stale_since_us"] = last_us
+            scope.update(session=0, is_up=False, history_runs=False)
+        self.progress = self.progress._replace(cursors=(), sessions=scopes)
+
+
+class MemoryJournal:
+    """The open journal of one life of a shard."""
+
+    def __init__(self, disk: Disk, run: str) -> None:
+        self.disk = disk
+        self._run = run
+
+    def close(self) -> None:
+        pass
+
+    def stored(self) -> Stored:
+        disk = self.disk
+        if disk.run != self._run:
+            raise LocalError(f"belongs to run {disk.run!r}, not to {self._run!r}")
+        progress = disk.progress._replace(
+            counts=dict(disk.progress.counts), sessions=_copy(disk.progress.sessions)
+        )
+        return Stored(disk.run, progress, array("q", disk.silent))
+
+    def commit(self, transaction: Transaction) -> None:
+        disk = self.disk
+        if disk.errors:
+            raise disk.errors.pop(0)
+        if disk.run != self._run:
+            raise LocalError("belongs to another run now: nothing is committed")
+        owed, progress = transaction.owed, transaction.progress
+        assert [row[0] for row in owed.rows] == list(
+            range(len(disk.rows) + 1, progress.next_row)
+        ), "row ids go on where the last transaction ended"
+        crash_point("in-transaction")
+        disk.progress = progress._replace(
+            counts=dict(progress.counts),
+            sessions=_copy(progress.sessions),
+            replay_from=max(progress.replay_from, disk.progress.replay_from),
+        )
+        disk.agents += owed.agents
+        disk.rows += map(Transition._make, owed.rows)
+        disk.gaps += owed.gaps
+        disk.rejections += len(transaction.rejections)
+        if transaction.silent is not None:
+            disk.silent = transaction.silent
+        disk.pages.update((page.page, page) for page in transaction.pages)
+        if transaction.last_commit is not None:
+            last: Commit = transaction.last_commit
+            disk.commits.setdefault(last.last_row, last.committed_us)
+
+    def pages(self) -> Iterator[Page]:
+        return iter([page for _, page in sorted(self.disk.pages.items())])
+
+    def agents(self) -> Iterator[tuple[int, str]]:
+        return iter(sorted(self.disk.agents))
+
+    def rows_behind(self, row: int) -> Iterator[Transition]:
+        return iter(self.disk.rows[row:])
+
+    def restart_rows(self, width: int) -> int:
+        return max(0, len(self.disk.rows) - width)
+
+
+def _copy(sessions: dict[str, Any]) -> dict[str, Any]:
+    copied: dict[str, Any] = orjson.loads(orjson.dumps(sessions))
+    return copied
