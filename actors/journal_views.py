@@ -8,19 +8,23 @@ from typing import Any
 
 from actors import tables
 from actors.data_dir import DataDir, Identity, copy_meta, read_meta
+from actors.events import SEQUENCE_END
 from actors.state import reader
+from actors.state.holding import GapRow
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
 from actors.state.repair import Finding, repair
 from runtime.clock import SystemClock
 
+SHOWN_GAPS_MAX = 50
 _AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
 _HISTORY_COLUMNS = (
     "at", "received", "from", "to", "presence", "queue", "cause", "sequence", "correlation",
 )  # fmt: skip
+_COUNTS = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 _SHARD_COLUMNS = (
-    "shard", "agents", "rows", "mark", "confirmed", "applied", "unchanged", "duplicates", "late",
-    "shed", "quarantined", "gaps",
+    "shard", "agents", "rows", "mark", "session", "history", "confirmed", *_COUNTS, "gaps",
 )  # fmt: skip
+_GAP_COLUMNS = ("shard", "since", "until", "epoch", "first", "last", "why")
 
 
 def show_all(path: Path, *, limit: int, as_json: bool) -> None:
@@ -41,6 +45,11 @@ def show_all(path: Path, *, limit: int, as_json: bool) -> None:
     tables.show(title, _AGENT_COLUMNS, map(_agent_row, newest))
     print()
     tables.show("shards", _SHARD_COLUMNS, map(_shard_row, summaries))
+    gaps = [(shard.path.stem, gap) for shard in summaries for gap in shard.gaps]
+    if gaps:
+        print()
+        rows = (_gap_row(name, gap) for name, gap in gaps[:SHOWN_GAPS_MAX])
+        tables.show("gaps: events that nobody will send", _GAP_COLUMNS, rows)
 
 
 def show_one(path: Path, user: str, *, as_json: bool) -> bool:
@@ -188,10 +197,37 @@ def _shard_row(shard: ShardSummary) -> tuple[object, ...]:
         shard.agents,
         shard.transitions,
         f"{shard.mark_epoch}:{shard.mark_sequence}",
+        "up" if _any(shard, "is_up") else "down",
+        _history(shard),
         _confirmed(_stale_since_us(shard)),
-        *(counts.get(column, 0) for column in _SHARD_COLUMNS[5:11]),
+        *(counts.get(outcome, 0) for outcome in _COUNTS),
         len(shard.gaps),
     )
+
+
+def _any(shard: ShardSummary, fact: str) -> bool:
+    return any(scope.get(fact, False) for scope in shard.scopes.values())
+
+
+def _history(shard: ShardSummary) -> str:
+    """Of the newest session: whether one runs, or another one is wanted because its beginning was
+    missed."""
+    if _any(shard, "is_interrupted"):
+        return "wanted"
+    return "running" if _any(shard, "history_runs") else ""
+
+
+def _gap_row(name: str, gap: GapRow) -> tuple[object, ...]:
+    last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
+    since = tables.utc(gap.since_us)
+    return (
+        name, since, tables.utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
+    )  # fmt: skip
+
+
+def _gap_json(gap: GapRow) -> dict[str, Any]:
+    times = {"since": tables.utc(gap.since_us), "until": tables.utc(gap.at_us)}
+    return {**gap._asdict(), **times}
 
 
 def _shard_json(shard: ShardSummary) -> dict[str, Any]:
@@ -202,6 +238,12 @@ def _shard_json(shard: ShardSummary) -> dict[str, Any]:
         "mark": {"epoch": shard.mark_epoch, "sequence": shard.mark_sequence},
         "counts": shard.counts,
         "quarantined_kinds": shard.quarantined_kinds,
-        "gaps": [gap._asdict() for gap in shard.gaps],
+        "session": {
+            "number": max((scope["session"] for scope in shard.scopes.values()), default=0),
+            "up": _any(shard, "is_up"),
+        },
+        "history_running": _any(shard, "history_runs"),
+        "wants_history": _any(shard, "is_interrupted"),
+        "gaps": [_gap_json(gap) for gap in shard.gaps],
         **_stale_json(_stale_since_us(shard)),
     }

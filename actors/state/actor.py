@@ -22,7 +22,7 @@ from actors.state.journal import (
     damage_named,
 )
 from actors.state.merge import OUTCOMES
-from actors.state.shard import Shard
+from actors.state.shard import Shard, Standing
 from actors.state.suspicion import (
     HAND_WORDS,
     NO_SUSPICION,
@@ -64,6 +64,9 @@ SHARD_WORDS = (
     "transitions",
     "agents",
     "stale_since_us",
+    "session_up",
+    "history_running",
+    "gaps",
     "commits",
     "commit_ns",
     "commit_failures",
@@ -336,13 +339,8 @@ class StateActor(RingActor):
         standing, put = self._shard.standing, self._child.counters.set
         for outcome, count in self._shard.merge.counts.items():
             put(outcome, count)
-        put("mark_epoch", standing.mark_epoch)
-        put("mark_sequence", standing.mark_sequence)
-        put("wants_history", int(standing.wants_history))
-        put("session", standing.session)
-        put("agents", standing.agents)
-        put("stale_since_us", standing.stale_since_us)
-        put("transitions", standing.transitions)
+        for word, value in zip(Standing._fields, standing, strict=True):
+            put(word, int(value))
 
     def _tell_quarantine(self, now_s: float) -> None:
         """One line when frames begin to be set aside, not one a frame."""

@@ -51,7 +51,10 @@ class GapRow(NamedTuple):
     first_sequence: int
     last_sequence: int
     at_us: int
+    """Until when: it was told of."""
     reason: str
+    since_us: int = 0
+    """Since when: the last time that all was confirmed, as far as is known."""
 
 
 class Appointment(NamedTuple):

@@ -58,7 +58,8 @@ CREATE TABLE gaps(
     row INTEGER PRIMARY KEY,      -- transitions.id
     scope TEXT NOT NULL, epoch INTEGER NOT NULL,
     first_sequence INTEGER NOT NULL, last_sequence INTEGER NOT NULL,
-    at_us INTEGER NOT NULL, reason TEXT NOT NULL
+    at_us INTEGER NOT NULL, reason TEXT NOT NULL,
+    since_us INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE commits(last_row INTEGER PRIMARY KEY, committed_us INTEGER NOT NULL);
 CREATE TABLE quarantine(
@@ -209,6 +210,8 @@ def _hand_over(connection: apsw.Connection, run: str) -> None:
             connection.execute(SCHEMA)
             connection.pragma("user_version", FORMAT)
     with connection:
+        if "since_us" not in _columns(connection, "gaps"):
+            connection.execute("ALTER TABLE gaps ADD COLUMN since_us INTEGER NOT NULL DEFAULT 0")
         (sessions, last_us) = connection.execute(
             "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
         ).get
@@ -216,11 +219,16 @@ def _hand_over(connection: apsw.Connection, run: str) -> None:
         for scope in scopes.values():
             if scope["stale_since_us"] is None:
                 scope["stale_since_us"] = last_us or 0
-            scope.update(session=0, is_up=False, history_runs=False)
+            scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
         connection.execute(
             "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
             (run, orjson.dumps(scopes).decode()),
         )
+
+
+def _columns(connection: apsw.Connection, table: str) -> set[str]:
+    rows = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
+    return {name for (name,) in rows}
 
 
 class Journal:
@@ -286,7 +294,7 @@ class Journal:
             if owed.rows:
                 executemany(_INSERT_TRANSITION, owed.rows)
             if owed.gaps:
-                executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?)", owed.gaps)
+                executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", owed.gaps)
             if transaction.rejections:
                 self._quarantine.add(transaction.rejections)
             if transaction.silent is not None:
@@ -348,6 +356,9 @@ class Journal:
         pages = int(pragma("page_count")) - int(pragma("freelist_count"))
         return pages * int(pragma("page_size"))
 
+    def gap_count(self) -> int:
+        return int(self._connection.execute("SELECT count(*) FROM gaps").get)
+
     def restart_rows(self, width: int) -> int:
         """The id behind which the newest `width` rows stand."""
         last = self._connection.execute("SELECT max(id) FROM transitions").get
@@ -355,5 +366,5 @@ class Journal:
 
 
 def gap_rows(connection: apsw.Connection) -> Iterator[GapRow]:
-    """All gaps, newest first."""
-    return map(GapRow._make, connection.execute("SELECT * FROM gaps ORDER BY row DESC"))
+    """All gaps, newest first. Journals written before `since_us` was have one column less."""
+    return (GapRow(*row) for row in connection.execute("SELECT * FROM gaps ORDER BY row DESC"))

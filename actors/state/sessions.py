@@ -37,6 +37,9 @@ class Scope:
     history_runs: bool = False
     stale_since_us: int | None = 0
     """Since when its agents are not confirmed; None: confirmed now; 0: never were."""
+    is_interrupted: bool = False
+    """The history that runs began in an earlier life of the shard, and who was named in it is
+    forgotten: its end says nothing, another one is wanted."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,10 +51,11 @@ class Sessions:
     def __init__(self, merge: Merge, scopes: dict[str, Scope] | None = None) -> None:
         self._merge = merge
         self.scopes = scopes or {}
-        # A history that was running when we were restored began in an earlier life, and who was
-        # named in it is forgotten: its end says nothing, another one is needed.
-        self._interrupted = {name for name, scope in self.scopes.items() if scope.history_runs}
-        self.wants_history = bool(self._interrupted)
+        self.gaps = 0
+        """Gaps told so far."""
+        for scope in self.scopes.values():
+            scope.is_interrupted = scope.history_runs
+        self.wants_history = self._is_any_interrupted()
 
     @classmethod
     def from_json(cls, merge: Merge, stored: dict[str, Any]) -> Sessions:
@@ -60,6 +64,9 @@ class Sessions:
         merge.newest = max((scope.newest for scope in sessions.scopes.values()), default=0)
         merge.session = max((scope.session for scope in sessions.scopes.values()), default=0)
         return sessions
+
+    def _is_any_interrupted(self) -> bool:
+        return any(scope.is_interrupted for scope in self.scopes.values())
 
     def to_json(self) -> dict[str, Any]:
         return {name: scope.to_json() for name, scope in self.scopes.items()}
@@ -107,14 +114,14 @@ class Sessions:
         scope.is_up = scope.history_runs = True
         if scope.stale_since_us is None:
             scope.stale_since_us = record.at_us
-        self._interrupted.discard(record.scope)
-        self.wants_history = bool(self._interrupted)
+        scope.is_interrupted = False
+        self.wants_history = self._is_any_interrupted()
 
     def _end_history(self, record: HistoryEnds) -> None:
         scope = self.scopes.get(record.scope)
         if scope is None or record.session != scope.session or not scope.history_runs:
             return
-        if record.scope in self._interrupted:
+        if scope.is_interrupted:
             return
         scope.history_runs = False
         if not record.complete:
@@ -155,17 +162,19 @@ class Sessions:
             if record.session != 0 and record.scope != name:
                 continue
             scope.is_up = scope.history_runs = False
-            self._interrupted.discard(name)
+            scope.is_interrupted = False
             if scope.stale_since_us is None:
                 scope.stale_since_us = record.at_us
         if record.reason == END_EXHAUSTED:
             self._lose(lambda _: True, record.at_us)
-        self.wants_history = bool(self._interrupted)
+        self.wants_history = self._is_any_interrupted()
 
     def _gap(self, record: Gap) -> None:
         merge = self._merge
         if record.epoch > merge.epoch:
             merge.begin_epoch(record.epoch)
+        self.gaps += 1
+        scope = self.scopes.get(record.scope)
         merge.holding.write_gap(
             GapRow(
                 row=merge.holding.next_row,
@@ -175,6 +184,7 @@ class Sessions:
                 last_sequence=record.last,
                 at_us=record.at_us,
                 reason=record.reason,
+                since_us=(scope.stale_since_us if scope else 0) or record.at_us,
             ),
             record.at_us,
         )

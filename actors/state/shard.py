@@ -62,6 +62,9 @@ class Standing(NamedTuple):
     stale_since_us: int
     """0: confirmed now; 1: never was; else since when it is not."""
     transitions: int
+    session_up: bool
+    history_running: bool
+    gaps: int
 
 
 class Shard:
@@ -91,6 +94,9 @@ class Shard:
             len(self.holding.by_id),
             0 if sessions.stale_since_us is None else max(1, sessions.stale_since_us),
             self.holding.next_row - 1,
+            any(scope.is_up for scope in sessions.scopes.values()),
+            any(scope.history_runs for scope in sessions.scopes.values()),
+            sessions.gaps,
         )
 
     # --- restoring ---------------------------------------------------------------------------
@@ -112,6 +118,7 @@ class Shard:
         self.cursors[: len(progress.cursors)] = progress.cursors
         self.merge.counts.update(progress.counts)
         self.sessions = Sessions.from_json(self.merge, progress.sessions)
+        self.sessions.gaps = journal.gap_count()
         self.merge.epoch = max(self.merge.epoch, progress.mark_epoch)
         if progress.mark_epoch == self.merge.epoch:
             self.merge.mark = progress.mark_sequence

@@ -71,7 +71,7 @@ def test_help_is_there_before_anybody_gets_impatient() -> None:
             cwd=Path(__file__).parents[2],
         )
         best_s = min(best_s, time.perf_counter() - begun_s)
-        for command in ("run", "check", "demo", "state", "history", "backup"):
+        for command in ("run", "check", "demo", "state", "history", "backup", "repair"):
             assert command in done.stdout
         if best_s < 0.5:
             return
@@ -226,7 +226,7 @@ def test_a_backup_can_be_read_like_the_original(
     assert "overwrites nothing" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [["state"], ["history", "x"], ["backup", "y"]])
+@pytest.mark.parametrize("command", [["state"], ["history", "x"], ["backup", "y"], ["repair"]])
 def test_where_no_runtime_was_there_is_nothing_to_read(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

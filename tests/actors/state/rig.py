@@ -86,6 +86,9 @@ class Rig:
             "epoch": merge.epoch,
             "mark": merge.mark,
             "counts": dict(merge.counts),
-            "sessions": self.shard.sessions.to_json(),
+            "sessions": {
+                name: {**scope, "is_interrupted": None}  # that is about a life, and ends with it
+                for name, scope in self.shard.sessions.to_json().items()
+            },
             "handled": sorted(sequence for sequence in merge.window.slots if sequence),
         }
