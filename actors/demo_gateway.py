@@ -80,6 +80,10 @@ class BundledGateway:
     def stop_load(self) -> None:
         self._call("POST", "/load/stop")
 
+    def inject(self, fault: Mapping[str, Any]) -> None:
+        """One fault, now: its kind and what belongs to it."""
+        self._call("POST", "/faults", dict(fault))
+
     def stop(self) -> None:
         """Its ledger is whole afterwards. Raises LocalError if it ends badly or not at all."""
         self._call("POST", "/shutdown")
