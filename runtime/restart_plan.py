@@ -22,7 +22,8 @@ In service, a child is judged by three rules:
 When stopping, upstream is told first, role by role: the last of one role is reaped before the next
 role is told, so that what is still on its way finds its reader alive. For the same reason a reader
 that dies before it was told is started again, unless it is the failure that we stop for. Deadline:
-`drain_s` for the whole drain, then whatever still runs is killed.
+`drain_s` for the whole drain, then whatever still runs is killed. One role that hangs must not cost
+the others their drain: the first has half of that time, the next half of the rest, the last all.
 """
 
 from __future__ import annotations
@@ -216,13 +217,26 @@ def _drain(
     for spec in upstream_first:
         facts = situation.children[spec.name]
         if facts.running and (facts.told or facts.killed):
-            yield Wait(left_s)
+            share_s = _share_s(specs, spec.role, stopping.drain_s)
+            role_left_s = left_s - (stopping.drain_s - share_s)
+            if role_left_s > 0 or facts.killed:
+                yield Wait(role_left_s if role_left_s > 0 else left_s)
+            else:
+                yield Kill(spec.name, f"not drained in {share_s:g} s, and others wait to drain")
         elif facts.running and spec.role == upstream_first[0].role:
             yield Tell(spec.name)
         else:
             yield _serve(spec, situation)
     if not upstream_first:
         yield _finish(specs, situation, stopping)
+
+
+def _share_s(specs: Sequence[ChildSpec], role: str, drain_s: float) -> float:
+    """From the start of the drain to the end of what this role may take of it."""
+    upstream_first = list(dict.fromkeys(spec.role for spec in reversed(specs)))
+    if role == upstream_first[-1]:
+        return drain_s
+    return drain_s * (1 - 0.5 ** (upstream_first.index(role) + 1))
 
 
 def _is_settled(spec: ChildSpec, situation: Situation, stopping: Stopping) -> bool:

@@ -253,6 +253,20 @@ def test_a_child_that_will_not_drain_is_killed_at_the_deadline(
     assert all(is_gone(pid) for pid in pids)
 
 
+def test_a_receiver_that_stands_still_in_a_drain_does_not_cost_the_shards_theirs(
+    supervise: Supervise, diary: Path
+) -> None:
+    shard = toy_spec("shard-0", Toy(diary=diary))
+    receiver = toy_spec("receiver-0", Toy(diary=diary))
+    supervisor = supervise([shard, receiver], drain_s=6.0)
+    drive(supervisor, lambda: plays(shard)() and plays(receiver)())
+    os.kill(pid_of(supervisor, "receiver-0"), signal.SIGSTOP)
+    supervisor.request_stop("test")
+    assert drive_to_end(supervisor) == EXIT_FAILURE
+    assert supervisor.reason == "test, but not drained: receiver-0 was killed by SIGKILL"
+    assert told_and_drained(diary) == ["shard-0 told", "shard-0 drained"]
+
+
 def test_an_embedder_that_fails_leaves_no_child_behind(diary: Path) -> None:
     spec = toy_spec("shard-0", Toy(diary=diary), entry="be_stubborn")
     supervisor = Supervisor([spec])

@@ -64,14 +64,16 @@ def write(diary: Path, line: str) -> None:
 
 def play(child: Child, toy: Toy) -> None:
     """Load, beat until told, drain; or end as this generation is meant to."""
-    told = threading.Event()
-    child.on_stop(told.set)
+    # Not an Event: a signal may come while this very thread holds its lock.
+    told: list[bool] = []
+    child.on_stop(lambda: told.append(True))
     write(toy.diary, f"{child.name} plays {child.generation} after {child.predecessor}")
     child.set_phase(LOADED)
     end(toy.ends.get(child.generation, toy.ends.get(0, "")))
     burn(toy.burn_s)
     child.set_phase(RUNNING)
-    while not told.wait(BEAT_S):
+    while not told:
+        time.sleep(BEAT_S)
         child.beat()
         crash_point("after-beat")
     child.set_phase(DRAINING)

@@ -226,6 +226,7 @@ def stopping(**fields: Any) -> Stopping:
 
 TOLD = alive(told=True)
 DRAINED = ended(0, told=True)
+HALF_IS_UP = "not drained in 10 s, and others wait to drain"
 
 
 @pytest.mark.parametrize(
@@ -284,6 +285,37 @@ def test_nothing_is_restarted_when_we_stop_because_of_a_failure() -> None:
     assert plan(TREE, facts, stopping=failure) == (finish, LOOK)
 
 
+@pytest.mark.parametrize(
+    ("since_s", "facts", "actions"),
+    [
+        (9.75, [alive(), alive(), TOLD], (Wait(0.25),)),
+        (10.0, [alive(), alive(), TOLD], (Kill("receiver-0", HALF_IS_UP), LOOK)),
+        (10.0, [alive(), alive(), alive(told=True, killed=True)], (LOOK,)),
+        (10.1, [alive(), alive(), ended(-9, told=True)], (Tell("shard-1"), Tell("shard-0"), LOOK)),
+        (19.5, [TOLD, TOLD, ended(-9, told=True)], (LOOK,)),
+        (
+            15.0,
+            [DRAINED, DRAINED, ended(-9, told=True)],
+            (Finish("SIGTERM, but not drained: receiver-0 was killed by SIGKILL", 1), LOOK),
+        ),
+    ],
+)
+def test_upstream_that_hangs_is_killed_at_half_time_so_that_downstream_still_drains(
+    since_s: float, facts: list[ChildFacts], actions: tuple[Action, ...]
+) -> None:
+    assert plan(TREE, facts, stopping=stopping(since_s=NOW_S - since_s)) == actions
+
+
+def test_each_further_role_has_half_of_the_rest_and_the_last_one_all() -> None:
+    facts = [alive(), TOLD, DRAINED]
+    tree = [spec("web"), spec("shard-0"), spec("receiver-0")]
+    assert plan(tree, facts, stopping=stopping(since_s=NOW_S - 14.75)) == (Wait(0.25),)
+    killed = plan(tree, facts, stopping=stopping(since_s=NOW_S - 15.0))[0]
+    assert killed == Kill("shard-0", "not drained in 15 s, and others wait to drain")
+    facts = [TOLD, DRAINED, DRAINED]
+    assert plan(tree, facts, stopping=stopping(since_s=NOW_S - 19.0)) == (LOOK,)
+
+
 def test_at_the_deadline_all_that_still_runs_is_killed() -> None:
     facts = [alive(), alive(killed=True), TOLD]
     late = stopping(since_s=NOW_S - 20.0)
@@ -291,16 +323,16 @@ def test_at_the_deadline_all_that_still_runs_is_killed() -> None:
     kills = (Kill("receiver-0", why), Kill("shard-0", why))
     assert plan(TREE, facts, stopping=late) == (*kills, LOOK)
     nearly = stopping(since_s=NOW_S - 19.75)
-    assert plan(TREE, facts, stopping=nearly) == (Wait(0.25),)
+    assert plan(TREE, [TOLD, TOLD, DRAINED], stopping=nearly) == (Wait(0.25),)
 
 
 def test_a_machine_suspended_in_a_drain_gets_its_whole_drain() -> None:
     late = stopping(since_s=NOW_S - 3_600)
-    facts = [alive(), alive(), TOLD]
+    facts = [alive(), TOLD, DRAINED]
     assert plan(TREE, facts, stopping=late, looked_s=NOW_S - 3_599)[0] == Renew(3_599)
-    assert plan(TREE, facts, stopping=late, renewed_s=NOW_S - 19.0) == (LOOK,)
+    assert Kill not in map(type, plan(TREE, facts, stopping=late, renewed_s=NOW_S - 19.0))
     assert plan(TREE, facts, stopping=late, renewed_s=NOW_S - 20.0)[0] == Kill(
-        "receiver-0", "not drained in 20 s"
+        "shard-1", "not drained in 20 s"
     )
 
 

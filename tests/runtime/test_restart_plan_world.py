@@ -59,6 +59,7 @@ SPECS = (
 )
 NAMES = tuple(spec.name for spec in SPECS)
 ROLES = {spec.name: spec.role for spec in SPECS}
+SHARES = {"receiver": 0.5, "shard": 0.75, "web": 1.0}  # of the drain, from its start
 
 
 @dataclass
@@ -206,7 +207,7 @@ class World:
                 overdue = self.stopping is not None and (
                     self.stopping.at_once
                     or self.now_s - max(self.stopping.since_s, self.renewed_s)
-                    >= DRAIN_S - ROUNDING_S
+                    >= DRAIN_S * (SHARES[ROLES[name]] if body.told_s else 1) - ROUNDING_S
                 )
                 assert overdue or silent_s >= BEAT_TIMEOUT_S - ROUNDING_S, (
                     "killed although it beats"
@@ -326,6 +327,19 @@ def test_a_suspended_machine_kills_nobody() -> None:
         world.turn()
     assert [body.generation for body in world.bodies.values()] == [1, 1, 1, 1]
     assert world.stopping is None
+
+
+def test_one_that_hangs_while_it_is_told_costs_those_downstream_nothing() -> None:
+    world = World()
+    for _ in range(20):
+        world.turn()
+    world.hang("receiver-0")
+    world.wish(at_once=False)
+    while world.finish is None:
+        world.turn()
+    ends = {name: body.exits[-1].code for name, body in world.bodies.items()}
+    assert ends == {"receiver-0": -9, "shard-0": 0, "shard-1": 0, "web": 0}
+    assert world.finish == Finish("wish, but not drained: receiver-0 was killed by SIGKILL", 1)
 
 
 def test_a_broken_child_ends_the_service_with_a_failure() -> None:
