@@ -42,6 +42,19 @@ class Exit:
             return -self.code in OWN_SIGNALS
         return self.code not in (EXIT_CLEAN, EXIT_TEMPORARY, EXIT_CONFIGURATION)
 
+    @property
+    def told_in(self) -> str:
+        """Where it stands why: the event of a log line, or what else there is to look at."""
+        if self.hung:
+            return "child.hung"
+        if self.code < 0:
+            # A fault handler writes Python's stack, and nobody else has a last word.
+            is_own = -self.code in OWN_SIGNALS
+            return "stderr: a stack" if is_own else "who sent it; of SIGKILL, the kernel's log"
+        if self.code in MEANINGS:
+            return "child.failed"
+        return "child.failed or child.crashed"
+
     def __str__(self) -> str:
         if self.hung:
             return "hung"

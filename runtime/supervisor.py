@@ -308,9 +308,15 @@ class Supervisor:
                 if exit_code == EXIT_CLEAN:
                     self._log.info("runtime.stopped", reason=reason)
                 else:
-                    self._log.error("runtime.failed", reason=reason, exit_code=exit_code)
+                    see = self._where_told()
+                    self._log.error("runtime.failed", reason=reason, exit_code=exit_code, see=see)
             case Wait(seconds):
                 self._wait_s = seconds
+
+    def _where_told(self) -> dict[str, str]:
+        """Whose last end was a bad one, and where it stands why."""
+        lasts = {name: ward.exits[-1] for name, ward in self._wards.items() if ward.exits}
+        return {name: last.told_in for name, last in lasts.items() if last.code != EXIT_CLEAN}
 
     def _stop(self, reason: str, exit_code: int, since_s: float) -> None:
         self._stopping = Stopping(

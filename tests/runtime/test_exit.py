@@ -31,3 +31,18 @@ def test_an_exit_says_what_it_means_and_whose_doing_it_was(
 def test_to_hang_is_ones_own_doing_although_a_sigkill_ended_it() -> None:
     assert Exit(0.0, -9, hung=True).is_own
     assert str(Exit(0.0, -9, hung=True)) == "hung"
+
+
+@pytest.mark.parametrize(
+    ("code", "place"),
+    [
+        (78, "child.failed"),
+        (75, "child.failed"),
+        (1, "child.failed or child.crashed"),
+        (-11, "stderr: a stack"),
+        (-9, "who sent it; of SIGKILL, the kernel's log"),
+    ],
+)
+def test_an_end_says_where_its_cause_stands(code: int, place: str) -> None:
+    assert Exit(0.0, code).told_in == place
+    assert Exit(0.0, -9, hung=True).told_in == "child.hung"
