@@ -301,8 +301,10 @@ class Receiver:
         self._outlet.publish()  # what begins the session, before the epoch is kept
         counters = self._counters
         if (counters.get("gateway_epoch"), counters.note) != (action.epoch, action.epoch_name):
-            counters.note = action.epoch_name
+            # The number first: killed in between, a successor that knows the new number by its old
+            # name begins one more. One that knew the old number by its new name would begin none.
             counters.set("gateway_epoch", action.epoch)
+            counters.note = action.epoch_name
         counters.add("sessions_begun")
         counters.set("reconnects", counters.get("sessions_begun") - 1)
         if action.watermark is not None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import structlog
 
+from actors.state.dedup import WINDOW_WIDTH
 from actors.state.journal import (
     DISK_DAMAGE_ERRORS,
     TRANSIENT_ERRORS,
@@ -51,6 +52,8 @@ SLOW_COMMIT_S = 0.005
 LINGER_S = 0.002
 RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
 PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
+PRUNE_FOR_S = 0.05
+"""Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
 COLLECT_EVERY_S = 60.0
 QUIET_S = 60.0
 """A quarantine that was silent for this long is a new one when it speaks again."""
@@ -312,25 +315,31 @@ class StateActor(RingActor):
         self._child.beat()
 
     def _prune(self, now_s: float) -> None:
-        """One slice of what is past its retention; the next one at the next beat."""
-        assert self._journal is not None
-        keep_from = min(self._shard.checkpoint.replay_from, self._journal.restart_rows(65_536))
+        """Some slices of what is past its retention, in a bounded time; more at the next beat."""
+        journal = self._journal
+        assert journal is not None
+        newest = journal.behind_newest_events(WINDOW_WIDTH)
+        keep_from = min(self._shard.checkpoint.replay_from, newest)
         age_us = int(self._arguments.retention_days * 86_400e6)
+        pruned = 0
         try:
-            pruned = self._journal.prune(
-                older_than_us=self._clock.wall_us() - age_us,
-                bytes_max=self._arguments.retention_bytes,
-                keep_from=keep_from,
-                slice_rows=PRUNE_ROWS,
-            )
+            while self._clock.now_s() < now_s + PRUNE_FOR_S:
+                deleted = journal.prune(
+                    older_than_us=self._clock.wall_us() - age_us,
+                    bytes_max=self._arguments.retention_bytes,
+                    keep_from=keep_from,
+                    slice_rows=PRUNE_ROWS,
+                )
+                pruned += deleted
+                if not deleted:
+                    self._prune_at_s = now_s + PRUNE_EVERY_S
+                    break
         except TRANSIENT_ERRORS as error:
             self._log.warning("journal.prune_failed", cause=str(error))
-            pruned = 0
+            self._prune_at_s = now_s + PRUNE_EVERY_S
         except DISK_DAMAGE_ERRORS as error:
             raise DamagedJournalError(self._arguments.path, error) from None
         self._child.counters.add("rows_pruned", pruned)
-        if not pruned:
-            self._prune_at_s = now_s + PRUNE_EVERY_S
 
     # --- what others see ---------------------------------------------------------------------
 
@@ -339,6 +348,8 @@ class StateActor(RingActor):
         standing, put = self._shard.standing, self._child.counters.set
         for outcome, count in self._shard.merge.counts.items():
             put(outcome, count)
+        if self._child.counters.get("mark_epoch") != standing.mark_epoch:
+            put("mark_sequence", 0)  # never the old numbering's mark beside the new one's number
         for word, value in zip(Standing._fields, standing, strict=True):
             put(word, int(value))
 

@@ -359,10 +359,15 @@ class Journal:
     def gap_count(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM gaps").get)
 
-    def restart_rows(self, width: int) -> int:
-        """The id behind which the newest `width` rows stand."""
-        last = self._connection.execute("SELECT max(id) FROM transitions").get
-        return 0 if last is None else max(0, int(last) - width)
+    def behind_newest_events(self, count: int) -> int:
+        """The row behind which the newest `count` live and late rows stand. Rows of other causes do
+        not count: a mass Unknown and the history that ends it may be many more."""
+        row = self._connection.execute(
+            "SELECT id FROM transitions WHERE cause IN ('live', 'late')"
+            " ORDER BY id DESC LIMIT 1 OFFSET ?",
+            (count,),
+        ).get
+        return 0 if row is None else int(row)
 
 
 def gap_rows(connection: apsw.Connection) -> Iterator[GapRow]:

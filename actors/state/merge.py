@@ -6,6 +6,8 @@ change. Rules and their order: `docs/design.md`, "A shard, step by step", 3.
 
 from __future__ import annotations
 
+from array import array
+from bisect import bisect
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -58,6 +60,8 @@ class Merge:
         self.hashes = HashWindow()
         self.silent: deque[int] = deque(maxlen=SILENT_MAX)
         self.silent_changed = False
+        self.inherited = array("q")
+        """Silent sequences of earlier lives, or of the shards whose agents were taken over."""
         self._times = Times()
 
     def begin_epoch(self, epoch: int) -> None:
@@ -67,7 +71,13 @@ class Merge:
         self.newest = self.mark = 0
         self.window = SequenceWindow()
         self.silent.clear()
+        self.inherited = array("q")
         self.silent_changed = True
+
+    def silent_sequences(self) -> array[int]:
+        """Handled without a row, and still within the window: what a successor must be told."""
+        self.inherited = self.inherited[bisect(self.inherited, self.mark - WINDOW_WIDTH) :]
+        return self.inherited + array("q", self.silent)
 
     def events(
         self,
@@ -258,8 +268,12 @@ class Merge:
             or (epoch, event.sequence) > (agent.epoch, agent.sequence)
         )
         if is_news:
-            if epoch == self.epoch:
+            if epoch == self.epoch and event.sequence <= self.newest:
                 self.window.extend((event.sequence,))
+            elif epoch == self.epoch:
+                # Beyond what the history was asked at, or of another numbering: as a position it
+                # could make the agent's live events late.
+                event = event._replace(sequence=self.newest)
             self._apply(agent, event, received_us, epoch, "history")
         else:
             self.counts["unchanged"] += 1

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.data_dir import DataDir, shard_path
+from actors.events import RESUME_MARGIN
 from actors.partition import shard_of
 from actors.state.checkpoint import PAGE_AGENTS, encode_page
 from actors.state.holding import Agent, Holding, Owed
@@ -105,8 +106,11 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
         for name, scope in shard.sessions.scopes.items():
             if name not in scopes or scope.epoch > scopes[name].epoch:
                 scopes[name] = scope
+    mark = min(marks, default=0)
+    # No resume reaches further back.
+    handled = array("q", sorted(n for n in handled if n > mark - RESUME_MARGIN))
     next_row = max((shard.holding.next_row for shard in shards), default=1)
-    return _Gathered(shards, epoch, min(marks, default=0), next_row, handled, counts, scopes)
+    return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes)
 
 
 def _restore(path: Path) -> Shard:

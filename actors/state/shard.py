@@ -106,7 +106,7 @@ class Shard:
         stored = journal.stored()
         progress = stored.progress
         upto = self._restore_agents(journal, beat)
-        start = min(progress.replay_from, journal.restart_rows(WINDOW_WIDTH))
+        start = min(progress.replay_from, journal.behind_newest_events(WINDOW_WIDTH))
         recent: list[Transition] = []
         for count, row in enumerate(journal.rows_behind(start)):
             recent.append(row)
@@ -153,7 +153,7 @@ class Shard:
         merge.window.extend(
             chain((row.sequence for row in told if row.epoch == merge.epoch), silent)
         )
-        merge.silent.extend(silent)
+        merge.inherited = array("q", sorted(silent))
         merge.hashes.restore(
             (
                 digest_of(
@@ -235,7 +235,7 @@ class Shard:
         pages = self.checkpoint.due(self.holding, now_s, PAGES_PER_TRANSACTION, finish=finish)
         silent = None
         if merge.silent_changed:
-            silent = array("q", merge.silent).tobytes()
+            silent = merge.silent_sequences().tobytes()
             merge.silent_changed = False
         progress = Progress(
             tuple(self.cursors),

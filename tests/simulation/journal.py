@@ -41,7 +41,7 @@ class Disk:
         for scope in scopes.values():
             if scope["stale_since_us"] is None:
                 scope["stale_since_us"] = last_us
-            scope.update(session=0, is_up=False, history_runs=False)
+            scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
         self.progress = self.progress._replace(cursors=(), sessions=scopes)
 
 
@@ -100,8 +100,12 @@ class MemoryJournal:
     def rows_behind(self, row: int) -> Iterator[Transition]:
         return iter(self.disk.rows[row:])
 
-    def restart_rows(self, width: int) -> int:
-        return max(0, len(self.disk.rows) - width)
+    def gap_count(self) -> int:
+        return len(self.disk.gaps)
+
+    def behind_newest_events(self, count: int) -> int:
+        events = [row.id for row in self.disk.rows if row.cause in ("live", "late")]
+        return events[-count - 1] if len(events) > count else 0
 
 
 def _copy(sessions: dict[str, Any]) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def test_what_was_committed_is_there_for_a_successor(medium: Medium) -> None:
     assert [row.cause for row in successor.journal.rows_behind(0)] == ["gap", "live", "live"]
     assert [row.id for row in successor.journal.rows_behind(1)] == [2, 3]
     assert list(successor.journal.agents()) == [(1, "a"), (2, "b")]
-    assert (successor.journal.restart_rows(2), successor.journal.restart_rows(9)) == (1, 0)
+    assert [successor.journal.behind_newest_events(n) for n in (0, 1, 2)] == [3, 2, 0]
     assert successor.shard.cursors == [192]
     successor.journal.close()
 
@@ -140,7 +140,7 @@ def test_another_run_takes_over_and_its_sessions_begin_anew(medium: Medium) -> N
     assert progress.cursors == ()
     assert progress.sessions["all"] == {
         "session": 0, "epoch": 1, "epoch_name": "e1", "newest": 10, "is_up": False,
-        "history_runs": False, "stale_since_us": 0,
+        "history_runs": False, "is_interrupted": False, "stale_since_us": 0,
     }  # fmt: skip
     assert progress.mark_sequence == 11
     life.journal.close()

@@ -86,6 +86,41 @@ def test_replayed_duplicates_of_content_are_no_late_rows_after_a_restart(rig: Ri
     assert rig.counts["duplicates"] == 3
 
 
+def test_a_mass_unknown_pushes_no_live_event_out_of_the_window(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.state.shard.WINDOW_WIDTH", 100)
+    rig.begin()
+    rig.feed(*stream(50, 40))
+    rig.commit(finish=True)
+    rig.begin(session=2, newest=2_000)
+    rig.end_history(session=2)
+    rig.begin(session=3, newest=2_000)
+    rig.feed(*(event(900, f"user-{i:05d}", "Talking", T0, history=True) for i in range(40)))
+    rig.end_history(session=3)
+    before = len(rig.rows())
+    rig.commit(finish=True)
+    rig.restart()
+    rig.feed(*stream(50, 40))
+    assert len(rig.rows()) == before
+    assert rig.counts["duplicates"] == 50
+
+
+def test_what_an_earlier_life_knew_is_not_forgotten_for_a_new_duplicate(rig: Rig) -> None:
+    rig.begin()
+    pairs = [
+        (f"2026-11-21T22:{i // 60:02d}:{i % 60:02d}.000Z", 1_001 + 2 * i) for i in range(1_500)
+    ]
+    for stamp, sequence in pairs:  # each change, then the same again under another sequence
+        rig.feed(event(sequence, A, "Talking", stamp), event(sequence + 1, A, "Talking", stamp))
+    rig.restart()
+    again = event(4_001, A, "Talking", pairs[-1][0])
+    rig.feed(again)
+    rig.restart()
+    rig.feed(*(event(sequence + 1, A, "Talking", stamp) for stamp, sequence in pairs))
+    assert rig.counts.get("late", 0) == 0
+
+
 def test_hashes_survive_a_restart(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(1_001, A, "Available", T0), event(1_002, A, "Talking", T1))
