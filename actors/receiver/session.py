@@ -169,7 +169,8 @@ class SessionMachine:
 
     def _acknowledged(self, line: Line, signal: signals.Acknowledged) -> None:
         self._is_known, self._unheard, self._token_doubted = True, 0, False
-        if self._numbering.is_new(signal.epoch_name, signal.newest, signal.watermark):
+        handled = max(signal.watermark, line.mark)  # a gap moves marks, but no watermark
+        if self._numbering.is_new(signal.epoch_name, signal.newest, handled):
             self._renumber(line, signal)
             return
         self._numbering.confirm(signal.epoch_name)

@@ -181,6 +181,16 @@ def test_what_a_history_told_first_is_no_news_when_a_replay_tells_it_too(rig: Ri
     assert rig.counts["duplicates"] == 2
 
 
+def test_a_history_with_sequences_of_the_old_numbering_makes_no_live_event_late(rig: Rig) -> None:
+    rig.begin(newest=10_000)
+    rig.feed(event(9_000, A, "Talking", T0, history=True))
+    rig.begin(session=2, newest=3, epoch=2, resumed_after=0)
+    rig.feed(event(9_000, A, "Talking", T0, epoch=2, history=True))
+    rig.feed(event(4, A, "Available", T1, epoch=2))
+    assert rig.state(A) == "Available"
+    assert rig.causes() == ["history", "history", "live"]
+
+
 def test_a_new_numbering_begins_at_one_and_is_not_late(rig: Rig) -> None:
     rig.begin(newest=10_000)
     rig.feed(event(10_001, A, "Talking", T0))

@@ -1,0 +1,201 @@
+"""Hostile frames: mutations of usual ones and forgeries, drawn from one seeded source.
+
+They know every trick that a page of this project names, and no expectation: what must become of
+them is the campaign's to say.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import orjson
+
+from actors.events import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT, STATES
+
+FRAGMENTS = (
+    b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\t", b"\n", b"0", b"-", b".", b"e9",
+    b"\x00", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\xef\xbb\xbf", b"\xc0\xaf", b"null", b"true",
+    b'\\u0049', b'\\ud800', b'"userId":"h-99",', b'"type":1,', b'"data":{', b'"sequence":7,',
+    b'"history":true,', b"},{", b'":["', b'"],"sequence":9}', b",4611686018427387904,",
+    b'"type":"history.complete",', b'{"userId":"h-98"}', b"/*", b"NaN", b"Infinity", b"1e999",
+)  # fmt: skip
+SEQUENCES = (
+    b"0", b"-5", b"5.0", b"1e3", b"05", b'"5"', b"true", b"null", b"[5]", b"{}", b"-0", b"5 5",
+    b"4611686018427387903", b"4611686018427387904", b"9223372036854775807", b"9223372036854775808",
+    b"18446744073709551616", b"1e400", b"9" * 400, b"5.0000000000000001", b"0x5", b"5_0",
+)  # fmt: skip
+FORGED = (
+    '{{"type":"subscription","status":"subscribed","sequence":{near},"epoch":"forged"}}',
+    '{{"type":"gap","from":{past},"to":{near}}}',
+    '{{"type":"gap","from":{near},"to":{past}}}',
+    '{{"type":"gap","from":1,"to":{far}}}',
+    '{{"type":"gap","from":true,"to":5.0}}',
+    '{{"type":"history.complete","sequence":{far}}}',
+    '{{"type":"history.complete","sequence":{near},"data":{{"userId":"h-1"}}}}',
+    '{{"type":"history.complete"}}',
+)
+OPENERS = (
+    b"1,[2", b"3]", b'{"pad":["', b'"],"sequence":9}', b"1,2", b"", b" ", b"]", b"[", b'"', b"\\",
+    b"{}{}", b"1],[2", b"9" * 5000, b"[" * 1023, b"[" * 1025 + b"]" * 1025, b'{"a":' * 900,
+    b"null", b"true", b"[]", b"{}", b'"routing.agents.state"', b'{"type":{}}', b'{"type":["x"]}',
+    b'{"data":{"userId":[]}}', b'{"data":[],"type":"routing.agents.state","sequence":1}',
+)  # fmt: skip
+HOSTILE_USERS = 400
+
+
+class Forge:
+    """Frames of agents named `h-…`, never of anybody else's."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self._chance = chance
+        self._last = b"{}"
+        self._mutations: tuple[Callable[[bytes], bytes], ...] = (
+            self._flip, self._insert, self._insert, self._delete, self._truncate, self._repeat,
+            self._swap, self._splice, self._escape, self._space, self._sequence, self._nest,
+            self._again, self._reorder,
+        )  # fmt: skip
+
+    def frame(self, newest: int, *, may_end_history: bool) -> bytes:
+        """One hostile frame around a numbering that has come to `newest`."""
+        chance = self._chance
+        kind = chance.random()
+        if kind < 0.03:
+            forged = self._forged(newest, may_end_history)
+        elif kind < 0.06:
+            forged = chance.choice(OPENERS)
+        elif kind < 0.07:
+            forged = self._giant(newest)
+        else:
+            forged = self._event(newest)
+            for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
+                forged = chance.choice(self._mutations)(forged)
+        self._last = forged[:2_000]
+        return forged
+
+    def _event(self, newest: int) -> bytes:
+        chance = self._chance
+        user = f"h-{chance.randrange(HOSTILE_USERS)}"
+        sequence = newest + 1 + chance.randrange(-2_000, 2_000)
+        if chance.random() < 0.002:
+            sequence += chance.choice(
+                (SEQUENCE_STEP_MAX // 2, SEQUENCE_STEP_MAX, SEQUENCE_END // 2)
+            )
+        state = chance.choice(STATES)
+        if chance.random() < 0.1:
+            state = chance.choice(("Unknown", "", f"state {chance.randrange(5_000)}", "x" * 70))
+        seconds = chance.randrange(60)
+        more = ""
+        if chance.random() < 0.5:
+            more = f',"queueId":"q-{chance.randrange(5_000)}"'
+        if chance.random() < 0.2:
+            more += ',"presence":"busy","correlationId":"c-1"'
+        head = '"history":true,' if chance.random() < 0.1 else ""
+        kind = STATE_EVENT
+        if chance.random() < 0.1:
+            kind = chance.choice(("routing.agents.apptent", "x", "routing.agents.state ", "y" * 99))
+            more += ',"start":"2026-11-23T08:00:00Z","end":"2026-11-23T09:00:00Z"'
+        return (
+            f'{{"type":"{kind}",{head}"sequence":{sequence},"data":{{"userId":"{user}",'
+            f'"state":"{state}","timestamp":"2026-11-21T22:00:{seconds:02d}.000Z"{more}}}}}'
+        ).encode()
+
+    def _forged(self, newest: int, may_end_history: bool) -> bytes:
+        pattern = self._chance.choice(FORGED if may_end_history else FORGED[:5])
+        near = newest + self._chance.randrange(2_000)
+        past = max(1, newest - self._chance.randrange(2_000))
+        return pattern.format(near=near, past=past, far=newest + SEQUENCE_END // 2).encode()
+
+    def _giant(self, newest: int) -> bytes:
+        pad = b"y" * self._chance.choice((200, 5_000, 33_000, 70_000))
+        where = self._chance.choice((b'"userId":"', b'"state":"', b'"timestamp":"', b'"data":{"'))
+        return self._event(newest).replace(where, where + pad)
+
+    # Mutations
+
+    def _at(self, frame: bytes) -> int:
+        return self._chance.randrange(len(frame) + 1)
+
+    def _flip(self, frame: bytes) -> bytes:
+        at = self._at(frame)
+        if at == len(frame):
+            return frame
+        return frame[:at] + bytes((frame[at] ^ 1 << self._chance.randrange(8),)) + frame[at + 1 :]
+
+    def _insert(self, frame: bytes) -> bytes:
+        at = self._at(frame)
+        return frame[:at] + self._chance.choice(FRAGMENTS) + frame[at:]
+
+    def _delete(self, frame: bytes) -> bytes:
+        at = self._at(frame)
+        return frame[:at] + frame[at + self._chance.randrange(1, 12) :]
+
+    def _truncate(self, frame: bytes) -> bytes:
+        return frame[: self._at(frame)]
+
+    def _repeat(self, frame: bytes) -> bytes:
+        at = self._at(frame)
+        piece = frame[at : at + self._chance.randrange(1, 60)]
+        return frame[:at] + piece * self._chance.choice((2, 2, 3, 40)) + frame[at + len(piece) :]
+
+    def _swap(self, frame: bytes) -> bytes:
+        a, b = sorted((self._at(frame), self._at(frame)))
+        return frame[b:] + frame[a:b] + frame[:a]
+
+    def _splice(self, frame: bytes) -> bytes:
+        at = self._at(frame)
+        return frame[:at] + self._last[self._at(self._last) :]
+
+    def _escape(self, frame: bytes) -> bytes:
+        """One letter as \\uXXXX: it may be of a key, the id, or outside of any string."""
+        at = self._at(frame)
+        letter = frame[at : at + 1]
+        return frame[:at] + b"\\u%04x" % letter[0] + frame[at + 1 :] if letter else frame
+
+    def _space(self, frame: bytes) -> bytes:
+        space = self._chance.choice((b" ", b"\n", b"\t \r\n", b"\x0b", b"\xc2\xa0"))
+        return frame.replace(self._chance.choice((b":", b",", b"{")), space + b":", 1) + space
+
+    def _sequence(self, frame: bytes) -> bytes:
+        head, found, rest = frame.partition(b'"sequence":')
+        return head + found + self._chance.choice(SEQUENCES) + rest.lstrip(b"-0123456789")
+
+    def _nest(self, frame: bytes) -> bytes:
+        other = self._chance.choice((b"userId", b"type", b"sequence", b"data", b"history"))
+        inner = b'"x":{"' + other + b'":"h-97"},'
+        return frame.replace(b'"data":{', b'"data":{' + inner, 1)
+
+    def _again(self, frame: bytes) -> bytes:
+        other = self._chance.choice(
+            (b'"userId":"h-96"', b'"type":"gap"', b'"sequence":3', b'"data":{"userId":"h-95"}')
+        )
+        return frame[:-1] + b"," + other + frame[-1:]
+
+    def _reorder(self, frame: bytes) -> bytes:
+        try:
+            value = orjson.loads(frame)
+        except orjson.JSONDecodeError:
+            return frame
+        if not isinstance(value, dict):
+            return frame
+        return respelt(value, self._chance)
+
+
+def respelt(value: dict[str, object], chance: random.Random) -> bytes:
+    """The same JSON value: other order, other spacing, other spelling of its texts."""
+    members = list(value.items())
+    chance.shuffle(members)
+    space = chance.choice((b"", b" ", b"\r\n\t"))
+    spelt = []
+    for key, member in members:
+        inner = respelt(member, chance) if isinstance(member, dict) else orjson.dumps(member)
+        spelt.append(_texted(key, chance) + space + b":" + space + inner)
+    return space + b"{" + (b"," + space).join(spelt) + b"}" + space
+
+
+def _texted(text: str, chance: random.Random) -> bytes:
+    plain = orjson.dumps(text)
+    if chance.random() < 0.8 or not text.isascii() or not text.isalpha():
+        return plain
+    at = chance.randrange(len(text))
+    return b'"%s\\u%04x%s"' % (text[:at].encode(), ord(text[at]), text[at + 1 :].encode())
