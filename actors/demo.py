@@ -87,7 +87,7 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
         gateway.stop()
         demo.look("verifying")
         findings, is_content = demo_gateway.verify(
-            ledger, data_dir, plan.journal, folder / "findings.json"
+            ledger, data_dir, plan.journal, folder / "findings.json", to_newest=True
         )
     if plan.data_dir is not None:
         _keep(ledger, plan.data_dir / "ledger")
@@ -210,8 +210,10 @@ def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:
         {"at_s": round((told.pop("at_us") - demo.begun_us) / 1e6, 3), **told}
         for told in map(dict, findings["troubles"])
     )
+    came = {fault["kind"] for fault in faults}
     return {
         "faults": faults,
+        "faults_that_never_came": tuple(sorted(set(demo.kinds_planned) - came)),
         "kills": tuple(kill.to_json() for kill in demo.kills.kills),
         "recovery_s": demo.kills.by_role(),
         "gap_rows": int(findings["gaps"]),

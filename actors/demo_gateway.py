@@ -120,10 +120,14 @@ class BundledGateway:
         return answer
 
 
-def verify(ledger: Path, data_dir: Path, journal: str, result: Path) -> tuple[dict[str, Any], bool]:
-    """What the gateway's own program finds, and whether it is content. Raises LocalError if it
-    could not tell."""
+def verify(
+    ledger: Path, data_dir: Path, journal: str, result: Path, *, to_newest: bool = False
+) -> tuple[dict[str, Any], bool]:
+    """What the gateway's own program finds, and whether it is content; `to_newest`: only if every
+    shard has met the gateway's newest sequence. Raises LocalError if it could not tell."""
     command = _command("verify", "--ledger", ledger, "--data", data_dir, "--journal", journal)
+    if to_newest:
+        command.append("--to-newest")
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
             [*command, "--json", str(result)],

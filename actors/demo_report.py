@@ -44,6 +44,7 @@ class Report:
     verified: bool
     problems: tuple[str, ...]
     faults: tuple[Mapping[str, Any], ...]  # each, and what became of it
+    faults_that_never_came: tuple[str, ...]  # kinds; the load was too short for them
     kills: tuple[Mapping[str, Any], ...]
     recovery_s: Mapping[str, Mapping[str, Any]]  # from a kill on, by role
     gap_rows: int
@@ -115,6 +116,8 @@ def _rows(report: Report) -> Iterator[tuple[str, object]]:
 
 
 def _trouble_rows(report: Report) -> Iterator[tuple[str, object]]:
+    if report.faults_that_never_came:
+        yield "faults that never came", ", ".join(report.faults_that_never_came)
     yield "gap rows", report.gap_rows
     yield "events that a gap row accounts for", report.gap_events
     yield "rows that made an agent Unknown", report.unknown_rows

@@ -93,6 +93,7 @@ class DemoRun:
         self.first: Moment | None = None
         self.last: Moment | None = None
         self.problems: list[str] = []
+        self.kinds_planned: tuple[str, ...] = ()  # of fault
 
     def run(self) -> None:
         """From the start to the drained end."""
@@ -179,6 +180,7 @@ class DemoRun:
                 self.problems += [f"{what}, {limit_s:g} s after the load" for what in behind]
                 break
         self.last = self._beaten()
+        self.kinds_planned = tuple(self._status["kinds_planned"])
 
     def _behind(self, asked_ns: int) -> list[str]:
         """What is still to come; nothing that a dead child's page says counts."""
@@ -198,7 +200,7 @@ class DemoRun:
             f"the gateway at {newest:,}"
             for page in self._runtime.shards
             if page.get("mark_epoch") != receiver.get("gateway_epoch")
-            or page.get("mark_sequence") < newest
+            or page.get("mark_sequence") != newest
         ]
         found += self._unconfirmed()
         if not int(status["sockets"]):

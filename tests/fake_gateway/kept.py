@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 import orjson
 
 from tools.fake_gateway.expectation import Expectation
+from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.organisation import OrderSettings, Organisation
 from tools.fake_gateway.script import LEAN, PRESENCES, STATES, Change, ScriptSettings
+from tools.fake_gateway.verify import verify
 
+EVENTS = 100
 ORIGIN_MS = 1_795_300_000_000
 SENT_US = (ORIGIN_MS + 5_000) * 1000
 SCHEMA = """
@@ -27,7 +31,7 @@ CREATE TABLE gaps(row INTEGER PRIMARY KEY, scope TEXT, epoch INTEGER, first_sequ
   last_sequence INTEGER, at_us INTEGER, reason TEXT);
 CREATE TABLE commits(last_row INTEGER PRIMARY KEY, committed_us INTEGER);
 CREATE TABLE pages(page INTEGER PRIMARY KEY, upto INTEGER, data BLOB);
-CREATE TABLE progress(counts TEXT);
+CREATE TABLE progress(counts TEXT, mark_epoch INTEGER, mark_sequence INTEGER);
 CREATE TABLE quarantine(hash INTEGER PRIMARY KEY, reason TEXT, frame BLOB, bytes INTEGER,
   count INTEGER, first_us INTEGER, last_us INTEGER);
 """
@@ -79,9 +83,12 @@ class Run:
     def send(self, first: int, last: int, socket: int = 1) -> None:
         self.ledger.sent(socket, first, last, SENT_US)
 
+    @property
+    def epoch(self) -> str:
+        return self.organisation.numbering.current.name
+
     def gap(self, first: int, last: int, socket: int = 2) -> None:
-        name = self.organisation.numbering.current.name
-        self.ledger.write("gap", socket=socket, epoch=name, first=first, last=last)
+        self.ledger.write("gap", socket=socket, epoch=self.epoch, first=first, last=last)
 
     def close(self) -> Path:
         self.ledger.close()
@@ -115,6 +122,7 @@ class Kept:
 
     def __post_init__(self) -> None:
         self.rows = [[] for _ in range(self.shards)]
+        self.mark = self.expectation.numbering.newest_sequence(self.expectation.head)
 
     def history(self, head: int, epoch: int = 1) -> None:
         for agent, number in enumerate(self.expectation.last_changes(head)):
@@ -168,6 +176,7 @@ class Kept:
         connection.execute(SCHEMA)
         users = self.expectation.script.users
         mine = list(range(shard, len(users), self.shards))
+        seen = self.expectation.seen_epochs
         ids = {agent: number for number, agent in enumerate(mine, start=1)}
         held: dict[int, tuple[int, Row]] = {}
         with connection:
@@ -203,7 +212,8 @@ class Kept:
                 "INSERT INTO pages VALUES (0, ?, ?)", (len(rows), orjson.dumps(page))
             )
             connection.execute(
-                "INSERT INTO progress VALUES (?)", (orjson.dumps(self._counts(rows)).decode(),)
+                "INSERT INTO progress VALUES (?, ?, ?)",
+                (orjson.dumps(self._counts(rows)).decode(), len(seen), self.mark),
             )
         connection.close()
 
@@ -212,3 +222,33 @@ class Kept:
         late = sum(row.cause == "late" for row in rows)
         counts = {"received": applied + late, "applied": applied, "late": late}
         return counts | self.counts
+
+
+def steady(tmp_path: Path) -> Kept:
+    """A run on one socket, kept perfectly."""
+    run = Run(tmp_path / "ledger")
+    run.subscribe()
+    run.happen(EVENTS)
+    run.send(0, 59)
+    run.send(60, EVENTS - 1)
+    run.ledger.write("fault", what="malformed", socket=1)
+    kept = Kept(Expectation(run.close()))
+    kept.history(0)
+    kept.events(range(EVENTS))
+    return kept.chain()
+
+
+def drop_an_event(kept: Kept) -> None:
+    """Not the last of its agent, so that the final state is right."""
+    live = [row for row in kept.rows[0] if row.cause == "live"]
+    last_of = {row.agent: row for row in live}
+    kept.rows[0].remove(next(row for row in live if last_of[row.agent] != row))
+    kept.chain()
+
+
+def checked(kept: Kept, tmp_path: Path, **options: bool) -> dict[str, Any]:
+    return verify(tmp_path / "ledger", kept.write(tmp_path / "data"), **options)
+
+
+def found(result: dict[str, Any]) -> dict[str, int]:
+    return {kind: result[kind] for kind in KINDS if result[kind]}

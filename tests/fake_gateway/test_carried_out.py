@@ -12,6 +12,7 @@ import pytest
 
 from tests.fake_gateway.clients import AGENTS, Client, Served, in_loop, serving, subscription, until
 from tools.fake_gateway.ledger import read_ledger
+from tools.fake_gateway.organisation import OrderSettings
 
 NO_CODE = 0  # what aiohttp says to a close frame without a code, which others call 1005
 
@@ -196,3 +197,128 @@ async def test_a_reconnect_storm_drops_every_socket(tmp_path: Path) -> None:
         client = await listening(served)
         await served.control("/load", {"rate": 100, "seconds": 5, "profile": "reconnect-storm"})
         assert await client.close_code() is None
+
+
+@in_loop
+async def test_a_trickle_sends_a_few_events_at_a_time(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = await listening(served)
+        await served.control("/faults", {"kind": "trickle", "seconds": 0.4, "events": 5})
+        assert (await served.control("/status"))["faults_left"] == 1
+        await served.control("/load", {"rate": 10_000, "seconds": 0.02})
+        assert [event["sequence"] for event in await client.events(200)] == list(
+            range(10_000_001, 10_000_201)
+        )
+        sent = [line for line in read_ledger(served.ledger) if line["kind"] == "sent"]
+    lines = [line for line in read_ledger(tmp_path / "ledger") if line["kind"] == "sent"]
+    assert len(lines) >= max(5, len(sent))
+    assert lines[0]["last"] - lines[0]["first"] < 5
+
+
+@in_loop
+async def test_a_poison_comes_again_until_it_is_left_behind(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = await listening(served)
+        epoch = client.acknowledgement["epoch"]
+        await served.control("/load", {"rate": 10_000, "seconds": 0.01})
+        await client.events(100)
+        await served.control("/faults", {"kind": "poison", "frame": "reserved-bits"})
+        await served.control("/load", {"rate": 10_000, "seconds": 0.01})
+        assert (await client.frame()).type is aiohttp.WSMsgType.ERROR
+        for _ in range(2):  # whoever resumes from before it meets it at the same place
+            again = await served.subscribe(epoch=epoch, sequence=10_000_090)
+            assert [event["sequence"] for event in await again.events(10)][-1] == 10_000_100
+            assert (await again.frame()).type is aiohttp.WSMsgType.ERROR
+        behind = await served.subscribe(epoch=epoch, sequence=10_000_101)
+        events = await behind.events(99)
+        assert [event["sequence"] for event in events] == list(range(10_000_102, 10_000_201))
+    places = [line["place"] for line in read_ledger(tmp_path / "ledger") if line["kind"] == "fault"]
+    assert places == [100, 100, 100]
+
+
+@in_loop
+async def test_a_gateway_may_number_anew_under_its_old_name(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = await listening(served)
+        epoch = client.acknowledgement["epoch"]
+        await served.control("/faults", {"kind": "renumber", "named": False})
+        again = await served.subscribe(epoch=epoch, sequence=10_000_000)
+        assert again.acknowledgement["epoch"] == epoch
+        assert again.acknowledgement["sequence"] == AGENTS
+        await again.history()  # and no gap: it believes that the client is ahead of it
+        # From here nobody could tell a second one: it gets a name.
+        await served.control("/faults", {"kind": "renumber", "named": False})
+        last = await served.subscribe(epoch=epoch, sequence=AGENTS)
+        assert last.acknowledgement["epoch"] != epoch
+
+
+@in_loop
+async def test_a_history_may_lack_its_end_or_agents_or_haste(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.control("/faults", {"kind": "omit-agents", "count": 7})
+        events, _ = await (await served.subscribe()).history()
+        assert len(events) == AGENTS - 7
+        await served.control("/faults", {"kind": "slow-history", "events": 10, "seconds": 0.05})
+        begun_s = time.monotonic()
+        events, _ = await (await served.subscribe()).history()
+        assert len(events) == AGENTS
+        assert time.monotonic() - begun_s >= 0.2
+        await served.control("/faults", {"kind": "no-history-end"})
+        client = await served.subscribe()
+        assert all(event["history"] for event in await client.events(AGENTS))
+        await served.control("/load", {"rate": 1_000, "seconds": 0.001})
+        assert (await client.next())["sequence"] == 10_000_001
+
+
+@in_loop
+async def test_a_short_retention_may_pass(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = await listening(served)
+        epoch = client.acknowledgement["epoch"]
+        await served.control("/load", {"rate": 10_000, "seconds": 0.01})
+        await client.events(100)
+        await served.control("/faults", {"kind": "retention", "events": 10, "seconds": 0.2})
+        gap = await (await served.subscribe(epoch=epoch, sequence=10_000_050)).next()
+        assert (gap["type"], gap["from"]) == ("gap", 10_000_051)
+
+        async def is_over() -> bool:
+            again = await served.subscribe(epoch=epoch, sequence=10_000_050)
+            return bool((await again.next())["type"] != "gap")
+
+        await until(is_over)
+
+
+@in_loop
+async def test_a_timeline_is_carried_out_by_the_seconds_of_the_load(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        client = await listening(served)
+        asked = [{"at_s": 0.05, "kind": "close", "code": 1012}, {"at_s": 3600, "kind": "drop"}]
+        assert (await served.control("/faults", asked))["faults_left"] == 2
+        await served.control("/load", {"rate": 100, "seconds": 0})
+        assert await client.close_code() == 1012
+        assert (await served.control("/status"))["faults"] == {"close": 1}
+        await served.control("/load/stop")
+
+        async def is_over() -> bool:  # what is left does not come without a load
+            return bool((await served.control("/status"))["faults_left"] == 0)
+
+        await until(is_over)
+        await served.control("/faults", [{"kind": "drop"}], ok=False)
+
+
+@in_loop
+async def test_numbering_anew_in_mid_load_mixes_nothing(tmp_path: Path) -> None:
+    """Neither duplicates nor broken frames of the old epoch reach the new one."""
+    order = OrderSettings(window=100, duplicates=0.5)
+    async with serving(tmp_path, order=order) as served:
+        client = await listening(served)
+        await served.control("/load", {"rate": 5_000, "seconds": 0})
+        await client.events(500)
+        await served.control("/faults", {"kind": "renumber"})
+        assert await client.close_code() is None
+        again = await served.subscribe()
+        await again.history()
+        await served.control("/faults", {"kind": "unknown-state"})
+        events = await again.events(500)
+        assert all(AGENTS < event["sequence"] < 10_000_000 for event in events)
+        await served.control("/load/stop")

@@ -15,7 +15,6 @@ from tools.fake_gateway.faults import (
     broken_frame,
     parse_fault,
 )
-from tools.fake_gateway.profiles import PROFILES, FaultPlan
 from tools.fake_gateway.script import LEAN, Script
 
 EVENT = Script(settings()).frame(Script(settings()).change(0), 1001, 0, LEAN)
@@ -38,6 +37,8 @@ def test_a_control_call_becomes_a_fault() -> None:
         ({"kind": "refuse", "count": 0}, "at least 1"),
         ({"kind": "refuse", "count": True}, "wrong type"),
         ({"kind": "stall", "seconds": -1}, "negative"),
+        ({"kind": "renumber", "named": 1}, "wrong type"),
+        ({"kind": "poison", "frame": "malformed"}, "a poison is one of"),
         ({"kind": "stall", "minutes": 1}, "unknown: minutes"),
     ],
 )
@@ -92,20 +93,14 @@ def test_an_oversized_frame_is_well_formed_and_over_two_megabytes() -> None:
     assert orjson.loads(text)["sequence"] == 1001
 
 
-def test_a_plan_is_the_same_for_a_seed_and_uses_every_fault() -> None:
-    once, again = FaultPlan("hostile", 7), FaultPlan("hostile", 7)
-    planned = [once.due(second) for second in range(200)]
-    assert planned == [again.due(second) for second in range(200)]
-    assert {fault for due in planned for fault in due} == set(PROFILES["hostile"].faults)
+def test_reserved_bits_and_a_continuation_of_nothing_are_whole_events() -> None:
+    assert frames(broken_frame("reserved-bits", EVENT)) == [(0xC1, EVENT[4:])]
+    assert frames(broken_frame("bad-continuation", EVENT)) == [(0x80, EVENT[4:])]
 
 
-def test_a_plan_without_faults_has_none() -> None:
-    assert FaultPlan("none", 7).due(1e9) == []
-
-
-def test_no_such_profile_is_refused() -> None:
-    with pytest.raises(ValueError, match="flaky"):
-        FaultPlan("mean", 7)
+def test_what_was_asked_for_is_told_where_it_is_not_the_usual() -> None:
+    assert Fault(kind="drop").detail == {}
+    assert Fault(kind="renumber", named=False, count=2).detail == {"named": False, "count": 2}
 
 
 def test_every_kind_of_frame_fault_is_a_kind() -> None:

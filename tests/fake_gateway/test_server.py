@@ -137,8 +137,12 @@ async def test_acknowledgement_then_history_then_live_events(tmp_path: Path) -> 
         events = await client.events(500)
         assert [event["sequence"] for event in events] == list(range(10_000_001, 10_000_501))
         assert "history" not in events[0]
+
+        async def is_over() -> bool:
+            return bool((await served.control("/status"))["load"] == "done")
+
+        await until(is_over)
         status = await served.control("/status")
-        assert status["load"] == "done"
         assert status["newest_sequence"] == 10_000_500
         assert (status["generated"], status["sent"], status["sockets"]) == (500, 500 + AGENTS, 1)
 

@@ -10,37 +10,21 @@ import apsw
 import orjson
 import pytest
 
-from tests.fake_gateway.kept import Kept, Run, settings
+from tests.fake_gateway.kept import (
+    EVENTS,
+    Kept,
+    Run,
+    checked,
+    drop_an_event,
+    found,
+    settings,
+    steady,
+)
 from tools.fake_gateway import verify as verification
 from tools.fake_gateway.expectation import Expectation, LedgerError
-from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.journals import JournalError
 from tools.fake_gateway.script import LEAN, WITH_CORRELATION, WITH_PRESENCE
 from tools.fake_gateway.verify import verify
-
-EVENTS = 100
-
-
-def steady(tmp_path: Path) -> Kept:
-    """A run on one socket, kept perfectly."""
-    run = Run(tmp_path / "ledger")
-    run.subscribe()
-    run.happen(EVENTS)
-    run.send(0, 59)
-    run.send(60, EVENTS - 1)
-    run.ledger.write("fault", what="malformed", socket=1)
-    kept = Kept(Expectation(run.close()))
-    kept.history(0)
-    kept.events(range(EVENTS))
-    return kept.chain()
-
-
-def checked(kept: Kept, tmp_path: Path, **options: bool) -> dict[str, Any]:
-    return verify(tmp_path / "ledger", kept.write(tmp_path / "data"), **options)
-
-
-def found(result: dict[str, Any]) -> dict[str, int]:
-    return {kind: result[kind] for kind in KINDS if result[kind]}
 
 
 def test_a_perfect_run_is_verified_with_its_figures(tmp_path: Path) -> None:
@@ -54,14 +38,6 @@ def test_a_perfect_run_is_verified_with_its_figures(tmp_path: Path) -> None:
     assert result["latency_ms"] == {
         "p50": 3.01, "p90": 3.01, "p99": 3.01, "p999": 3.01, "max": 3.01, "count": EVENTS,
     }  # fmt: skip
-
-
-def drop_an_event(kept: Kept) -> None:
-    """Not the last of its agent, so that the final state is right."""
-    live = [row for row in kept.rows[0] if row.cause == "live"]
-    last_of = {row.agent: row for row in live}
-    kept.rows[0].remove(next(row for row in live if last_of[row.agent] != row))
-    kept.chain()
 
 
 def drop_an_agent(kept: Kept) -> None:
@@ -194,84 +170,6 @@ def test_a_row_that_is_late_without_reason_is_found(tmp_path: Path) -> None:
     assert checked(kept.chain(), tmp_path)["state_mismatches"] >= 1
 
 
-def test_an_unknown_agent_and_its_restoration_count_as_neither(tmp_path: Path) -> None:
-    run = Run(tmp_path / "ledger")
-    run.subscribe()
-    run.happen(EVENTS)
-    run.send(0, EVENTS - 1)
-    run.subscribe(socket=2)
-    kept = Kept(Expectation(run.close()))
-    kept.history(0)
-    kept.events(range(EVENTS))
-    kept.lose(3)
-    kept.add(3, kept.expectation.last_changes(EVENTS)[3], 1, "history")
-    result = checked(kept.chain(), tmp_path)
-    assert found(result) == {}
-    assert (result["unknown_rows"], result["restored"]) == (1, 1)
-
-
-def test_an_agent_that_stays_unknown_after_a_whole_history_is_found(tmp_path: Path) -> None:
-    kept = steady(tmp_path)
-    kept.lose(3)
-    assert found(checked(kept.chain(), tmp_path)) == {"state_mismatches": 1}
-
-
-def test_an_agent_may_stay_unknown_when_the_socket_was_taken_away(tmp_path: Path) -> None:
-    run = Run(tmp_path / "ledger")
-    run.subscribe()
-    run.happen(EVENTS)
-    run.send(0, EVENTS - 1)
-    run.ledger.write("closed", socket=1, reason="dropped by the gateway")
-    kept = Kept(Expectation(run.close()))
-    kept.history(0)
-    kept.events(range(EVENTS))
-    for agent in range(20):
-        kept.lose(agent)
-    result = checked(kept.chain(), tmp_path)
-    assert found(result) == {}
-    assert result["unknown_rows"] == 20
-
-
-def with_a_gap(tmp_path: Path) -> Kept:
-    """Events 40 to 69 happened while nobody listened and could not be replayed."""
-    run = Run(tmp_path / "ledger")
-    run.subscribe()
-    run.happen(70)
-    run.send(0, 39)
-    run.gap(1041, 1070)
-    run.subscribe(socket=2)
-    run.happen(30)
-    run.send(70, 99, socket=2)
-    kept = Kept(Expectation(run.close()))
-    kept.history(0)
-    kept.events(range(40))
-    for agent, number in enumerate(kept.expectation.last_changes(70)):
-        if number >= 40:
-            kept.add(agent, number, 1, "history")
-    kept.events(range(70, 100))
-    return kept.chain()
-
-
-def test_a_gap_that_the_gateway_told_is_excused_by_its_row(tmp_path: Path) -> None:
-    kept = with_a_gap(tmp_path)
-    kept.gaps = [(1, 1041, 1070)]
-    result = checked(kept, tmp_path)
-    assert found(result) == {}
-    assert result["excused"] == 30 - 16  # 16 active agents were named by the second history
-    assert result["gaps"] == 1  # though every shard has the row
-
-
-def test_a_gap_without_a_row_is_lost(tmp_path: Path) -> None:
-    assert found(checked(with_a_gap(tmp_path), tmp_path)) == {"lost": 14}
-
-
-def test_a_gap_row_excuses_nothing_that_could_have_been_had(tmp_path: Path) -> None:
-    kept = steady(tmp_path)
-    drop_an_event(kept)
-    kept.gaps = [(1, 1001, 1001 + EVENTS)]
-    assert found(checked(kept, tmp_path)) == {"lost": 1}
-
-
 def test_a_new_gateway_epoch_restates_everybody_under_small_sequences(tmp_path: Path) -> None:
     run = Run(tmp_path / "ledger")
     run.subscribe()
@@ -288,24 +186,6 @@ def test_a_new_gateway_epoch_restates_everybody_under_small_sequences(tmp_path: 
     kept.events(range(50, 100), epoch=2)
     assert kept.rows[0][-1].sequence < 100
     assert found(checked(kept.chain(), tmp_path)) == {}
-
-
-def test_events_of_an_epoch_that_ended_unheard_need_a_gap_row(tmp_path: Path) -> None:
-    run = Run(tmp_path / "ledger")
-    run.subscribe()
-    run.happen(50)
-    run.send(0, 29)
-    run.organisation.renumber(21)
-    run.subscribe(socket=2)
-    kept = Kept(Expectation(run.close()))
-    kept.history(0)
-    kept.events(range(30))
-    kept.history(50, epoch=2)
-    kept.chain()
-    missing = verify(tmp_path / "ledger", kept.write(tmp_path / "without"))
-    assert found(missing).keys() == {"lost"}
-    kept.gaps = [(1, 1031, 0)]  # its end is not known
-    assert found(checked(kept, tmp_path)) == {}
 
 
 def test_an_event_that_overtook_another_on_the_socket_is_no_fault_of_the_runtime(
@@ -412,3 +292,11 @@ def test_what_cannot_be_verified_is_said_and_exits_with_2(
         verify(tmp_path / "ledger", data)
     with pytest.raises(LedgerError):
         Expectation(tmp_path / "nothing")
+
+
+def test_the_newest_sequence_may_be_demanded(tmp_path: Path) -> None:
+    kept = steady(tmp_path)
+    assert found(checked(kept, tmp_path, to_newest=True)) == {}
+    kept.mark -= 1
+    behind = verify(tmp_path / "ledger", kept.write(tmp_path / "behind"), to_newest=True)
+    assert found(behind) == {"lost": kept.shards}

@@ -30,7 +30,13 @@ def main(arguments: list[str] | None = None) -> int:
     if asked.command == "verify":
         from tools.fake_gateway import verify  # noqa: PLC0415 - only this command needs apsw
 
-        return verify.run(asked.ledger, asked.data, journal=asked.journal, json_file=asked.json)
+        return verify.run(
+            asked.ledger,
+            asked.data,
+            journal=asked.journal,
+            to_newest=asked.to_newest,
+            json_file=asked.json,
+        )
     try:
         settings, load = _settings(asked)
         if asked.with_parent:
@@ -49,6 +55,9 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--ledger", type=Path, required=True, help="the gateway's ledger directory")
     check.add_argument("--data", type=Path, required=True, help="the runtime's data directory")
     check.add_argument("--journal", choices=("full", "off"), default="full")
+    check.add_argument(
+        "--to-newest", action="store_true", help="every journal must reach the newest sequence"
+    )
     check.add_argument("--json", type=Path, help="write the findings here as well")
     return root
 
@@ -86,6 +95,11 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     add("--backlog-bytes", type=int, default=stream.BACKLOG_BYTES, help="bound of a send buffer")
     add("--slow-after", type=float, default=stream.SLOW_AFTER_S, help="seconds until a cut")
     add("--faults", choices=tuple(profiles.PROFILES), default="none")
+    add(
+        "--timeline",
+        type=Path,
+        help='JSON lines {"at_s": …, "kind": …, …}: faults by second of load',
+    )
     add("--with-parent", action="store_true", help="end when the parent process does")
 
 
@@ -121,6 +135,7 @@ def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load |
         backlog_bytes=asked.backlog_bytes,
         slow_after_s=asked.slow_after,
         faults=asked.faults,
+        schedule=tuple(profiles.read_schedule(asked.timeline)) if asked.timeline else (),
     )
     return settings, None if asked.paused else load
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from tools.fake_gateway.faults import Fault, parse_fault
 from tools.fake_gateway.pacing import Load
+from tools.fake_gateway.profiles import parse_schedule
 
 
 class Steered(Protocol):
@@ -17,6 +18,7 @@ class Steered(Protocol):
     def start_load(self, load: Load) -> None: ...
     def stop_load(self) -> None: ...
     def carry_out(self, fault: Fault) -> None: ...
+    def schedule(self, entries: list[tuple[float, Fault]]) -> None: ...
     def request_stop(self) -> None: ...
 
 
@@ -47,7 +49,11 @@ def control_application(gateway: Steered) -> web.Application:
         return _json(gateway.status())
 
     async def faults(request: web.Request) -> web.Response:
-        gateway.carry_out(parse_fault(await _asked(request)))
+        asked = await _asked(request)
+        if isinstance(asked, list):  # each at its second of the load
+            gateway.schedule(parse_schedule(asked))
+        else:
+            gateway.carry_out(parse_fault(asked))
         return _json(gateway.status())
 
     async def shutdown(_: web.Request) -> web.Response:

@@ -8,14 +8,14 @@ an agent, which only a history tells, by the agent.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tools.fake_gateway.excuses import Excuses, Span
 from tools.fake_gateway.faults import FRAME_FAULTS
 from tools.fake_gateway.frames import FrameWriter
+from tools.fake_gateway.histories import Histories
 from tools.fake_gateway.ledger import LEDGER_NAME, read_ledger
 from tools.fake_gateway.numbering import Epoch, Numbering
 from tools.fake_gateway.order import DeliveryOrder
@@ -52,13 +52,6 @@ class Extras(NamedTuple):
     correlation: str | None
 
 
-class Span(NamedTuple):
-    """Events first <= n < end."""
-
-    first: int
-    end: int
-
-
 class Expectation:
     """After `read`: `sent` and `named` have a byte per event, `first_sent_us` a time."""
 
@@ -72,17 +65,19 @@ class Expectation:
         self.timeline = Timeline(self.script.distance_min)
         self.numbering = Numbering(run["script"]["agents"])
         self.writer = FrameWriter(self.script)
+        self._excuses = Excuses(self.numbering, run["order"].get("window", 0))
+        self.named_by = Histories()
         self.sockets: list[int] = []  # acknowledged ones
         self.shapes: set[int] = set()  # that they asked for
         self.seen_epochs: list[Epoch] = []  # in the order in which a runtime met them: 1, 2, …
         self.begin: int | None = None  # the first event that must be kept
         self.end = 0  # behind the last event that was told, on any socket and in any way
-        self.told_gaps: list[Span] = []
         self.sent_events = self.sent_history = self.sent_broken = 0
         self.histories: set[str] = set()  # names of epochs in which a history was sent
         self.whole_histories = 0
         self.is_history_whole = False  # of the last acknowledged socket, which was not taken away
         self.faults: Counter[str] = Counter()
+        self.generated: int | None = None  # events that had happened at a clean end
         self.book = Book()
         head = self._prepare(lines)
         self.head = head
@@ -101,7 +96,7 @@ class Expectation:
         for line in lines:
             kind = line["kind"]
             if kind == "epoch":
-                epoch = Epoch(line["name"], line["first"], line["first_sequence"])
+                epoch = Epoch(line["name"], line["first"], line["first_sequence"], line.get("told"))
                 self.numbering.begin(epoch)
                 self.writer.add_epoch(epoch)
             elif kind == "stretch":
@@ -118,6 +113,8 @@ class Expectation:
     def _read(self, line: dict[str, Any]) -> None:
         kind = line["kind"]
         self.book.add(line)
+        self._excuses.add(line)
+        self.named_by.add(line)
         if kind == "sent":
             self._sent(line["first"], line["last"] + 1, line["at_us"])
         elif kind == "subscribed":
@@ -126,26 +123,19 @@ class Expectation:
             self.is_history_whole = False
             if self.begin is None:
                 self.begin = line["head"]
-            epoch = next(e for e in self.numbering.epochs if e.name == line["epoch"])
+            epoch = self.numbering.named(line["epoch"])
             if epoch not in self.seen_epochs:
                 self.seen_epochs.append(epoch)
         elif kind == "history":
             self._named(line)
+        elif kind == "end":
+            self.generated = line["generated"]
         elif kind == "closed" and self.sockets and line["socket"] == self.sockets[-1]:
             # Who was thrown out may rightly have given up and hold everybody as Unknown.
             self.is_history_whole &= line["reason"].startswith("closed by the client")
-        elif kind in ("gap", "ignored"):
-            epoch = next(e for e in self.numbering.epochs if e.name == line["epoch"])
-            first = epoch.first + max(0, line["first"] - epoch.first_sequence)
-            self.told_gaps.append(
-                Span(first, epoch.first + line["last"] + 1 - epoch.first_sequence)
-            )
         elif kind == "fault":
             self.faults[line["what"]] += 1
-            self.sent_broken += line["what"] in FRAME_FAULTS
-        elif kind == "epoch" and line["first"] > 0:
-            # Nothing of an epoch that has ended can be replayed.
-            self.told_gaps.append(Span(0, line["first"]))
+            self.sent_broken += line["what"] in (*FRAME_FAULTS, "poison")
 
     def _sent(self, first: int, end: int, at_us: int) -> None:
         if self.order.is_plain:
@@ -157,7 +147,7 @@ class Expectation:
                 return
             numbers = array("q", range(first, end))
         else:
-            numbers = self.order.numbers(first, end)
+            numbers = self.order.numbers(first, end, self.numbering.epoch_of(first).first)
             self.sent_events += len(numbers)
             self.end = max(self.end, max(numbers) + 1)
         for number in numbers:
@@ -228,42 +218,17 @@ class Expectation:
         return epochs[place].first if place < len(epochs) else self.head
 
     def excused(self, gaps: set[tuple[int, int, int]]) -> list[Span]:
-        """Where a journal's gap rows (epoch, first, last sequence) meet what really was not to be
-        had. Sorted; spans may touch or overlap."""
-        spans = []
-        for number, first_sequence, last_sequence in gaps:
-            if not 1 <= number <= len(self.seen_epochs):
-                continue
-            epoch = self.seen_epochs[number - 1]
-            offset = epoch.first - epoch.first_sequence
-            first, end = max(0, offset + first_sequence), offset + last_sequence + 1
-            if last_sequence < first_sequence:
-                end = self.epoch_end(epoch)  # it could not know where the epoch ended
-            for told in self.told_gaps:
-                both = Span(max(first, told.first), min(end, told.end))
-                if both.first < both.end:
-                    spans.append(both)
-        return sorted(spans)
+        """What a journal's gap rows (epoch, first, last sequence) account for."""
+        return self._excuses.meet(gaps, self.seen_epochs)
+
+    @property
+    def newest_mark(self) -> tuple[int, int]:
+        """What a runtime that has met everything holds: the number of its epoch, a sequence."""
+        head = self.head if self.generated is None else self.generated
+        return len(self.seen_epochs), self.numbering.newest_sequence(head)
 
     @property
     def required(self) -> Span:
         """Every event behind the first acknowledgement, up to the last that was told."""
         begin = self.end if self.begin is None else self.begin
         return Span(begin, max(begin, self.end))
-
-
-def is_within(number: int, spans: list[Span], reach: list[int]) -> bool:
-    """`reach[i]` is the greatest end of spans[: i + 1]."""
-    place = bisect_right(spans, (number, 1 << 62)) - 1
-    return place >= 0 and reach[place] > number
-
-
-def reach_of(spans: list[Span]) -> list[int]:
-    return list(_running_max(span.end for span in spans))
-
-
-def _running_max(values: Iterator[int]) -> Iterator[int]:
-    greatest = -1
-    for value in values:
-        greatest = max(greatest, value)
-        yield greatest

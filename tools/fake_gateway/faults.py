@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from tools.fake_gateway.wire import BINARY, CONTINUATION, server_frame
+from tools.fake_gateway.wire import BINARY, CONTINUATION, TEXT, server_frame
 
 FRAME_FAULTS = (
     "malformed",
@@ -21,18 +21,26 @@ FRAME_FAULTS = (
     "unknown-state",
     "non-utf8",
     "oversized",
+    "reserved-bits",
+    "bad-continuation",
 )
+BREAKING = ("oversized", "reserved-bits", "bad-continuation")  # a client ends its session over them
 KINDS = (
     "close",  # with `code`, or with none (the client sees 1005)
     "drop",  # without a close frame (1006)
     "stall",  # half-open: nothing is sent, not even a pong, for `seconds`
     "pause",  # no event is sent for `seconds`; pings are answered
+    "trickle",  # for `seconds` no more than `events` every 50 ms
     "refuse",  # the next `count` handshakes, with `status`, or 0 = hang
     "refuse-tokens",  # the next `count` token calls, likewise
     "expire-tokens",  # all; their sockets are closed with 1005 after `seconds` of grace
-    "renumber",  # a new gateway epoch from `first_sequence` on; all sockets are dropped
-    "retention",  # from now on no more than `events` can be replayed
+    "renumber",  # a new gateway epoch from `first_sequence` on, `named` anew or not; sockets drop
+    "retention",  # from now on (for `seconds`, if given) no more than `events` can be replayed
     "ignore-sequence",  # the next `count` subscriptions get neither replay nor gap frame
+    "no-history-end",  # the next `count` histories lack their history.complete
+    "slow-history",  # the next `count` histories come in parts of `events`, `seconds` apart
+    "omit-agents",  # the next history does not name `count` agents
+    "poison",  # a `frame` at one place of the stream, for everybody who resumes from before it
     *FRAME_FAULTS,  # `count` of them
 )
 REFUSALS = (0, 401, 403, 429, 500, 502, 503, 504)
@@ -49,6 +57,8 @@ class Fault:
     retry_after_s: int | None = None
     first_sequence: int | None = None
     events: int = 0
+    named: bool = True
+    frame: str = "oversized"
     socket: int | None = None  # None = all
 
     def __post_init__(self) -> None:
@@ -58,6 +68,8 @@ class Fault:
             raise ValueError(f"a close code is 1000 to 4999, or null: {self.code}")
         if self.status not in REFUSALS:
             raise ValueError(f"status is one of {REFUSALS} (0 = hang), not {self.status}")
+        if self.frame not in BREAKING:
+            raise ValueError(f"a poison is one of {', '.join(BREAKING)}, not {self.frame!r}")
         if self.seconds < 0 or self.count < 1 or self.events < 0:
             raise ValueError("seconds and events must not be negative, count must be at least 1")
 
@@ -82,6 +94,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "retry_after_s": (int, type(None)),
     "first_sequence": (int, type(None)),
     "events": (int,),
+    "named": (bool,),
+    "frame": (str,),
     "socket": (int, type(None)),
 }
 
@@ -99,7 +113,8 @@ def parse_fault(asked: Any) -> Fault:
     if "kind" not in asked:
         raise ValueError(f"kind is missing: one of {', '.join(KINDS)}")
     for name, value in asked.items():
-        if isinstance(value, bool) or not isinstance(value, _TYPES[name]):
+        is_flag = bool in _TYPES[name]
+        if isinstance(value, bool) is not is_flag or not isinstance(value, _TYPES[name]):
             raise ValueError(f"{name} has the wrong type: {value!r}")
     return Fault(**asked)
 
@@ -137,5 +152,7 @@ _BROKEN: Mapping[str, Callable[[bytes], bytes]] = {
     "oversized": lambda text: server_frame(
         text[:-2] + b',"pad":"' + b"x" * OVERSIZED_BYTES + b'"}}'
     ),
+    "reserved-bits": lambda text: server_frame(text, 0x40 | TEXT),
+    "bad-continuation": lambda text: server_frame(text, CONTINUATION),
 }
 assert _BROKEN.keys() == set(FRAME_FAULTS)

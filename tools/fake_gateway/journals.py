@@ -80,6 +80,11 @@ class ShardJournal:
         stored = self._connection.execute("SELECT counts FROM progress").get
         return Counter(orjson.loads(stored or b"{}"))
 
+    def mark(self) -> tuple[int, int]:
+        """(epoch, sequence) up to which it has met everything."""
+        row = self._connection.execute("SELECT mark_epoch, mark_sequence FROM progress").get
+        return (0, 0) if row is None else cast("tuple[int, int]", row)
+
     def quarantined(self) -> Counter[str]:
         """Frames that were set aside, by reason."""
         return Counter(

@@ -144,6 +144,8 @@ class Judge:
         if cause == "lost":
             if to_state != UNKNOWN:
                 self._mismatch("to_state", UNKNOWN, to_state, where)
+            if not self.expectation.named_by.may_be_unknown(agent, row[5]):
+                self.findings.add("state_mismatches", "Unknown without a reason", **where)
             self.held_state[agent] = UNKNOWN
             return False
         position = self._position(agent, epoch, sequence, cause)

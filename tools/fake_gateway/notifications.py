@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 
 import orjson
 from aiohttp import WSMsgType, web
 
+from tools.fake_gateway.faults import Fault
 from tools.fake_gateway.gates import Gate
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import Organisation
+from tools.fake_gateway.organisation import Answer, Organisation
 from tools.fake_gateway.script import WHOLE_AGENT
 from tools.fake_gateway.stream import Feed, History, Stream
 from tools.fake_gateway.subscription import (
@@ -53,6 +55,7 @@ class Notifications:
         self._expiry_grace_s = expiry_grace_s
         self._sockets = 0
         self.ignored_sequences = 0  # so many more subscriptions get neither replay nor gap
+        self.odd_histories: deque[Fault] = deque()  # how the next ones differ from what is right
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         refusal = self._gate.refusal(time.monotonic())
@@ -115,7 +118,7 @@ class Notifications:
             "type": "subscription",
             "status": "subscribed",
             "sequence": answer.sequence,
-            "epoch": answer.epoch,
+            "epoch": answer.epoch.wire,
         }
         transport.write(server_frame(orjson.dumps(acknowledgement)))
         shape = asked.shape | (WHOLE_AGENT if self._whole_agents else 0)
@@ -124,7 +127,7 @@ class Notifications:
             "subscribed",
             socket=socket,
             head=organisation.head,
-            epoch=answer.epoch,
+            epoch=answer.epoch.name,
             sequence=answer.sequence,
             asked=asked.sequence,
             asked_epoch=asked.epoch,
@@ -141,28 +144,50 @@ class Notifications:
             self._ledger.write(
                 "gap" if answer.resume == "gap" else "ignored",
                 socket=socket,
-                epoch=answer.epoch,
+                epoch=answer.epoch.name,
                 first=first,
                 last=last,
                 at_us=at_us,
             )
-        history = None
-        if asked.wants_history:
-            history = History(
-                position=organisation.order.begin_of(organisation.sendable),
-                head=organisation.head,
-                sequence=answer.sequence,
-                last=organisation.last_changes(),
-            )
+        history = self._history(answer) if asked.wants_history else None
         feed = Feed(
             socket=socket,
             transport=transport,
             shape=shape,
             position=answer.position,
+            asked_from=self._number_behind(asked, answer),
             history=history,
         )
         self._stream.attach(feed)
         return feed
+
+    def _history(self, answer: Answer) -> History:
+        organisation = self._organisation
+        history = History(
+            position=organisation.order.begin_of(organisation.sendable),
+            head=organisation.head,
+            sequence=answer.sequence,
+            last=organisation.last_changes(),
+        )
+        if self.odd_histories:
+            odd = self.odd_histories.popleft()
+            if odd.kind == "no-history-end":
+                history.is_unsaid = True
+            elif odd.kind == "slow-history":
+                history.part_events, history.pause_s = odd.events or 1, odd.seconds
+            else:
+                assert odd.kind == "omit-agents", odd
+                agents = organisation.settings.agents
+                first = organisation.head % agents
+                history.omitted = (first, min(agents, first + odd.count))
+        return history
+
+    def _number_behind(self, asked: Subscription, answer: Answer) -> int:
+        """The number of the event that follows what the client says that it has."""
+        if asked.sequence is None or answer.resume != "replay":
+            return answer.position
+        epoch = answer.epoch
+        return epoch.first + max(0, asked.sequence + 1 - epoch.first_sequence)
 
     async def _read(
         self, response: web.WebSocketResponse, feed: Feed, transport: asyncio.Transport

@@ -15,6 +15,11 @@ class Epoch(NamedTuple):
     name: str
     first: int  # number of its first event
     first_sequence: int
+    told: str | None = None  # what clients are told it is called; None: its name
+
+    @property
+    def wire(self) -> str:
+        return self.name if self.told is None else self.told
 
 
 class Numbering:
@@ -36,6 +41,9 @@ class Numbering:
     @property
     def current(self) -> Epoch:
         return self.epochs[-1]
+
+    def named(self, name: str) -> Epoch:
+        return next(epoch for epoch in self.epochs if epoch.name == name)
 
     def epoch_of(self, number: int) -> Epoch:
         """The epoch in which event `number` was numbered."""

@@ -60,15 +60,17 @@ class DeliveryOrder:
     def is_duplicated(self, position: int) -> bool:
         return position >= 0 and mix64(~self._seed ^ position) < self._threshold
 
-    def numbers(self, first: int, end: int) -> array[int]:
-        """The events of positions first <= p < end in the order of sending, duplicates included."""
+    def numbers(self, first: int, end: int, floor: int = 0) -> array[int]:
+        """The events of positions first <= p < end in the order of sending, duplicates included;
+        but none twice from below `floor`, where another gateway epoch was."""
         if self.is_plain:
             return array("q", range(first, end))
         numbers = array("q")
         for position in range(first, end):
             numbers.append(self.number_at(position))
-            if self._threshold and self.is_duplicated(position - DUPLICATE_LAG):
-                numbers.append(self.number_at(position - DUPLICATE_LAG))
+            again = position - DUPLICATE_LAG
+            if self._threshold and again >= floor and self.is_duplicated(again):
+                numbers.append(self.number_at(again))
         return numbers
 
     def _kind(self, begin: int) -> int:

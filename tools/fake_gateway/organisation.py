@@ -32,7 +32,7 @@ class Answer:
     """To a subscription: the acknowledgement, what is missing, and where the stream goes on."""
 
     sequence: int
-    epoch: str
+    epoch: Epoch
     position: int  # of the first event to be sent
     gap: tuple[int, int] | None  # sequences that cannot be replayed
     resume: str  # none | replay | gap | ignored
@@ -68,11 +68,13 @@ class Organisation:
     def sendable(self) -> int:
         return self.order.sendable(self.head)
 
-    def renumber(self, first_sequence: int) -> None:
-        """A new gateway epoch. Its name is unique: nobody can resume in an epoch of another run."""
-        count = len(self.numbering.epochs) + 1
-        name = f"{self.settings.origin_ms:x}-{self.settings.seed:x}-{count}"
-        epoch = Epoch(name, self.head, first_sequence)
+    def renumber(self, first_sequence: int, *, is_named: bool = True) -> None:
+        """A new gateway epoch. Its name is unique: nobody can resume in an epoch of another run.
+        Not named: it is told under the name of the one before."""
+        epochs = self.numbering.epochs
+        name = f"{self.settings.origin_ms:x}-{self.settings.seed:x}-{len(epochs) + 1}"
+        told = None if is_named else epochs[-1].wire
+        epoch = Epoch(name, self.head, first_sequence, told)
         self.numbering.begin(epoch)
         self.writer.add_epoch(epoch)
         self._ledger.write("epoch", **epoch._asdict())
@@ -91,7 +93,7 @@ class Organisation:
         epoch, newest = self.numbering.current, self.newest_sequence
         position = self.order.begin_of(self.sendable)
         gap, resume = None, "none"
-        is_of_epoch = asked.epoch is None or asked.epoch == epoch.name
+        is_of_epoch = asked.epoch is None or asked.epoch == epoch.wire
         if asked.sequence is None or (is_of_epoch and asked.sequence > newest):
             pass  # nothing to replay; a sequence of the future is none of ours
         elif ignores_sequence:
@@ -111,13 +113,13 @@ class Organisation:
             else:
                 resume = "gap"
                 gap = (max(asked.sequence + 1, epoch.first_sequence), newest)
-        return Answer(sequence=newest, epoch=epoch.name, position=position, gap=gap, resume=resume)
+        return Answer(sequence=newest, epoch=epoch, position=position, gap=gap, resume=resume)
 
     def frames(self, first: int, end: int, shape: int) -> tuple[bytes, int]:
         """Positions first <= p < end of the stream, and how many frames they are."""
         if self.order.is_plain:
             return self.writer.frames(first, end, shape), end - first
-        numbers = self.order.numbers(first, end)
+        numbers = self.order.numbers(first, end, self.numbering.epoch_of(first).first)
         return self.writer.frames_of(numbers, shape), len(numbers)
 
     def last_changes(self) -> array[int]:

@@ -6,6 +6,7 @@ Decides nothing about events (organisation, stream) and nothing about faults: it
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import ssl
 import time
@@ -30,15 +31,24 @@ from tools.fake_gateway.organisation import (
     Organisation,
 )
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.profiles import FaultPlan
+from tools.fake_gateway.profiles import FaultPlan, Schedule
 from tools.fake_gateway.proxy import Proxy
 from tools.fake_gateway.script import ScriptSettings
-from tools.fake_gateway.stream import BACKLOG_BYTES, SLOW_AFTER_S, TURN_S, Feed, Stream
+from tools.fake_gateway.stream import (
+    BACKLOG_BYTES,
+    SLOW_AFTER_S,
+    TURN_S,
+    Feed,
+    Poison,
+    Stream,
+    Trickle,
+)
 from tools.fake_gateway.tokens import ALL_SCOPES, Tokens
 
 HOST = "127.0.0.1"
 CLIENT_ID, CLIENT_SECRET = "fake-client", "fake-secret"
 STALL_FOREVER_S = 86400.0
+UNNAMED_FALL_MIN = 1_000_000
 GOODBYE_S = 0.5  # for clients to answer our close frames
 SHUTDOWN_S = 0.05  # for calls that are being answered
 
@@ -62,6 +72,7 @@ class GatewaySettings:
     backlog_bytes: int = BACKLOG_BYTES
     slow_after_s: float = SLOW_AFTER_S
     faults: str = "none"
+    schedule: tuple[tuple[float, Fault], ...] = ()  # (second of the load, fault)
 
 
 class Gateway:
@@ -103,6 +114,9 @@ class Gateway:
         )
         self._waiting_load = load
         self._plan = FaultPlan(settings.faults, settings.script.seed)
+        self._schedule = Schedule()
+        self._schedule.add(list(settings.schedule))
+        self._load_began_s = 0.0
         self._plan_s = 0.0
         self._plan_looked_s = 0.0
         self._faults: Counter[str] = Counter()
@@ -163,7 +177,7 @@ class Gateway:
         while True:
             if self._waiting_load is not None and stream.feeds:
                 load, self._waiting_load = self._waiting_load, None
-                stream.start_load(load)
+                self._begin(load)
             is_busy = stream.turn()
             self._carry_out_plan()
             while stream.drops_due:
@@ -176,6 +190,11 @@ class Gateway:
         """The plan's time goes on only while a load runs and somebody listens: a client that was
         thrown out is not beaten further."""
         now_s = time.monotonic()
+        if self._stream.load is not None:
+            for fault in self._schedule.due(now_s - self._load_began_s):
+                self.carry_out(fault)
+        elif self._stream.load_state == "done":
+            self._schedule.clear()  # the load has ended before their time
         if self._stream.load is not None and self._stream.feeds:
             self._plan_s += now_s - self._plan_looked_s
             for fault in self._plan.due(self._plan_s):
@@ -202,7 +221,7 @@ class Gateway:
         stream, sent = self._stream, self._stream.sent
         return {
             "newest_sequence": self._organisation.newest_sequence,
-            "epoch": self._organisation.numbering.current.name,
+            "epoch": self._organisation.numbering.current.wire,
             "generated": self._organisation.head,
             "sent": sent.events + sent.history + sent.broken,
             "sent_events": sent.events,
@@ -217,18 +236,26 @@ class Gateway:
             "slow_cut": stream.slow_cut,
             "faults": dict(self._faults),
             "faults_left": self._faults_left(),
+            "kinds_planned": self._plan.kinds,
             "cpu_s": time.process_time(),
         }
 
     def _faults_left(self) -> int:
         """Those that are planned or not over yet; refusals wait for somebody to come."""
         now_s = time.monotonic()
-        is_planned = self._plan.has_faults and self._stream.load is not None
-        held = sum(feed.paused_until_s > now_s for feed in self._stream.feeds.values())
-        return is_planned + held
+        is_planned = bool(self._plan.kinds) and self._stream.load is not None
+        held = sum(
+            feed.paused_until_s > now_s or feed.trickle is not None
+            for feed in self._stream.feeds.values()
+        )
+        return is_planned + held + len(self._schedule)
 
     def start_load(self, load: Load) -> None:
         self._waiting_load = None
+        self._begin(load)
+
+    def _begin(self, load: Load) -> None:
+        self._load_began_s = time.monotonic()
         self._stream.start_load(load)
 
     def stop_load(self) -> None:
@@ -244,7 +271,7 @@ class Gateway:
             for feed in list(self._stream.feeds.values())
             if fault.socket in (None, feed.socket)
         ]
-        if fault.kind not in FRAME_FAULTS:  # those are noted when they are written
+        if fault.kind not in (*FRAME_FAULTS, "poison"):  # those are noted when they are written
             self._ledger.write(
                 "fault",
                 what=fault.kind,
@@ -257,24 +284,33 @@ class Gateway:
         if fault.kind in FRAME_FAULTS:
             for feed in feeds:
                 feed.broken += [fault.kind] * fault.count
-        elif fault.kind == "refuse":
-            self._handshakes.order(fault)
-        elif fault.kind == "refuse-tokens":
-            self._token_calls.order(fault)
-        elif fault.kind == "retention":
-            self._organisation.retention_events = fault.events
+        elif fault.kind in ("refuse", "refuse-tokens"):
+            gate = self._handshakes if fault.kind == "refuse" else self._token_calls
+            gate.order(fault)
+        elif fault.kind in ("no-history-end", "slow-history", "omit-agents"):
+            self._notifications.odd_histories.extend(_each(fault))
         elif fault.kind == "ignore-sequence":
             self._notifications.ignored_sequences += fault.count
+        elif fault.kind == "retention":
+            self._shorten_retention(fault)
         elif fault.kind == "renumber":
-            self._renumber(fault.first_sequence)
+            self._renumber(fault)
+        elif fault.kind == "poison":
+            organisation = self._organisation
+            place = organisation.order.whole(organisation.head)
+            self._stream.poisons.append(Poison(place, fault.frame))
         else:
             self._disturb(fault, feeds)
+        self._stream.wake()
+
+    def schedule(self, entries: list[tuple[float, Fault]]) -> None:
+        self._schedule.add(entries)
         self._stream.wake()
 
     def _disturb(self, fault: Fault, feeds: list[Feed]) -> None:
         if fault.kind == "expire-tokens":
             self._tokens.expire_all()
-        loop = asyncio.get_running_loop()
+        loop, now_s = asyncio.get_running_loop(), time.monotonic()
         for feed in feeds:
             if fault.kind == "close":
                 self._notifications.close(feed, fault.code)
@@ -282,15 +318,32 @@ class Gateway:
                 self._notifications.drop(feed)
             elif fault.kind == "expire-tokens":
                 loop.call_later(fault.seconds, self._notifications.close, feed, None)
+            elif fault.kind == "trickle":
+                until_s = now_s + (fault.seconds or STALL_FOREVER_S)
+                feed.trickle = Trickle(until_s=until_s, events=fault.events or 1)
             else:
                 assert fault.kind in ("stall", "pause"), fault
-                feed.paused_until_s = time.monotonic() + (fault.seconds or STALL_FOREVER_S)
+                feed.paused_until_s = now_s + (fault.seconds or STALL_FOREVER_S)
                 feed.is_silent = fault.kind == "stall"
 
-    def _renumber(self, first_sequence: int | None) -> None:
+    def _shorten_retention(self, fault: Fault) -> None:
+        organisation = self._organisation
+        if fault.seconds:
+            usual = self._settings.retention_events
+            again = functools.partial(setattr, organisation, "retention_events", usual)
+            asyncio.get_running_loop().call_later(fault.seconds, again)
+        organisation.retention_events = fault.events
+
+    def _renumber(self, fault: Fault) -> None:
         """As a gateway that starts again: no socket survives, and it numbers from near 1."""
-        self._organisation.advance(self._organisation.order.whole(self._organisation.head))
-        self._organisation.renumber(first_sequence or self._settings.script.agents + 1)
+        organisation = self._organisation
+        organisation.advance(organisation.order.whole(organisation.head))
+        first_sequence = fault.first_sequence or self._settings.script.agents + 1
+        # Under the old name only what falls far enough can be told from the old numbering.
+        falls = organisation.newest_sequence - first_sequence
+        is_named = fault.named or falls < UNNAMED_FALL_MIN
+        organisation.renumber(first_sequence, is_named=is_named)
+        self._stream.poisons.clear()
         for feed in list(self._stream.feeds.values()):
             self._notifications.drop(feed)
 
@@ -345,3 +398,8 @@ class Gateway:
         if user not in self._users:
             return web.json_response({"status": 404, "code": "not.found"}, status=404)
         return web.json_response({"id": user, "state": "active"})
+
+
+def _each(fault: Fault) -> list[Fault]:
+    """What `count` says: so many histories; but of the agents to be omitted it is the number."""
+    return [fault] * (1 if fault.kind == "omit-agents" else fault.count)

@@ -11,7 +11,7 @@ import asyncio
 import time
 from array import array
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
@@ -27,6 +27,7 @@ BACKLOG_BYTES = 1 << 20  # of a socket's send buffer; at full speed a full one i
 SLOW_AFTER_S = 10.0  # a send buffer that is over its bound without progress for so long is cut
 WRITE_BYTES = 224 << 10
 LEAN_FRAME_BYTES, WHOLE_FRAME_BYTES = 224, 2304
+TRICKLE_EVERY_S = 0.05
 MAX_WRITES_PER_TURN = 16  # then the loop reads sockets and answers calls
 STRETCH_NS = 20_000_000  # at full speed times are put right so often
 STRETCH_STEP_NS = 200  # … and grow by this from event to event, unless the agents are few
@@ -48,6 +49,27 @@ class History:
     sequence: int
     last: array[int]
     agent: int = 0
+    omitted: tuple[int, int] = (0, 0)  # these agents (first, end) are not named
+    is_unsaid: bool = False  # it ends without history.complete
+    part_events: int = 0  # 0: as many as fit into a write
+    pause_s: float = 0.0
+    next_s: float = 0.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Trickle:
+    """Slow sending."""
+
+    until_s: float
+    events: int
+    next_s: float = 0.0
+
+
+class Poison(NamedTuple):
+    """A broken frame in front of an event, for everybody who comes to it from before."""
+
+    number: int  # with it a block of the order begins, so that it is a position as well
+    frame: str
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,7 +80,10 @@ class Feed:
     transport: Transport
     shape: int
     position: int
+    asked_from: int = 0  # the client has everything below this event
     history: History | None = None
+    trickle: Trickle | None = None
+    poisoned: int = -1  # the number of the last poison that it met
     paused_until_s: float = 0.0
     is_silent: bool = False  # while paused, not even pings are answered
     broken: list[str] = field(default_factory=list)  # frame faults to come, in order
@@ -96,6 +121,7 @@ class Stream:
         self.load: Load | None = None
         self.load_state = "idle"
         self.drops_due = 0
+        self.poisons: list[Poison] = []
         self.slow_cut = 0
         self._ledger = ledger
         self._backlog_bytes = backlog_bytes
@@ -181,7 +207,9 @@ class Stream:
                 first, self._load_wall_ns + pace.offset_ns, pace.step_ns
             )
         if self.load.rate is not None:
-            self.organisation.advance(self._load_base + due.events)
+            # A renumbering may have brought a block of the order to its end already.
+            due_head = self._load_base + due.events
+            self.organisation.advance(max(self.organisation.head, due_head))
         if due.is_over:
             self.stop_load()
 
@@ -210,7 +238,7 @@ class Stream:
         """Writes what the feed has room for. True if it has more to get."""
         if feed.is_closing or feed.transport.is_closing():
             return False
-        if self._is_held(feed, now_s):
+        if self._is_held(feed, now_s) or self._trickles(feed, now_s):
             return True
         for _ in range(MAX_WRITES_PER_TURN):
             if not self._has_room(feed, now_s):
@@ -221,13 +249,32 @@ class Stream:
             if not is_history and feed.position >= limit:
                 break
             if history is not None and is_history:
-                self._send_history(feed, history)
+                if history.next_s > now_s:
+                    return True
+                self._send_history(feed, history, now_s)
             else:
                 self._send_events(feed, limit)
-        if feed.broken and feed.position > 0 and feed.history is None:
+        # Not of an event that another gateway epoch has numbered.
+        first = self.organisation.numbering.current.first
+        if feed.broken and feed.position > first and feed.history is None:
             self._send_broken(feed)
         feed.backlog = feed.transport.get_write_buffer_size()
         return feed.history is not None or feed.position < self.organisation.sendable
+
+    def _trickles(self, feed: Feed, now_s: float) -> bool:
+        """Whether the feed gets little at the moment; then it has got it."""
+        trickle = feed.trickle
+        if trickle is None:
+            return False
+        if now_s >= trickle.until_s:
+            feed.trickle = None
+            return False
+        limit = self.organisation.sendable
+        is_due = now_s >= trickle.next_s and feed.position < limit and feed.history is None
+        if is_due and self._has_room(feed, now_s):
+            trickle.next_s = now_s + TRICKLE_EVERY_S
+            self._send_events(feed, min(limit, feed.position + trickle.events))
+        return feed.history is None
 
     def _is_held(self, feed: Feed, now_s: float) -> bool:
         return feed.is_closing or feed.paused_until_s > now_s
@@ -252,6 +299,8 @@ class Stream:
         # Writes end at multiples of their size: feeds that were apart come together again.
         step = feed.write_events
         first, end = feed.position, min((feed.position // step + 1) * step, limit)
+        if self.poisons:
+            end = self._meet_poison(feed, end)
         key = (first, end, feed.shape)
         serialised = self._serialised.get(key)
         if serialised is None:
@@ -263,16 +312,37 @@ class Stream:
         self.sent.events += count
         self._ledger.sent(feed.socket, first, end - 1, at_us)
 
-    def _send_history(self, feed: Feed, history: History) -> None:
+    def _meet_poison(self, feed: Feed, end: int) -> int:
+        """Writes the one that stands here; the next one bounds what may be written now."""
+        for poison in self.poisons:
+            number = poison.number
+            if number <= feed.poisoned or number < max(feed.asked_from, feed.position):
+                continue
+            if number == feed.position:
+                feed.poisoned = number
+                self._write_broken(feed, poison.frame, number, what="poison", place=number)
+            elif number < end:
+                return number
+        return end
+
+    def _send_history(self, feed: Feed, history: History, now_s: float) -> None:
         agents = self.organisation.settings.agents
-        first, end = history.agent, min(history.agent + feed.write_events, agents)
+        first, end = history.agent, history.agent + (history.part_events or feed.write_events)
+        gone_first, gone_end = history.omitted
+        if first < gone_first:
+            end = min(end, gone_first)
+        elif first < gone_end:
+            first = end = gone_end  # nothing to write
+        end = min(end, agents)
         at_us = _now_us()
         feed.transport.write(self.organisation.writer.history(history.last, first, end, feed.shape))
         history.agent = end
+        history.next_s = now_s + history.pause_s
         self.sent.history += end - first
         if end == agents:
             complete = {"type": "history.complete", "sequence": history.sequence}
-            feed.transport.write(server_frame(orjson.dumps(complete)))
+            if not history.is_unsaid:
+                feed.transport.write(server_frame(orjson.dumps(complete)))
             feed.history = None
         self._ledger.write(
             "history",
@@ -281,18 +351,22 @@ class Stream:
             last=end - 1,
             head=history.head,
             complete=end == agents,
+            said=not history.is_unsaid,
             at_us=at_us,
         )
 
     def _send_broken(self, feed: Feed) -> None:
         """Frame faults are made of the last event that was sent whole, and follow it."""
         number = self.organisation.order.number_at(feed.position - 1)
-        event = self.organisation.writer.frames(number, number + 1, feed.shape)
         for kind in feed.broken:
-            feed.transport.write(broken_frame(kind, event))
-            self.sent.broken += 1
-            self._ledger.write("fault", what=kind, socket=feed.socket, at_us=_now_us())
+            self._write_broken(feed, kind, number, what=kind)
         feed.broken.clear()
+
+    def _write_broken(self, feed: Feed, kind: str, number: int, **told: Any) -> None:
+        event = self.organisation.writer.frames(number, number + 1, feed.shape)
+        feed.transport.write(broken_frame(kind, event))
+        self.sent.broken += 1
+        self._ledger.write("fault", socket=feed.socket, at_us=_now_us(), **told)
 
 
 def _now_us() -> int:

@@ -10,11 +10,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.faults import FRAME_FAULTS
-
 US_PER_S = 1_000_000
-HOLDING = ("stall", "pause", "slow")
-ENDS_WITHIN_S = 5.0  # a session that ends so soon after a fault ended by it
+CUTTING = ("close", "drop", "expire-tokens", "renumber", "slow")
+HOLDING = ("stall", "pause", "trickle")
+ODD_HISTORIES = ("no-history-end", "slow-history", "omit-agents")
+BY_CLIENT = "closed by the client"
+ENDS_WITHIN_S = 0.5  # a session that a client ends so soon after a fault it ended for it
 _GATES = {"refuse": "handshake", "refuse-tokens": "token"}
 
 
@@ -29,7 +30,7 @@ class Book:
     def __init__(self) -> None:
         self.faults: list[Mapping[str, Any]] = []
         self.opened: list[Opened] = []
-        self.closed_us: dict[int, int] = {}
+        self.closed: dict[int, tuple[int, str]] = {}  # when, how
         self.refused: list[tuple[int, str]] = []  # when, which gate
         self.missed: list[tuple[int, str]] = []  # when, gap or ignored
 
@@ -40,7 +41,7 @@ class Book:
         elif kind == "subscribed":
             self.opened.append(Opened(line.get("at_us", 0), line["socket"]))
         elif kind == "closed":
-            self.closed_us[line["socket"]] = line.get("at_us", 0)
+            self.closed[line["socket"]] = (line.get("at_us", 0), line.get("reason", ""))
         elif kind == "refused":
             self.refused.append((line["at_us"], line["gate"]))
         elif kind in ("gap", "ignored"):
@@ -60,6 +61,9 @@ class Book:
         elif kind == "ignore-sequence":
             is_met = self._missed(at_us, "ignored", 0.0) > 0
             became, back_s = "a resume was ignored" if is_met else "nobody resumed", None
+        elif kind in ODD_HISTORIES:
+            is_met = self._back_s(at_us, ()) is not None
+            became, back_s = "met by the next history" if is_met else "nobody came", None
         else:
             became, back_s = self._on_sockets(line)
         return {
@@ -89,13 +93,14 @@ class Book:
         met = line["sockets"] if "sockets" in line else [line["socket"]]
         if not met:
             return "nobody was there", None
+        if kind in CUTTING:
+            back_s = self._back_s(at_us, met)
+            return ("reconnected" if back_s is not None else "nobody came back"), back_s
         limit_us = at_us + round((ENDS_WITHIN_S + line.get("seconds", 0.0)) * US_PER_S)
-        ends = [self.closed_us.get(socket, 1 << 62) for socket in met]
-        if min(ends) > limit_us:
-            return ("held, then went on" if kind in HOLDING else "the session went on"), None
-        back_s = self._back_s(at_us, met)
-        how = "ended by the runtime" if kind in FRAME_FAULTS else "reconnected"
-        return (how if back_s is not None else "nobody came back"), back_s
+        ends = [self.closed[socket] for socket in met if socket in self.closed]
+        if any(when <= limit_us and how.startswith(BY_CLIENT) for when, how in ends):
+            return "ended by the runtime", self._back_s(at_us, met)
+        return ("held, then went on" if kind in HOLDING else "the session went on"), None
 
     def _back_s(self, at_us: int, met: Iterable[int]) -> float | None:
         place = bisect_left(self.opened, (at_us, 0))

@@ -18,7 +18,8 @@ from typing import Any
 
 import orjson
 
-from tools.fake_gateway.expectation import Expectation, LedgerError, is_within, reach_of
+from tools.fake_gateway.excuses import Reach
+from tools.fake_gateway.expectation import Expectation, LedgerError
 from tools.fake_gateway.findings import Findings, Latencies
 from tools.fake_gateway.journals import JournalError, ShardJournal, open_journals
 from tools.fake_gateway.judge import INITIAL, NEVER, UNKNOWN, Judge
@@ -28,11 +29,18 @@ EXIT_VERIFIED, EXIT_FINDINGS, EXIT_UNUSABLE = 0, 1, 2
 OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 
 
-def run(ledger: Path, data: Path, *, journal: str = "full", json_file: Path | None = None) -> int:
+def run(
+    ledger: Path,
+    data: Path,
+    *,
+    journal: str = "full",
+    to_newest: bool = False,
+    json_file: Path | None = None,
+) -> int:
     """Prints the result and returns the exit code."""
     gc.disable()  # millions of small tuples, none of them in a cycle
     try:
-        result = verify(ledger, data, is_journalled=journal == "full")
+        result = verify(ledger, data, is_journalled=journal == "full", to_newest=to_newest)
     except (LedgerError, JournalError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
@@ -45,7 +53,9 @@ def run(ledger: Path, data: Path, *, journal: str = "full", json_file: Path | No
     return EXIT_VERIFIED if result["verified"] else EXIT_FINDINGS
 
 
-def verify(ledger: Path, data: Path, *, is_journalled: bool = True) -> dict[str, Any]:
+def verify(
+    ledger: Path, data: Path, *, is_journalled: bool = True, to_newest: bool = False
+) -> dict[str, Any]:
     began_s = time.monotonic()
     expectation = Expectation(ledger)
     required = expectation.required
@@ -56,6 +66,8 @@ def verify(ledger: Path, data: Path, *, is_journalled: bool = True) -> dict[str,
         counts: Counter[str] = sum((journal.counts() for journal in current), Counter())
         quarantined: Counter[str] = sum((each.quarantined() for each in current), Counter())
         _check_counts(expectation, findings, counts)
+        if to_newest:
+            _check_marks(expectation, findings, current)
         if is_journalled:
             told = _full(expectation, findings, archived + current, counts, began_s)
         else:
@@ -95,16 +107,20 @@ def _full(
 ) -> dict[str, Any]:
     judge = Judge(expectation, findings)
     gaps: set[tuple[int, int, int]] = set()
+    excuses: dict[str, list[Reach]] = {}
     is_complete = True  # nothing pruned, nothing archived: rows and counts can be compared
     for journal in journals:
         judge.journal(journal.name, journal.users(), journal.rows(), journal.commits())
         gaps |= journal.gaps()
+        reach = Reach(expectation.excused(journal.gaps()))
+        for _, user in journal.users():
+            excuses.setdefault(user, []).append(reach)
         is_complete &= journal.first_row() == 1 and "/" not in journal.name
         for row in journal.unmatched_gaps():
             findings.add("state_mismatches", "gap row", journal=journal.name, row=row)
         _check_pages(judge, findings, journal)
         _tell(f"{journal.name}: {sum(judge.rows.values())} rows so far", began_s)
-    excused = _find_lost(expectation, findings, judge, gaps)
+    excused = _find_lost(expectation, findings, judge, excuses)
     _check_final(expectation, findings, judge)
     rows = judge.rows
     if is_complete:
@@ -126,24 +142,24 @@ def _full(
 
 
 def _find_lost(
-    expectation: Expectation, findings: Findings, judge: Judge, gaps: set[tuple[int, int, int]]
+    expectation: Expectation,
+    findings: Findings,
+    judge: Judge,
+    excuses: dict[str, list[Reach]],
 ) -> int:
-    """Returns how many missing events an honest gap row accounts for."""
-    spans = expectation.excused(gaps)
-    reach = reach_of(spans)
+    """Returns how many missing events an honest gap row accounts for: one in a journal that holds
+    the agent (`excuses`, by user)."""
     excused = 0
     first, end = expectation.required
     users = expectation.script.users
     number = judge.stated.find(0, first, end)
     while number >= 0:
-        if is_within(number, spans, reach):
+        user = users[expectation.agents[number]]
+        if any(number in reach for reach in excuses.get(user, ())):
             excused += 1
         else:
             findings.add(
-                "lost",
-                "event",
-                sequence=expectation.numbering.sequence(number),
-                user=users[expectation.agents[number]],
+                "lost", "event", sequence=expectation.numbering.sequence(number), user=user
             )
         number = judge.stated.find(0, number + 1, end)
     # One history fact per agent at the first connect. Later sockets may have overtaken it.
@@ -160,19 +176,40 @@ def _check_final(expectation: Expectation, findings: Findings, judge: Judge) -> 
     """What is held at the end is what was told last."""
     for agent, number in enumerate(expectation.last_changes(expectation.end)):
         held, state = judge.held[agent], judge.held_state[agent]
-        if held == NEVER or (state == UNKNOWN and not expectation.is_history_whole):
-            continue  # lost, which is found already; or rightly Unknown: no history came after
-        expected = _state(expectation, agent, number)
-        if held != number or state != expected:
+        if held == NEVER:
+            continue  # lost, which is found already
+        rightly = _final_states(expectation, agent, number)
+        if state not in rightly or (state != UNKNOWN and held != number):
             findings.add(
                 "state_mismatches",
                 "final state",
                 user=expectation.script.users[agent],
-                expected=expected,
+                expected=rightly,
                 found=state,
                 expected_event=number,
                 found_event=held,
             )
+
+
+def _final_states(expectation: Expectation, agent: int, number: int) -> list[str]:
+    """What an agent whose last event this is may be at the end. Only who was thrown out may rightly
+    hold as Unknown whom a history would have named."""
+    newest = expectation.named_by.newest
+    is_newer = newest is not None and number >= newest.head
+    state = _state(expectation, agent, number)
+    if not expectation.is_history_whole:
+        return [state, UNKNOWN]
+    is_unnamed = expectation.named_by.is_unnamed_at_last(agent)
+    return [UNKNOWN] if is_unnamed and not is_newer else [state]
+
+
+def _check_marks(
+    expectation: Expectation, findings: Findings, journals: list[ShardJournal]
+) -> None:
+    newest = expectation.newest_mark
+    for journal in journals:
+        if (mark := journal.mark()) != newest:
+            findings.add("lost", "the end", journal=journal.name, expected=newest, found=mark)
 
 
 def _check_pages(judge: Judge, findings: Findings, journal: ShardJournal) -> None:
@@ -211,10 +248,10 @@ def _final_only(
             if expectation.whole_histories:
                 findings.add("lost", "history", user=user)
             continue
-        expected, state = _state(expectation, agent, changes[agent]), found[user][2]
-        if state != expected and (state != UNKNOWN or expectation.is_history_whole):
+        rightly, state = _final_states(expectation, agent, changes[agent]), found[user][2]
+        if state not in rightly:
             findings.add(
-                "state_mismatches", "final state", user=user, expected=expected, found=state
+                "state_mismatches", "final state", user=user, expected=rightly, found=state
             )
     first, end = expectation.required
     if len(expectation.sockets) == 1 and expectation.is_history_whole:
