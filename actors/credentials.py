@@ -6,6 +6,8 @@ is found in its file without a restart.
 
 from __future__ import annotations
 
+import os
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -30,6 +32,10 @@ class Credentials:
         client_id, secret = self.client_id, self.client_secret
         if self.client_id_file is not None:
             client_id = read_secret("client_id_file", self.client_id_file)
+            if not client_id.isprintable():
+                raise ConfigurationError(
+                    f"client_id_file = {self.client_id_file}: it holds control characters"
+                )
         if self.client_secret_file is not None:
             secret = read_secret("client_secret_file", self.client_secret_file)
         return client_id, secret
@@ -38,11 +44,23 @@ class Credentials:
 def read_secret(key: str, path: Path) -> str:
     """The text of a small file; never part of an error."""
     try:
-        with path.open("rb") as file:
-            text = file.read(SECRET_BYTES_MAX).decode().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise ConfigurationError(f"{key} = {path}: {reason}") from None
+        # Not blocking: nobody may ever write into a pipe that stands there by mistake.
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise ConfigurationError(f"{key} = {path}: not a regular file")
+            content = os.read(fd, SECRET_BYTES_MAX + 1)
+        finally:
+            os.close(fd)
+        text = content.decode().strip()
+    except OSError as error:
+        raise ConfigurationError(f"{key} = {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{key} = {path}: not UTF-8") from None
+    except ValueError as error:  # a NUL in the path
+        raise ConfigurationError(f"{key} = {str(path)!r}: {error}") from None
+    if len(content) > SECRET_BYTES_MAX:
+        raise ConfigurationError(f"{key} = {path}: over {SECRET_BYTES_MAX} bytes, so no secret")
     if not text:
         raise ConfigurationError(f"{key} = {path}: the file is empty")
     return text

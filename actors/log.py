@@ -26,6 +26,7 @@ _LOOKS_SECRET: Final = re.compile(
     r"(?i)((?:access_token|client_secret|password|refresh_token)[\"']?\s*[=:]\s*[\"']?"
     r"|\b(?:Bearer|Basic)\s+)[^\s&\"',;}]+"
 )
+_IN_URL: Final = re.compile(r"(?i)\b((?:https?|wss?|socks\w{1,2})://)[^\s/@]*@")
 _SECRET_KEYS: Final = frozenset(
     {"access_token", "authorization", "client_secret", "password", "refresh_token", "token"}
 )
@@ -133,6 +134,7 @@ def clean_text(text: str) -> str:
     for secret in _hidden:
         if secret in text:
             text = text.replace(secret, MASK)
+    text = _IN_URL.sub(rf"\g<1>{MASK}@", text)
     return _LOOKS_SECRET.sub(rf"\g<1>{MASK}", text)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import structlog
 
 from actors import log
+from actors.genesys.proxy import passwords_in, proxy_for
 from actors.settings_layers import Effective
 from actors.topology import Runtime
 from runtime.supervisor import Supervisor
@@ -14,8 +17,12 @@ def run(effective: Effective, *, version: str) -> int:
     """Supervise until SIGTERM, Ctrl-C or a reason to give up. Raises TemporaryError and
     ConfigurationError for what stands in the way of a start."""
     settings = effective.settings
+    proxy = proxy_for(settings.api_url, settings.proxy, os.environ)
     arguments = log.arguments_of(
-        settings.log.format, settings.log.level, settings.client_secret.get_secret_value()
+        settings.log.format,
+        settings.log.level,
+        settings.client_secret.get_secret_value(),
+        *passwords_in(proxy),
     )
     log.setup(arguments, process="supervisor")
     logger = structlog.get_logger()

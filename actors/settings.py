@@ -4,7 +4,6 @@ and not where a value comes from (`settings_layers`).
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -24,19 +23,22 @@ from pydantic_settings import (
 )
 
 from actors.credentials import Credentials
+from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
 from runtime.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
-MASK: Final = "********"
 
 
 def _is_host_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # brackets without an address, a port that is no number
+        raise ValueError("must be a URL such as https://api.mypurecloud.com") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or not is_usable:
         raise ValueError("must be a URL such as https://api.mypurecloud.com")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment")
@@ -46,10 +48,15 @@ def _is_host_url(url: str) -> str:
 
 
 def _is_proxy_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https", "socks5"} or not parts.hostname:
-        raise ValueError("must be a URL such as http://proxy.example:3128")
+    if wrong := problem(url):
+        raise ValueError(wrong)
     return url
+
+
+def _is_printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must hold no control characters")
+    return text
 
 
 def _is_power_of_two(number: int) -> int:
@@ -100,7 +107,9 @@ class Settings(BaseSettings):
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
         default=None, description="the gateway's URL; overrides environment and region"
     )
-    client_id: str = Field(default="", max_length=500, description="OAuth client")
+    client_id: Annotated[str, AfterValidator(_is_printable)] = Field(
+        default="", max_length=500, description="OAuth client"
+    )
     client_id_file: Path | None = Field(default=None, description="a file that holds the client id")
     client_secret: SecretStr = Field(default=SecretStr(""), description="OAuth client's secret")
     client_secret_file: Path | None = Field(
@@ -132,7 +141,7 @@ class Settings(BaseSettings):
         default=7.0, gt=0, le=36_500, description="older history is dropped"
     )
     retention_gb: float = Field(
-        default=20.0, gt=0, description="so is what exceeds this, of all shards"
+        default=20.0, gt=0, le=1_000_000, description="so is what exceeds this, of all shards"
     )
     attempts_max: int = Field(
         default=10, ge=0, le=1_000_000, description="tries to connect in a row; 0: for ever"
@@ -190,8 +199,3 @@ def shown(key: str, value: object) -> str:
     if key == "proxy" and value is not None:
         return without_password(str(value))
     return "" if value is None else str(value)
-
-
-def without_password(text: str) -> str:
-    """The same text, with `user:password@` of each URL masked."""
-    return re.sub(r"//[^/]*@", f"//{MASK}@", text)

@@ -19,17 +19,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_settings import EnvSettingsSource
+from pydantic_settings import EnvSettingsSource, SettingsError
 
 from actors.credentials import read_secret
+from actors.genesys.proxy import MASK, proxy_for, without_password
 from actors.settings import (
     CONFIG_DEFAULT,
     ENVIRONMENT_PREFIX,
-    MASK,
     Settings,
     shown,
     unusable,
-    without_password,
 )
 
 CONFIG_VARIABLE: Final = "PRESENCE_CONFIG"
@@ -43,11 +42,11 @@ GENESYS_NAMES: Final = {
 }
 # Variables with our prefix that are no settings: read by others, never a misspelling.
 OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PRESENCE_CRASH_AT"})
-# Two ways to say one thing: a layer that says one of them silences both in the layers below.
-PAIRS: Final = (
+# Ways to say one thing: a layer that says one of them silences them all in the layers below.
+CHOICES: Final = (
     ("client_id", "client_id_file"),
     ("client_secret", "client_secret_file"),
-    ("region", "region_file"),
+    ("environment", "region", "region_file"),
 )
 
 
@@ -92,6 +91,7 @@ def load(
     if needs_gateway:
         if problems := _missing(settings):
             raise unusable(problems)
+        proxy_for(settings.api_url, settings.proxy, os.environ)
         settings.credentials()
     return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
 
@@ -131,7 +131,12 @@ def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
 
 def _environment_layers() -> Iterator[_Leaf]:
     # An empty variable is one that was not given: compose files and units write them so.
-    given = EnvSettingsSource(Settings, env_ignore_empty=True)()
+    try:
+        given = EnvSettingsSource(Settings, env_ignore_empty=True)()
+    except (SettingsError, AttributeError):  # a table's variable that holds none, alone or mixed
+        tables = " and ".join(ENVIRONMENT_PREFIX + key.upper() for key in _tables())
+        way_out = f"{ENVIRONMENT_PREFIX}LOG__LEVEL=debug"
+        raise unusable([f"{tables} are tables: set what is in them, as in {way_out}"]) from None
     for key, value in _leaves(given):
         yield ENVIRONMENT_PREFIX + key.upper().replace(".", "__"), key, value
     for variable, key in GENESYS_NAMES.items():
@@ -148,16 +153,15 @@ def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
 
 
 def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The first to name a key wins; of a pair, the first layer to name either of the two."""
+    """The first to name a key wins; of a choice, the first layer to name any of it."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, key, value in layers:
-        partner = next((a if b == key else b for a, b in PAIRS if key in (a, b)), None)
-        if partner in origins:
-            if _layer(origins[partner]) == _layer(origin):
-                raise unusable([f"{partner} and {key} are both given: keep one of them"])
-            continue
-        if key in origins:
+        said = [each for choice in CHOICES if key in choice for each in choice if each in origins]
+        for other in said:
+            if other != key and _layer(origins[other]) == _layer(origin):
+                raise unusable([f"{other} and {key} are both given: keep one of them"])
+        if said or key in origins:
             continue
         origins[key] = origin
         *parents, leaf = key.split(".")
@@ -186,7 +190,10 @@ def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
     where = f" (from {origins[key]})" if key in origins else ""
     if error["type"] == "extra_forbidden":
         return f"{key}{where}: there is no such setting{_near(key)}"
-    value = MASK if "secret" in key else without_password(repr(error["input"]))
+    given = error["input"]
+    is_text = isinstance(given, str)
+    masked = repr(without_password(given)) if is_text else without_password(repr(given))
+    value = MASK if "secret" in key else masked
     return f"{key} = {value}{where}: {str(error['msg']).removeprefix('Value error, ')}"
 
 
@@ -197,6 +204,14 @@ def _near(key: str) -> str:
 
 def _keys() -> list[str]:
     return [key for key, _ in _leaves(Settings.model_construct().model_dump())]
+
+
+def _tables() -> list[str]:
+    return [
+        key
+        for key, value in Settings.model_construct().model_dump().items()
+        if isinstance(value, Mapping)
+    ]
 
 
 def _missing(settings: Settings) -> list[str]:

@@ -34,6 +34,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.log",),
         ("actors.credentials",),
         ("actors.genesys.regions",),
+        ("actors.genesys.proxy",),
     ),
     (
         ("actors.genesys",),

@@ -11,13 +11,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 
+from actors.genesys.proxy import proxy_for
 from runtime.errors import ConfigurationError
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 REQUEST_TIMEOUT_S = 10.0
 
 
@@ -53,12 +52,13 @@ class Reach:
     @property
     def proxy_ssl_context(self) -> ssl.SSLContext | None:
         """For a proxy that itself speaks TLS; picows wants none for any other."""
-        is_secure = self.proxy is not None and self.proxy.startswith("https://")
+        is_secure = self.proxy is not None and self.proxy.lower().startswith("https://")
         return self.ssl_context if is_secure else None
 
 
 def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) -> Reach:
-    """Decide how to get to this address. Raises ConfigurationError for a bad `ca_file`."""
+    """Decide how to get to this address. Raises ConfigurationError for a bad `ca_file` or
+    `HTTPS_PROXY`."""
     return Reach(
         ssl_context=_ssl_context(address.ca_file),
         proxy=proxy_for(address.api_url, address.proxy, environment),
@@ -75,29 +75,6 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigurationError(f"ca_file = {ca_file}: no certificates: {error}") from None
     return context
-
-
-def proxy_for(url: str, setting: str | None, environment: Mapping[str, str]) -> str | None:
-    """The setting; else for https `HTTPS_PROXY`, unless loopback or `NO_PROXY` exempts the host."""
-    if setting is not None:
-        return setting
-    parts = urlsplit(url)
-    proxy = environment.get("https_proxy") or environment.get("HTTPS_PROXY")
-    if parts.scheme != "https" or not proxy or parts.hostname in LOOPBACK:
-        return None
-    exempt = environment.get("no_proxy") or environment.get("NO_PROXY") or ""
-    if _is_exempt(parts.hostname or "", parts.port or 443, exempt):
-        return None
-    return proxy if "://" in proxy else f"http://{proxy}"
-
-
-def _is_exempt(host: str, port: int, exempt: str) -> bool:
-    """`NO_PROXY`: a list of hosts and domains, each with an optional port; `*` exempts all."""
-    for entry in exempt.lower().replace(",", " ").split():
-        name = entry.removesuffix(f":{port}").strip("[]").lstrip("*").lstrip(".")
-        if entry == "*" or host == name or (name and host.endswith(f".{name}")):
-            return True
-    return False
 
 
 def http_client(way: Reach) -> httpx.AsyncClient:

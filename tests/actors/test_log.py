@@ -78,6 +78,7 @@ def test_a_level_above_warning_silences_others_as_well(capsys: pytest.CaptureFix
         {"headers": {"Authorization": SECRET}},
         {"tried": ["a", {"password": SECRET}]},
         {"url": f"wss://gateway/?access_token={SECRET}&x=1"},
+        {"error": f"no answer from http://me:{SECRET}@proxy.example:3128/"},
         {"reply": f'{{"access_token": "{SECRET}"}}'},
         {"header": f"Bearer {SECRET}"},
         {"error": ValueError(f"refused: Basic {SECRET}")},

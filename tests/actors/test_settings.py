@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from actors.genesys.proxy import MASK
 from actors.genesys.regions import DOMAINS, domain_of
-from actors.settings import MASK, Settings
+from actors.settings import Settings
 from actors.settings_layers import Effective, load
 from runtime.errors import EXIT_CONFIGURATION, ConfigurationError
 
@@ -20,7 +22,7 @@ SECRET = "s3cret-of-the-client"
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in list(os.environ):
-        if name.upper().startswith(("PRESENCE_", "GENESYSCLOUD_")):
+        if name.upper().startswith(("PRESENCE_", "GENESYSCLOUD_", "HTTPS_PROXY", "NO_PROXY")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
 
@@ -144,12 +146,82 @@ def test_a_secret_twice_in_one_layer_is_refused(tmp_path: Path) -> None:
     assert "client_secret and client_secret_file are both given" in refusal()
 
 
-@pytest.mark.parametrize("content", [None, b"", b"  \n", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [None, b"", b"  \n", b"\xff\xfe", b"x" * 65_537])
 def test_a_secret_file_must_say_something(content: bytes | None, tmp_path: Path) -> None:
     Path("presence-runtime.toml").write_text('client_id = "c"\nclient_secret_file = "s"\n')
     if content is not None:
         (tmp_path / "s").write_bytes(content)
     assert "client_secret_file = s: " in refusal()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_a_secret_file_is_a_regular_file(make: Callable[[str], None], tmp_path: Path) -> None:
+    make("s")
+    Path("presence-runtime.toml").write_text('client_id = "c"\nclient_secret_file = "s"\n')
+    assert refusal().endswith("client_secret_file = s: not a regular file")
+
+
+def test_a_client_id_holds_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRESENCE_CLIENT_SECRET", SECRET)
+    monkeypatch.setenv("PRESENCE_CLIENT_ID", "client\n7")
+    assert "must hold no control characters" in refusal()
+    monkeypatch.delenv("PRESENCE_CLIENT_ID")
+    Path("id").write_text("client\x1b7")
+    monkeypatch.setenv("PRESENCE_CLIENT_ID_FILE", "id")
+    assert "client_id_file = id: it holds control characters" in refusal()
+
+
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"PRESENCE_LOG": "foo"},
+        {"PRESENCE_LOG": "5"},
+        {"PRESENCE_RESTART": "{"},
+        {"PRESENCE_LOG": "5", "PRESENCE_LOG__LEVEL": "debug"},
+    ],
+)
+def test_a_variable_for_a_whole_table_that_is_none_is_refused(
+    given: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert "PRESENCE_" in refusal()
+
+
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        f"user:{SECRET}@host:3128",
+        f"http://user:pa/{SECRET}@host",
+        f"http://user:12/{SECRET}@host",
+        f"http://user:{SECRET}@host:port",
+        f"gopher://user:{SECRET}@host",
+    ],
+)
+def test_a_proxy_that_is_none_is_refused_and_shows_no_password(
+    proxy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRESENCE_PROXY", proxy)
+    assert f"{MASK}@host" in refusal()
+    assert f"{MASK}@host" in refusal(flags={"proxy": [proxy]})
+    monkeypatch.delenv("PRESENCE_PROXY")
+    monkeypatch.setenv("HTTPS_PROXY", proxy.replace(":3128", ":port"))
+    assert f"{MASK}@host" in refusal()
+
+
+@pytest.mark.usefixtures("_credentials")
+def test_whatever_names_the_gateway_in_a_higher_layer_silences_what_does_below(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Path("presence-runtime.toml").write_text('region_file = "/nowhere"\n')
+    monkeypatch.setenv("GENESYSCLOUD_REGION", "eu-west-1")
+    assert load().settings.api_url == "https://api.mypurecloud.ie"
+    monkeypatch.setenv("PRESENCE_ENVIRONMENT", "east")
+    assert load().settings.api_url == "https://api.east.mypurecloud.com"
+    flags = {"environment": "west"}
+    assert load(flags=flags).settings.api_url == "https://api.west.mypurecloud.com"
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -174,9 +246,14 @@ def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path) -> None:
         ('dialect = "carrier pigeon"', "dialect = 'carrier pigeon'"),
         ('name = "a b"', "name = 'a b'"),
         ('environment = "evil.com/"', "environment = 'evil.com/'"),
-        ('environment = "x"\nregion = "y"', "environment and region name the gateway twice"),
+        ('environment = "x"\nregion = "y"', "environment and region are both given"),
         ('base_url = "http://gateway.example"', "must be https"),
         ('base_url = "gateway"', "must be a URL"),
+        ('base_url = "https://h:abc"', "must be a URL"),
+        ('base_url = "https://[h"', "must be a URL"),
+        ('base_url = "https://h/ x"', "must be a URL"),
+        ("retention_gb = inf", "retention_gb = inf"),
+        ("retention_gb = nan", "retention_gb = nan"),
         (f'base_url = "https://me:{SECRET}@gateway"', "must hold no user"),
         (f'client_secret = ["{SECRET}"]', f"client_secret = {MASK}"),
         (f'[client_secret]\nx = "{SECRET}"', "client_secret"),

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from actors.genesys.http import GatewayAddress, proxy_for, reach, retry_after_s
+from actors.genesys.http import GatewayAddress, reach, retry_after_s
+from actors.genesys.proxy import passwords_in, proxy_for, without_password
 from actors.genesys.secret import Secret
 from runtime.errors import ConfigurationError
 
@@ -48,6 +49,40 @@ def test_one_proxy_decision(
     url: str, setting: str | None, environment: dict[str, str], proxy: str | None
 ) -> None:
     assert proxy_for(url, setting, environment) == proxy
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    ["ftp://p:1", "http://p:port", "http://", "http://u:p/hunter2@p:1", "u:12/hunter2@p:1",
+     "p:99999", "http://p:0", "[::1", "http://p\x7f:1", "http://p:1/path"],
+)  # fmt: skip
+def test_a_variable_that_is_no_proxy_is_refused_and_shows_no_password(proxy: str) -> None:
+    address = GatewayAddress(api_url=API, credentials=_credentials)
+    with pytest.raises(ConfigurationError, match=r"^HTTPS_PROXY = ") as caught:
+        reach(address, {"HTTPS_PROXY": proxy})
+    assert "hunter2" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://p:3128", "http://p:3128"),
+        ("http://u:hunter2@p:3128", "http://********@p:3128"),
+        ("u:hunter2@p:3128", "********@p:3128"),
+        ("HTTPS://u:hun/ter@2@p", "HTTPS://********@p"),
+        ("u://hunter2@p", "********@p"),
+        ("", ""),
+    ],
+)
+def test_a_proxy_is_shown_from_its_last_at_sign_on(url: str, shown: str) -> None:
+    assert without_password(url) == shown
+
+
+def test_what_a_log_must_not_show_of_a_proxy() -> None:
+    hidden = {"u:h%40nter", "u:h@nter", "h%40nter", "h@nter"}
+    assert set(passwords_in("http://u:h%40nter@p:1")) == hidden
+    assert passwords_in("http://p:1") == passwords_in(None) == ()
 
 
 def test_tls_is_checked_and_at_least_1_2(tmp_path: Path) -> None:
