@@ -157,11 +157,16 @@ def test_a_frame_that_breaks_the_protocol_ends_the_line_with_its_code(
     in_loop(test)
 
 
-def test_a_frame_that_always_breaks_the_protocol_is_left_behind_with_a_gap() -> None:
+@pytest.mark.parametrize("before", [b"", event(1 << 61, "A"), event((1 << 62) - 1, "\u0001")])
+def test_a_frame_that_always_breaks_the_protocol_is_left_behind_with_a_gap(before: bytes) -> None:
+    """Wherever a forged sequence before it claims that we are."""
+
     async def script(socket: Socket) -> None:
         await socket.acknowledge(NEWEST)
         after = socket.subscription.get("sequence", 98)
         for sequence in range(after + 1, NEWEST + 1):
+            if sequence == 99 and before:
+                socket.send(before)
             socket.send_raw(frame(event(sequence, "A"), rsv=sequence == 99))
         socket.send(history_complete(NEWEST))
         while (await socket.receive())[0] != CLOSE:

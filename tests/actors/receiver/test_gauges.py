@@ -74,3 +74,13 @@ def test_hostile_types_do_not_grow_the_table_of_what_is_shed() -> None:
         tally.add_shed(None)
     assert len(tally.shed) <= SHED_TYPES_MAX + 1
     assert tally.shed.total() == 2000
+
+
+def test_made_up_types_grow_neither_the_tally_nor_its_names() -> None:
+    tally = Tally()
+    for kind in (*(f"type {i}" for i in range(100)), "x" * 65, "x" * 10_000, None, ["x"], 5):
+        tally.add_shed(kind)
+    assert tally.shed.total() == tally.take_shed() == 105
+    assert tally.take_shed() == 0
+    assert len(tally.shed) == 17
+    assert max(map(len, tally.shed)) <= 64

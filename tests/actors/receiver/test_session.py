@@ -130,6 +130,23 @@ def test_a_little_less_than_our_mark_is_the_same_numbering(newest: int, name: st
     assert play.written(SessionBegins)[0].epoch == 3
 
 
+def test_marks_that_a_forged_gap_has_moved_are_no_place_to_resume_at() -> None:
+    play = resumed(marks=((3, 900_000), (3, 900_000)), watermark=5_000)
+    play.begin(newest=5_100)
+    assert [close.code for close in play.all(Close)] == [1000]
+    play.retry()
+    play.begin(newest=5_100)
+    assert play.all(Subscribe)[-1].resume_after == 0
+    assert [gap.epoch for gap in play.written(Gap)] == [3]
+
+
+def test_what_a_history_claims_beyond_the_acknowledgement_is_not_taken_as_routed() -> None:
+    play = Play()
+    play.begin(newest=100)
+    play.tell(signals.HistorySeen(play.line, 900_000))
+    assert [stop.sequence for stop in play.all(signals.StopHistory)] == [100]
+
+
 def test_a_gateway_that_numbers_anew_each_time_is_not_hammered() -> None:
     play = resumed()
     play.begin(9000, "e2")

@@ -44,6 +44,17 @@ def test_who_changed_after_the_history_was_asked_for_is_not_unknown(rig: Rig) ->
     assert rig.state(C) == "Talking"
 
 
+def test_a_new_agent_that_only_the_old_socket_has_shown_is_not_unknown(rig: Rig) -> None:
+    rig.begin(session=1)
+    rig.end_history(session=1)
+    rig.begin(session=2, newest=1_000, resumed_after=0)
+    rig.feed(event(1_001, C, "Talking", T0)._replace(flags=session_flags(1)))
+    end_session(rig, 1)
+    rig.end_history(session=2)
+    assert rig.state(C) == "Talking"
+    assert rig.shard.sessions.stale_since_us is None
+
+
 def test_an_incomplete_history_makes_nobody_unknown(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(900, A, "Available", T0, history=True))
