@@ -139,8 +139,11 @@ class Campaign:
             value = orjson.loads(frame)
         except orjson.JSONDecodeError:
             value = None
-        if isinstance(value, dict) and (claimed := sequence_or_0(value.get("sequence"))):
-            self._claimed.add(claimed)
+        if isinstance(value, dict):
+            if value.get("type") == "history.complete" and not may_end_history:
+                return  # the gateway's own word: whom it has not named by then becomes Unknown
+            if claimed := sequence_or_0(value.get("sequence")):
+                self._claimed.add(claimed)
         self._feed("hostile", frame)
 
     def _feed(self, kind: str, frame: bytes) -> None:
