@@ -47,7 +47,8 @@ class KillPlan:
 
 @dataclass(slots=True, kw_only=True)
 class Kill:
-    """One, and what became of it. Times from the signal on; None: not seen before the end."""
+    """One, and what became of it. Times from the signal on; None: not seen before the end
+    of the run or of the successor."""
 
     child: str
     role: str
@@ -57,6 +58,7 @@ class Kill:
     event_s: float | None = None  # … and an event that it took is committed
     victim: int = 0  # the pid
     killed_s: float = 0.0
+    is_over: bool = False  # nothing more can be seen of it
     base: tuple[int, int] | None = None  # what its words said when it was dead
     received: int | None = None  # by all shards, when the new receiver's first event was routed
 
@@ -79,7 +81,10 @@ class Kills:
         self.kills: list[Kill] = []
 
     def note(self, child: str, pid: int, now_s: float, elapsed_s: float) -> None:
-        """The child has just been sent its signal."""
+        """The child has just been sent its signal. What came of a kill before it is not seen any
+        more: the life that would have shown it has ended, too."""
+        for earlier in self.kills:
+            earlier.is_over |= earlier.child == child
         self.kills.append(
             Kill(
                 child=child,
@@ -94,7 +99,7 @@ class Kills:
     def watch(self, pids: Mapping[str, int | None], now_s: float) -> None:
         """Looks how the successors are getting on."""
         for kill in self.kills:
-            if kill.event_s is None and pids.get(kill.child) != kill.victim:
+            if not kill.is_over and pids.get(kill.child) != kill.victim:
                 self._follow(kill, now_s)
 
     def _follow(self, kill: Kill, now_s: float) -> None:
@@ -118,7 +123,7 @@ class Kills:
                 kill.received = received
             if received <= kill.received:
                 return
-        kill.event_s = now_s - kill.killed_s
+        kill.event_s, kill.is_over = now_s - kill.killed_s, True
 
     def _shards(self) -> list[Counters]:
         return [page for name, page in self._pages.items() if self._roles[name] != RECEIVER]

@@ -96,6 +96,19 @@ def test_a_receiver_is_back_when_a_shard_has_committed_what_its_successor_routed
     assert scene.at(51.5, "receiver-0")[1] == pytest.approx(1.5)
 
 
+def test_a_successor_that_is_killed_says_nothing_of_the_kill_before() -> None:
+    scene = Scene()
+    scene.kill("shard-0")
+    scene.kills.note("shard-0", 12, 50.2, 5.2)
+    for pid in (12, 13, 13):
+        scene.kills.watch({"shard-0": pid}, 50.3)
+    scene.pages["shard-0"].set("phase", LOADED)
+    scene.pages["shard-0"].set("generation", 3)
+    scene.work("shard-0", 1)
+    scene.kills.watch({"shard-0": 13}, 51.0)
+    assert [kill.event_s for kill in scene.kills.kills] == [None, pytest.approx(0.8)]
+
+
 def test_what_was_not_seen_is_not_counted() -> None:
     assert spread([None, 3.0, 1.0, 2.0]) == {"count": 3, "p50": 2.0, "max": 3.0}
     assert spread([None]) == {"count": 0, "p50": None, "max": None}

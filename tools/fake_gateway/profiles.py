@@ -58,7 +58,7 @@ PROFILES: Mapping[str, Profile] = {
     "flaky": Profile(faults=_FLAKY, mean_s=5.0, duplicates=0.005, reorder=20, token_life_s=40.0),
     # All kinds of fault within a minute, reconnects included.
     "hostile": Profile(
-        faults=_HOSTILE, mean_s=0.8, duplicates=0.02, reorder=100, token_life_s=25.0
+        faults=_HOSTILE, mean_s=0.6, duplicates=0.02, reorder=100, token_life_s=25.0
     ),
 }
 
