@@ -6,6 +6,7 @@ by a SyntaxError. So nothing of ours is imported before the checks.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 
@@ -33,6 +34,22 @@ def missing(error: ModuleNotFoundError) -> str:
     return f"the package {error.name!r} is not installed: run `make build`, or `pip install .`"
 
 
+def settle_in() -> None:
+    """What must be true of a process before it opens its first file."""
+    # Journals and backups hold the ids of people: nobody else may read what we make.
+    os.umask(0o077)
+    # Where a standard stream is closed, the next file to be opened would take its number, and
+    # whoever prints would write into it.
+    for fd, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(fd)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free: this one
+            os.set_inheritable(opened, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(fd, "r" if fd == 0 else "w", closefd=False))  # noqa: SIM115
+
+
 def main() -> int:
     line = complaint(sys.version_info[:3], platform.system(), platform.machine())
     if line is None:
@@ -47,4 +64,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    settle_in()
     sys.exit(main())

@@ -226,6 +226,18 @@ def test_a_backup_can_be_read_like_the_original(
     assert "overwrites nothing" in capsys.readouterr().err
 
 
+def test_a_backup_into_a_directory_of_all_is_for_nobody_elses_eyes(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "shared"
+    target.mkdir()
+    target.chmod(0o755)
+    command = [sys.executable, "-m", "runtime", "backup", str(target), "--data-dir", str(data_dir)]
+    subprocess.run(command, check=True, capture_output=True, cwd=Path(__file__).parents[2])
+    modes = {path.name: path.stat().st_mode & 0o777 for path in target.iterdir()}
+    assert modes == {"meta": 0o600, "shard-00.db": 0o600}
+
+
 @pytest.mark.parametrize("command", [["state"], ["history", "x"], ["backup", "y"], ["repair"]])
 def test_where_no_runtime_was_there_is_nothing_to_read(
     command: list[str], capsys: pytest.CaptureFixture[str]

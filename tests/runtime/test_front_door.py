@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -46,6 +48,35 @@ def test_a_compiled_module_that_is_missing_is_named_with_how_to_build_it(
 
 def test_a_foreign_package_that_is_missing_is_named_as_such() -> None:
     assert "'pykka' is not installed" in missing(ModuleNotFoundError("no", name="pykka"))
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
+def test_a_closed_standard_stream_is_no_file_of_ours(closed: str, tmp_path: Path) -> None:
+    # What is opened first must not get the number of a stream: a line would go into a journal.
+    said = tmp_path / "said"
+    program = (
+        "from runtime.__main__ import settle_in; settle_in(); import os, sys;"
+        "first = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT, 0o666);"
+        "print('out'); print('err', file=sys.stderr); sys.stdin.read();"
+        "sys.exit(0 if first > 2 and not sys.stdout.isatty() else 1)"
+    )
+    shell = f'exec "$0" -c "$1" "$2" {closed}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable, program, said],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said.read_bytes() == b""
+    assert said.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_with_closed_streams_does_its_work(closed: str) -> None:
+    shell = f'exec "$0" -m runtime --version {closed}'
+    done = subprocess.run(["/bin/sh", "-c", shell, sys.executable], capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_what_the_command_line_returns_is_the_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
