@@ -8,6 +8,8 @@ The run itself is in `demo_run`; here are its ends: what is set up, what is judg
 from __future__ import annotations
 
 import json
+import math
+import os
 import signal
 import sys
 import tempfile
@@ -42,10 +44,8 @@ TROUBLED_RESTARTS: Final = RestartSettings(intensity=1000, period_s=60.0)
 
 def run(plan: Plan) -> int:
     """0 only if verified. Raises RuntimeFault if it did not come that far."""
-    if plan.data_dir is not None and plan.data_dir.exists() and any(plan.data_dir.iterdir()):
-        raise ConfigurationError(
-            f"--data-dir {plan.data_dir} is not empty: a demo verifies a journal from its start"
-        )
+    if wrong := _what_is_wrong(plan):
+        raise ConfigurationError(wrong)
     with tempfile.TemporaryDirectory(prefix="presence-demo-") as folder, _wishes() as wishes:
         try:
             report, findings = _carry_out(plan, Path(folder), wishes)
@@ -56,6 +56,25 @@ def run(plan: Plan) -> int:
     if plan.json_path is not None:
         demo_report.write_json(report, findings, plan.json_path)
     return EXIT_CLEAN if report.verified else EXIT_FAILURE
+
+
+def _what_is_wrong(plan: Plan) -> str:
+    """Told before a minute of load is spent on it; empty if nothing is."""
+    data_dir, json_path = plan.data_dir, plan.json_path
+    if not math.isfinite(plan.seconds):
+        return f"--seconds {plan.seconds}: give a number of seconds, or 0 for until Ctrl-C"
+    if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
+        return f"--kill-every {plan.kill_every_s}: give a number of seconds"
+    if data_dir is not None and data_dir.exists():
+        if not data_dir.is_dir():
+            return f"--data-dir {data_dir} is no directory"
+        if any(data_dir.iterdir()):
+            return f"--data-dir {data_dir} is not empty: a demo verifies a journal from its start"
+    if json_path is not None:
+        target = json_path if json_path.exists() else json_path.parent
+        if json_path.is_dir() or not os.access(target, os.W_OK):
+            return f"--json {json_path}: no file can be written there"
+    return ""
 
 
 def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[str, Any]]:
@@ -138,7 +157,9 @@ def _keep(ledger: Path, target: Path) -> None:
 def _wishes() -> Iterator[Wishes]:
     """Signals leave a note instead of interrupting: the drain must not be torn apart."""
     wishes = Wishes()
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
+        numbers.append(signal.SIGHUP)
     previous = {number: signal.signal(number, wishes.note) for number in numbers}
     try:
         yield wishes

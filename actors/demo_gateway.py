@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+from actors.topology import children_environment
 from runtime.clock import Clock, SystemClock
 from runtime.errors import LocalError
 
@@ -63,6 +64,7 @@ class BundledGateway:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C is for the demo, which still needs its gateway
+            env=children_environment(os.environ),  # a peer gets no secrets of ours
         )
         try:
             return cls(process, json.loads(_first_line(process, SystemClock())))
@@ -135,6 +137,7 @@ def verify(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            env=children_environment(os.environ),
             timeout=VERIFY_TIMEOUT_S,
             check=False,
         )

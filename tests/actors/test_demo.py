@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from actors import demo_report, demo_view
-from actors.demo import Plan, _judged, run
+from actors.demo import Plan, _judged, _wishes, run
+from actors.demo_gateway import BundledGateway
 from actors.demo_report import FINDINGS, OUTCOMES, Report
 from actors.demo_view import LineView, LiveView, Sample, Use, UseMeter
 from runtime.errors import ConfigurationError
@@ -166,6 +167,44 @@ def test_it_begins_with_an_empty_directory_or_not_at_all(tmp_path: Path) -> None
 
 
 @pytest.mark.timeout(400)  # it compiles
+@pytest.mark.parametrize(
+    ("wrong", "option"),
+    [
+        ({"json_path": Path("/nonexistent/x.json")}, "--json"),
+        ({"json_path": Path("/")}, "--json"),
+        ({"seconds": float("inf")}, "--seconds"),
+        ({"seconds": float("nan")}, "--seconds"),
+        ({"kill_every_s": float("inf")}, "--kill-every"),
+        ({"data_dir": Path("/dev/null")}, "--data-dir"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_before_anything_starts(
+    wrong: dict[str, Any], option: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{option} "):
+        run(Plan(**wrong))
+
+
+def test_a_terminal_that_goes_away_is_a_wish_to_end() -> None:
+    with _wishes() as wishes:
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.raise_signal(number)
+    assert wishes.count == 3
+
+
+def test_its_gateway_is_given_no_secret_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GENESYSCLOUD_OAUTHCLIENT_SECRET", "s3cret-of-the-client")
+    gateway = BundledGateway.start(tmp_path / "ledger", agents=10, seed=7, tls=False)
+    try:
+        environment = Path(f"/proc/{gateway.pid}/environ").read_bytes()
+    finally:
+        gateway.close()
+    assert b"PATH=" in environment
+    assert b"GENESYSCLOUD" not in environment
+
+
 def test_it_runs_from_an_installed_wheel_outside_the_clone(tmp_path: Path) -> None:
     python = installed_wheel(tmp_path)
     elsewhere = tmp_path / "elsewhere"
