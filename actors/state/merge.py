@@ -27,6 +27,8 @@ from actors.state.holding import Agent, Appointment, Holding
 
 LATE_US = 5_000_000
 """An event this much older than what is held is late, whatever its sequence."""
+AHEAD_US = 366 * 86_400 * 1_000_000
+"""A held time this far ahead of the present one is a mistake, and no later event is late for it."""
 SILENT_MAX = 2_048
 """Sequences handled without a row (duplicates of content) that a restart must know."""
 
@@ -302,7 +304,7 @@ class Merge:
                 self.silent_changed = True
             return
         self.hashes.younger.add(digest)
-        if _is_late(agent, event, position):
+        if _is_late(agent, event, position, received_us):
             counts["late"] += 1
             self._write(agent, event, received_us, epoch, "late")
         else:
@@ -347,10 +349,12 @@ def _repeats(agent: Agent, event: Event, *, was_seen: bool) -> bool:
     return event.state == agent.state and event.at_us == agent.at_us and event.queue == agent.queue
 
 
-def _is_late(agent: Agent, event: Event, position: tuple[int, int]) -> bool:
+def _is_late(agent: Agent, event: Event, position: tuple[int, int], received_us: int) -> bool:
     """Behind the held position, or much older than what is held."""
     if agent.state is None:
         return False
     if position < (agent.epoch, agent.sequence):
         return True
-    return agent.state != UNKNOWN and event.at_us < agent.at_us - LATE_US
+    if agent.state == UNKNOWN or agent.at_us > received_us + AHEAD_US:
+        return False
+    return event.at_us < agent.at_us - LATE_US

@@ -64,6 +64,15 @@ def test_a_frame_from_ten_minutes_ago_under_a_new_sequence_rewinds_nothing(rig: 
     assert rig.causes() == ["live", "late"]
 
 
+@pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59.000Z", "2036-11-21T22:00:00.000Z"])
+def test_a_time_in_a_far_future_makes_no_later_event_late(rig: Rig, stamp: str) -> None:
+    rig.begin()
+    rig.feed(event(1001, A, "Talking", stamp), event(1002, A, "Available", T1))
+    assert rig.state(A) == "Available"
+    rig.feed(event(1003, A, "Reserved", "2026-11-21T21:50:00.000Z"))
+    assert rig.causes() == ["live", "live", "late"]
+
+
 def test_a_redelivery_under_another_sequence_is_a_duplicate(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(1001, A, "Available", T0), event(1002, A, "Talking", T1))
