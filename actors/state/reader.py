@@ -152,6 +152,9 @@ class _reading:  # noqa: N801  a context manager that reads as a phrase
     def __enter__(self) -> apsw.Connection:
         self._connection = connect(self._path, flags=apsw.SQLITE_OPEN_READONLY)
         self._connection.execute("BEGIN")
+        if self._connection.pragma("user_version") == 0:
+            self._connection.close()
+            raise LocalError(f"{self._path} is empty: no run has begun with it yet")
         return self._connection
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +25,29 @@ PATIENCE_S = 60.0
 class Embedded:
     """Children are real; only the supervisor is this process."""
 
-    def __init__(self, gateway: BundledGateway, folder: Path, data_dir: Path) -> None:
+    def __init__(
+        self,
+        gateway: BundledGateway,
+        folder: Path,
+        data_dir: Path,
+        *,
+        beat_timeout_s: float | None = None,
+    ) -> None:
         self.gateway = gateway
         self._ledger = folder / "ledger"
         self._log = folder / "log"
+        log = LogArguments(format="json", level="info", path=str(self._log))
         settings = Settings(
             base_url=gateway.base_url,
             client_id=gateway.client_id,
             client_secret=SecretStr(gateway.client_secret),
             data_dir=data_dir,
         )
-        self.runtime = Runtime.assemble(
-            settings, LogArguments(format="json", level="info", path=str(self._log))
-        )
-        self.supervisor = Supervisor(self.runtime.specs, environment=self.runtime.environment)
+        self.runtime = Runtime.assemble(settings, log)
+        specs = self.runtime.specs
+        if beat_timeout_s is not None:
+            specs = tuple(replace(spec, beat_timeout_s=beat_timeout_s) for spec in specs)
+        self.supervisor = Supervisor(specs, environment=self.runtime.environment)
         self.supervisor.start()
 
     def until(self, fact: Callable[[], object]) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.demo_gateway import BundledGateway, verify
+from actors.state import reader
+from runtime.errors import RuntimeFault
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0
@@ -96,13 +98,21 @@ class Service:
         return json.loads(done.stdout) if done.returncode == 0 else None
 
     def has_caught_up(self) -> bool:
+        """By the journals, read as `state` reads them: a process for each look would be a load."""
         newest = self.gateway.status()["newest_sequence"]
-        told = self.ask("state", "--json", "--limit", "0")
+        try:
+            shards = reader.summary(self.data_dir)
+        except RuntimeFault:  # there is nothing to read yet
+            return False
         return (
-            told is not None
-            and len(told["agents"]) == AGENTS
-            and all(shard["mark"]["sequence"] >= newest for shard in told["shards"])
-            and not any(shard["stale"] for shard in told["shards"])
+            sum(shard.agents for shard in shards) == AGENTS
+            and all(shard.mark_sequence >= newest for shard in shards)
+            and all(shard.scopes for shard in shards)
+            and not any(
+                scope["history_runs"] or scope["stale_since_us"] is not None
+                for shard in shards
+                for scope in shard.scopes.values()
+            )
         )
 
 

@@ -8,9 +8,12 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from actors.demo_gateway import BundledGateway
+from tests.processes.embedded import Embedded
 from tests.processes.service import Service, eventually
 
 RATE = 3_000
@@ -68,20 +71,18 @@ def test_children_killed_at_random_moments_lose_and_repeat_nothing(
     assert sum(starts[name] for name in names) == len(names) + kills
 
 
-@pytest.mark.parametrize("point", ["after-merge", "after-commit"])
-def test_a_shard_killed_between_two_steps_of_a_batch_repeats_nothing(
-    service: Service, point: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PRESENCE_CRASH_AT", f"shard-0:{point}:40")
-    process = under_load(service)
-    starts = settle(service, process)
-    assert starts == {"shard-0": 2, "shard-1": 1, "receiver-0": 1}
-
-
-def test_a_shard_that_hangs_is_replaced_and_goes_on_where_it_stood(service: Service) -> None:
-    process = under_load(service)
-    pid = service.children()["shard-1"]
-    os.kill(pid, signal.SIGSTOP)
-    eventually(lambda: service.children()["shard-1"] != pid, "a successor")
-    starts = settle(service, process)
-    assert starts["shard-1"] == 2
+def test_a_child_that_hangs_is_replaced_and_goes_on_where_it_stood(tmp_path: Path) -> None:
+    gateway = BundledGateway.start(tmp_path / "ledger", agents=100, seed=7, tls=False)
+    embedded = Embedded(gateway, tmp_path, tmp_path / "data", beat_timeout_s=3.0)
+    try:
+        embedded.until(embedded.has_caught_up)
+        gateway.start_load(RATE, LOAD_S)
+        embedded.until(lambda: gateway.status()["generated"] > RATE / 2)
+        for name in ("shard-1", "receiver-0"):
+            os.kill(embedded.pid(name), signal.SIGSTOP)
+            embedded.until(lambda name=name: embedded.supervisor.restarts[name] >= 1)  # type: ignore[misc]
+        embedded.until(embedded.load_is_done)
+        embedded.until(embedded.has_caught_up)
+        embedded.drain_and_verify()
+    finally:
+        embedded.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import apsw
 import pytest
 
 from actors.events import SCOPE_ALL, Gap
@@ -75,6 +76,12 @@ def test_a_backup_is_whole_and_overwrites_nothing(rig: Rig, tmp_path: Path) -> N
     assert list(read_states(target)) == list(read_states(rig.path.parent))
     with pytest.raises(LocalError, match="overwrites nothing"):
         backup(rig.path.parent, target)
+
+
+def test_a_journal_that_nobody_has_begun_is_named(tmp_path: Path) -> None:
+    apsw.Connection(str(tmp_path / "shard-00.db")).close()
+    with pytest.raises(LocalError, match=r"shard-00\.db is empty"):
+        summary(tmp_path)
 
 
 def test_a_directory_without_journals_is_named(tmp_path: Path) -> None:
