@@ -112,7 +112,7 @@ class DataDir:
                 lock.release()
                 raise
         except OSError as error:
-            raise _as_fault(path, error) from error
+            raise as_fault(path, error) from error
         return cls(path, lock, meta)
 
     def record(self, *, shards: int, journal: Journalling = "full") -> None:
@@ -135,7 +135,7 @@ def read_meta(path: Path) -> Meta:
     try:
         meta = _read(path)
     except OSError as error:
-        raise _as_fault(path, error) from error
+        raise as_fault(path, error) from error
     if meta is None:
         raise ConfigurationError(
             f"{path} holds no journals: give the data directory of a runtime (--data-dir)"
@@ -251,7 +251,8 @@ def _write(path: Path, meta: Meta) -> None:
         os.close(directory)
 
 
-def _as_fault(path: Path, error: OSError) -> RuntimeFault:
+def as_fault(path: Path, error: OSError) -> RuntimeFault:
+    """What an error of the file system means for a start: worth another try, or a person's."""
     text = f"{path} cannot be used as a data directory: {error.strerror}"
     passes_by_itself = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}
     return (TemporaryError if error.errno in passes_by_itself else ConfigurationError)(text)

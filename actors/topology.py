@@ -11,13 +11,16 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+import apsw
 import structlog
 
 from actors.child_setup import ChildSetup
-from actors.data_dir import DataDir, Identity, Journalling
+from actors.data_dir import DataDir, Identity, Journalling, as_fault
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
@@ -29,6 +32,7 @@ from runtime.block import Block
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
+from runtime.errors import TemporaryError
 from runtime.ring import ring_bytes
 
 RECEIVER: Final = "receiver-0"
@@ -60,7 +64,8 @@ class Runtime:
             settings.data_dir, identity, shards=settings.shards, journal=settings.journal
         )
         try:
-            run = prepare(data_dir, settings.shards, settings.journal)
+            with _disk_named(data_dir.path):
+                run = prepare(data_dir, settings.shards, settings.journal)
             return build(settings, data_dir, run, log)
         except BaseException:
             data_dir.lock.release()
@@ -71,6 +76,7 @@ def prepare(data_dir: DataDir, shards: int, journalling: Journalling) -> str:
     """Gives the journals this shard count and a new run id, which it returns: from now on no shard
     of an earlier run can commit anything."""
     before = data_dir.meta.shards
+    _tell_missing(data_dir)
     if data_dir.meta.journal == "off":
         # States of the last clean stop, of no use to a start: nobody knows what happened since.
         for path in data_dir.path.glob("shard-*.db*"):
@@ -82,6 +88,34 @@ def prepare(data_dir: DataDir, shards: int, journalling: Journalling) -> str:
     for index in range(shards):
         journal.prepare(data_dir.shard_path(index), run)
     return run
+
+
+def _tell_missing(data_dir: DataDir) -> None:
+    """A journal that should be there and is not is begun anew, like those of a first start. But if
+    others are there, somebody has deleted it, and nobody else will say so."""
+    paths = [data_dir.shard_path(index) for index in range(data_dir.meta.shards)]
+    missing = [path for path in paths if not path.exists()]
+    is_moving = any(data_dir.path.glob("redistribution-*.ready"))  # it was interrupted
+    if len(missing) == len(paths) or is_moving or data_dir.meta.journal == "off":
+        return
+    for path in missing:
+        structlog.get_logger().warning(
+            "journal.missing",
+            path=str(path),
+            what="its agents' past is gone; it begins empty, and the next history names them anew. "
+            "To keep what it held: stop, put the file back from a backup, start",
+        )
+
+
+@contextmanager
+def _disk_named(path: Path) -> Iterator[None]:
+    """What a disk says while journals are made ready is a fault that names the directory."""
+    try:
+        yield
+    except (*journal.TRANSIENT_ERRORS, apsw.CantOpenError) as error:
+        raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
+    except OSError as error:
+        raise as_fault(path, error) from None
 
 
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:

@@ -165,8 +165,10 @@ def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Conn
             connection.set_busy_timeout(BUSY_TIMEOUT_MS)
             version = connection.pragma("user_version")
     except apsw.CantOpenError as error:
-        is_there = path.is_file() and os.access(path, os.R_OK | os.W_OK)
-        raise (TemporaryError if is_there else ConfigurationError)(
+        creates = flags & apsw.SQLITE_OPEN_CREATE and not path.exists()
+        needed = path.parent if creates else path
+        is_ours = (creates or path.is_file()) and os.access(needed, os.R_OK | os.W_OK)
+        raise (TemporaryError if is_ours else ConfigurationError)(
             f"{path} cannot be opened: {error}"
         ) from None
     except (apsw.BusyError, apsw.LockedError):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from actors.log import LogArguments
@@ -138,6 +142,62 @@ def test_without_a_journal_a_start_knows_nothing(tmp_path: Path) -> None:
     assert (again.data_dir.meta.shards, again.data_dir.meta.journal) == (1, "full")
     assert list(read_states(tmp_path / "data")) == []
     assert len(list((tmp_path / "data").glob("shard-*.db"))) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        apsw.FullError("database or disk is full"),
+        apsw.IOError("disk I/O error"),
+        apsw.CantOpenError("unable to open database file"),
+        OSError(errno.ENOSPC, "No space left on device"),
+    ],
+)
+def test_a_disk_that_is_full_while_journals_are_made_ready_is_a_temporary_fault(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("actors.state.redistribute.settle", fail)
+    with pytest.raises(TemporaryError, match=str(tmp_path / "data")):
+        Runtime.assemble(settings(tmp_path), LOG)
+    monkeypatch.undo()
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()  # the claim was given up
+
+
+@pytest.mark.parametrize("room_pages", [4, 12, 24])
+def test_a_real_full_disk_is_one_too(room_pages: int, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("this user or container may not mount a file system")
+    try:
+        Runtime.assemble(settings(disk), LOG).data_dir.lock.release()
+        with (disk / "filler").open("wb", buffering=0) as file:
+            file.write(bytes((os.statvfs(disk).f_bavail - room_pages) * 4096))
+        with pytest.raises(TemporaryError, match=str(disk)):
+            Runtime.assemble(settings(disk, shards=3), LOG)
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_journal_that_somebody_deleted_is_missed_and_a_first_start_misses_none(
+    tmp_path: Path,
+) -> None:
+    def told(shards: int = 2) -> list[tuple[str, str]]:
+        with structlog.testing.capture_logs() as lines:
+            Runtime.assemble(settings(tmp_path, shards=shards), LOG).data_dir.lock.release()
+        return [(line["event"], line.get("path", "")) for line in lines]
+
+    assert told() == []
+    gone = tmp_path / "data" / "shard-01.db"
+    gone.unlink()
+    assert told() == [("journal.missing", str(gone))]
+    assert told() == []
+    gone.unlink()
+    assert told(shards=3) == [("journal.missing", str(gone)), ("agents.redistributed", "")]
 
 
 def test_children_get_their_settings_as_values_and_not_as_variables() -> None:
