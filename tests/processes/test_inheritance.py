@@ -169,7 +169,7 @@ def test_an_expected_failure_is_one_line_and_any_other_a_traceback_without_local
     toy = Toy(diary=diary, ends={1: how}, secret=SECRET)
     drive_to_end(supervise([toy_spec("shard-0", toy, intensity=0)]))
     out = capfd.readouterr().out
-    (line,) = (line for line in out.splitlines() if event in line)
+    (line,) = (line for line in out.splitlines() if f'"event": "{event}"' in line)
     assert words in line
     assert '"child": "shard-0"' in line
     assert ("Traceback" in line) == (how == "raise")
