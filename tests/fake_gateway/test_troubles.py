@@ -50,6 +50,8 @@ def test_a_socket_that_was_there_before_is_nobody_who_came_back() -> None:
 def test_a_broken_frame_ends_a_session_or_not() -> None:
     ended = told(fault("oversized"), closed(10.1, "closed by the client: 1009"), socket(2, 11.0))
     assert (ended["became"], ended["back_s"]) == ("ended by the runtime", 1.0)
+    torn = told(fault("poison"), closed(10.1, "lost"), socket(2, 11.0))
+    assert (torn["became"], torn["back_s"]) == ("ended by the runtime", 1.0)
     later = told(fault("malformed"), closed(12.0, "closed by the client: 1000"), socket(2, 13.0))
     assert (later["became"], later["back_s"]) == ("the session went on", None)
     other = told(fault("malformed"), closed(10.1, "dropped by the gateway"), socket(2, 13.0))

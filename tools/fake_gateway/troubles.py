@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from tools.fake_gateway.faults import BREAKING
+
 US_PER_S = 1_000_000
 CUTTING = ("close", "drop", "expire-tokens", "renumber", "slow")
 HOLDING = ("stall", "pause", "trickle")
@@ -96,9 +98,11 @@ class Book:
         if kind in CUTTING:
             back_s = self._back_s(at_us, met)
             return ("reconnected" if back_s is not None else "nobody came back"), back_s
+        # A socket whose client closes it under megabytes of ours may look merely lost.
+        by_client = (BY_CLIENT, "lost") if kind in (*BREAKING, "poison") else (BY_CLIENT,)
         limit_us = at_us + round((ENDS_WITHIN_S + line.get("seconds", 0.0)) * US_PER_S)
         ends = [self.closed[socket] for socket in met if socket in self.closed]
-        if any(when <= limit_us and how.startswith(BY_CLIENT) for when, how in ends):
+        if any(when <= limit_us and how.startswith(by_client) for when, how in ends):
             return "ended by the runtime", self._back_s(at_us, met)
         return ("held, then went on" if kind in HOLDING else "the session went on"), None
 
