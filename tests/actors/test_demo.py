@@ -185,6 +185,20 @@ def test_what_cannot_be_done_is_refused_before_anything_starts(
         run(Plan(**wrong))
 
 
+def test_it_needs_nobody_who_reads_along(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    shell = f'exec "$0" -m runtime demo {" ".join(small(path))} <&- >&-'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        timeout=TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(path.read_text())["verified"] is True
+
+
 def test_a_terminal_that_goes_away_is_a_wish_to_end() -> None:
     with _wishes() as wishes:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
