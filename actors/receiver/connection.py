@@ -86,6 +86,7 @@ class Connection:
         self._listener = Listener(self, outlet)
         self._transport: WSTransport | None = None
         self._is_streaming = False
+        self._watermark = 0  # when we subscribed
         self._is_over = False  # nobody waits for this line any more
 
     # From the token to the end, which it returns
@@ -191,8 +192,7 @@ class Connection:
         self._tally.control_frames += 1
         if isinstance(frame, wsp.Acknowledgement):
             newest, epoch_name = frame
-            watermark = self._outlet.watermark
-            self._tell(signals.Acknowledged(self.line, newest, epoch_name, watermark))
+            self._tell(signals.Acknowledged(self.line, newest, epoch_name, self._watermark))
         else:
             self._listener.is_muted = True
             self._tell(signals.NotAcknowledged(self.line))
@@ -222,6 +222,7 @@ class Connection:
             resume_after=resume_after,
             epoch_name=epoch_name,
         )
+        self._watermark = self._outlet.watermark
         self._opened.send(picows.WSMsgType.TEXT, frame)
 
     def stream(self, session: int, epoch: int, newest: int) -> None:

@@ -134,7 +134,9 @@ class SessionMachine:
             case signals.NotAcknowledged():
                 self._end(line, "the first frame is no acknowledgement", Close(line.number, 1002))
             case signals.EventSeen(sequence=sequence) if line.is_streaming and sequence:
-                self._understood(line, line.missed_before(sequence, signal.is_history))
+                # An old one out of turn says nothing of a replay.
+                if signal.is_history or sequence > (line.resume_after or 0):
+                    self._understood(line, line.missed_before(sequence, signal.is_history))
             case signals.GapSeen(first=first, last=last) if line.is_streaming:
                 self._gap(line, Missed(line.epoch, first, last, "not retained by the gateway"))
                 self._understood(line, None)

@@ -54,7 +54,8 @@ class TokenMissing:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """The subscription stands. `watermark`: the highest sequence that we have routed."""
+    """The subscription stands. `watermark`: the highest sequence that we had routed when we asked
+    for it. Another line may have routed more since, beyond the `newest` of that moment."""
 
     line: int
     newest: int

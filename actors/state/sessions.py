@@ -7,7 +7,7 @@ the life of the shard in which it began (`docs/design.md`, "Sessions, history, U
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from actors.events import (
@@ -42,7 +42,8 @@ class Scope:
     forgotten: its end says nothing, another one is wanted."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        # Once a batch: `asdict` copies deeply, and takes ten times as long.
+        return {name: getattr(self, name) for name in self.__slots__}
 
 
 class Sessions:

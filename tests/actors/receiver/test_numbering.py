@@ -68,3 +68,12 @@ def test_another_such_frame_is_skipped_alone_again() -> None:
             play.retry()
     play.begin(newest=9000)
     assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5001, 5001), (8001, 8001)]
+
+
+def test_an_old_event_out_of_turn_is_no_sign_of_a_replay() -> None:
+    play = resumed()
+    play.begin(newest=6000)
+    play.tell(signals.EventSeen(play.line, 7, False))
+    play.tell(signals.EventSeen(play.line, 6001, False))
+    (gap,) = play.written(Gap)
+    assert (gap.first, gap.last) == (4001, 6000)
