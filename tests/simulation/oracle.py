@@ -190,8 +190,19 @@ class Judge:
         promised = self.world.watch.promised_from
         assert promised is not None
         for event in self.world.gateway.organisation.events[promised:]:
-            if not self.stated[event.epoch, event.sequence] and not self._is_excused(event):
+            is_stated = self.stated[event.epoch, event.sequence] or self._says_the_same(event)
+            if not is_stated and not self._is_excused(event):
                 self._add("nothing is lost", event)
+
+    def _says_the_same(self, event: Event) -> bool:
+        """Of two changes to one state within a second, with a gap between them, the second cannot
+        be told from the first one sent again."""
+        return self.world.schedule.is_coarse and any(
+            self.stated[other.epoch, other.sequence]
+            for other in self.world.gateway.organisation.events
+            if (other.user, other.state, other.at_us, other.queue)
+            == (event.user, event.state, event.at_us, event.queue)
+        )
 
     def _is_excused(self, event: Event) -> bool:
         """A journal says that it is missing, and it really was not to be had."""

@@ -13,10 +13,11 @@ from tests.simulation.oracle import Finding, findings
 from tests.simulation.receiver import Log
 from tests.simulation.scale import small_scale
 from tests.simulation.schedule import schedule
-from tests.simulation.shard import SimulatedShard
 from tests.simulation.world import NeverSettlesError, World, silent
 
 COLLECT_EVERY = 20  # worlds are full of cycles, and hold descriptors
+
+DETAIL_CHARS = 300
 
 
 class Outcome(NamedTuple):
@@ -29,16 +30,15 @@ class Outcome(NamedTuple):
     events: int
 
     def __str__(self) -> str:
-        lines = [f"{each.promise}: {each.detail}" for each in self.findings]
+        lines = [f"{each.promise}: {each.detail[:DETAIL_CHARS]}" for each in self.findings[:5]]
+        lines += ["…"] * (len(self.findings) > 5)
         replay = f"python -m tests.simulation --start {self.seed} --seeds 1 --trace"
         return "\n  ".join([f"seed {self.seed} is broken; replay: {replay}", *lines])
 
 
-def run(
-    seed: int, *, log: Log = silent, shard_type: type[SimulatedShard] = SimulatedShard
-) -> Outcome:
+def run(seed: int, *, log: Log = silent) -> Outcome:
     """To be called within `small_scale()`."""
-    world = World(schedule(seed), log=log, shard_type=shard_type)
+    world = World(schedule(seed), log=log)
     try:
         with world.death.rules():
             world.play()
@@ -53,19 +53,20 @@ def run(
     return Outcome(seed, found, world.gateway.done, world.crashes, events)
 
 
-def run_many(
-    seeds: Iterable[int], *, shard_type: type[SimulatedShard] = SimulatedShard
-) -> Iterator[Outcome]:
+def run_many(seeds: Iterable[int]) -> Iterator[Outcome]:
     """One after the other, at small scale."""
     was_enabled = gc.isenabled()
     gc.disable()
+    gc.collect()
+    gc.freeze()
     try:
         with small_scale():
             for count, seed in enumerate(seeds):
-                yield run(seed, shard_type=shard_type)
+                yield run(seed)
                 if count % COLLECT_EVERY == 0:
                     gc.collect()
     finally:
+        gc.unfreeze()
         gc.collect()
         if was_enabled:
             gc.enable()

@@ -4,7 +4,6 @@ last one. Knows no gateway.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import cast
 
 from actors.state.journal import TRANSIENT_ERRORS, Journal, Transaction
@@ -36,8 +35,6 @@ class Intake:
 class SimulatedShard:
     """One life."""
 
-    make: Callable[..., Shard] = Shard
-
     def __init__(
         self,
         index: int,
@@ -58,7 +55,7 @@ class SimulatedShard:
         self._owed: tuple[Transaction, Batch | None] | None = None  # the disk did not take it
         self.consumer = Consumer(ring, generation=generation, producer_doorbell=doorbell)
         self._journal = cast("Journal", MemoryJournal(disk, run))
-        self.shard = self.make(index, shards, rings=1, now_s=clock.now_s())
+        self.shard = Shard(index, shards, rings=1, now_s=clock.now_s())
         self.shard.restore(self._journal, clock.now_s(), lambda: None)
         self.skip()
         crash_point("after-load")

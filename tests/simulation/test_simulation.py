@@ -40,6 +40,7 @@ def test_a_schedule_has_enough_of_everything() -> None:
 def test_what_a_schedule_plans_happens() -> None:
     for outcome in run_many(range(20)):
         assert outcome.events >= EVENTS_MIN
+        assert outcome.faults.total() >= FAULTS_MIN
         assert outcome.crashes.total() >= 1
 
 

@@ -25,7 +25,7 @@ from tests.simulation.journal import Disk
 from tests.simulation.mischief import Mischief
 from tests.simulation.organisation import Organisation
 from tests.simulation.receiver import Log, SimulatedConnection, SimulatedReceiver
-from tests.simulation.schedule import Planned, Schedule
+from tests.simulation.schedule import FAULTS_MIN, Planned, Schedule
 from tests.simulation.shard import Intake, SimulatedShard
 from tests.simulation.watch import Watch
 
@@ -42,13 +42,7 @@ def silent(_event: str, _fields: dict[str, object]) -> None:
 
 
 class World:
-    def __init__(
-        self,
-        schedule: Schedule,
-        *,
-        log: Log = silent,
-        shard_type: type[SimulatedShard] = SimulatedShard,
-    ) -> None:
+    def __init__(self, schedule: Schedule, *, log: Log = silent) -> None:
         self.schedule = schedule
         self.log = log
         self.chance = random.Random(f"play {schedule.seed}")
@@ -67,9 +61,9 @@ class World:
         self.mischief = Mischief(self)
         self.disks = [Disk() for _ in range(schedule.shards)]
         self.intakes = [Intake() for _ in range(schedule.shards)]
-        self._shard_type = shard_type
         self._plan = list(schedule.plan)
         self._run = 0
+        self._read_most, self._batch_most = schedule.read_most, schedule.batch_most
         self.start_runtime()
 
     # The runtime and its children
@@ -111,7 +105,7 @@ class World:
     def _revive_shard(self, index: int) -> None:
         self._generations[f"shard {index}"] += 1
         self.log("shard starts", {"shard": index})
-        self.shards[index] = self._shard_type(
+        self.shards[index] = SimulatedShard(
             index,
             self.schedule.shards,
             ring=self.rings[index],
@@ -230,6 +224,10 @@ class World:
         while self._plan or len(self.gateway.organisation.events) < self.schedule.events:
             self._befall()
             self.step()
+        while self.gateway.done.total() < FAULTS_MIN:  # not every fault meets somebody
+            self.mischief.happens(self.chance.choice((*faults.CLOSES, *faults.LINES)))
+            for _ in range(20):
+                self.step()
         self.settle()
         if self.death.point is not None:  # armed, but nobody has passed there so often
             self.death.point = None
@@ -270,11 +268,11 @@ class World:
         if dice < 0.15:
             self._events_happen()
         elif dice < 0.5:
-            self._read()
+            self.read()
         elif dice < 0.8:
-            self._shard_step(chance.randrange(len(self.shards)))
+            self.shard_step(chance.randrange(len(self.shards)))
         else:
-            self._time_passes(chance.choice((0.01, 0.05, 0.25, 1.0)))
+            self.time_passes(chance.choice((0.01, 0.05, 0.25, 1.0)))
 
     def _events_happen(self) -> None:
         left = self.schedule.events - len(self.gateway.organisation.events)
@@ -282,7 +280,7 @@ class World:
             self.clock.advance(self.chance.choice((0.0, 0.001, 0.02)))
             self.gateway.happens(self.clock.wall_us())
 
-    def _read(self) -> None:
+    def read(self) -> None:
         receiver = self.receiver
         if receiver is None or self._is_receiver_stopped():
             return
@@ -303,7 +301,7 @@ class World:
         elif socket.queue:
             assert connection.transport is not None
             if not connection.transport.is_paused or self.chance.random() < 0.2:
-                most = self.chance.randint(1, self.schedule.read_most)
+                most = self.chance.randint(1, self._read_most)
                 self.at_receiver(lambda: receiver.read(connection, most))
         elif socket.code is not None:
             self.at_receiver(lambda: receiver.lose(connection))
@@ -311,14 +309,14 @@ class World:
     def _is_receiver_stopped(self) -> bool:
         return self.clock.now_s() < self.receiver_stopped_until_s
 
-    def _shard_step(self, index: int) -> None:
+    def shard_step(self, index: int) -> None:
         if self.clock.now_s() >= self._shards_stopped_until_s[index]:
-            most = self.schedule.batch_most
-            self._at_shard(index, lambda shard: shard.step(self.chance.randint(1, most)))
+            most = self.chance.randint(1, self._batch_most)
+            self._at_shard(index, lambda shard: shard.step(most))
             if self.receiver is not None and not self._is_receiver_stopped():
                 self.at_receiver(self.receiver.has_room)
 
-    def _time_passes(self, seconds: float) -> None:
+    def time_passes(self, seconds: float) -> None:
         self.clock.advance(seconds)
         if self.receiver is None:
             if self.clock.now_s() >= self._receiver_at_s:
@@ -342,23 +340,34 @@ class World:
         self._shards_stopped_until_s = [0.0] * len(self.shards)
         for disk in self.disks:
             disk.errors.clear()
-        for socket in gateway.sockets:
-            socket.stalled_until_s = 0.0
+        connections = self.receiver.connections if self.receiver is not None else []
+        for socket in (*gateway.sockets, *(connection.socket for connection in connections)):
+            if socket is not None:
+                socket.stalled_until_s = 0.0
         self.watch.newest_head = -1
+        self._read_most, self._batch_most = 64, 512
         for step in range(SETTLE_STEPS_MAX):
             self.clock.advance(1e-5)
-            if self.receiver is not None:
-                if step % 50 == 0 and self.watch.newest_head < 0:
-                    self.at_receiver(self._signal_renewal)
-                if self.receiver is not None:
-                    for connection in self.receiver.connections:
-                        self._serve_if_alive(connection)
+            if self.receiver is not None and step % 20 == 0 and self.watch.newest_head < 0:
+                self.at_receiver(self._signal_renewal)
+            for connection in self.receiver.connections if self.receiver is not None else ():
+                self._serve_if_alive(connection)
             for index in range(len(self.shards)):
-                self._shard_step(index)
+                self.shard_step(index)
             if self._is_settled():
                 return
-            self._time_passes(1.0 if step % 4 == 3 else 0.01)
+            self.time_passes(0.01 if self._has_work() else 1.0)
         raise NeverSettlesError(self._standing())
+
+    def _has_work(self) -> bool:
+        """Somebody can go on without waiting."""
+        return any(shard is None or shard.has_work for shard in self.shards) or (
+            self.receiver is not None
+            and any(
+                connection.socket is None or connection.socket.queue
+                for connection in self.receiver.connections
+            )
+        )
 
     def _signal_renewal(self) -> None:
         assert self.receiver is not None
