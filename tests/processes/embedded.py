@@ -32,6 +32,7 @@ class Embedded:
         data_dir: Path,
         *,
         beat_timeout_s: float | None = None,
+        shard_entry: str | None = None,
     ) -> None:
         self.gateway = gateway
         self._ledger = folder / "ledger"
@@ -47,6 +48,10 @@ class Embedded:
         specs = self.runtime.specs
         if beat_timeout_s is not None:
             specs = tuple(replace(spec, beat_timeout_s=beat_timeout_s) for spec in specs)
+        if shard_entry is not None:
+            specs = tuple(
+                replace(spec, entry=shard_entry) if spec.role == "shard" else spec for spec in specs
+            )
         self.supervisor = Supervisor(specs, environment=self.runtime.environment)
         self.supervisor.start()
 
@@ -74,14 +79,15 @@ class Embedded:
         return [line for line in lines if line["event"] == event]
 
     def drain_and_verify(self) -> None:
+        findings, is_content = self.drain_and_judge()
+        assert is_content, findings
+
+    def drain_and_judge(self) -> tuple[dict[str, Any], bool]:
         self.supervisor.request_stop("test")
         assert drive_to_end(self.supervisor) == 0
         self.gateway.stop()
         data_dir = self.runtime.data_dir.path
-        findings, is_content = verify(
-            self._ledger, data_dir, "full", self._ledger.with_name("findings")
-        )
-        assert is_content, findings
+        return verify(self._ledger, data_dir, "full", self._ledger.with_name("findings"))
 
     def close(self) -> None:
         self.supervisor.close()

@@ -71,6 +71,27 @@ def test_children_killed_at_random_moments_lose_and_repeat_nothing(
     assert sum(starts[name] for name in names) == len(names) + kills
 
 
+def test_a_shard_that_skips_what_stands_in_its_ring_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same load, kill and judge as for a healthy one: they would notice."""
+    monkeypatch.setenv("PRESENCE_CRASH_AT", "shard-0:after-merge:15")
+    gateway = BundledGateway.start(tmp_path / "ledger", agents=100, seed=7, tls=False)
+    careless = "tests.processes.careless_shard:run"
+    embedded = Embedded(gateway, tmp_path, tmp_path / "data", shard_entry=careless)
+    try:
+        embedded.until(embedded.has_caught_up)
+        gateway.start_load(RATE, LOAD_S / 2)
+        embedded.until(embedded.load_is_done)
+        embedded.until(embedded.has_caught_up)
+        assert embedded.supervisor.restarts["shard-0"] == 1
+        findings, is_content = embedded.drain_and_judge()
+    finally:
+        embedded.close()
+    assert not is_content
+    assert findings["lost"] > 0
+
+
 def test_a_child_that_hangs_is_replaced_and_goes_on_where_it_stood(tmp_path: Path) -> None:
     gateway = BundledGateway.start(tmp_path / "ledger", agents=100, seed=7, tls=False)
     embedded = Embedded(gateway, tmp_path, tmp_path / "data", beat_timeout_s=3.0)

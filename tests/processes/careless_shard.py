@@ -1,0 +1,22 @@
+"""A shard that is broken on purpose: a successor believes that all in its rings was handled."""
+
+from __future__ import annotations
+
+from actors.state import actor
+from actors.state.actor import ShardArguments, StateActor
+from runtime.child import Child
+
+
+class CarelessActor(StateActor):
+    """Moves its cursors before, and not with, the transaction."""
+
+    def _load(self) -> None:
+        super()._load()
+        for consumer in self._consumers:
+            consumer.skip_to(consumer.published)
+
+
+def run(child: Child, arguments: ShardArguments) -> None:
+    """The entry of its process."""
+    actor.StateActor = CarelessActor  # type: ignore[misc]
+    actor.run(child, arguments)
