@@ -315,8 +315,11 @@ class Supervisor:
 
     def _where_told(self) -> dict[str, str]:
         """Whose last end was a bad one, and where it stands why."""
-        lasts = {name: ward.exits[-1] for name, ward in self._wards.items() if ward.exits}
-        return {name: last.told_in for name, last in lasts.items() if last.code != EXIT_CLEAN}
+        return {
+            name: "child.killed" if ward.killed and not ward.hung else ward.exits[-1].told_in
+            for name, ward in self._wards.items()
+            if ward.exits and ward.exits[-1].code != EXIT_CLEAN
+        }
 
     def _stop(self, reason: str, exit_code: int, since_s: float) -> None:
         self._stopping = Stopping(
