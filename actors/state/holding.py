@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
-AGENTS_MAX = 500_000
+AGENTS_MAX = 2_000_000
 """Agents of one shard, some 250 MB: names that a gateway makes up do not grow memory for ever."""
 
 CAUSES = ("live", "history", "late", "lost", "gap")
