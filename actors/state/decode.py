@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -149,8 +150,14 @@ def _is_short_text(value: Any, chars_max: int) -> bool:
 
 def timestamp(at_us: int) -> str:
     """The usual text of a time: what a gateway of the wsp dialect writes."""
-    moment = _EPOCH + timedelta(microseconds=at_us)
-    return moment.isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    second, millisecond = divmod(at_us // 1000, 1000)
+    return f"{_second(second)}.{millisecond:03d}Z"
+
+
+@lru_cache(maxsize=_TIMES_MAX)
+def _second(second: int) -> str:
+    """Cached: a restart writes the times of 65,536 rows again, many of one second."""
+    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
 
 
 def microseconds(stamp: Any) -> int:
