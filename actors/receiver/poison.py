@@ -38,7 +38,9 @@ class Poison:
         if place > self.behind + RESUME_MARGIN:
             self._skips = 0  # another frame, and not a neighbour of the last one
         # One sequence at first. If that was not it, neighbours had changed places: all of them.
-        self.behind = place + (1 if self._skips == 0 else RESUME_MARGIN)
+        # None beyond the newest: what has not happened yet is not skipped.
+        most = 1 if self._skips == 0 else RESUME_MARGIN
+        self.behind = max(place + 1, min(place + most, line.newest))
         self._skips += 1
         self._sessions = 0
         return place + 1, self.behind

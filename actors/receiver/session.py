@@ -205,9 +205,10 @@ class SessionMachine:
         told = (numbering.number, numbering.name, newest)
         after = line.resume_after
         self._act(signals.Number(self._session))
-        self._write(SessionBegins(self._session, SCOPE_ALL, *told, after, self._at_us))
+        # Gaps first: once a journal knows the new numbering, nobody would tell them again.
         for missed in numbering.take_missed():
             self._gap(line, missed)
+        self._write(SessionBegins(self._session, SCOPE_ALL, *told, after, self._at_us))
         watermark = None if numbering.number == numbering.kept else 0
         if after is None:
             watermark = newest  # what came before us is not ours to ask for

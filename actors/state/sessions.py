@@ -12,6 +12,7 @@ from typing import Any
 
 from actors.events import (
     END_EXHAUSTED,
+    SEQUENCE_END,
     UNKNOWN,
     ControlRecord,
     Gap,
@@ -189,7 +190,8 @@ class Sessions:
             ),
             record.at_us,
         )
-        if record.epoch == merge.epoch:
+        is_open = record.last == SEQUENCE_END - 1  # up to where, nobody knows
+        if record.epoch == merge.epoch and not is_open:
             merge.mark = max(merge.mark, record.last)
 
     def _watermark(self, record: Watermark) -> None:

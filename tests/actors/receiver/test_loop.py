@@ -136,7 +136,7 @@ def test_a_gateway_that_numbers_anew_is_asked_from_0_with_a_gap() -> None:
             asked = [socket.subscription for socket in gateway.sockets]
         assert [each["sequence"] for each in asked] == [8000, 0]
         assert [each["epoch"] for each in asked] == ["e1", "e2"]
-        begins, gap = rig.controls()[1:3]
+        gap, begins = rig.controls()[1:3]
         assert isinstance(begins, SessionBegins)
         assert (begins.epoch, begins.epoch_name, begins.resumed_after) == (4, "e2", 0)
         assert isinstance(gap, Gap)

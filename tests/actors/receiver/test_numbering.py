@@ -77,3 +77,25 @@ def test_an_old_event_out_of_turn_is_no_sign_of_a_replay() -> None:
     play.tell(signals.EventSeen(play.line, 6001, False))
     (gap,) = play.written(Gap)
     assert (gap.first, gap.last) == (4001, 6000)
+
+
+def test_the_gap_of_an_old_numbering_is_told_before_the_new_one_begins() -> None:
+    """A journal that has the new one and not the gap would never be told of it."""
+    play = resumed()
+    play.begin(newest=7, name="e2")
+    play.retry()
+    done = play.begin(newest=7, name="e2")
+    records = [action.record for action in done if isinstance(action, signals.Write)]
+    assert [type(record) for record in records] == [Gap, SessionBegins]
+
+
+def test_nothing_is_skipped_that_has_not_happened_yet() -> None:
+    play = resumed(marks=((3, 5000), (3, 5000)))
+    for place in (5000, 5001):
+        for _ in range(3):
+            play.begin(newest=5005)
+            play.tell(signals.EventSeen(play.line, 4001, False))
+            play.tell(signals.Lost(play.line, 1002, is_ours=True, highest=place))
+            play.retry()
+    play.begin(newest=5005)
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5001, 5001), (5002, 5005)]

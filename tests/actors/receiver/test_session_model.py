@@ -18,7 +18,7 @@ from actors.receiver.signals import Connect, Signal, Subscribe
 from tests.actors.receiver.play import Play
 
 
-@settings(max_examples=200, stateful_step_count=60)
+@settings(max_examples=200, stateful_step_count=60, deadline=None)
 class AnyGateway(RuleBasedStateMachine):
     """Whatever the world does, in any order: what must hold of every session machine."""
 
