@@ -121,7 +121,8 @@ class AnyGateway(RuleBasedStateMachine):
     @invariant()
     def it_always_has_a_line_or_a_plan(self) -> None:
         machine = self.play.machine
-        assert machine._primary is not None or machine.due_s is not None
+        has_given_up = machine.is_finished  # three subscriptions that nobody ever acknowledged
+        assert machine._primary is not None or machine.due_s is not None or has_given_up
 
     @invariant()
     def a_line_is_told_only_what_it_can_do(self) -> None:
