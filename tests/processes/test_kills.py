@@ -42,11 +42,14 @@ def settle(service: Service, process: subprocess.Popen[bytes]) -> dict[str, int]
 
 
 def moments(seed: int) -> Iterator[None]:
-    """Comes back at random moments, a mean time apart, until the load is nearly over."""
+    """Comes back at random moments, a mean time apart, until the load is nearly over: a child that
+    is killed when all is done would still be missing when the drain begins."""
     chance = random.Random(seed)
-    end_s = time.monotonic() + LOAD_S - 0.5
-    while time.monotonic() < end_s:
+    end_s = time.monotonic() + LOAD_S - 1.0
+    while True:
         time.sleep(chance.expovariate(KILLS_A_S))  # the moment of a kill is what is drawn
+        if time.monotonic() >= end_s:
+            return
         yield
 
 
