@@ -15,8 +15,14 @@ import orjson
 
 from actors.state.checkpoint import decode_page, page_of
 from actors.state.holding import Agent, Appointment, GapRow, Transition
-from actors.state.journal import DISK_DAMAGE_ERRORS, DamagedJournalError, connect, gap_rows
-from runtime.errors import LocalError
+from actors.state.journal import (
+    DISK_DAMAGE_ERRORS,
+    TRANSIENT_ERRORS,
+    DamagedJournalError,
+    connect,
+    gap_rows,
+)
+from runtime.errors import LocalError, TemporaryError
 
 GAPS_SHOWN_MAX = 100
 
@@ -151,8 +157,13 @@ class _reading:  # noqa: N801  a context manager that reads as a phrase
 
     def __enter__(self) -> apsw.Connection:
         self._connection = connect(self._path, flags=apsw.SQLITE_OPEN_READONLY)
-        self._connection.execute("BEGIN")
-        if self._connection.pragma("user_version") == 0:
+        try:
+            self._connection.execute("BEGIN")
+            is_empty = self._connection.pragma("user_version") == 0
+        except apsw.Error as error:
+            self.__exit__(None, error, None)
+            raise
+        if is_empty:
             self._connection.close()
             raise LocalError(f"{self._path} is empty: no run has begun with it yet")
         return self._connection
@@ -161,6 +172,10 @@ class _reading:  # noqa: N801  a context manager that reads as a phrase
         self._connection.close()
         if isinstance(error, DISK_DAMAGE_ERRORS):
             raise DamagedJournalError(self._path, error) from None
+        if isinstance(
+            error, TRANSIENT_ERRORS
+        ):  # also while its shard mends the log of a killed one
+            raise TemporaryError(f"{self._path} cannot be read at this moment: {error}") from None
 
 
 def _stale_since_us(connection: apsw.Connection) -> int | None:

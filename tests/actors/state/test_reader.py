@@ -9,7 +9,7 @@ import pytest
 
 from actors.events import SCOPE_ALL, Gap
 from actors.state.reader import backup, read_history, read_state, read_states, summary
-from runtime.errors import LocalError
+from runtime.errors import LocalError, TemporaryError
 from tests.actors.state.lending import A, B, control, event
 from tests.actors.state.rig import Rig
 from tests.actors.state.test_shard import stream
@@ -87,3 +87,14 @@ def test_a_journal_that_nobody_has_begun_is_named(tmp_path: Path) -> None:
 def test_a_directory_without_journals_is_named(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="no journal"):
         list(read_states(tmp_path))
+
+
+def test_a_journal_that_cannot_be_read_for_a_moment_is_named(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_connection: object) -> int:
+        raise apsw.IOError("disk I/O error")
+
+    monkeypatch.setattr("actors.state.reader._replay_from", fail)
+    with pytest.raises(TemporaryError, match=r"shard-00\.db cannot be read at this moment"):
+        list(read_states(rig.path.parent))
