@@ -6,9 +6,9 @@ event of the wire looks stands in `actors.genesys.wsp`, what a shard makes of it
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias, get_type_hints
+from typing import NamedTuple, TypeAlias
 
-import orjson
+from actors.tagged import Vocabulary
 
 STATES = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
 UNKNOWN = "Unknown"  # ours: a history did not confirm the agent. Never on the wire.
@@ -92,44 +92,18 @@ def session_flags(session: int) -> int:
 
 ControlRecord: TypeAlias = SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark | Shed
 
-_TAGS: dict[type[ControlRecord], str] = {
-    SessionBegins: "session begins",
-    HistoryEnds: "history ends",
-    SessionEnds: "session ends",
-    Gap: "gap",
-    Watermark: "watermark",
-    Shed: "shed",
-}
-# type(value) is compared, not isinstance: True is no sequence and 5.0 no session.
-_FIELD_TYPES: dict[object, tuple[type, ...]] = {
-    int: (int,),
-    str: (str,),
-    bool: (bool,),
-    int | None: (int, type(None)),
-}
-_LAYOUTS: dict[str, tuple[type[ControlRecord], tuple[tuple[type, ...], ...]]] = {
-    tag: (kind, tuple(_FIELD_TYPES[hint] for hint in get_type_hints(kind).values()))
-    for kind, tag in _TAGS.items()
-}
+_CONTROL: Vocabulary[ControlRecord] = Vocabulary(
+    {
+        SessionBegins: "session begins",
+        HistoryEnds: "history ends",
+        SessionEnds: "session ends",
+        Gap: "gap",
+        Watermark: "watermark",
+        Shed: "shed",
+    }
+)
 
-
-def encode_control(record: ControlRecord) -> bytes:
-    """The payload of a record of kind control: a JSON array of its tag and its fields."""
-    return orjson.dumps([_TAGS[type(record)], *record])
-
-
-def decode_control(payload: bytes) -> ControlRecord:
-    """The inverse of `encode_control`; ValueError for every payload that it did not write."""
-    decoded = orjson.loads(payload)  # orjson.JSONDecodeError is a ValueError
-    if not isinstance(decoded, list) or not decoded or not isinstance(decoded[0], str):
-        raise ValueError(f"no control record: {payload[:80]!r}")
-    tag, *fields = decoded
-    if tag not in _LAYOUTS:
-        raise ValueError(f"unknown control record {tag!r}")
-    kind, layout = _LAYOUTS[tag]
-    if len(fields) != len(layout):
-        raise ValueError(f"{tag!r} has {len(layout)} fields, not {len(fields)}")
-    for name, field, types in zip(kind._fields, fields, layout, strict=True):
-        if type(field) not in types:
-            raise ValueError(f"{tag!r}: {name} is {field!r}")
-    return kind(*fields)
+encode_control = _CONTROL.encode
+"""The payload of a record of kind control."""
+decode_control = _CONTROL.decode
+"""Its inverse; ValueError for every payload that it did not write."""

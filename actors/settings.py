@@ -25,6 +25,7 @@ from pydantic_settings import (
 from actors.credentials import Credentials
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
+from actors.sender_settings import SenderSettings
 from runtime.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
@@ -149,6 +150,7 @@ class Settings(BaseSettings):
     backoff_most_s: float = Field(
         default=30.0, gt=0, le=3600, description="longest wait before a try to connect"
     )
+    sender: SenderSettings = SenderSettings()
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
 

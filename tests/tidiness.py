@@ -28,20 +28,31 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
+    (("actors.tagged",),),
     (
         ("actors.events",),
+        ("actors.questions",),
+        ("actors.orders",),
         ("actors.partition",),
         ("actors.log",),
         ("actors.credentials",),
         ("actors.genesys.regions",),
         ("actors.genesys.proxy",),
     ),
+    (("actors.presences",),),
+    (("actors.sender_settings",),),
     (
         ("actors.genesys",),
         ("actors.settings", "actors.settings_layers"),
         ("actors.data_dir",),
     ),
-    (("actors.receiver",), ("actors.state",), ("actors.child_setup",)),
+    (
+        ("actors.receiver",),
+        ("actors.state",),
+        ("actors.sender",),
+        ("actors.web",),
+        ("actors.child_setup",),
+    ),
     (("actors.topology",),),
     (
         (
@@ -60,6 +71,7 @@ PURE = (
     "runtime/restart_plan.py",
     "actors/events.py",
     "actors/partition.py",
+    "actors/presences.py",
     "actors/receiver/session.py",
     "actors/state/dedup.py",
     "actors/state/merge.py",

@@ -1,0 +1,92 @@
+"""Owns what the sender's actor and its loop say to each other. Values only."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, TypeAlias
+
+# What happened: the loop tells the actor.
+
+
+class LineUp(NamedTuple):
+    """This presence socket is bound: what is sent now goes over it."""
+
+    line: int
+
+
+class LineDown(NamedTuple):
+    """This socket is gone, or never came up: no acknowledgement comes over it any more."""
+
+    line: int
+    reason: str  # for people, without a secret: "the handshake was refused with 401"
+
+
+class Acknowledged(NamedTuple):
+    """The gateway answers an update: `success`, or else why not."""
+
+    correlation: str
+    success: bool
+    status: int  # 200 if it succeeded
+    code: str
+    message: str
+    retry_after_ms: int | None
+
+
+class NotSent(NamedTuple):
+    """The line had gone before the frame left this process."""
+
+    correlation: str
+
+
+class UserChecked(NamedTuple):
+    """What REST says of a user id. `failed`: nothing that counts; `detail` says what."""
+
+    user_id: str
+    verdict: Literal["exists", "missing", "forbidden", "failed"]
+    detail: str
+
+
+class Delivered(NamedTuple):
+    """How one attempt at a webhook ended. `status` 0: no answer at all."""
+
+    message_id: str
+    success: bool
+    status: int
+    detail: str
+
+
+class Due(NamedTuple):
+    """The time that was asked for has come."""
+
+
+Signal: TypeAlias = LineUp | LineDown | Acknowledged | NotSent | UserChecked | Delivered | Due
+
+# What to do: the actor tells the loop.
+
+
+class Send(NamedTuple):
+    """One update, as a binary frame over this line."""
+
+    line: int
+    correlation: str
+    frame: bytes
+
+
+class CheckUser(NamedTuple):
+    user_id: str
+
+
+class Deliver(NamedTuple):
+    """One attempt at a webhook. `message_id` is the idempotency id, the same at every attempt."""
+
+    message_id: str
+    body: bytes
+    created_s: int  # UTC; of the attempt, for the signature
+
+
+class WakeAt(NamedTuple):
+    """Tell `Due` at this monotonic time; replaces what was asked for before."""
+
+    due_s: float
+
+
+Wish: TypeAlias = Send | CheckUser | Deliver | WakeAt
