@@ -1,0 +1,32 @@
+"""Owns what the supervisor hands to the sender's process. Knows no actor and no loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from actors.genesys.http import GatewayAddress
+from actors.sender_settings import SenderSettings
+from runtime.block import Block
+from runtime.doorbell import Doorbell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SenderArguments:
+    """Nobody waits for room in these rings: what finds none is dropped, counted and said again.
+
+    Per shard a ring of questions, a ring of answers and a doorbell, in the order of the shards.
+    """
+
+    address: GatewayAddress
+    settings: SenderSettings
+    path: Path  # of sender.db
+    run: str
+    retention_days: float
+    orders: Block  # web → sender
+    outcomes: Block  # sender → web
+    questions: tuple[Block, ...]  # sender → shard
+    answers: tuple[Block, ...]  # shard → sender
+    doorbell: Doorbell  # its own: rung for orders and answers
+    web_doorbell: Doorbell  # rung for outcomes
+    shard_doorbells: tuple[Doorbell, ...]  # rung for questions

@@ -1,0 +1,28 @@
+"""Owns what the supervisor hands to the web process. Knows no HTTP."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.block import Block
+from runtime.counters import Counters
+from runtime.doorbell import Doorbell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebArguments:
+    """Pages are read only: each has its child as its one writer.
+
+    Without a sender (`sender_enabled` is false) nobody stands at the other end of the rings, its
+    page stays empty, and its database may be missing.
+    """
+
+    data_dir: Path
+    sender_enabled: bool
+    orders: Block  # web → sender
+    outcomes: Block  # sender → web
+    doorbell: Doorbell  # its own: rung for outcomes
+    sender_doorbell: Doorbell  # rung for orders
+    sender_counters: Counters
+    shard_counters: tuple[Counters, ...]
