@@ -50,9 +50,9 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.receiver",),
         ("actors.state",),
         ("actors.sender",),
-        ("actors.web",),
         ("actors.child_setup",),
     ),
+    (("actors.web",),),  # reads what shards and sender have written
     (("actors.topology",),),
     (
         (
