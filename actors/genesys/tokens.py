@@ -16,6 +16,7 @@ import httpx
 import orjson
 
 from actors.genesys.http import REQUEST_TIMEOUT_S, GatewayAddress, retry_after_s
+from actors.genesys.reconnect import backoff_s
 from actors.genesys.secret import Secret
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, RemoteError
@@ -24,8 +25,6 @@ REFRESH_BEFORE_S = 90.0
 SHORT_LIFE_S = 180.0  # a token that lives less is renewed at half its life
 MARGIN_S = 60.0
 REFUSED_RETRY_S = 300.0
-BACKOFF_FIRST_S = 2.0
-BACKOFF_MOST_S = 30.0
 LIFE_MOST_S = 10 * 365 * 86_400.0
 
 
@@ -76,7 +75,7 @@ def retry_delay_s(failures: int, retry_after: float | None, chance: random.Rando
     """What to wait after the nth failure in a row: what the gateway asks for, else back off."""
     if retry_after is not None:
         return retry_after
-    return chance.uniform(0.0, min(BACKOFF_FIRST_S * 2.0 ** min(failures, 30), BACKOFF_MOST_S))
+    return backoff_s(failures, chance)
 
 
 def read_grant(body: bytes, scopes: Sequence[str], now_s: float) -> Token:

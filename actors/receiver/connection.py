@@ -6,34 +6,32 @@ It decides nothing: each message becomes a signal or a record, each action a cal
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from typing import Any, Final, cast
+from typing import Final
 
 import picows
 from picows import WSTransport
 
 from actors.events import APPOINTMENT_EVENT, SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.genesys import wsp
-from actors.genesys.http import GatewayAddress, Reach, retry_after_s
-from actors.genesys.secret import MASK
+from actors.genesys.http import GatewayAddress, Reach
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
+from actors.genesys.websocket import (
+    CLOSE_TIMEOUT_S,
+    HandshakeRefusedError,
+    UnreachableError,
+    close_code,
+    open_socket,
+)
 from actors.receiver import signals
 from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
 from actors.receiver.outlet import Outlet
-from actors.receiver.session import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
 
 EVENT_TYPES: Final = (STATE_EVENT, APPOINTMENT_EVENT)
-CONNECT_TIMEOUT_S: Final = 10.0
-CLOSE_TIMEOUT_S: Final = 2.0
 SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
 SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
-
-# At its debug level picows writes the request, and the token is in it.
-_SILENT = logging.Logger("picows", logging.CRITICAL + 1)
 
 
 @dataclass(slots=True)
@@ -98,36 +96,23 @@ class Connection:
         except TokenUnavailableError as error:
             return signals.TokenMissing(self.line, error.reason, error.retry_s, error.is_refused)
         try:
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                transport = await self._open(self.token)
-        except picows.WSInvalidStatusError as error:
-            return self._refused(error)
-        except TimeoutError:
-            return signals.Unreachable(self.line, f"no handshake within {CONNECT_TIMEOUT_S:g} s")
-        except (picows.WSError, OSError, ValueError, EOFError) as error:
-            return signals.Unreachable(self.line, self._shown(error))
-        except Exception as error:
-            if type(error).__module__.partition(".")[0] != "python_socks":  # a proxy's refusal
-                raise
-            return signals.Unreachable(self.line, self._shown(error))
+            transport = await self._open(self.token)
+        except HandshakeRefusedError as error:
+            return signals.Refused(self.line, error.status, error.retry_after_s)
+        except UnreachableError as error:
+            return signals.Unreachable(self.line, error.reason)
         finally:
             self._is_over = self._is_over or self._transport is None
         return await self._until_lost(transport)
 
     async def _open(self, token: Token) -> WSTransport:
-        transport, _ = await picows.ws_connect(
-            lambda _request, _response: self._listener,
+        return await open_socket(
+            self._listener,
             wsp.notifications_url(self._address.websocket_url, token.value.reveal()),
-            ssl_context=self._way.ssl_context,
-            proxy=self._way.proxy,
-            proxy_ssl_context=self._way.proxy_ssl_context,
-            websocket_handshake_timeout=CONNECT_TIMEOUT_S,
-            enable_auto_pong=False,  # a PING is a sign of life, and the listener answers it
-            max_frame_size=MESSAGE_BYTES_MAX,
-            max_redirects=0,  # a redirect would be logged, and the token with it
-            logger_name=_SILENT,
+            self._way,
+            token=token.value,
+            frame_bytes_max=MESSAGE_BYTES_MAX,
         )
-        return transport
 
     async def _until_lost(self, transport: WSTransport) -> signals.Signal:
         is_ours = False
@@ -137,24 +122,7 @@ class Connection:
             is_ours = True
         except Exception as error:
             self._outlet.fail(error)
-        return signals.Lost(self.line, _close_code(transport), is_ours, self._listener.highest)
-
-    def _refused(self, error: picows.WSInvalidStatusError) -> signals.Signal:
-        assert error.response is not None, error
-        status = int(error.response.status)
-        after = retry_after_s(error.response.headers.get("Retry-After"))
-        if status < HTTPStatus.BAD_REQUEST:
-            return signals.Unreachable(self.line, f"handshake answered with {status}")
-        return signals.Refused(self.line, status, after)
-
-    def _shown(self, error: Exception) -> str:
-        """For a log. Some of picows' errors quote the URL."""
-        assert self.token is not None
-        secret = self.token.value.reveal()
-        text = str(error)
-        for spelt in (secret, wsp.notifications_url("", secret).partition("=")[2]):
-            text = text.replace(spelt, MASK)
-        return f"{type(error).__name__}: {text}"
+        return signals.Lost(self.line, close_code(transport), is_ours, self._listener.highest)
 
     # Called by the listener, in the middle of a read
 
@@ -269,13 +237,3 @@ class Connection:
     def _opened(self) -> WSTransport:
         assert self._transport is not None, "no action comes before Opened"
         return self._transport
-
-
-def _close_code(transport: WSTransport) -> int:
-    """Of whoever closed first; 1005: without a code, 1006: without a close frame."""
-    # picows' stub knows neither that it may be None nor that codes are numbers.
-    handshake = cast("Any", transport.close_handshake)
-    if handshake is None:
-        return CLOSED_WITHOUT_FRAME
-    first = handshake.recv if handshake.recv_then_sent else handshake.sent
-    return int(first.code) or CLOSED_WITHOUT_CODE

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from actors.events import RESUME_MARGIN
+from actors.genesys import reconnect
 from actors.receiver.signals import Mark, Signs
 
 
@@ -19,15 +20,15 @@ class Policy:
     """The numbers of protocol.md §1.2."""
 
     attempts_max: int = 10  # 0: never give up
-    backoff_first_s: float = 2.0  # doubled before each try, then fully jittered
-    backoff_most_s: float = 30.0
-    proven_after_s: float = 60.0  # a session this old forgives all tries before it
-    ack_timeout_s: float = 5.0
+    backoff_first_s: float = reconnect.BACKOFF_FIRST_S
+    backoff_most_s: float = reconnect.BACKOFF_MOST_S
+    proven_after_s: float = reconnect.PROVEN_AFTER_S
+    ack_timeout_s: float = reconnect.ANSWER_TIMEOUT_S
     history_quiet_s: float = 5.0
-    ping_after_s: tuple[float, ...] = (15.0, 25.0)
-    dead_after_s: float = 35.0
-    tick_most_s: float = 1.0  # a longer step between two ticks was a sleep, not silence
-    replace_gap_s: float = 10.0  # between two controlled reconnects
+    ping_after_s: tuple[float, ...] = reconnect.PING_AFTER_S
+    dead_after_s: float = reconnect.DEAD_AFTER_S
+    tick_most_s: float = reconnect.TICK_MOST_S
+    replace_gap_s: float = reconnect.REPLACE_GAP_S
     poison_sessions: int = 3  # ended at the same place before it is left behind
     unheard_most: int = 3  # lines ended at our subscription before anybody acknowledged one
 
@@ -84,14 +85,15 @@ class Line:
         """What this event, the first that was heard, shows to be missing: (first, last)."""
         if is_history or sequence > self.newest:
             return self.missed_up_to(self.newest)
-        if sequence > self.mark + 1 + RESUME_MARGIN:
+        if sequence > max(self.mark, self.resume_after or 0) + 1 + RESUME_MARGIN:
             return self.missed_up_to(sequence - 1)
         return None
 
     def missed_up_to(self, last: int) -> tuple[int, int] | None:
-        """Whatever we asked for and should have got by now, if nothing was heard of it."""
+        """Whatever we asked for and should have got by now, if nothing was heard of it. Also where
+        nothing has happened since: what a neighbour has overtaken is below our mark."""
         first = self.resume_after
-        if first is None or self.is_understood or self.newest <= max(self.mark, first):
+        if first is None or self.is_understood or self.newest <= first:
             return None
         return first + 1, last
 
@@ -127,6 +129,12 @@ class Line:
             self.pings += 1
             return Verdict.PING
         return Verdict.NOTHING
+
+
+def resume_behind(mark: int) -> int:
+    """What is still to be asked for behind a mark: a neighbour may have been overtaken by as many
+    as the margin, so the one that far below the mark is asked for as well."""
+    return max(0, mark - RESUME_MARGIN - 1)
 
 
 def lowest_mark(marks: Iterable[Mark], epoch: int) -> int:

@@ -13,22 +13,19 @@ from collections.abc import Sequence
 
 from actors.events import (
     END_EXHAUSTED,
-    RESUME_MARGIN,
     SCOPE_ALL,
     Gap,
     HistoryEnds,
     SessionBegins,
     SessionEnds,
 )
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, backoff_s
 from actors.receiver import signals
-from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark
+from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
 from actors.receiver.numbering import Missed, Numbering
 from actors.receiver.poison import Poison
 from actors.receiver.signals import Abort, Action, Close, Signal, Tell
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
-
-CLOSED_WITHOUT_CODE = 1005
-CLOSED_WITHOUT_FRAME = 1006
 
 
 class SessionMachine:
@@ -166,7 +163,7 @@ class SessionMachine:
         numbering = self._numbering
         if numbering.number > 0:
             line.mark = lowest_mark(marks, numbering.number)
-            line.resume_after = max(0, line.mark - RESUME_MARGIN, self._poison.behind)
+            line.resume_after = max(resume_behind(line.mark), self._poison.behind)
         self._act(signals.Subscribe(line.number, line.resume_after, numbering.name))
 
     def _acknowledged(self, line: Line, signal: signals.Acknowledged) -> None:
@@ -275,7 +272,7 @@ class SessionMachine:
     def _judge_poison(self, line: Line, signal: signals.Lost) -> None:
         if not signal.is_ours:
             self._poison.clear()
-        elif skipped := self._poison.add(line, signal.highest, self._policy.poison_sessions):
+        elif skipped := self._poison.add(line, signal, self._policy.poison_sessions):
             missed = Missed(line.epoch, *skipped, "a frame that breaks the protocol")
             self._numbering.missed.append(missed)
 
@@ -338,9 +335,9 @@ class SessionMachine:
             self._write(SessionEnds(self._session, SCOPE_ALL, END_EXHAUSTED, self._at_us))
             self._give_up(EXIT_TEMPORARY, f"{self._tries} tries failed in a row; last: {reason}")
             return
-        if delay_s is None:  # 2 ** 30 is above any bound, and still a float
-            most_s = policy.backoff_first_s * 2.0 ** min(self._tries, 30)
-            delay_s = self._chance.uniform(0.0, min(most_s, policy.backoff_most_s))
+        if delay_s is None:
+            first_s, most_s = policy.backoff_first_s, policy.backoff_most_s
+            delay_s = backoff_s(self._tries, self._chance, first_s=first_s, most_s=most_s)
         self._retry_at_s = self._now_s + delay_s
         self._tell("session.retry", reason=reason, delay_s=round(delay_s, 3), tries=self._tries)
 

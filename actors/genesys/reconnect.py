@@ -1,0 +1,33 @@
+"""Owns the numbers by which both sockets wait, try again and call a line dead (protocol.md §1.2).
+
+Pure. What happened, and what is tried next, is for the machines of receiver and sender to decide.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+BACKOFF_FIRST_S: Final = 2.0  # doubled before each try, then fully jittered
+BACKOFF_MOST_S: Final = 30.0
+PROVEN_AFTER_S: Final = 60.0  # a line this old forgives all tries before it
+ANSWER_TIMEOUT_S: Final = 5.0  # for the gateway's first word after ours
+PING_AFTER_S: Final = (15.0, 25.0)
+DEAD_AFTER_S: Final = 35.0
+TICK_MOST_S: Final = 1.0  # a longer step between two ticks was a sleep, not silence
+REPLACE_GAP_S: Final = 10.0  # between two controlled reconnects
+
+CLOSED_WITHOUT_CODE: Final = 1005
+CLOSED_WITHOUT_FRAME: Final = 1006
+_DOUBLINGS_MAX: Final = 30  # 2 ** 30 is above any bound, and still a float
+
+
+def backoff_s(
+    tries: int,
+    chance: random.Random,
+    *,
+    first_s: float = BACKOFF_FIRST_S,
+    most_s: float = BACKOFF_MOST_S,
+) -> float:
+    """What to wait after so many failures in a row: full jitter under a doubling bound."""
+    return chance.uniform(0.0, min(first_s * 2.0 ** min(tries, _DOUBLINGS_MAX), most_s))
