@@ -4,6 +4,7 @@
         lock                flock; the number in it is the process that took it
         meta                JSON: what these journals are, so that nothing else is mixed into them
         shard-00.db …       the journals, each owned by its shard
+        sender.db           commands, their audit and the outbox, owned by the sender
 
 The lock is taken on an open file that the children inherit. So it is free when the last process of
 the runtime is gone, not when its supervisor is: a supervisor killed and started again finds the
@@ -127,6 +128,11 @@ class DataDir:
 def shard_path(path: Path, shard: int) -> Path:
     """The journal of one shard."""
     return path / f"shard-{shard:02d}.db"
+
+
+def sender_path(path: Path) -> Path:
+    """The sender's store."""
+    return path / "sender.db"
 
 
 def read_meta(path: Path) -> Meta:

@@ -28,7 +28,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",),),
+    (("actors.tagged",), ("actors.sqlite",)),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -73,6 +73,8 @@ PURE = (
     "actors/partition.py",
     "actors/presences.py",
     "actors/receiver/session.py",
+    "actors/sender/audit.py",
+    "actors/sender/outbox.py",
     "actors/state/dedup.py",
     "actors/state/merge.py",
     "tools/fake_gateway/script.py",

@@ -1,0 +1,169 @@
+"""Owns how this project opens its SQLite files: what an error means, and copies. Knows no table.
+
+Only apsw opens them: the system's own SQLite may have the WAL-reset bug.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from runtime.errors import ConfigurationError, LocalError, TemporaryError
+
+TRANSIENT_ERRORS: Final = (apsw.FullError, apsw.BusyError, apsw.IOError, apsw.LockedError)
+"""A disk that is full, busy or failing: the same transaction is tried again."""
+DISK_DAMAGE_ERRORS: Final = (apsw.CorruptError, apsw.NotADBError)
+DAMAGE_ERRORS: Final = (
+    *DISK_DAMAGE_ERRORS,
+    apsw.SQLError,  # tables or columns that are not there
+    ValueError,  # JSON that is none
+    LookupError,
+    TypeError,
+)
+"""What comes of a file that is not what we wrote. Only around what reads or writes such files."""
+
+BUSY_TIMEOUT_MS = 200
+
+_WAL_PAGES = 4_000
+"""Pages of 4 KiB between two checkpoints of the write-ahead log: 16 MB."""
+_COPY_PAGES = 1_000
+"""Copied at a time."""
+
+
+class DamagedFileError(ConfigurationError):
+    """A file that is not what we wrote any more. Restarting does not help."""
+
+    def __init__(self, path: Path, problem: object, cure: str) -> None:
+        super().__init__(
+            f"{path} is damaged: {problem}. Stop the runtime; `python -m runtime repair --data-dir"
+            f" {path.parent}` sets the file aside, and {cure}"
+        )
+        self.problem = str(problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file is for."""
+
+    name: str
+    format: int
+    """The newest `user_version` that this program knows."""
+    cure: str
+    """What comes after a damaged one was set aside."""
+
+    def damaged(self, path: Path, problem: object) -> DamagedFileError:
+        return DamagedFileError(path, problem, self.cure)
+
+
+@contextmanager
+def damage_named(path: Path, kind: Kind) -> Iterator[None]:
+    """Turns what SQLite and our own decoders say of a damaged file into an error that names it."""
+    try:
+        yield
+    except DAMAGE_ERRORS as error:
+        raise kind.damaged(path, error) from None
+
+
+def connect(path: Path, kind: Kind, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
+    """A connection with this project's settings; ConfigurationError for what is no such file,
+    TemporaryError for one that cannot be read just now."""
+    try:
+        with damage_named(path, kind):
+            connection = apsw.Connection(str(path), flags=flags)
+            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+            version = connection.pragma("user_version")
+    except apsw.CantOpenError as error:
+        creates = flags & apsw.SQLITE_OPEN_CREATE and not path.exists()
+        needed = path.parent if creates else path
+        is_ours = (creates or path.is_file()) and os.access(needed, os.R_OK | os.W_OK)
+        raise (TemporaryError if is_ours else ConfigurationError)(
+            f"{path} cannot be opened: {error}"
+        ) from None
+    except (apsw.BusyError, apsw.LockedError):
+        raise TemporaryError(_locked(path)) from None
+    except apsw.Error as error:
+        raise TemporaryError(f"{path} cannot be read: {error}") from None
+    if version not in range(kind.format + 1):
+        raise ConfigurationError(
+            f"{path} has {kind.name} format {version}, this version knows {kind.format}: "
+            "run the newer version, or point data_dir elsewhere"
+        )
+    return connection
+
+
+def _locked(path: Path) -> str:
+    return f"{path} is locked by another program (a database shell, a copy): end it"
+
+
+@contextmanager
+def preparing(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
+    """A connection to a file that is made if need be, before any child uses it."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = connect(path, kind, flags=flags)
+    try:
+        with damage_named(path, kind):
+            connection.pragma("journal_mode", "wal")
+            yield connection
+    except (apsw.BusyError, apsw.LockedError):
+        raise TemporaryError(_locked(path)) from None
+    except TRANSIENT_ERRORS as error:
+        raise TemporaryError(f"{path} cannot be written: {error}") from None
+    finally:
+        connection.close()
+
+
+def make_durable(connection: apsw.Connection) -> None:
+    """What is committed is on the disk: for those who write."""
+    connection.pragma("journal_mode", "wal")
+    connection.pragma("synchronous", "full")
+    connection.pragma("wal_autocheckpoint", _WAL_PAGES)
+
+
+class reading:  # noqa: N801  a context manager that reads as a phrase
+    """A read-only connection for the length of a block, in one snapshot; also while somebody
+    writes, and when a killed writer left its log behind."""
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        self._path = path
+        self._kind = kind
+
+    def __enter__(self) -> apsw.Connection:
+        self._connection = connect(self._path, self._kind, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            self._connection.execute("BEGIN")
+            is_empty = self._connection.pragma("user_version") == 0
+        except apsw.Error as error:
+            self.__exit__(None, error, None)
+            raise
+        if is_empty:
+            self._connection.close()
+            raise LocalError(f"{self._path} is empty: no run has begun with it yet")
+        return self._connection
+
+    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
+        self._connection.close()
+        if isinstance(error, DISK_DAMAGE_ERRORS):
+            raise self._kind.damaged(self._path, error) from None
+        if isinstance(error, TRANSIENT_ERRORS):  # also while its owner mends a killed one's log
+            raise TemporaryError(f"{self._path} cannot be read at this moment: {error}") from None
+
+
+def backup(path: Path, kind: Kind, copy: Path) -> None:
+    """Copies a file as of one moment, while its owner goes on; overwrites nothing."""
+    copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if copy.exists():
+        raise LocalError(f"{copy} exists: a backup overwrites nothing")
+    with reading(path, kind) as source:
+        destination = apsw.Connection(str(copy))
+        try:
+            with destination.backup("main", source, "main") as pages:
+                while not pages.done:
+                    pages.step(_COPY_PAGES)
+        finally:
+            destination.close()
