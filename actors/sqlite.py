@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import apsw
 
@@ -39,10 +39,13 @@ _COPY_PAGES = 1_000
 class DamagedFileError(ConfigurationError):
     """A file that is not what we wrote any more. Restarting does not help."""
 
-    def __init__(self, path: Path, problem: object, cure: str) -> None:
+    cure: ClassVar[str]
+    """What follows when it was set aside."""
+
+    def __init__(self, path: Path, problem: object) -> None:
         super().__init__(
             f"{path} is damaged: {problem}. Stop the runtime; `python -m runtime repair --data-dir"
-            f" {path.parent}` sets the file aside, and {cure}"
+            f" {path.parent}` sets the file aside, and {self.cure}"
         )
         self.problem = str(problem)
 
@@ -54,11 +57,7 @@ class Kind:
     name: str
     format: int
     """The newest `user_version` that this program knows."""
-    cure: str
-    """What comes after a damaged one was set aside."""
-
-    def damaged(self, path: Path, problem: object) -> DamagedFileError:
-        return DamagedFileError(path, problem, self.cure)
+    damaged: type[DamagedFileError]
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
+from actors.sqlite import TRANSIENT_ERRORS
 from actors.state import journal, reader, redistribute
 from actors.state.actor import SHARD_WORDS, ShardArguments
 from runtime import crash_point
@@ -112,7 +113,7 @@ def _disk_named(path: Path) -> Iterator[None]:
     """What a disk says while journals are made ready is a fault that names the directory."""
     try:
         yield
-    except (*journal.TRANSIENT_ERRORS, apsw.CantOpenError) as error:
+    except (*TRANSIENT_ERRORS, apsw.CantOpenError) as error:
         raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
     except OSError as error:
         raise as_fault(path, error) from None

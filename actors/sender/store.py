@@ -26,12 +26,20 @@ from actors.sender.outbox import (
     Resent,
     message_id,
 )
-from actors.sqlite import Kind, connect, damage_named, make_durable, preparing
+from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
 FORMAT: Final = 1
-KIND: Final = Kind("sender", FORMAT, "commands are sent again from a fresh one")
+
+
+class DamagedStoreError(DamagedFileError):
+    """A file that is no store of the sender any more."""
+
+    cure = "the sender begins with no command, no audit and no webhook message"
+
+
+KIND: Final = Kind("sender", FORMAT, DamagedStoreError)
 
 SCHEMA: Final = """
 CREATE TABLE progress(

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import structlog
 
+from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from actors.state.dedup import WINDOW_WIDTH
 from actors.state.journal import (
-    DISK_DAMAGE_ERRORS,
-    TRANSIENT_ERRORS,
     DamagedJournalError,
     Journal,
     Transaction,

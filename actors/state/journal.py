@@ -6,39 +6,23 @@ follows an error of the disk. Layout of the tables: SCHEMA below, which `docs/de
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import apsw
 import orjson
 
+from actors import sqlite
+from actors.sqlite import DamagedFileError, Kind
 from actors.state.holding import GapRow, Owed, Transition
 from actors.state.quarantine import Quarantine, Rejection
 from runtime.crash_point import crash_point
-from runtime.errors import ConfigurationError, LocalError, TemporaryError
+from runtime.errors import LocalError
 
 FORMAT: Final = 1
-TRANSIENT_ERRORS: Final = (apsw.FullError, apsw.BusyError, apsw.IOError, apsw.LockedError)
-"""A disk that is full, busy or failing: the same transaction is tried again."""
-DISK_DAMAGE_ERRORS: Final = (apsw.CorruptError, apsw.NotADBError)
-DAMAGE_ERRORS: Final = (
-    *DISK_DAMAGE_ERRORS,
-    apsw.SQLError,  # tables or columns that are not there
-    ValueError,  # JSON that is none
-    LookupError,
-    TypeError,
-)
-"""What comes of a file that is not what we wrote. Only around what reads or writes journals."""
-
-BUSY_TIMEOUT_MS = 200
-
-_WAL_PAGES = 4_000
-"""Pages of 4 KiB between two checkpoints of the write-ahead log: 16 MB."""
-
 SCHEMA: Final = """
 CREATE TABLE agents(id INTEGER PRIMARY KEY, user_id TEXT NOT NULL UNIQUE);
 CREATE TABLE transitions(
@@ -136,55 +120,21 @@ class Stored(NamedTuple):
     silent: array[int]
 
 
-class DamagedJournalError(ConfigurationError):
-    """A file that is no journal any more. Restarting does not help."""
+class DamagedJournalError(DamagedFileError):
+    """A file that is no journal any more."""
 
-    def __init__(self, path: Path, problem: object) -> None:
-        super().__init__(
-            f"{path} is damaged: {problem}. Stop the runtime; `python -m runtime repair --data-dir"
-            f" {path.parent}` sets the file aside, and the next history refills the shard"
-        )
-        self.problem = str(problem)
+    cure = "the next history refills the shard"
 
 
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turns what SQLite and our own decoders say of a damaged file into an error that names it."""
-    try:
-        yield
-    except DAMAGE_ERRORS as error:
-        raise DamagedJournalError(path, error) from None
+KIND: Final = Kind("journal", FORMAT, DamagedJournalError)
 
 
 def connect(path: Path, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
-    """A connection with this project's settings; ConfigurationError for what is no journal,
-    TemporaryError for one that cannot be read just now."""
-    try:
-        with damage_named(path):
-            connection = apsw.Connection(str(path), flags=flags)
-            connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-            version = connection.pragma("user_version")
-    except apsw.CantOpenError as error:
-        creates = flags & apsw.SQLITE_OPEN_CREATE and not path.exists()
-        needed = path.parent if creates else path
-        is_ours = (creates or path.is_file()) and os.access(needed, os.R_OK | os.W_OK)
-        raise (TemporaryError if is_ours else ConfigurationError)(
-            f"{path} cannot be opened: {error}"
-        ) from None
-    except (apsw.BusyError, apsw.LockedError):
-        raise TemporaryError(_locked(path)) from None
-    except apsw.Error as error:
-        raise TemporaryError(f"{path} cannot be read: {error}") from None
-    if version not in (0, FORMAT):
-        raise ConfigurationError(
-            f"{path} has journal format {version}, this version knows {FORMAT}: "
-            "run the newer version, or point data_dir elsewhere"
-        )
-    return connection
+    return sqlite.connect(path, KIND, flags=flags)
 
 
-def _locked(path: Path) -> str:
-    return f"{path} is locked by another program (a database shell, a copy): end it"
+def damage_named(path: Path) -> AbstractContextManager[None]:
+    return sqlite.damage_named(path, KIND)
 
 
 def prepare(path: Path, run: str) -> None:
@@ -193,20 +143,11 @@ def prepare(path: Path, run: str) -> None:
     Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
     last run is stale until a history of this one ends.
     """
-    connection = connect(path, flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE)
-    try:
-        with damage_named(path):
-            _hand_over(connection, run)
-    except (apsw.BusyError, apsw.LockedError):
-        raise TemporaryError(_locked(path)) from None
-    except TRANSIENT_ERRORS as error:
-        raise TemporaryError(f"{path} cannot be written: {error}") from None
-    finally:
-        connection.close()
+    with sqlite.preparing(path, KIND) as connection:
+        _hand_over(connection, run)
 
 
 def _hand_over(connection: apsw.Connection, run: str) -> None:
-    connection.pragma("journal_mode", "wal")
     if connection.pragma("user_version") == 0:
         with connection:
             connection.execute(SCHEMA)
@@ -240,9 +181,7 @@ class Journal:
         self.path = path
         self._run = run
         self._connection = connect(path)
-        self._connection.pragma("journal_mode", "wal")
-        self._connection.pragma("synchronous", "full")
-        self._connection.pragma("wal_autocheckpoint", _WAL_PAGES)
+        sqlite.make_durable(self._connection)
         self._quarantine = Quarantine(self._connection)
 
     def close(self) -> None:

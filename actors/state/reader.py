@@ -13,16 +13,11 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
+from actors import sqlite
 from actors.state.checkpoint import decode_page, page_of
 from actors.state.holding import Agent, Appointment, GapRow, Transition
-from actors.state.journal import (
-    DISK_DAMAGE_ERRORS,
-    TRANSIENT_ERRORS,
-    DamagedJournalError,
-    connect,
-    gap_rows,
-)
-from runtime.errors import LocalError, TemporaryError
+from actors.state.journal import KIND, gap_rows
+from runtime.errors import LocalError
 
 GAPS_SHOWN_MAX = 100
 
@@ -134,48 +129,13 @@ def backup(data_dir: Path, target: Path) -> list[Path]:
     copies = []
     for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
         copy = target / path.relative_to(data_dir)
-        copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if copy.exists():
-            raise LocalError(f"{copy} exists: a backup overwrites nothing")
-        with _reading(path) as source:
-            destination = apsw.Connection(str(copy))
-            try:
-                with destination.backup("main", source, "main") as pages:
-                    while not pages.done:
-                        pages.step(1_000)
-            finally:
-                destination.close()
+        sqlite.backup(path, KIND, copy)
         copies.append(copy)
     return copies
 
 
-class _reading:  # noqa: N801  a context manager that reads as a phrase
-    """A read-only connection for the length of a block, in one snapshot."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> apsw.Connection:
-        self._connection = connect(self._path, flags=apsw.SQLITE_OPEN_READONLY)
-        try:
-            self._connection.execute("BEGIN")
-            is_empty = self._connection.pragma("user_version") == 0
-        except apsw.Error as error:
-            self.__exit__(None, error, None)
-            raise
-        if is_empty:
-            self._connection.close()
-            raise LocalError(f"{self._path} is empty: no run has begun with it yet")
-        return self._connection
-
-    def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
-        self._connection.close()
-        if isinstance(error, DISK_DAMAGE_ERRORS):
-            raise DamagedJournalError(self._path, error) from None
-        if isinstance(
-            error, TRANSIENT_ERRORS
-        ):  # also while its shard mends the log of a killed one
-            raise TemporaryError(f"{self._path} cannot be read at this moment: {error}") from None
+def _reading(path: Path) -> sqlite.reading:
+    return sqlite.reading(path, KIND)
 
 
 def _stale_since_us(connection: apsw.Connection) -> int | None:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import cast
 
-from actors.state.journal import TRANSIENT_ERRORS, Journal, Transaction
+from actors.sqlite import TRANSIENT_ERRORS
+from actors.state.journal import Journal, Transaction
 from actors.state.shard import Shard
 from runtime.block import Block
 from runtime.clock import ManualClock
