@@ -14,6 +14,7 @@ from pathlib import Path
 import structlog
 
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
+from actors.state.answering import ANSWERING_WORDS, Answering, AnsweringArguments
 from actors.state.dedup import WINDOW_WIDTH
 from actors.state.journal import (
     DamagedJournalError,
@@ -76,6 +77,7 @@ SHARD_WORDS = (
     "batches",
     *HAND_WORDS,
     *SUSPICION_WORDS,
+    *ANSWERING_WORDS,
 )
 
 
@@ -94,6 +96,8 @@ class ShardArguments:
     producer_doorbells: tuple[Doorbell, ...]
     retention_days: float
     retention_bytes: int
+    answering: AnsweringArguments | None = None
+    """None: there is no sender, and nobody asks."""
 
 
 class StateActor(RingActor):
@@ -105,9 +109,12 @@ class StateActor(RingActor):
         arguments: ShardArguments,
         consumers: Sequence[Consumer],
         inbox: RingInbox,
+        answering: Answering | None = None,
     ) -> None:
+        """`consumers` bring events; in the inbox the one of `answering` comes after them."""
         super().__init__(inbox)
         self._consumers = consumers
+        self._answering = answering
         self._child = child
         self._arguments = arguments
         self._ring_inbox = inbox
@@ -133,6 +140,8 @@ class StateActor(RingActor):
         elif self._child.generation > 1:
             counters = self._child.counters
             self._shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
+        if self._answering is not None:
+            self._answering.show(self._shard)
         crash_point("after-load")
         self._suspect()
         self._show()
@@ -142,8 +151,11 @@ class StateActor(RingActor):
         self._child.set_phase(RUNNING)
 
     def on_batch(self, batch: Batch) -> None:
-        crash_point("after-peek")
         now_s = self._clock.now_s()
+        if batch.ring == len(self._consumers):
+            self._answer(batch, now_s)
+            return
+        crash_point("after-peek")
         before = self._shard.merge.counts["quarantined"]
         self._take_in_hand(batch)
         if self._suspicion.covers(batch.ring, batch.cursor_from):
@@ -159,6 +171,8 @@ class StateActor(RingActor):
             self._commit(transaction)
         crash_point("after-commit")
         self._show()
+        if self._answering is not None and self._shard.holding.correlated:
+            self._answering.show(self._shard)
         crash_point("after-show")
         counters = self._child.counters
         counters.add("batches")
@@ -168,9 +182,17 @@ class StateActor(RingActor):
         if self._shard.merge.counts["quarantined"] != before:
             self._tell_quarantine(now_s)
 
+    def _answer(self, batch: Batch, now_s: float) -> None:
+        """Questions are in no journal and nothing that a death is laid to. What is held between
+        two batches is what was committed last."""
+        assert self._answering is not None
+        self._answering.answer(batch, self._shard, now_s)
+
     def on_beat(self) -> None:
         self._child.beat()
         now_s = self._clock.now_s()
+        if self._answering is not None:
+            self._answering.beat(now_s)
         if now_s >= self._collect_at_s:
             self._collect_at_s = now_s + COLLECT_EVERY_S
             gc.collect()
@@ -368,13 +390,16 @@ def run(child: Child, arguments: ShardArguments) -> None:
         Consumer(block, generation=child.generation, producer_doorbell=doorbell)
         for block, doorbell in zip(arguments.rings, arguments.producer_doorbells, strict=True)
     ]
+    answering = None
+    if arguments.answering is not None:
+        answering = Answering(arguments.answering, child.counters, child.generation)
     inbox = RingInbox(
-        consumers,
+        [*consumers, answering.consumer] if answering else consumers,
         arguments.doorbell,
         linger_s=LINGER_S if arguments.journalled else 0.0,
         records_max=BATCH_RECORDS,
     )
-    actor = StateActor.start(child, arguments, consumers, inbox)
+    actor = StateActor.start(child, arguments, consumers, inbox, answering)
 
     def stop() -> None:
         child.set_phase(DRAINING)

@@ -5,11 +5,15 @@ Knows no rule of the merge, no file and no clock.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
 AGENTS_MAX = 2_000_000
 """Agents of one shard, some 250 MB: names that a gateway makes up do not grow memory for ever."""
+CORRELATED_MAX = 10_000
+"""Newest transitions that bear a correlation id and are kept in mind: over half an hour of what a
+sender may cause."""
 
 CAUSES = ("live", "history", "late", "lost", "gap")
 
@@ -64,6 +68,16 @@ class Appointment(NamedTuple):
     end_us: int
     at_us: int
     """When it was told."""
+
+
+class Correlated(NamedTuple):
+    """A transition that somebody's command caused."""
+
+    user_id: str
+    correlation: str
+    state: str
+    presence: str | None
+    at_us: int
 
 
 class Agent:
@@ -122,6 +136,8 @@ class Holding:
         self.new_agents: list[tuple[int, str]] = []
         self.appointed: set[int] = set()
         """Numbers of agents whose appointment no checkpoint has yet."""
+        self.correlated: deque[Correlated] = deque(maxlen=CORRELATED_MAX)
+        """What bears a correlation id, until somebody takes it: in the order of the rows."""
 
     @property
     def is_full(self) -> bool:
@@ -184,6 +200,10 @@ class Holding:
                 )
             )
         agent.row = row
+        if correlation is not None:
+            self.correlated.append(
+                Correlated(agent.user_id, correlation, to_state, presence, at_us)
+            )
 
     def write_gap(self, gap: GapRow, received_us: int) -> None:
         """Adds a gap among the transitions, so that readers meet it in order."""

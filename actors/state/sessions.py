@@ -75,7 +75,9 @@ class Sessions:
 
     @property
     def stale_since_us(self) -> int | None:
-        """The earliest time since when some scope is not confirmed; None: all are."""
+        """The earliest time since when some scope is not confirmed; None: all; 0: never were."""
+        if not self.scopes:
+            return 0
         return min(
             (s.stale_since_us for s in self.scopes.values() if s.stale_since_us is not None),
             default=None,

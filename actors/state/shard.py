@@ -17,7 +17,7 @@ from actors.partition import shard_of
 from actors.state.checkpoint import Checkpoint, decode_page
 from actors.state.decode import JOINT, parse_frames, timestamp
 from actors.state.dedup import WINDOW_WIDTH
-from actors.state.holding import Agent, Holding, Transition
+from actors.state.holding import Agent, Correlated, Holding, Transition
 from actors.state.journal import Commit, Journal, Progress, Transaction
 from actors.state.merge import Merge, digest_of
 from actors.state.quarantine import ROWS_MAX, Rejection, rejection
@@ -123,6 +123,7 @@ class Shard:
         if progress.mark_epoch == self.merge.epoch:
             self.merge.mark = progress.mark_sequence
         self._restore_windows(recent, stored.silent, now_s)
+        self._restore_correlated(recent)
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=progress.replay_from, upto=upto)
 
     def restart_empty(self, mark_epoch: int, mark: int) -> None:
@@ -162,6 +163,16 @@ class Shard:
                 for row in judged[-WINDOW_WIDTH:]
             ),
             now_s,
+        )
+
+    def _restore_correlated(self, recent: Sequence[Transition]) -> None:
+        users = self.holding.by_id
+        self.holding.correlated.extend(
+            Correlated(
+                users[row.agent - 1].user_id, row.correlation, row.to_state, row.presence, row.at_us
+            )
+            for row in recent
+            if row.correlation is not None
         )
 
     # --- one batch ---------------------------------------------------------------------------

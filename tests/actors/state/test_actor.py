@@ -11,6 +11,7 @@ import apsw
 import pytest
 
 from actors.state.actor import SHARD_WORDS, ShardArguments, StateActor
+from actors.state.answering import Answering, AnsweringArguments
 from actors.state.journal import Journal, prepare
 from runtime import crash_point
 from runtime.block import Block
@@ -30,7 +31,13 @@ DEADLINE_S = 10.0
 class Bench:
     """One producer, one state actor; a kill is an actor whose memory is let go."""
 
-    def __init__(self, path: Path, *, journalled: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        journalled: bool = True,
+        answering: AnsweringArguments | None = None,
+    ) -> None:
         self.counters = Counters.create("shard-0", SHARD_WORDS)
         self.generation = 0
         doorbell, reverse = Doorbell.create("shard-0"), Doorbell.create("receiver-0")
@@ -47,6 +54,7 @@ class Bench:
             producer_doorbells=(reverse,),
             retention_days=7,
             retention_bytes=1 << 40,
+            answering=answering,
         )
         prepare(path, "run-1")
 
@@ -54,8 +62,12 @@ class Bench:
         self.generation += 1
         child = Child("shard-0", self.generation, self.counters, predecessor=after)
         consumer = Consumer(self.arguments.rings[0], generation=self.generation)
-        self.inbox = RingInbox([consumer], self.arguments.doorbell, beat_s=0.05, linger_s=0.001)
-        self.actor = StateActor.start(child, self.arguments, [consumer], self.inbox)
+        consumers, answering = [consumer], None
+        if self.arguments.answering is not None:
+            answering = Answering(self.arguments.answering, self.counters, self.generation)
+            consumers.append(answering.consumer)
+        self.inbox = RingInbox(consumers, self.arguments.doorbell, beat_s=0.05, linger_s=0.001)
+        self.actor = StateActor.start(child, self.arguments, [consumer], self.inbox, answering)
         self.wait(lambda: self.counters.get("phase") >= LOADED)
 
     def send(self, first: int, count: int) -> None:
