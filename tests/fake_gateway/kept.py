@@ -16,7 +16,7 @@ from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.organisation import OrderSettings, Organisation
-from tools.fake_gateway.script import LEAN, PRESENCES, STATES, Change, ScriptSettings
+from tools.fake_gateway.script import LEAN, PRESENCES, STATES, ScriptSettings
 from tools.fake_gateway.verify import verify
 
 EVENTS = 100
@@ -80,6 +80,10 @@ class Run:
     def happen(self, events: int) -> None:
         self.organisation.advance(self.organisation.head + events)
 
+    def update(self, agent: int, presence: int, correlation: str) -> int:
+        now_ns = (ORIGIN_MS + 1) * 1_000_000
+        return self.organisation.change(agent, presence, correlation, now_ns)
+
     def send(self, first: int, last: int, socket: int = 1) -> None:
         self.ledger.sent(socket, first, last, SENT_US)
 
@@ -135,7 +139,8 @@ class Kept:
     def add(self, agent: int, number: int, epoch: int, cause: str) -> Row:
         script, expectation = self.expectation.script, self.expectation
         seen = expectation.seen_epochs[epoch - 1]
-        change: Change = script.change(number) if number >= 0 else script.initial(agent)
+        is_initial = number < 0
+        change = script.initial(agent) if is_initial else expectation.course.change(number)
         at_ms = expectation.timeline.at_ms(number) if number >= 0 else script.initial_ms(agent)
         row = Row(
             agent=agent,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+import uuid
 from array import array
 from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tools.fake_gateway.course import Course
 from tools.fake_gateway.frames import FrameWriter
 from tools.fake_gateway.numbering import Epoch, Numbering
 from tools.fake_gateway.script import (
@@ -43,85 +46,114 @@ def script_settings(draw: st.DrawFn) -> ScriptSettings:
     )
 
 
+class Piece(NamedTuple):
+    """Of what happens: events at a step, then updates of agents (modulo how many there are)."""
+
+    events: int
+    step_ns: int
+    updates: list[tuple[int, int]]  # agent, presence
+
+
 class Twins:
     """The same organisation twice: written plainly, and compiled."""
 
-    def __init__(self, settings: ScriptSettings, stretches: list[tuple[int, int]]) -> None:
+    def __init__(self, settings: ScriptSettings, pieces: list[Piece]) -> None:
         self.script = Script(settings)
+        self.course = Course(self.script)
         self.timeline = Timeline(self.script.distance_min)
         self.numbering = Numbering(settings.agents)
         self.writer = FrameWriter(self.script)
-        first, now_ns = 0, (settings.origin_ms + 1) * 1_000_000
-        for events, step_ns in stretches:
-            self.writer.add_stretch(self.timeline.begin(first, now_ns, step_ns))
-            epoch = Epoch(f"epoch {first}", first, settings.agents + 1 + first * 1000)
+        self.head, now_ns = 0, (settings.origin_ms + 1) * 1_000_000
+        for events, step_ns, updates in pieces:
+            self.writer.add_stretch(self.timeline.begin(self.head, now_ns, step_ns))
+            epoch = Epoch(f"epoch {self.head}", self.head, settings.agents + 1 + self.head * 1000)
             self.numbering.begin(epoch)
             self.writer.add_epoch(epoch)
-            first, now_ns = first + events, now_ns + events * step_ns // 2
-        self.head = first
+            self.head, now_ns = self.head + events, now_ns + events * step_ns // 2
+            for agent, presence in updates:
+                self.update(agent % settings.agents, presence, now_ns)
+
+    def update(self, agent: int, presence: int, now_ns: int) -> None:
+        head, last = self.head, self.course.last_change(agent, self.head)
+        held_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
+        next_in = self.course.next_in(agent, head)
+        change = self.course.caused(head, agent, presence, str(uuid.UUID(int=head)))
+        self.course.add(change)
+        self.writer.add_change(change)
+        for stretch in self.timeline.insert(head, now_ns, held_ms=held_ms, next_in=next_in):
+            self.writer.add_stretch(stretch)
+        self.head += 1
 
     def frame(self, number: int, shape: int) -> bytes:
         sequence, at_ms = self.numbering.sequence(number), self.timeline.at_ms(number)
-        return self.script.frame(self.script.change(number), sequence, at_ms, shape)
+        return self.script.frame(self.course.change(number), sequence, at_ms, shape)
+
+    def last_changes(self) -> array[int]:
+        last = array("q", [-1]) * self.script.settings.agents
+        for number in range(self.head):
+            last[self.course.change(number).agent] = number
+        return last
 
     def history(self, shape: int) -> bytes:
         epoch, frames = self.numbering.current, []
-        for agent, last in enumerate(self.script.last_changes(self.head)):
-            change = self.script.initial(agent) if last < 0 else self.script.change(last)
+        for agent, last in enumerate(self.last_changes()):
+            change = self.script.initial(agent) if last < 0 else self.course.change(last)
             at_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
             sequence = self.numbering.position(epoch, agent, last)
             frames.append(self.script.frame(change, sequence, at_ms, shape, history=True))
         return b"".join(frames)
 
 
-STRETCHES = st.lists(
-    st.tuples(st.integers(1, 150), st.integers(1, 3_000_000_000)), min_size=1, max_size=4
+UPDATES = st.lists(st.tuples(st.integers(0, 119), st.integers(0, 3)), max_size=4)
+PIECES = st.lists(
+    st.builds(Piece, st.integers(1, 150), st.integers(1, 3_000_000_000), UPDATES),
+    min_size=1,
+    max_size=4,
 )
 
 
-@given(script_settings(), STRETCHES, ALL_SHAPES)
+@given(script_settings(), PIECES, ALL_SHAPES)
 def test_the_compiled_twin_writes_the_same_bytes(
-    settings: ScriptSettings, stretches: list[tuple[int, int]], shape: int
+    settings: ScriptSettings, pieces: list[Piece], shape: int
 ) -> None:
-    twins = Twins(settings, stretches)
+    twins = Twins(settings, pieces)
     plain = [twins.frame(number, shape) for number in range(twins.head)]
     assert twins.writer.frames(0, twins.head, shape) == b"".join(plain)
     backwards = array("q", range(twins.head - 1, -1, -1))
     assert twins.writer.frames_of(backwards, shape) == b"".join(reversed(plain))
     last = twins.writer.last_changes(twins.head)
-    assert last == twins.script.last_changes(twins.head)
+    assert last == twins.last_changes()
     assert twins.writer.history(last, 0, settings.agents, shape) == twins.history(shape)
 
 
-@given(script_settings(), STRETCHES)
+@given(script_settings(), PIECES)
 def test_the_compiled_twin_computes_the_same_facts(
-    settings: ScriptSettings, stretches: list[tuple[int, int]]
+    settings: ScriptSettings, pieces: list[Piece]
 ) -> None:
-    twins = Twins(settings, stretches)
+    twins = Twins(settings, pieces)
     agents, states, queues, times_ms = twins.writer.facts(0, twins.head)
-    changes = [twins.script.change(number) for number in range(twins.head)]
+    changes = [twins.course.change(number) for number in range(twins.head)]
     assert list(agents) == [change.agent for change in changes]
     assert list(states) == [change.state for change in changes]
     assert list(queues) == [change.queue for change in changes]
     assert list(times_ms) == [twins.timeline.at_ms(number) for number in range(twins.head)]
 
 
-@given(script_settings(), STRETCHES)
-def test_every_event_changes_its_agent_at_a_later_time(
-    settings: ScriptSettings, stretches: list[tuple[int, int]]
+@given(script_settings(), PIECES)
+def test_every_event_is_later_than_the_last_of_its_agent_and_each_step_is_a_change(
+    settings: ScriptSettings, pieces: list[Piece]
 ) -> None:
-    twins = Twins(settings, stretches)
+    twins = Twins(settings, pieces)
     script = twins.script
-    held = {
-        agent: (script.initial(agent).state, script.initial_ms(agent))
-        for agent in range(settings.agents)
-    }
+    since_ms = [script.initial_ms(agent) for agent in range(settings.agents)]
+    scripted = [script.initial(agent).state for agent in range(settings.agents)]
     for number in range(twins.head):
-        change, at_ms = script.change(number), twins.timeline.at_ms(number)
-        state, since_ms = held[change.agent]
-        assert change.state != state
-        assert at_ms > since_ms
-        held[change.agent] = (change.state, at_ms)
+        change, at_ms = twins.course.change(number), twins.timeline.at_ms(number)
+        assert at_ms > since_ms[change.agent]
+        since_ms[change.agent] = at_ms
+        if number not in twins.course.numbers:
+            assert change.state != scripted[change.agent]
+            scripted[change.agent] = change.state
 
 
 @given(script_settings(), st.integers(0, 50))
@@ -133,6 +165,16 @@ def test_in_each_round_every_active_agent_changes_once(
     agents = [script.agent_of(number) for number in range(first, first + script.active)]
     active = [agent for agent in range(settings.agents) if not script.is_quiet(agent)]
     assert sorted(agents) == active
+
+
+@given(script_settings(), st.integers(0, 50), st.integers(0, 119))
+def test_the_steps_of_an_agent_are_found_without_looking_at_others(
+    settings: ScriptSettings, steps: int, agent: int
+) -> None:
+    script, agent = Script(settings), agent % settings.agents
+    mine = [step for step in range(steps + 3 * script.active) if script.agent_of(step) == agent]
+    assert script.last_step(agent, steps) == max((n for n in mine if n < steps), default=-1)
+    assert script.next_step(agent, steps) == next((n for n in mine if n >= steps), None)
 
 
 @given(script_settings(), st.integers(1, 200))
@@ -149,7 +191,7 @@ def usual() -> Twins:
     settings = ScriptSettings(
         seed=7, agents=5000, origin_ms=ORIGIN_MS, presence_every=2, correlation_every=2
     )
-    return Twins(settings, [(20_000, 500_000)])
+    return Twins(settings, [Piece(20_000, 500_000, [])])
 
 
 def test_a_lean_frame_has_exactly_the_usual_shape() -> None:

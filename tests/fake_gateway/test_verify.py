@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,46 @@ def test_presence_and_correlation_are_checked_when_they_were_asked_for(tmp_path:
     bearer = next(row for row in kept.rows[0] if row.correlation is not None)
     bearer.correlation = None
     assert found(checked(kept, tmp_path)) == {"state_mismatches": 1}
+
+
+def updated(tmp_path: Path) -> Kept:
+    """A run in which updates made some of the events; presence and correlation were asked for."""
+    run = Run(tmp_path / "ledger")
+    run.subscribe(shape=LEAN | WITH_PRESENCE | WITH_CORRELATION)
+    for agent, presence in ((3, 1), (4, 3), (3, 0)):  # a step, one who never changes, again
+        run.happen(20)
+        run.update(agent, presence, str(uuid.UUID(int=agent * 4 + presence)))
+    run.happen(20)
+    run.send(0, run.organisation.head - 1)
+    kept = Kept(Expectation(run.close()))
+    kept.history(0)
+    kept.events(range(kept.expectation.head))
+    return kept.chain()
+
+
+def test_what_updates_caused_is_verified_like_every_event(tmp_path: Path) -> None:
+    result = checked(updated(tmp_path), tmp_path)
+    assert found(result) == {}
+    assert result["sent_events"] == 4 * 20 + 3
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("correlation", None), ("presence", None), ("queue", "elsewhere")]
+)
+def test_an_event_of_an_update_that_says_something_else_is_found(
+    column: str, value: str | None, tmp_path: Path
+) -> None:
+    kept = updated(tmp_path)
+    row = next(row for row in kept.rows[0] if row.correlation is not None)
+    setattr(row, column, value)
+    assert found(checked(kept.chain(), tmp_path)) == {"state_mismatches": 1}
+
+
+def test_an_event_of_an_update_that_is_missing_is_lost(tmp_path: Path) -> None:
+    kept = updated(tmp_path)
+    for rows in kept.rows:
+        rows[:] = [row for row in rows if row.correlation is None or row.agent != 3]
+    assert found(checked(kept.chain(), tmp_path))["lost"] == 2
 
 
 def test_counts_that_do_not_add_up_are_found(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tools.fake_gateway.course import Course
 from tools.fake_gateway.excuses import Excuses, Span
 from tools.fake_gateway.faults import FRAME_FAULTS
 from tools.fake_gateway.frames import FrameWriter
@@ -26,11 +27,14 @@ from tools.fake_gateway.script import (
     WITH_CORRELATION,
     WITH_PRESENCE,
     WITH_QUEUE,
+    Change,
     Script,
     ScriptSettings,
 )
 from tools.fake_gateway.timeline import Stretch, Timeline
 from tools.fake_gateway.troubles import Book
+
+SENT, SENT_OF_UPDATE = 1, 2  # an event that was put on a socket, and one that an update caused
 
 
 class LedgerError(Exception):
@@ -61,6 +65,7 @@ class Expectation:
             raise LedgerError(f"{directory} holds no ledger that begins with its run")
         run = lines[0]
         self.script = Script(ScriptSettings(**run["script"]))
+        self.course = Course(self.script)
         self.order = DeliveryOrder(run["script"]["seed"], **run["order"])
         self.timeline = Timeline(self.script.distance_min)
         self.numbering = Numbering(run["script"]["agents"])
@@ -89,6 +94,9 @@ class Expectation:
         self._last_changes: dict[int, array[int]] = {}
         for line in lines:
             self._read(line)
+        for number in self.course.numbers:
+            if number < head and self.sent[number]:
+                self.sent[number] = SENT_OF_UPDATE
 
     def _prepare(self, lines: list[dict[str, Any]]) -> int:
         """Numbering and timeline; returns how many events the lines speak of."""
@@ -103,6 +111,10 @@ class Expectation:
                 stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
                 self.timeline.add(stretch)
                 self.writer.add_stretch(stretch)
+            elif kind == "change":
+                change = Change(**{name: line[name] for name in Change._fields})
+                self.course.add(change)
+                self.writer.add_change(change)
             elif kind == "sent":
                 # A position's event lies within its block, which was begun if not ended.
                 head = max(head, self.order.whole(line["last"] + 1))
@@ -142,7 +154,7 @@ class Expectation:
             self.sent_events += end - first
             self.end = max(self.end, end)
             if self.sent.find(1, first, end) < 0:
-                self.sent[first:end] = b"\1" * (end - first)
+                self.sent[first:end] = bytes((SENT,)) * (end - first)
                 self.first_sent_us[first:end] = array("q", [at_us]) * (end - first)
                 return
             numbers = array("q", range(first, end))
@@ -152,7 +164,7 @@ class Expectation:
             self.end = max(self.end, max(numbers) + 1)
         for number in numbers:
             if not self.sent[number]:
-                self.sent[number] = 1
+                self.sent[number] = SENT
                 self.first_sent_us[number] = at_us
 
     def _named(self, line: dict[str, Any]) -> None:
@@ -191,7 +203,7 @@ class Expectation:
 
     def extras(self, agent: int, number: int) -> Extras:
         """Of an event, or (number < 0) of the agent's initial state."""
-        change = self.script.change(number) if number >= 0 else self.script.initial(agent)
+        change = self.course.change(number) if number >= 0 else self.script.initial(agent)
         has_presence = self.carries(WITH_PRESENCE) and change.has_presence
         if self.carries(WHOLE_AGENT):
             has_presence = True

@@ -1,11 +1,11 @@
 # distutils: extra_compile_args = -O3
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""FrameWriter: the script as WebSocket frames, at some tens of nanoseconds an event.
+"""FrameWriter: a course as WebSocket frames, at some tens of nanoseconds an event.
 
-The compiled twin of `script.py`, `timeline.py` and `numbering.py`: it says the same on every byte
-(a test compares them) and knows as little. The gateway must outrun the runtime by a wide margin on
-the same two cores, and `verify` computes millions of events again: not in plain Python.
+The compiled twin of `script.py`, `course.py`, `timeline.py` and `numbering.py`: it says the same on
+every byte (a test compares them) and knows as little. The gateway must outrun the runtime by a wide
+margin on the same two cores, and `verify` computes millions of events again: not in plain Python.
 """
 
 from cpython.array cimport array, clone
@@ -14,6 +14,14 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
+from tools.fake_gateway.changes cimport (
+    ID_SIZE,
+    Caused,
+    CausedList,
+    Change,
+    add_caused,
+    change_of,
+)
 from tools.fake_gateway.pieces cimport Piece, Pieces, add_piece, value_at
 from tools.fake_gateway.text cimport (
     Text,
@@ -31,7 +39,6 @@ from tools.fake_gateway.numbering import Epoch
 from tools.fake_gateway.timeline import Stretch
 
 cdef enum:
-    ID_SIZE = 36
     HEADER_SIZE = 4
     LEAN_SIZE_MAX = 512        # a frame of every shape but the whole agent
     CYCLE = 64
@@ -54,16 +61,6 @@ cdef bytes _NAME = b'"name":"Agent '
 cdef bytes _REST = script_module.REST_OF_AGENT.encode()
 
 
-cdef struct Change:
-    int64_t number
-    int32_t agent
-    int32_t queue
-    int state
-    int presence
-    bint has_presence
-    bint has_correlation
-
-
 cdef Text text_of(bytes constant):
     cdef Text text
     text.at = PyBytes_AS_STRING(constant)
@@ -72,7 +69,8 @@ cdef Text text_of(bytes constant):
 
 
 cdef class FrameWriter:
-    """Frames, facts and last changes of one script. Stretches and epochs are added one by one."""
+    """Frames, facts and last changes of one course. Stretches, epochs and what updates caused are
+    added one by one."""
 
     cdef readonly object script
     cdef bytes _users, _queues, _offsets, _cycle
@@ -96,6 +94,8 @@ cdef class FrameWriter:
     cdef Py_ssize_t desk_size
     cdef Pieces times                   # ns
     cdef Pieces sequences
+    cdef Pieces steps                   # of the script; -1 - place: of `caused` instead
+    cdef CausedList caused
     # Derived once per round and per second, because neighbours share both.
     cdef int64_t round_of
     cdef int64_t[2] round_stride
@@ -106,8 +106,9 @@ cdef class FrameWriter:
     def __cinit__(self):
         self.desk = NULL
         self.desk_size = 0
-        self.times.at = self.sequences.at = NULL
-        self.times.count = self.sequences.count = 0
+        self.times.at = self.sequences.at = self.steps.at = NULL
+        self.times.count = self.sequences.count = self.steps.count = 0
+        self.caused.at, self.caused.count = NULL, 0
 
     def __init__(self, script):
         settings = script.settings
@@ -144,11 +145,14 @@ cdef class FrameWriter:
         self.t_correlation, self.t_name = text_of(_CORRELATION), text_of(_NAME)
         self.t_rest = text_of(_REST)
         self.round_of = self.second_of = -1
+        add_piece(&self.steps, 0, 0, 1)
 
     def __dealloc__(self):
         free(self.desk)
         free(self.times.at)
         free(self.sequences.at)
+        free(self.steps.at)
+        free(self.caused.at)
 
     def add_stretch(self, stretch: Stretch) -> None:
         """As `Timeline.add`."""
@@ -157,6 +161,19 @@ cdef class FrameWriter:
     def add_epoch(self, epoch: Epoch) -> None:
         """As `Numbering.begin`."""
         add_piece(&self.sequences, epoch.first, epoch.first_sequence, 1)
+
+    def add_change(self, change: script_module.Change) -> None:
+        """As `Course.add`."""
+        cdef int64_t number = change.number, count = self.caused.count
+        assert number >= 0 and (count == 0 or self.caused.at[count - 1].number < number), change
+        assert len(change.correlation) == ID_SIZE and 0 <= change.agent < self.agents, change
+        cdef Caused caused
+        caused.number, caused.agent, caused.queue = number, change.agent, change.queue
+        caused.state, caused.presence = change.state, change.presence
+        add_caused(&self.caused, &caused, change.correlation.encode())
+        cdef int64_t step = value_at(&self.steps, number)
+        add_piece(&self.steps, number, -1 - count, 0)
+        add_piece(&self.steps, number + 1, step, 1)
 
     def frames(self, int64_t first, int64_t end, int shape) -> bytes:
         """The frames of events first <= n < end, in order."""
@@ -215,11 +232,20 @@ cdef class FrameWriter:
         """Per agent the number of its last event below `head`, -1 if it never changed."""
         cdef array last = clone(array("q"), self.agents, zero=False)
         cdef int64_t[::1] view = last
-        cdef int64_t i, number
+        cdef int64_t i, number, step, begin = max(0, head - 2 * self.active)
         for i in range(self.agents):
             view[i] = -1
-        for number in range(max(0, head - 2 * self.active), head):
-            view[self._agent(number)] = number
+        # Two rounds of the script end at `head`, or one event later for each that is not its own.
+        for i in range(self.caused.count):
+            if self.caused.at[i].number < head:
+                view[self.caused.at[i].agent] = self.caused.at[i].number
+                begin -= begin > 0
+        for number in range(begin, head):
+            step = value_at(&self.steps, number)
+            if step >= 0:
+                view[self._agent(step)] = number
+            else:
+                view[self.caused.at[-1 - step].agent] = number
         return last
 
     def facts(self, int64_t first, int64_t end):
@@ -267,9 +293,9 @@ cdef class FrameWriter:
     cdef inline int64_t _sequence(self, int64_t number) noexcept nogil:
         return value_at(&self.sequences, number)
 
-    cdef inline int32_t _agent(self, int64_t number) noexcept nogil:
-        cdef int64_t round_ = number // self.active
-        cdef int64_t place = number - round_ * self.active
+    cdef inline int32_t _agent(self, int64_t step) noexcept nogil:
+        cdef int64_t round_ = step // self.active
+        cdef int64_t place = step - round_ * self.active
         cdef int64_t high = self.active - self.low
         cdef uint64_t mixed
         if round_ != self.round_of:
@@ -287,29 +313,32 @@ cdef class FrameWriter:
 
     cdef inline Change _change(self, int64_t number) noexcept nogil:
         cdef Change change
-        cdef int64_t round_ = number // self.active
-        change.number = number
-        change.agent = self._agent(number)
+        cdef int64_t step = value_at(&self.steps, number)
+        if step < 0:
+            return change_of(self.caused.at - 1 - step)
+        cdef int64_t round_ = step // self.active
+        change.step = step
+        change.agent = self._agent(step)
         change.state = self.cycle[(self.offsets[change.agent] + round_ + 1) % CYCLE]
         change.queue = <int32_t> (
             (self.homes[change.agent] + (((round_ + change.agent) >> 3) & 1)) % self.queue_count
         )
         change.presence = self._presence(change.state, change.agent + round_)
-        change.has_presence = self.presence_every > 0 and number % self.presence_every == 0
-        change.has_correlation = (
-            self.correlation_every > 0 and number % self.correlation_every == 0
-        )
+        change.has_presence = self.presence_every > 0 and step % self.presence_every == 0
+        change.has_correlation = self.correlation_every > 0 and step % self.correlation_every == 0
+        change.correlation = NULL
         return change
 
     cdef inline Change _initial(self, int64_t agent) noexcept nogil:
         cdef Change change
-        change.number = -1
+        change.step = -1
         change.agent = <int32_t> agent
         change.state = self.cycle[self.offsets[agent]]
         change.queue = self.homes[agent]
         change.presence = self._presence(change.state, agent + 2)
         change.has_presence = self.presence_every > 0
         change.has_correlation = False
+        change.correlation = NULL
         return change
 
     cdef inline int _presence(self, int state, int64_t turn) noexcept nogil:
@@ -343,8 +372,13 @@ cdef class FrameWriter:
         if whole or (shape & WITH_PRESENCE and change.has_presence):
             to = put(put_key(to, self.t_presence), self.presences[change.presence])
         if change.has_correlation and (whole or shape & WITH_CORRELATION):
-            mixed = mix64(self.seed ^ <uint64_t> (2 * change.number + 1))
-            to = put_uuid4(put_key(to, self.t_correlation), mixed, mix64(mixed))
+            to = put_key(to, self.t_correlation)
+            if change.correlation == NULL:
+                mixed = mix64(self.seed ^ <uint64_t> (2 * change.step + 1))
+                to = put_uuid4(to, mixed, mix64(mixed))
+            else:
+                memcpy(to, change.correlation, ID_SIZE)
+                to += ID_SIZE
         if whole:
             to = put_key(to, self.t_name)
             put_digits(to, change.agent, 7)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.expectation import Expectation, Extras, Fact
+from tools.fake_gateway.expectation import SENT, Expectation, Extras, Fact
 from tools.fake_gateway.findings import LATENCY_STEPS_US, STEP_US, Findings, Latencies
 from tools.fake_gateway.numbering import Epoch
 from tools.fake_gateway.script import STATES, WITH_QUEUE
@@ -85,7 +85,7 @@ class Judge:
                 and agent is not None
                 and agents[number] == agent
                 and held[agent] < number
-                and sent[number]
+                and sent[number] == SENT  # not one that an update caused: it has extras
                 and not stated[number]
                 and to_state == STATES[states[number]]
                 and at_us == times_ms[number] * 1000

@@ -1,6 +1,6 @@
 """Organisation: the fake contact center as it stands: what has happened, under which numbers.
 
-Joins script, timeline, numbering and order, and notes in the ledger what changes in them. Knows no
+Joins course, timeline, numbering and order, and notes in the ledger what changes in them. Knows no
 socket and no clock.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from dataclasses import asdict, dataclass
 
+from tools.fake_gateway.course import Course
 from tools.fake_gateway.frames import FrameWriter
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.numbering import Epoch, Numbering
@@ -50,6 +51,7 @@ class Organisation:
     ) -> None:
         self.settings = settings
         self.script = Script(settings)
+        self.course = Course(self.script)
         self.timeline = Timeline(self.script.distance_min)
         self.numbering = Numbering(settings.agents)
         self.order = DeliveryOrder(settings.seed, order.window, order.duplicates)
@@ -87,6 +89,31 @@ class Organisation:
     def advance(self, head: int) -> None:
         assert head == self.head or (head > self.head and self.timeline.stretches), head
         self.head = head
+
+    @property
+    def steps(self) -> int:
+        """How many of the events that have happened are the script's."""
+        return self.course.steps(self.head)
+
+    def change(self, agent: int, presence: int, correlation: str, now_ns: int) -> int:
+        """An update becomes the next event. Returns its number."""
+        number = self.head
+        last = self.course.last_change(agent, number)
+        held_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
+        next_in = self.course.next_in(agent, number)
+        change = self.course.caused(number, agent, presence, correlation)
+        self.course.add(change)
+        self.writer.add_change(change)
+        self._ledger.write("change", **change._asdict())
+        for stretch in self.timeline.insert(number, now_ns, held_ms=held_ms, next_in=next_in):
+            self.writer.add_stretch(stretch)
+            self._ledger.write("stretch", **stretch._asdict())
+        self.head += 1
+        return number
+
+    def end_block(self) -> None:
+        """What has begun of the order's last block is brought to its end, so that nothing waits."""
+        self.advance(self.order.whole(self.head))
 
     def answer(self, asked: Subscription, *, ignores_sequence: bool = False) -> Answer:
         """Replay of what follows the sequence, if it is of this epoch and retained; else a gap."""

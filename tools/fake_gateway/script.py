@@ -1,11 +1,12 @@
 """Script: what each agent of the fake organisation does, as a pure function of seed and number.
 
 Knows no socket, no clock, no sequence numbering. `frames.pyx` is its fast twin, byte for byte.
+Its own events are called steps here: between two of them others may happen (see `course.py`).
 
-Event n belongs to round n // active and place n % active in it. In each round every active agent
+Step n belongs to round n // active and place n % active in it. In each round every active agent
 changes exactly once, so that the k-th change of an agent happens in round k - 1, its state is a
-table look-up, and any event, or everybody's state after any number of events, is computed without
-the events before it. A replay is therefore written anew instead of kept.
+table look-up, and any step, or everybody's state after any number of steps, is computed without
+the steps before it. A replay is therefore written anew instead of kept.
 
 The order of the agents differs from round to round, but an agent stays in its half of the round:
 two of its events are at least `distance_min` numbers apart, which is what lets the timeline promise
@@ -51,6 +52,9 @@ _NEXT = {
     _NOT_AVAILABLE: (_AVAILABLE,),
 }
 _PRESENCE_OF = (0, 2, 1, 1, 1)  # per state; a Not Available agent is on a break, or offline
+# What an update makes of an agent, per presence. The five states have no other word for who is busy
+# with something that the contact center did not give them, or gone: the event's presence says it.
+STATE_OF_PRESENCE = (_AVAILABLE, _NOT_AVAILABLE, _NOT_AVAILABLE, _NOT_AVAILABLE)
 _INITIAL_AGE_S_MAX = 8 * 3600
 
 
@@ -87,7 +91,8 @@ class ScriptSettings:
 
 
 class Change(NamedTuple):
-    """One change of one agent, without sequence and time. `number` is -1 for an initial state."""
+    """One change of one agent, without sequence and time. `number` is its step, or its event in a
+    course; -1 for an initial state."""
 
     number: int
     agent: int
@@ -113,6 +118,9 @@ class Script:
         active = [agent for agent in range(agents) if not self.is_quiet(agent)]
         chance.shuffle(active)
         self.order = array("i", active)
+        self._place_of = array("i", [-1]) * agents  # of those who change, in `order`
+        for place, agent in enumerate(active):
+            self._place_of[agent] = place
         self.active = len(active)
         self.low = (self.active + 1) // 2  # size of the first half of a round
         self.distance_min = self.active - self.low + 1
@@ -122,19 +130,46 @@ class Script:
         return every > 0 and agent % every == every - 1
 
     def agent_of(self, number: int) -> int:
-        """Who changes in event `number`."""
+        """Who changes in step `number`."""
         round_, place = divmod(number, self.active)
-        if place < self.low:
-            begin, size = 0, self.low
-        else:
-            begin, size = self.low, self.active - self.low
-        mixed = mix64(self.settings.seed + round_)
-        stride = STRIDES[mixed & 7] % size
-        shift = (mixed >> 8) % size
+        begin, size = self._half(place)
+        stride, shift = self._shuffle(round_, size)
         return self.order[begin + ((place - begin) * stride + shift) % size]
 
+    def step_in(self, agent: int, round_: int) -> int:
+        """The step of that round in which the agent changes; one that is not quiet."""
+        begin, size = self._half(self._place_of[agent])
+        stride, shift = self._shuffle(round_, size)
+        distance = self._place_of[agent] - begin - shift
+        return round_ * self.active + begin + distance * pow(stride, -1, size) % size
+
+    def last_step(self, agent: int, steps: int) -> int:
+        """The agent's last step below `steps`, or -1."""
+        if self.is_quiet(agent):
+            return -1
+        round_ = steps // self.active
+        step = self.step_in(agent, round_)
+        return step if step < steps else self.step_in(agent, round_ - 1) if round_ else -1
+
+    def next_step(self, agent: int, steps: int) -> int | None:
+        """The agent's first step from `steps` on."""
+        if self.is_quiet(agent):
+            return None
+        round_ = steps // self.active
+        step = self.step_in(agent, round_)
+        return step if step >= steps else self.step_in(agent, round_ + 1)
+
+    def _half(self, place: int) -> tuple[int, int]:
+        """Of a round: where the half begins that holds the place, and its size."""
+        return (0, self.low) if place < self.low else (self.low, self.active - self.low)
+
+    def _shuffle(self, round_: int, size: int) -> tuple[int, int]:
+        """(stride, shift) of a half of that size, in that round."""
+        mixed = mix64(self.settings.seed + round_)
+        return STRIDES[mixed & 7] % size, (mixed >> 8) % size
+
     def change(self, number: int) -> Change:
-        """Event `number` (>= 0)."""
+        """Step `number` (>= 0)."""
         agent, round_ = self.agent_of(number), number // self.active
         state = self.cycle[(self.offsets[agent] + round_ + 1) % CYCLE]
         settings = self.settings
@@ -151,7 +186,7 @@ class Script:
         )
 
     def initial(self, agent: int) -> Change:
-        """What the agent was before event 0."""
+        """What the agent was before step 0."""
         state = self.cycle[self.offsets[agent]]
         has_presence = self.settings.presence_every > 0
         presence = _presence(state, agent + 2)
@@ -161,13 +196,6 @@ class Script:
         """Since when: some hours, and at least a second, before the origin."""
         age_s = 1 + mix64(self.settings.seed ^ agent) % _INITIAL_AGE_S_MAX
         return self.settings.origin_ms - age_s * 1000
-
-    def last_changes(self, head: int) -> array[int]:
-        """Per agent the number of its last event below `head`, -1 if it never changed."""
-        last = array("q", [-1]) * self.settings.agents
-        for number in range(max(0, head - 2 * self.active), head):
-            last[self.agent_of(number)] = number
-        return last
 
     def frame(
         self, change: Change, sequence: int, at_ms: int, shape: int = LEAN, history: bool = False

@@ -337,7 +337,7 @@ class Gateway:
     def _renumber(self, fault: Fault) -> None:
         """As a gateway that starts again: no socket survives, and it numbers from near 1."""
         organisation = self._organisation
-        organisation.advance(organisation.order.whole(organisation.head))
+        organisation.end_block()
         first_sequence = fault.first_sequence or self._settings.script.agents + 1
         # Under the old name only what falls far enough can be told from the old numbering.
         falls = organisation.newest_sequence - first_sequence

@@ -135,19 +135,28 @@ class Stream:
 
     def start_load(self, load: Load) -> None:
         """Replaces the load that runs, if one does."""
-        self.organisation.advance(self.organisation.order.whole(self.organisation.head))
+        self.organisation.end_block()
         self.load, self.load_state = load, "running"
-        self._load_base = self.organisation.head
+        self._load_base = self.organisation.steps
         self._load_started_ns, self._load_wall_ns = time.monotonic_ns(), time.time_ns()
         self._stretch_ns = 0
         self.wake()
 
     def stop_load(self) -> None:
-        """What has begun of the order's last block is brought to its end, so that nothing waits."""
         if self.load is not None:
-            self.organisation.advance(self.organisation.order.whole(self.organisation.head))
+            self.organisation.end_block()
             self.load, self.load_state = None, "done"
             self.wake()
+
+    def change(self, agent: int, presence: int, correlation: str) -> int:
+        """An update becomes an event, now; returns its number. Where no load runs it waits for no
+        other event."""
+        self._pace()  # what is due has happened before
+        number = self.organisation.change(agent, presence, correlation, time.time_ns())
+        if self.load is None and self.organisation.sendable <= number:
+            self.organisation.end_block()
+        self.wake()
+        return number
 
     def attach(self, feed: Feed) -> None:
         feed.progress_s = time.monotonic()
@@ -199,19 +208,25 @@ class Stream:
         """Events that are due happen now."""
         if self.load is None:
             return
+        organisation = self.organisation
         due = self.load.due(time.monotonic_ns() - self._load_started_ns)
         self.drops_due += due.drops
         for pace in due.paces:
-            first = self._load_base + pace.first
-            self.organisation.begin_stretch(
-                first, self._load_wall_ns + pace.offset_ns, pace.step_ns
+            # A renumbering may have brought a block of the order to its end already.
+            begun = max(0, organisation.head - self._number_of(pace.first))
+            organisation.begin_stretch(
+                self._number_of(pace.first) + begun,
+                self._load_wall_ns + pace.offset_ns + begun * pace.step_ns,
+                pace.step_ns,
             )
         if self.load.rate is not None:
-            # A renumbering may have brought a block of the order to its end already.
-            due_head = self._load_base + due.events
-            self.organisation.advance(max(self.organisation.head, due_head))
+            organisation.advance(max(organisation.head, self._number_of(due.events)))
         if due.is_over:
             self.stop_load()
+
+    def _number_of(self, place: int) -> int:
+        """The event that is the load's own at this place: updates make some between them."""
+        return self.organisation.course.number_of(self._load_base + place)
 
     def _run_ahead(self, now_s: float) -> None:
         """Full speed: as long as every feed is at the end and has room, more events happen."""
