@@ -27,6 +27,7 @@ from actors.sender.outbox import (
     message_id,
 )
 from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
+from runtime.clock import Clock, SystemClock
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -123,6 +124,10 @@ DELETE FROM commands WHERE number IN
 """
 
 
+_CLOCK: Final = SystemClock()
+_SALT_BYTES: Final = 16
+
+
 class OutboxCounts(NamedTuple):
     """How much is owed."""
 
@@ -149,10 +154,19 @@ class Store:
     """The open file of the sender; one thread uses it."""
 
     def __init__(
-        self, path: Path, run: str, *, salt: Callable[[], str] = lambda: secrets.token_hex(16)
+        self,
+        path: Path,
+        run: str,
+        *,
+        clock: Clock = _CLOCK,
+        salt: Callable[[], str] = lambda: secrets.token_hex(_SALT_BYTES),
     ) -> None:
+        """LocalError if another run owns the file by now."""
         self.path = path
+        self.commits = self.commit_us = self.commit_us_max = 0
+        """Transactions, what they took together, and the longest."""
         self._run = run
+        self._clock = clock
         self._salt = salt
         self._connection = connect(path, KIND)
         with damage_named(path, KIND):
@@ -172,7 +186,7 @@ class Store:
         """Makes all of them durable together. On one of TRANSIENT_ERRORS nothing of it was, and the
         same call may be made again; LocalError if another run owns the file, or if a command that
         has its end would get another one."""
-        execute = self._connection.execute
+        execute, began_ns = self._connection.execute, self._clock.now_ns()
         execute("BEGIN IMMEDIATE")
         try:
             chain = self._chain
@@ -203,6 +217,10 @@ class Store:
                 execute("ROLLBACK")
             raise
         self._chain = chain
+        taken_us = (self._clock.now_ns() - began_ns) // 1_000
+        self.commits += 1
+        self.commit_us += taken_us
+        self.commit_us_max = max(self.commit_us_max, taken_us)
 
     def _upsert(self, command: Command) -> None:
         self._connection.execute(_UPSERT, _VALUES(command))
