@@ -1,0 +1,182 @@
+"""Placing: an order, from the request for it to what its caller may be told. Knows no HTTP status.
+
+202 only after *Taken*: then the command is durable, and has exactly one end, whatever is killed.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from actors.orders import NotTaken, Order, Resend, Taken, Told
+from actors.sender.commands import Code, Step
+from actors.web.link import Link
+from actors.web.problems import Problem
+from runtime.clock import Clock
+
+ORDER_TIMES: Final = 5
+"""An order is written so many times, a second apart, before its caller is told that nobody
+answers."""
+ORDERS_WAITING_MAX: Final = 5_000
+REFUSAL_KNOWN_AT_ONCE_S: Final = 1.0
+WAIT_MAX_S: Final = 60.0
+RETRY_AFTER_MS: Final = 1_000
+"""Where a refusal that may be said again does not say when."""
+
+_UNDECIDED: Final = frozenset({Step.ACCEPTED, Step.VALIDATED})
+"""After these a command may still be refused by our own rules, in a moment."""
+_SAID_AGAIN: Final = frozenset({Code.RATE, Code.IN_FLIGHT})
+
+
+class Wanted(NamedTuple):
+    """What a request asks for."""
+
+    who: str
+    user_id: str
+    state: str
+    reason: str
+    expected: str | None
+    forced: bool
+    key: str | None
+
+
+class Placed(NamedTuple):
+    """A command that was not refused, as far as is known."""
+
+    told: Told
+    is_repeated: bool  # under this key it was there before
+
+    @property
+    def is_ended(self) -> bool:
+        return _is_end(self.told.step)
+
+
+class Standings(Protocol):
+    """Where commands stand, by what the sender has committed."""
+
+    async def standing(self, command_id: str) -> Told | None: ...
+
+
+class Placing:
+    """One for all requests."""
+
+    def __init__(
+        self, link: Link, standings: Standings, clock: Clock, *, sender_enabled: bool
+    ) -> None:
+        self._link = link
+        self._standings = standings
+        self._clock = clock
+        self._sender_enabled = sender_enabled
+
+    async def place(self, wanted: Wanted, wait_s: float) -> Placed:
+        """Raises Problem if it is refused within `wait_s`, or within a moment."""
+        self._assert_served()
+        command_id = str(uuid.uuid4())
+        order = Order(
+            order=self._link.number(),
+            command_id=command_id,
+            key=wanted.key or command_id,
+            who=wanted.who,
+            user_id=wanted.user_id,
+            to_state=wanted.state,
+            reason=wanted.reason,
+            expected=wanted.expected,
+            forced=wanted.forced,
+            at_us=self._clock.wall_us(),
+        )
+        taken = await self._ask(order)
+        if wait_s > 0:
+            told = await self._until(taken.command_id, _is_end, wait_s)
+        else:
+            told = await self._until(taken.command_id, _is_decided, REFUSAL_KNOWN_AT_ONCE_S)
+        if told.step == Step.REFUSED:
+            raise _refusal(told, taken.is_repeated)
+        return Placed(told, taken.is_repeated)
+
+    async def follow(self, command_id: str, wait_s: float) -> None:
+        """Until the command has its end, or the time is over."""
+        await self._until(command_id, _is_end, wait_s)
+
+    async def resend(self, message_id: str, who: str) -> None:
+        """Raises Problem if there is no such message."""
+        self._assert_served()
+        order = Resend(order=self._link.number(), message_id=message_id, who=who)
+        answer = await self._link.ask(order, times=ORDER_TIMES)
+        if answer is None:
+            raise Problem("no-answer", "the sender does not answer; it may still be sent again")
+        if isinstance(answer, NotTaken):
+            raise Problem(answer.code, answer.detail)
+
+    def _assert_served(self) -> None:
+        if not self._sender_enabled:
+            raise Problem("sender-off", "the setting sender.enabled is false")
+        if self._link.waiting >= ORDERS_WAITING_MAX:
+            raise Problem(
+                "too-many-waiting",
+                f"{ORDERS_WAITING_MAX:,} orders wait for the sender already",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+
+    async def _ask(self, order: Order) -> Taken:
+        answer = await self._link.ask(order, times=ORDER_TIMES)
+        if isinstance(answer, NotTaken):
+            raise Problem(answer.code, answer.detail, command=order.command_id)
+        if answer is None:
+            if await self._standings.standing(order.command_id) is None:
+                raise Problem(
+                    "no-answer",
+                    "the sender does not answer; the command may still be carried out: ask for it "
+                    "by its id, or say it again with the same Idempotency-Key",
+                    command=order.command_id,
+                    retry_after_ms=RETRY_AFTER_MS,
+                )
+            return Taken(order.order, order.command_id, is_repeated=False)
+        return answer
+
+    async def _until(
+        self, command_id: str, is_enough: Callable[[str], bool], wait_s: float
+    ) -> Told:
+        """Where it stands once that is enough, or once the time is over."""
+        deadline_s = self._clock.now_s() + wait_s
+        told = self._link.told(command_id) or await self._look(command_id)
+        while not is_enough(told.step) and not self._link.is_closed:
+            left_s = deadline_s - self._clock.now_s()
+            if left_s <= 0:
+                break
+            if await self._link.news(command_id, left_s):
+                told = self._link.told(command_id) or told
+            else:
+                told = await self._look(command_id)
+        return told
+
+    async def _look(self, command_id: str) -> Told:
+        return await self._standings.standing(command_id) or Told(
+            command_id, Step.ACCEPTED, "", "", None
+        )
+
+
+def _is_end(step: str) -> bool:
+    return Step(step).is_end
+
+
+def _is_decided(step: str) -> bool:
+    return step not in _UNDECIDED
+
+
+def _refusal(told: Told, is_repeated: bool) -> Problem:
+    retry_after_ms = told.retry_after_ms
+    if retry_after_ms is None and told.code in _SAID_AGAIN:
+        retry_after_ms = RETRY_AFTER_MS
+    return Problem(
+        told.code,
+        told.detail,
+        command=told.command_id,
+        retry_after_ms=retry_after_ms,
+        headers=replayed(is_repeated),
+    )
+
+
+def replayed(is_repeated: bool) -> dict[str, str]:
+    """The header that says: nothing was done anew, this is where the earlier command stands."""
+    return {"Idempotent-Replayed": "true"} if is_repeated else {}

@@ -1,0 +1,164 @@
+"""Owns the life of the web child: socket, rings, beats. It decides nothing and knows no route."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import structlog
+import uvicorn
+import uvloop
+from fastapi import FastAPI
+
+from actors.web import address
+from actors.web.app import make_app
+from actors.web.arguments import WebArguments
+from actors.web.book import Book
+from actors.web.link import LINK_WORDS, Link
+from actors.web.peer import PeerProtocol
+from actors.web.placing import Placing
+from runtime.child import Child
+from runtime.clock import Clock, SystemClock
+from runtime.counters import Counters
+from runtime.errors import TemporaryError
+from runtime.ring import Consumer, Producer
+
+WEB_WORDS: Final = (*LINK_WORDS, "connections", "requests")
+BEAT_S: Final = 0.5
+DRAIN_S: Final = 5
+"""A request that is still served then is cut."""
+DESCRIPTORS: Final = 65_536
+"""A connection each; the usual soft limit of 1,024 is a few hundred people."""
+
+
+def run(child: Child, arguments: WebArguments) -> None:
+    """The entry of the child. Raises TemporaryError when its socket cannot be made."""
+    _raise_descriptors()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_live(child, arguments, SystemClock()))
+
+
+async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
+    link = Link(
+        Producer(arguments.orders, generation=child.generation, doorbell=arguments.sender_doorbell),
+        Consumer(arguments.outcomes, generation=child.generation),
+        arguments.doorbell,
+        child.counters,
+    )
+    book = Book(arguments.data_dir)
+    placing = Placing(link, book, clock, sender_enabled=arguments.sender_enabled)
+    bound = _bind(arguments)
+    try:
+        await Web(child, link, make_app(placing, book)).live(bound)
+    finally:
+        address.remove(arguments.data_dir)
+        book.close()
+
+
+def _bind(arguments: WebArguments) -> socket.socket:
+    try:
+        return address.bind(arguments.data_dir)
+    except OSError as error:
+        path = arguments.data_dir / address.SOCKET
+        raise TemporaryError(f"{path} cannot be made: {error.strerror}") from error
+
+
+class Web:
+    """One life, once everything is at hand."""
+
+    def __init__(self, child: Child, link: Link, app: FastAPI) -> None:
+        self._child = child
+        self._link = link
+        self._loop = asyncio.get_running_loop()
+        self._log = structlog.get_logger("actors.web")
+        self._failure: BaseException | None = None
+        self._requests_before = child.counters.get("requests")
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http=PeerProtocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,  # ours stands already
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=address.BACKLOG,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
+
+    async def live(self, bound: socket.socket) -> None:
+        """Until we are stopped, or something of ours fails."""
+        self._loop.set_exception_handler(self._on_loop_error)
+        self._link.open()
+        self._child.set_phase(Counters.LOADED)
+        self._beat()
+        self._child.set_phase(Counters.RUNNING)
+        self._child.on_stop(self._on_stop)
+        self._log.info("web.serves")
+        await self._server.serve(sockets=[bound])
+        self._stop()
+        if self._failure is not None:
+            raise self._failure
+        self._log.info("web.stops")
+
+    def _on_stop(self) -> None:
+        """In the middle of any bytecode of ours."""
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if not self._link.is_closed:
+            self._child.set_phase(Counters.DRAINING)
+            self._link.close()
+            self._server.should_exit = True
+
+    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        error = context.get("exception")
+        if error is None or isinstance(error, OSError):  # a client's, told by a transport
+            self._log.warning("loop.warning", cause=str(error or context.get("message")))
+            return
+        self._failure = self._failure or error
+        self._stop()
+
+    def _beat(self) -> None:
+        """Life, and what may have been missed."""
+        self._child.beat()
+        counters, state = self._child.counters, self._server.server_state
+        counters.set("connections", len(state.connections))
+        counters.set("requests", self._requests_before + state.total_requests)
+        if not self._link.is_closed:
+            self._link.look()
+        self._loop.call_later(BEAT_S, self._beat)
+
+
+class _Server(uvicorn.Server):
+    """Without uvicorn's signal handlers: SIGTERM is the child's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _beat(child: Child, link: Link, server: _Server) -> None:
+    """Life, and what may have been missed."""
+    counters = child.counters
+    before = counters.get("requests")
+    while True:
+        child.beat()
+        if not link.is_closed:
+            link.look()
+        counters.set("connections", len(server.server_state.connections))
+        counters.set("requests", before + server.server_state.total_requests)
+        await asyncio.sleep(BEAT_S)
+
+
+def _raise_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

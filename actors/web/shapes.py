@@ -1,0 +1,173 @@
+"""Shapes: what the API takes and gives, as OpenAPI tells it. Knows no route and no table."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from actors.presences import Presence
+from actors.sender.commands import Command, Step, iso_ms
+from actors.sender.reader import CommandStory, LetterRow
+
+REASON_LENGTH_MAX: Final = 500
+KEY_LENGTH_MAX: Final = 200
+
+When = Annotated[
+    str,
+    Field(description="UTC, ISO-8601 with milliseconds", examples=["2026-11-21T22:00:00.000Z"]),
+]
+MessageState: TypeAlias = Literal["waiting", "delivered", "dead"]
+
+
+class Change(BaseModel):
+    """A presence that somebody wants an agent to be in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    state: Presence
+    reason: str = Field(default="", max_length=REASON_LENGTH_MAX, description="is audited")
+    expected: Presence | None = Field(
+        default=None, description="refused if the agent is in another one now"
+    )
+    force: bool = Field(
+        default=False,
+        description="also against the transition table, capacity limits and a state that is not "
+        "confirmed; is audited",
+    )
+
+
+class Standing(BaseModel):
+    """Where a command stands."""
+
+    id: str = Field(description="also its correlation id on the wire")
+    user_id: str
+    state: str
+    step: Step = Field(description="the last four are ends: each command comes to exactly one")
+    code: str = Field(description="why it was refused; empty otherwise")
+    detail: str
+
+
+class CommandShown(Standing):
+    """A command, as it is kept."""
+
+    reason: str
+    expected: str | None
+    forced: bool
+    who: str = Field(description="who asked", examples=["uid:1000"])
+    held: str | None = Field(description="the presence that the agent was in when it was judged")
+    queue: str | None = Field(description="the agent's, at that time")
+    tries: int = Field(description="frames that left, or may have left")
+    accepted_at: When
+    first_sent_at: When | None
+    last_sent_at: When | None
+    acknowledged_at: When | None
+    confirmed_at: When | None
+    ended_at: When | None
+
+
+class AuditStep(BaseModel):
+    """One row of a command's audit."""
+
+    at: When
+    step: str
+    detail: str
+
+
+class Message(BaseModel):
+    """What the webhook is to be told of one command."""
+
+    id: str = Field(description="webhook-id and Idempotency-Key of every attempt")
+    command: str
+    state: MessageState
+    attempts: int
+    last_status: int | None = Field(description="0: no answer at all")
+    last_detail: str
+    created_at: When
+    due_at: When
+    last_at: When | None
+
+
+class CommandWithSteps(CommandShown):
+    """A command with its audit, and what the webhook was told of it."""
+
+    steps: list[AuditStep]
+    webhook: Message | None
+
+
+class Commands(BaseModel):
+    """The newest first."""
+
+    commands: list[CommandShown]
+
+
+class Messages(BaseModel):
+    """What is owed to the webhook; `waiting` and `dead` count all that there are."""
+
+    messages: list[Message]
+    waiting: int
+    dead: int
+    oldest_waiting_at: When | None
+
+
+class Resent(BaseModel):
+    """A dead message that will be sent again."""
+
+    id: str
+
+
+def utc(at_us: int | None) -> str | None:
+    return None if at_us is None else iso_ms(at_us)
+
+
+def shown(command: Command) -> dict[str, Any]:
+    """The fields of CommandShown."""
+    return {
+        "id": command.id,
+        "user_id": command.user_id,
+        "state": command.to_state,
+        "step": command.step,
+        "code": command.code,
+        "detail": command.detail,
+        "reason": command.reason,
+        "expected": command.expected,
+        "forced": command.forced,
+        "who": command.who,
+        "held": command.held,
+        "queue": command.queue,
+        "tries": command.tries,
+        "accepted_at": iso_ms(command.accepted_us),
+        "first_sent_at": utc(command.first_sent_us),
+        "last_sent_at": utc(command.last_sent_us),
+        "acknowledged_at": utc(command.acknowledged_us),
+        "confirmed_at": utc(command.confirmed_us),
+        "ended_at": utc(command.ended_us),
+    }
+
+
+def with_steps(story: CommandStory) -> CommandWithSteps:
+    steps = [
+        AuditStep(at=iso_ms(row.at_us), step=row.step, detail=str(row.detail.get("detail", "")))
+        for row in story.steps
+    ]
+    return CommandWithSteps(
+        **shown(story.command),
+        steps=steps,
+        webhook=None if story.letter is None else message(story.letter),
+    )
+
+
+def message(letter: LetterRow) -> Message:
+    return Message.model_validate(
+        {
+            "id": letter.message_id,
+            "command": letter.command,
+            "state": letter.state,
+            "attempts": letter.attempts,
+            "last_status": letter.last_status,
+            "last_detail": letter.last_detail,
+            "created_at": iso_ms(letter.born_us),
+            "due_at": iso_ms(letter.due_us),
+            "last_at": utc(letter.last_us),
+        }
+    )

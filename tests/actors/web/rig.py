@@ -1,0 +1,226 @@
+"""The web child as it is, and a sender that only pretends: real rings, a real database, real HTTP.
+
+The sender's judgement is a function of the order, so that a test says in a line what becomes of it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+
+from actors.data_dir import sender_path
+from actors.orders import (
+    NotTaken,
+    Order,
+    OrderRecord,
+    OutcomeRecord,
+    Resend,
+    Taken,
+    Told,
+    decode_order,
+    encode_outcome,
+)
+from actors.sender import store
+from actors.sender.commands import KEY_BOUND, RELEASES_KEY, Command, Record, Step
+from actors.web import address, server
+from actors.web.arguments import WebArguments
+from runtime.block import Block
+from runtime.child import Child
+from runtime.counters import Counters
+from runtime.doorbell import Doorbell
+from runtime.ring import KIND_CONTROL, Consumer, Producer, ring_bytes
+
+RING_BYTES = 1 << 20
+PATIENCE_S = 30.0
+RUN = "a-run"
+NOW_US = 1_795_000_000_000_000
+
+
+class Fate(NamedTuple):
+    """What becomes of an order. `until`: the last step that is told and committed."""
+
+    until: Step = Step.CONFIRMED
+    code: str = ""
+    detail: str = ""
+    retry_after_ms: int | None = None
+
+
+Judge = Callable[[Order], Fate]
+_WAY = (
+    Step.ACCEPTED, Step.VALIDATED, Step.ADMITTED, Step.SENT, Step.ACKNOWLEDGED, Step.CONFIRMED,
+)  # fmt: skip
+
+
+def eventually(fact: Callable[[], object], what: str) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not fact():
+        assert time.monotonic() < deadline_s, f"not within {PATIENCE_S} s: {what}"
+        time.sleep(0.005)
+
+
+class FakeSender:
+    """At the other end of the rings, on a thread. Everything it does is in `applied`, in order."""
+
+    def __init__(self, arguments: WebArguments, judge: Judge, *, generation: int = 1) -> None:
+        self.judge = judge
+        self.is_deaf = False  # orders stay in the ring
+        self.is_mute = False  # handled, but nothing is said
+        self.orders: list[OrderRecord] = []
+        self.applied: list[Command] = []
+        self.resendable: set[str] = set()
+        self._arguments = arguments
+        self._path = sender_path(arguments.data_dir)
+        self._producer = Producer(
+            arguments.outcomes, generation=generation, doorbell=arguments.doorbell
+        )
+        self._consumer = Consumer(arguments.orders, generation=generation)
+        self._is_over = False
+        store.prepare(self._path, RUN)
+        self._thread = threading.Thread(target=self._live, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._is_over = True
+        self._arguments.sender_doorbell.ring_always()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+    def say(self, *outcomes: OutcomeRecord) -> None:
+        """Only while it is deaf, or from its own thread: a ring has one writer."""
+        for outcome in outcomes:
+            if not self.is_mute:
+                assert self._producer.stage(encode_outcome(outcome), KIND_CONTROL)
+        self._producer.publish()
+
+    def _live(self) -> None:
+        self._store = store.Store(self._path, RUN)
+        while not self._is_over:
+            self._arguments.sender_doorbell.wait(0.01)
+            self._arguments.sender_doorbell.cancel()
+            while not self.is_deaf and (batch := self._consumer.peek()) is not None:
+                for i in range(batch.count):
+                    self._handle(decode_order(batch.frame(i)))
+                self._consumer.commit(batch.cursor_to)
+        self._store.close()
+
+    def _handle(self, order: OrderRecord) -> None:
+        self.orders.append(order)
+        if isinstance(order, Resend):
+            if order.message_id in self.resendable:
+                self.say(Taken(order.order, order.message_id, is_repeated=False))
+            else:
+                self.say(NotTaken(order.order, "no-such-message", "there is none, or it lives"))
+            return
+        bound = self._store.bound(order.key) or self._store.command(order.command_id)
+        if bound is None:
+            self._carry_out(order, self.judge(order))
+        elif (bound.user_id, bound.to_state, bound.reason, bound.expected, bound.forced) != (
+            order.user_id, order.to_state, order.reason, order.expected, order.forced,
+        ):  # fmt: skip
+            self.say(NotTaken(order.order, KEY_BOUND, f"the key belongs to {bound.id}"))
+        else:
+            self.say(
+                Taken(order.order, bound.id, is_repeated=True),
+                Told(bound.id, bound.step, bound.code, bound.detail, None),
+            )
+
+    def _carry_out(self, order: Order, fate: Fate) -> None:
+        steps = _WAY[: _WAY.index(fate.until) + 1] if fate.until in _WAY else _way_to(fate.until)
+        command = new_command(order)
+        for step in steps:
+            is_last = step == fate.until
+            command = replace(
+                command,
+                step=step,
+                code=fate.code if is_last else "",
+                detail=fate.detail if is_last else "",
+                key=None if step == Step.REFUSED and fate.code in RELEASES_KEY else command.key,
+                ended_us=NOW_US if step.is_end else None,
+            )
+            self._store.commit([Record(command, step, NOW_US, command.detail, None)])
+            if step == Step.ACCEPTED:
+                self.say(Taken(order.order, command.id, is_repeated=False))
+            told = Told(command.id, step, command.code, command.detail, None)
+            self.say(told._replace(retry_after_ms=fate.retry_after_ms) if is_last else told)
+        if command.step != Step.REFUSED:
+            self.applied.append(command)
+
+
+def _way_to(end: Step) -> tuple[Step, ...]:
+    if end == Step.REFUSED:
+        return (Step.ACCEPTED, Step.REFUSED)
+    if end == Step.UNCONFIRMED:
+        return (*_WAY[:-1], end)
+    return (*_WAY[:4], Step.UNANSWERED, end)
+
+
+def new_command(order: Order) -> Command:
+    return Command(
+        id=order.command_id, key=order.key, who=order.who, user_id=order.user_id,
+        to_state=order.to_state, reason=order.reason, expected=order.expected,
+        forced=order.forced, step=Step.ACCEPTED, code="", detail="", held=None, queue=None,
+        tries=1, accepted_us=NOW_US, first_sent_us=None, last_sent_us=None,
+        acknowledged_us=None, confirmed_us=None, ended_us=None,
+    )  # fmt: skip
+
+
+def confirm(_order: Order) -> Fate:
+    return Fate()
+
+
+def web_arguments(data_dir: Path, *, sender_enabled: bool = True) -> WebArguments:
+    return WebArguments(
+        data_dir=data_dir,
+        sender_enabled=sender_enabled,
+        orders=Block.create("orders", ring_bytes(RING_BYTES)),
+        outcomes=Block.create("outcomes", ring_bytes(RING_BYTES)),
+        doorbell=Doorbell.create("web"),
+        sender_doorbell=Doorbell.create("sender"),
+        sender_counters=Counters.create("sender"),
+        shard_counters=(),
+    )
+
+
+@contextmanager
+def client(data_dir: Path) -> Iterator[httpx.Client]:
+    with (
+        address.connect_path(data_dir) as path,
+        httpx.Client(
+            transport=httpx.HTTPTransport(uds=path), base_url="http://web", timeout=PATIENCE_S
+        ) as opened,
+    ):
+        yield opened
+
+
+class Web:
+    """The child's entry on a thread of the test: all but the process is real."""
+
+    def __init__(self, arguments: WebArguments, *, generation: int = 1) -> None:
+        self.arguments = arguments
+        self.child = Child("web", generation, Counters.create("web", server.WEB_WORDS))
+        self.failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        eventually(self._is_running, "the web child serves")
+
+    def _run(self) -> None:
+        try:
+            server.run(self.child, self.arguments)
+        except BaseException as failure:
+            self.failure = failure
+
+    def _is_running(self) -> bool:
+        assert self.failure is None, self.failure
+        return self.child.counters.get("phase") == Counters.RUNNING
+
+    def stop(self) -> None:
+        self.child.stop()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
