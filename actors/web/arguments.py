@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
+
+WEB_WORDS: Final = (
+    "orders",  # written, repetitions included
+    "orders_repeated",
+    "orders_without_room",  # the ring was full
+    "orders_waiting",  # now
+    "outcomes",
+    "outcomes_odd",  # nothing that we understand
+    "connections",  # now
+    "requests",
+)
+"""Of its page; here, because the supervisor needs them and no web framework."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,15 +32,6 @@ TOLD_KEPT_MAX: Final = 10_000
 ORDERS_PER_LIFE: Final = 1 << 32
 STOPPING: Final = "stopping"  # a code of NotTaken, ours
 
-LINK_WORDS: Final = (
-    "orders",  # written, repetitions included
-    "orders_repeated",
-    "orders_without_room",  # the ring was full
-    "outcomes",
-    "outcomes_odd",  # nothing that we understand
-    "orders_waiting",  # now
-)
-
 
 class Link:
     """One life. All of it runs on one loop, in one thread."""

@@ -18,7 +18,7 @@ from actors.web import address
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.book import Book
-from actors.web.link import LINK_WORDS, Link
+from actors.web.link import Link
 from actors.web.peer import PeerProtocol
 from actors.web.placing import Placing
 from runtime.child import Child
@@ -27,7 +27,6 @@ from runtime.counters import Counters
 from runtime.errors import TemporaryError
 from runtime.ring import Consumer, Producer
 
-WEB_WORDS: Final = (*LINK_WORDS, "connections", "requests")
 BEAT_S: Final = 0.5
 DRAIN_S: Final = 5
 """A request that is still served then is cut."""

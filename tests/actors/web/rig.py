@@ -30,7 +30,7 @@ from actors.orders import (
 from actors.sender import store
 from actors.sender.commands import KEY_BOUND, RELEASES_KEY, Command, Record, Step
 from actors.web import address, server
-from actors.web.arguments import WebArguments
+from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime.block import Block
 from runtime.child import Child
 from runtime.counters import Counters
@@ -204,7 +204,7 @@ class Web:
 
     def __init__(self, arguments: WebArguments, *, generation: int = 1) -> None:
         self.arguments = arguments
-        self.child = Child("web", generation, Counters.create("web", server.WEB_WORDS))
+        self.child = Child("web", generation, Counters.create("web", WEB_WORDS))
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
