@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final, Self
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
 
-from actors.presences import PRESENCE_OF_STATE, PRESENCES, Presence
+from actors.credentials import read_secret
+from actors.genesys.proxy import LOOPBACK
+from actors.presences import PRESENCE_OF_STATE, Presence
+from runtime.errors import ConfigurationError
 
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,11 +44,54 @@ class CapacitySettings(BaseModel):
     default: QueueLimits = QueueLimits()
     queues: dict[str, QueueLimits] = Field(default_factory=dict)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, given: Any) -> Any:
+        """What a named queue does not say, the default says for it."""
+        match given:
+            case {"default": Mapping() as default, "queues": Mapping() as queues}:
+                inherited = {
+                    name: {**default, **limits} if isinstance(limits, Mapping) else limits
+                    for name, limits in queues.items()
+                }
+                return {**given, "queues": inherited}
+        return given
+
 
 def _webhook_url(url: str) -> str:
-    if url and not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # brackets without an address, a port that is no number
+        is_usable = False
+    if not is_usable or not parts.hostname:
+        raise ValueError("must be a URL such as https://wfm.example/presence")
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
         raise ValueError("must be https, or http on loopback")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("must hold no user, password or fragment")
     return url
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    if not _is_signing_secret(secret.get_secret_value()):
+        raise ValueError(_SIGNING_HINT)
+    return secret
+
+
+_SIGNING_HINT: Final = "must be whsec_ and base64, as https://www.standardwebhooks.com has it"
+
+
+def _is_signing_secret(secret: str) -> bool:
+    if not secret:
+        return True
+    text = secret.removeprefix("whsec_")
+    try:
+        return bool(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return False
 
 
 class WebhookSettings(BaseModel):
@@ -42,10 +100,21 @@ class WebhookSettings(BaseModel):
     model_config = _FROZEN
 
     url: Annotated[str, AfterValidator(_webhook_url)] = Field(default="", max_length=2000)
-    secret: SecretStr = SecretStr("")  # whsec_…; empty: not signed
+    secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = SecretStr("")  # empty: unsigned
     secret_file: Path | None = None
     give_up_after_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
     backoff_most_s: float = Field(default=300.0, gt=0, le=86_400)
+
+    def signing_secret(self) -> str:
+        """The secret as it stands now; "": nothing is signed. A file is read again at every call.
+        Raises ConfigurationError for a file that cannot be read or holds none."""
+        if self.secret_file is None:
+            return self.secret.get_secret_value()
+        key = "sender.webhook.secret_file"
+        secret = read_secret(key, self.secret_file)
+        if not _is_signing_secret(secret):
+            raise ConfigurationError(f"{key} = {self.secret_file}: {_SIGNING_HINT}")
+        return secret
 
 
 DEFAULT_TRANSITIONS: Final[dict[Presence, tuple[Presence, ...]]] = {
@@ -54,6 +123,15 @@ DEFAULT_TRANSITIONS: Final[dict[Presence, tuple[Presence, ...]]] = {
     "break": ("available", "busy", "offline"),
     "offline": ("available", "busy", "break"),
 }
+
+
+def _over(default: Mapping[Any, Any]) -> BeforeValidator:
+    """A table that says only what differs from the default."""
+
+    def complete(given: Any) -> Any:
+        return {**default, **given} if isinstance(given, Mapping) else given
+
+    return BeforeValidator(complete)
 
 
 class SenderSettings(BaseModel):
@@ -71,15 +149,11 @@ class SenderSettings(BaseModel):
     give_up_after_s: float = Field(default=30.0, gt=0, le=600)
     tries_max: int = Field(default=5, ge=1, le=100)
     user_check: bool = True
-    transitions: dict[Presence, tuple[Presence, ...]] = Field(
-        default_factory=lambda: dict(DEFAULT_TRANSITIONS)
+    transitions: Annotated[dict[Presence, tuple[Presence, ...]], _over(DEFAULT_TRANSITIONS)] = (
+        Field(default_factory=lambda: dict(DEFAULT_TRANSITIONS))
     )
-    presence_of_state: dict[str, Presence] = Field(default_factory=lambda: dict(PRESENCE_OF_STATE))
+    presence_of_state: Annotated[dict[str, Presence], _over(PRESENCE_OF_STATE)] = Field(
+        default_factory=lambda: dict(PRESENCE_OF_STATE)
+    )
     capacity: CapacitySettings = CapacitySettings()
     webhook: WebhookSettings = WebhookSettings()
-
-    @model_validator(mode="after")
-    def _names_every_presence(self) -> Self:
-        if missing := [presence for presence in PRESENCES if presence not in self.transitions]:
-            raise ValueError(f"transitions says nothing of {', '.join(missing)}")
-        return self

@@ -22,6 +22,7 @@ def run(effective: Effective, *, version: str) -> int:
         settings.log.format,
         settings.log.level,
         settings.client_secret.get_secret_value(),
+        settings.sender.webhook.signing_secret(),
         *passwords_in(proxy),
     )
     log.setup(arguments, process="supervisor")

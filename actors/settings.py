@@ -200,4 +200,9 @@ def shown(key: str, value: object) -> str:
         return MASK if value.get_secret_value() else ""
     if key == "proxy" and value is not None:
         return without_password(str(value))
+    if key == "sender.webhook.url":
+        url, _, query = str(value).partition("?")
+        return f"{url}?{MASK}" if query else url
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
     return "" if value is None else str(value)

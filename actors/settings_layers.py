@@ -10,15 +10,16 @@ with it.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from actors.credentials import read_secret
@@ -47,7 +48,11 @@ CHOICES: Final = (
     ("client_id", "client_id_file"),
     ("client_secret", "client_secret_file"),
     ("environment", "region", "region_file"),
+    ("sender.webhook.secret", "sender.webhook.secret_file"),
 )
+# Tables whose keys are names of the gateway's making. A variable's name knows no upper case.
+OPEN_TABLES: Final = ("sender.capacity.queues", "sender.presence_of_state")
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +65,14 @@ class Effective:
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """(key, value with secrets masked, where it came from), in the order of the fields."""
-        for key, value in _leaves(self.settings.model_dump()):
-            yield key, shown(key, value), self.origins.get(key, "default")
+        for path, value in _leaves(self.settings.model_dump()):
+            yield named(path), shown(named(path), value), self._origin(path)
+
+    def _origin(self, path: _Path) -> str:
+        found = self.origins.get(named(path))
+        if found is None and path[:-2] == ("sender", "capacity", "queues"):
+            found = self.origins.get(f"sender.capacity.default.{path[-1]}")  # inherited
+        return found or "default"
 
 
 def load(
@@ -77,7 +88,7 @@ def load(
     layers = [
         *_flag_layer(flags or {}),
         *_environment_layers(),
-        *((f"file {path}", key, value) for key, value in _leaves(table)),
+        *((f"file {path}", keys, value) for keys, value in _leaves(table)),
     ]
     merged, origins = _merge(layers)
     if region_file := merged.get("region_file"):
@@ -93,12 +104,21 @@ def load(
             raise unusable(problems)
         proxy_for(settings.api_url, settings.proxy, os.environ)
         settings.credentials()
+        settings.sender.webhook.signing_secret()
     return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
 
 
 # -- layers ------------------------------------------------------------------------------------
 
-_Leaf = tuple[str, str, Any]  # (origin, dotted key, value)
+_Path: TypeAlias = tuple[str, ...]
+_Leaf: TypeAlias = tuple[str, _Path, Any]  # (origin, its keys from the outermost table, value)
+
+
+def named(path: Sequence[object]) -> str:
+    """As TOML writes it: `sender.capacity.queues."Sales West".minimum_available`."""
+    return ".".join(
+        str(key) if _BARE_KEY.fullmatch(str(key)) else json.dumps(str(key)) for key in path
+    )
 
 
 def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -116,17 +136,25 @@ def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
         raise unusable([f"--config {path}: {error.strerror}"]) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise unusable([f"{path} is no TOML: {error}"]) from None
-    for key, field in Settings.model_fields.items():
-        if "Path" in str(field.annotation) and isinstance(table.get(key), str):
-            # A path in a file is meant from that file, whatever the working directory.
-            table[key] = path.parent / Path(table[key]).expanduser()
+    _anchor(Settings, table, path.parent)
     return path, table
+
+
+def _anchor(model: type[BaseModel], table: dict[str, Any], folder: Path) -> None:
+    """A path in a file is meant from that file, whatever the working directory."""
+    for key, field in model.model_fields.items():
+        value, kind = table.get(key), field.annotation
+        if "Path" in str(kind) and isinstance(value, str):
+            table[key] = folder / Path(value).expanduser()
+        elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
+            _anchor(kind, value, folder)
 
 
 def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
     for key, value in flags.items():
         if value is not None:
-            yield f"flag --{key.replace('_', '-').replace('.', '-')}", key, value
+            origin = f"flag --{key.replace('_', '-').replace('.', '-')}"
+            yield origin, tuple(key.split(".")), value
 
 
 def _environment_layers() -> Iterator[_Leaf]:
@@ -137,26 +165,31 @@ def _environment_layers() -> Iterator[_Leaf]:
         tables = " and ".join(ENVIRONMENT_PREFIX + key.upper() for key in _tables())
         way_out = f"{ENVIRONMENT_PREFIX}LOG__LEVEL=debug"
         raise unusable([f"{tables} are tables: set what is in them, as in {way_out}"]) from None
-    for key, value in _leaves(given):
-        yield ENVIRONMENT_PREFIX + key.upper().replace(".", "__"), key, value
+    for path, value in _leaves(given):
+        yield _variable(path), path, value
     for variable, key in GENESYS_NAMES.items():
         if os.environ.get(variable):
-            yield variable, key, os.environ[variable]
+            yield variable, (key,), os.environ[variable]
 
 
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _variable(path: _Path) -> str:
+    return ENVIRONMENT_PREFIX + "__".join(path).upper()
+
+
+def _leaves(table: Mapping[str, Any], above: _Path = ()) -> Iterator[tuple[_Path, Any]]:
     for key, value in table.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _leaves(value, (*above, key))
         else:
-            yield f"{prefix}{key}", value
+            yield (*above, key), value
 
 
 def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
     """The first to name a key wins; of a choice, the first layer to name any of it."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
-    for origin, key, value in layers:
+    for origin, path, value in layers:
+        key = named(path)
         said = [each for choice in CHOICES if key in choice for each in choice if each in origins]
         for other in said:
             if other != key and _layer(origins[other]) == _layer(origin):
@@ -164,7 +197,7 @@ def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
         if said or key in origins:
             continue
         origins[key] = origin
-        *parents, leaf = key.split(".")
+        *parents, leaf = path
         table = merged
         for parent in parents:
             table = table.setdefault(parent, {})
@@ -184,26 +217,39 @@ def _layer(origin: str) -> str:
 
 
 def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    if not key:
-        return str(error["msg"]).removeprefix("Value error, ")
-    where = f" (from {origins[key]})" if key in origins else ""
+    said = str(error["msg"]).removeprefix("Value error, ")
+    path = tuple(str(part) for part in error["loc"] if part != "[key]")  # pydantic's own word
+    if not path:
+        return said
+    key = named(path)
+    known = (named(path[:length]) for length in range(len(path), 0, -1))  # of a list's element: it
+    origin = next((origins[each] for each in known if each in origins), None)
+    where = f" (from {origin})" if origin else ""
     if error["type"] == "extra_forbidden":
-        return f"{key}{where}: there is no such setting{_near(key)}"
+        return f"{key}{where}: there is no such setting{_near(path)}"
     given = error["input"]
+    if isinstance(given, Mapping | BaseModel):  # whatever it is, a secret may be in it
+        return f"{key}{where}: {said}"
     is_text = isinstance(given, str)
-    masked = repr(without_password(given)) if is_text else without_password(repr(given))
+    masked = repr(without_password(shown(key, given))) if is_text else without_password(repr(given))
     value = MASK if "secret" in key else masked
-    return f"{key} = {value}{where}: {str(error['msg']).removeprefix('Value error, ')}"
+    return f"{key} = {value}{where}: {said}"
 
 
-def _near(key: str) -> str:
-    near = difflib.get_close_matches(key, _keys(), n=2, cutoff=0.6)
-    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(_keys())}"
+def _near(path: _Path) -> str:
+    *table, key = path
+    depth = len(table)
+    beside = sorted({each[depth] for each in _keys() if each[:depth] == tuple(table)})
+    near = [named((*table, each)) for each in difflib.get_close_matches(key, beside, n=2)]
+    if not near:  # perhaps it stands in the wrong table
+        leaves = {each[-1] for each in _keys()}
+        close = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
+        near = [named(each) for each in _keys() if each[-1] in close]
+    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(beside)}"
 
 
-def _keys() -> list[str]:
-    return [key for key, _ in _leaves(Settings.model_construct().model_dump())]
+def _keys() -> list[_Path]:
+    return [path for path, _ in _leaves(Settings.model_construct().model_dump())]
 
 
 def _tables() -> list[str]:
@@ -236,13 +282,22 @@ def _way_out(key: str, genesys_name: str) -> str:
 def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
     """What looks like a mistake, but may be none: a cluster sets variables of its own making."""
     warnings = []
-    known = {ENVIRONMENT_PREFIX + key.upper().replace(".", "__") for key in _keys()}
-    parents = {name.split("__", 1)[0] for name in known}
+    known = {_variable(keys[:length]) for keys in _keys() for length in range(1, len(keys) + 1)}
+    open_tables = tuple(_variable(tuple(key.split("."))) for key in OPEN_TABLES)
+    known.update(open_tables)
     for name in sorted(os.environ):
         upper = name.upper()
-        if upper.startswith(ENVIRONMENT_PREFIX) and upper not in known | parents | OTHER_VARIABLES:
+        if not upper.startswith(ENVIRONMENT_PREFIX) or upper in OTHER_VARIABLES:
+            continue
+        if table_of := [each for each in open_tables if upper.startswith(f"{each}__")]:
+            warnings.append(
+                f"{name}: the names in this table keep their case only as JSON in {table_of[0]}"
+            )
+        elif upper not in known:
             near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
             warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
-    if "client_secret" in table and path.stat().st_mode & 0o077:
-        warnings.append(f"{path} holds the client's secret and others may read it: chmod 600")
+    for secret in ("client_secret", "sender.webhook.secret"):
+        is_there = secret in (named(keys) for keys, _ in _leaves(table))
+        if is_there and path.stat().st_mode & 0o077:
+            warnings.append(f"{path} holds {secret} and others may read it: chmod 600")
     return tuple(warnings)
