@@ -6,6 +6,7 @@ trust the system and read nothing (protocol.md §1.1): both are given the same d
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping
@@ -18,6 +19,7 @@ from actors.genesys.proxy import proxy_for
 from runtime.errors import ConfigurationError
 
 REQUEST_TIMEOUT_S = 10.0
+BODY_TIMEOUT_S = 1.0  # for a body that nobody reads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,20 @@ def http_client(way: Reach) -> httpx.AsyncClient:
         follow_redirects=False,
         timeout=REQUEST_TIMEOUT_S,
     )
+
+
+async def read_away(reply: httpx.Response, bytes_max: int) -> None:
+    """Of a reply whose status says it all: a connection is kept only behind the body's end. Not
+    decoded, because a few bytes may stand for gigabytes; whoever leaves the reply cuts the rest."""
+    taken = 0
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            async for part in reply.aiter_raw():
+                taken += len(part)
+                if taken > bytes_max:
+                    return
+    except (TimeoutError, httpx.HTTPError):
+        return
 
 
 def retry_after_s(header: str | None, *, most_s: float = 600.0) -> float | None:

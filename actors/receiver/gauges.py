@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from actors.genesys.token_gauges import TOKEN_WORDS, TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.receiver.connection import Tally
 from actors.receiver.outlet import OUTLET_WORDS
@@ -26,9 +27,7 @@ RECEIVER_WORDS: Final = (
     "pauses",
     "reconnects",
     "handshake_refusals",
-    "token_refreshes",
-    "token_failures",
-    "token_seconds_left",
+    *TOKEN_WORDS,
     "exhausted",
 )
 PRESSURE_LINE_EVERY_S: Final = 10.0  # a full ring may come and go several times a second
@@ -39,14 +38,10 @@ class Gauges:
 
     def __init__(self, counters: Counters, tokens: TokenProvider, tally: Tally, log: Any) -> None:
         self._counters = counters
-        self._tokens = tokens
+        self._token_gauges = TokenGauges(counters, tokens, log)
         self._tally = tally
         self._log = log
-        self._before = {
-            word: counters.get(word)
-            for word in ("token_refreshes", "token_failures", "control_frames", "shed")
-        }
-        self._failures_told = 0
+        self._before = {word: counters.get(word) for word in ("control_frames", "shed")}
         self._pressure_told_s = float("-inf")
         self._pressure_is_told = False
 
@@ -56,19 +51,11 @@ class Gauges:
         self.show_session(False, False, at_us)
 
     def show(self) -> None:
-        tokens, tally = self._tokens, self._tally
-        counted = {
-            "token_refreshes": tokens.refreshes,
-            "token_failures": tokens.failures,
-            "control_frames": tally.control_frames,
-            "shed": tally.shed.total(),
-        }
+        tally = self._tally
+        counted = {"control_frames": tally.control_frames, "shed": tally.shed.total()}
         for word, count in counted.items():
             self._counters.set(word, self._before[word] + count)
-        self._counters.set("token_seconds_left", int(tokens.seconds_left))
-        if tokens.failures != self._failures_told:
-            self._failures_told = tokens.failures
-            self._log.warning("token.failed", reason=tokens.last_failure)
+        self._token_gauges.show()
 
     def show_session(self, is_up: bool, has_history: bool, at_us: int) -> None:
         put = self._counters.set

@@ -1,0 +1,96 @@
+"""Owns one attempt to deliver a webhook message: the POST, and what its answer means.
+
+It knows no outbox: whether there is another attempt, and when, is decided there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from types import TracebackType
+from typing import Final, Self
+
+import httpx
+
+from actors.credentials import read_secret
+from actors.genesys.http import GatewayAddress, http_client, reach, read_away
+from actors.sender.outbox import signed_headers
+from actors.sender.signals import Deliver, Delivered
+from actors.sender_settings import WebhookSettings
+from runtime.errors import ConfigurationError
+
+CONNECT_TIMEOUT_S: Final = 5.0
+TOTAL_TIMEOUT_S: Final = 10.0
+BODY_BYTES_MAX: Final = 1024
+
+
+class Webhook:
+    """For one event loop. Certificates and proxy are decided as for Genesys, but for its own URL.
+
+    Raises ConfigurationError for what `reach` finds wrong with them.
+    """
+
+    def __init__(self, settings: WebhookSettings, address: GatewayAddress) -> None:
+        self._settings = settings
+        way = reach(dataclasses.replace(address, api_url=settings.url))
+        self._client = http_client(way)
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._client.__aexit__(kind, error, traceback)
+
+    async def deliver(self, delivery: Deliver) -> Delivered:
+        """Any 2xx is success, and no redirect is followed."""
+        status = 0
+        try:
+            status = await self._post(delivery)
+            detail = f"answered with {status}"
+        except ConfigurationError as error:
+            detail = str(error)
+        except httpx.ConnectTimeout:
+            detail = f"no connection within {CONNECT_TIMEOUT_S:g} s"
+        except (TimeoutError, httpx.TimeoutException):
+            detail = f"no answer within {TOTAL_TIMEOUT_S:g} s"
+        except httpx.InvalidURL:  # what it says may hold a secret
+            detail = "the webhook's URL is none"
+        except (httpx.HTTPError, OSError) as error:
+            detail = f"{type(error).__name__}: {error}"
+        return Delivered(delivery.message_id, 200 <= status <= 299, status, detail)
+
+    async def _post(self, delivery: Deliver) -> int:
+        """The status of the answer. Raises ConfigurationError, and what httpx raises."""
+        if not self._settings.url:
+            raise ConfigurationError("no webhook is configured")
+        headers = self._headers(delivery)
+        timeout = httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
+        async with (
+            asyncio.timeout(TOTAL_TIMEOUT_S),
+            self._client.stream(
+                "POST",
+                self._settings.url,
+                content=delivery.body,
+                headers=headers,
+                timeout=timeout,
+            ) as reply,
+        ):
+            await read_away(reply, BODY_BYTES_MAX)
+            return reply.status_code
+
+    def _headers(self, delivery: Deliver) -> dict[str, str]:
+        """A secret's file is read again for each attempt: it may have been rotated."""
+        file = self._settings.secret_file
+        secret = self._settings.secret.get_secret_value()
+        if file is not None:
+            secret = read_secret("webhook.secret_file", file)
+        try:
+            return signed_headers(secret, delivery)
+        except ValueError:  # what it says may hold the secret
+            raise ConfigurationError("the webhook's secret is not whsec_ and base64") from None

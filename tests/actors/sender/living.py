@@ -1,0 +1,74 @@
+"""A sender's loop in a test: the page it writes, what it tells, and its life."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from actors.genesys.http import GatewayAddress
+from actors.sender import signals
+from actors.sender.line import Policy
+from actors.sender.loop import LOOP_WORDS, Loop
+from actors.sender_settings import SenderSettings
+from runtime.clock import SystemClock
+from runtime.counters import Counters
+from tests.actors.receiver.rig import DEADLINE_S, credentials, until
+
+Told = TypeVar("Told", bound=signals.Signal)
+
+HASTY = Policy(even_gap_s=0.001, backoff_first_s=0.001, backoff_most_s=0.002, replace_gap_s=0.0)
+"""Does not wait before it tries again: what it should wait is tested in test_line."""
+
+
+@dataclass
+class Living:
+    """`told` grows in the loop's order."""
+
+    url: str
+    settings: SenderSettings = field(default_factory=SenderSettings)
+    policy: Policy = HASTY
+    told: list[signals.Signal] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.counters = Counters.create("sender", LOOP_WORDS)
+        self.clock = SystemClock()
+        self.loop = self.make()
+
+    def make(self) -> Loop:
+        return Loop(
+            address=GatewayAddress(api_url=self.url, credentials=credentials),
+            settings=self.settings,
+            counters=self.counters,
+            tell=self.told.append,
+            clock=self.clock,
+            policy=self.policy,
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Loop]:
+        """The loop lives for as long as the block lasts, then it is asked to stop."""
+        life = asyncio.ensure_future(self.loop.live())
+        try:
+            yield self.loop
+        finally:
+            self.loop.stop()
+            async with asyncio.timeout(DEADLINE_S):
+                await asyncio.wait([life])
+        life.result()
+
+    def all(self, kind: type[Told]) -> list[Told]:
+        return [each for each in self.told if isinstance(each, kind)]
+
+    async def first(self, kind: type[Told], n: int = 1) -> Told:
+        """The nth of this kind, as soon as it was told."""
+        await until(lambda: len(self.all(kind)) >= n)
+        return self.all(kind)[n - 1]
+
+    async def until_count(self, word: str, at_least: int) -> None:
+        await until(lambda: self.counters.get(word) >= at_least)
+
+    async def until_told(self, fact: Callable[[signals.Signal], bool]) -> None:
+        await until(lambda: any(map(fact, self.told)))
