@@ -66,6 +66,13 @@ class Code(StrEnum):
     GATEWAY_RATE = "rate-limited-by-gateway"
 
 
+class Refusal(NamedTuple):
+    """Why a command is refused, for programs and for people."""
+
+    code: Code
+    detail: str
+
+
 RELEASES_KEY: Final = frozenset({Code.RATE, Code.IN_FLIGHT, Code.CAPACITY, Code.UNAVAILABLE})
 """What has nothing to do with the command itself: under the same key it may be tried again."""
 

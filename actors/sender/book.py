@@ -1,0 +1,178 @@
+"""Owns the book of unsettled commands: each one's step, and every word that is said of it.
+
+Knows no rule and no limit: whoever decides a step writes it here, and out come a record, a word for
+web, a count and a duration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import Any, Final
+
+from actors.orders import Taken, Told
+from actors.sender.commands import (
+    RELEASES_KEY,
+    Action,
+    Code,
+    Command,
+    Record,
+    Refusal,
+    Report,
+    Step,
+    webhook_body,
+)
+from actors.sender.latency import Latency
+from actors.sender.register import Register
+
+COUNTED: Final = (
+    "accepted", "repeated", "key_bound", "resumed", "validated", "forced", "admitted",
+    "sent", "retried", "unanswered", "acknowledged",
+    "refused", "confirmed", "unconfirmed", "unknown",
+    "timeouts", "lost_with_line", "not_sent", "negative", "rate_limited",
+    "late", "duplicate", "stray",
+    *(f"refused_{code.name.lower()}" for code in Code),
+)  # fmt: skip
+"""The names in `Book.counts`. late, duplicate, stray: answers that changed nothing."""
+
+RETRY_AFTER_MS: Final = {Code.IN_FLIGHT: 1_000, Code.UNAVAILABLE: 2_000, Code.CAPACITY: 5_000}
+"""What a caller is told who was refused for a want that passes; the rate knows its own time."""
+
+
+class Stage(Enum):
+    """What a command waits for. Finer than its step, and not kept: a restart makes it anew."""
+
+    VALIDATING = auto()
+    QUEUED = auto()  # both permits
+    LINELESS = auto()  # a line
+    SENT = auto()  # its acknowledgement
+    SETTLING = auto()  # the next try, and meanwhile the stream
+    CONFIRMING = auto()  # the stream
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """An unsettled command, and what is known of it beyond what is kept."""
+
+    command: Command
+    give_up_s: float  # counts from its acceptance, once it is sent from its first send
+    stage: Stage = Stage.VALIDATING
+    is_patient: bool = False  # it was admitted or resumed: its permits may take long
+    is_in_doubt: bool = False  # a try went unanswered
+    was_in_doubt: bool = False  # before the last try
+    line: int | None = None  # that the last try went over, as long as that is unanswered
+    last: str = ""  # what became of the last try
+
+    @property
+    def id(self) -> str:
+        return self.command.id
+
+
+class Book:
+    """`on_end` is called with the id of each command that comes to its end."""
+
+    def __init__(self, on_end: Callable[[str], None]) -> None:
+        self._on_end = on_end
+        self._actions: list[Action] = []
+        self.flights: dict[str, Flight] = {}
+        self.register = Register()
+        self.counts = dict.fromkeys(COUNTED, 0)
+        self.to_acknowledgement = Latency()
+        self.to_confirmation = Latency()
+        self.now_s, self.now_us = 0.0, 0
+
+    def open(self, command: Command, give_up_s: float) -> Flight:
+        assert not command.step.is_end, command
+        assert command.id not in self.flights, command
+        flight = self.flights[command.id] = Flight(command, give_up_s)
+        self.register.put(command)
+        return flight
+
+    def accept(self, command: Command, order: int, give_up_s: float) -> Flight:
+        """Taken is said when it is durable, and before anything else is said of it."""
+        flight = self.open(command, give_up_s)
+        self.act(Record(command, command.step, self.now_us, "", None))
+        self.act(Report(Taken(order, command.id, False)))
+        self.tell(command)
+        self.counts["accepted"] += 1
+        return flight
+
+    def step(self, flight: Flight, step: Step, detail: str = "", **changes: Any) -> None:
+        """`changes`: fields of the command."""
+        self._write(flight, step, detail, changes)
+
+    def acknowledge(self, flight: Flight, detail: str) -> None:
+        """WFM is told of it in the same transaction."""
+        command = replace(flight.command, acknowledged_us=self.now_us)
+        body = webhook_body(command)
+        changes = {"acknowledged_us": self.now_us}
+        self._write(flight, Step.ACKNOWLEDGED, detail, changes, webhook=body)
+        self.to_acknowledgement.add(self._since_first_send_ms(command))
+
+    def end(self, flight: Flight, step: Step, detail: str) -> None:
+        """As it is now it stays."""
+        assert step.is_end, step
+        changes: dict[str, Any] = {"ended_us": self.now_us}
+        if step is Step.CONFIRMED:
+            changes["confirmed_us"] = self.now_us
+            self.to_confirmation.add(self._since_first_send_ms(flight.command))
+        self._end(flight, step, detail, changes)
+
+    def refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
+        """What has nothing to do with the command itself leaves its key free for another try."""
+        code = refusal.code
+        self.counts[f"refused_{code.name.lower()}"] += 1
+        changes: dict[str, Any] = {"ended_us": self.now_us, "code": code.value}
+        if code in RELEASES_KEY:
+            changes["key"] = None
+            retry_after_ms = retry_after_ms or RETRY_AFTER_MS.get(code)
+        self._end(flight, Step.REFUSED, refusal.detail, changes, retry_after_ms)
+
+    def tell(self, command: Command, retry_after_ms: int | None = None) -> None:
+        told = Told(command.id, command.step, command.code, command.detail, retry_after_ms)
+        self.act(Report(told))
+
+    def act(self, action: Action) -> None:
+        self._actions.append(action)
+
+    def take(self) -> list[Action]:
+        taken, self._actions = self._actions, []
+        return taken
+
+    def age_s(self, at_us: int | None) -> float:
+        """By the wall clock, because a predecessor wrote it; one that was set back makes it 0."""
+        assert at_us is not None, "it happened"
+        return max(0.0, (self.now_us - at_us) / 1e6)
+
+    def _end(
+        self,
+        flight: Flight,
+        step: Step,
+        detail: str,
+        changes: dict[str, Any],
+        retry_after_ms: int | None = None,
+    ) -> None:
+        self._write(flight, step, detail, changes, retry_after_ms=retry_after_ms)
+        del self.flights[flight.id]
+        self._on_end(flight.id)
+
+    def _write(
+        self,
+        flight: Flight,
+        step: Step,
+        detail: str,
+        changes: dict[str, Any],
+        *,
+        webhook: bytes | None = None,
+        retry_after_ms: int | None = None,
+    ) -> None:
+        command = replace(flight.command, step=step, detail=detail, **changes)
+        flight.command = command
+        self.register.put(command)
+        self.counts[step] += 1
+        self.act(Record(command, step, self.now_us, detail, webhook))
+        self.tell(command, retry_after_ms)
+
+    def _since_first_send_ms(self, command: Command) -> float:
+        return (self.now_us - (command.first_sent_us or self.now_us)) / 1e3

@@ -1,0 +1,104 @@
+"""Capacity: whether a queue can spare one more agent, and who is leaving it already.
+
+Knows no shard and no command beyond its id: counts and limits in, a reason or none out. Utilisation
+is busy / (available + busy).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from actors.sender.commands import iso_ms
+from actors.sender_settings import CapacitySettings, QueueLimits
+
+
+class QueueCounts(NamedTuple):
+    """The agents of one queue over all shards; only confirmed ones are available, busy or other."""
+
+    available: int
+    busy: int
+    other: int
+    unknown: int
+    stale_since_us: int | None  # of any shard; 0: no session was ever up
+
+
+class CapacityAnalyzer(Protocol):
+    """Judges a change that takes an agent out of *available*."""
+
+    def matters(self, queue: str, limits: CapacitySettings) -> bool:
+        """Whether counts could refuse anything here: if not, no shard is asked."""
+        ...
+
+    def judge(
+        self, queue: str, counts: QueueCounts, departures: int, limits: CapacitySettings
+    ) -> str | None:
+        """None if the queue can spare the agent, else why not, with the numbers.
+
+        `departures`: so many are about to leave, and are still among the available.
+        """
+        ...
+
+
+class LimitsAnalyzer:
+    """`minimum_available` and `maximum_utilisation` of the settings."""
+
+    def matters(self, queue: str, limits: CapacitySettings) -> bool:
+        limit = _limits_of(queue, limits)
+        return limit.minimum_available > 0 or limit.maximum_utilisation < 1.0
+
+    def judge(
+        self, queue: str, counts: QueueCounts, departures: int, limits: CapacitySettings
+    ) -> str | None:
+        if counts.stale_since_us is not None:
+            since = iso_ms(counts.stale_since_us) if counts.stale_since_us else "the start"
+            return f"queue {queue!r}: its counts are not confirmed since {since}"
+        limit = _limits_of(queue, limits)
+        left = max(0, counts.available - departures - 1)
+        utilisation = _utilisation(left, counts.busy)
+        now = (
+            f"queue {queue!r}: {counts.available} available, {counts.busy} busy, {departures}"
+            " about to leave"
+        )
+        if left < limit.minimum_available:
+            return f"{now}; {left} would be left, {limit.minimum_available} must be"
+        if utilisation > limit.maximum_utilisation:
+            most = f"{limit.maximum_utilisation:.0%}"
+            return f"{now}; utilisation would be {utilisation:.1%}, at most {most} may be"
+        return None
+
+
+def _limits_of(queue: str, limits: CapacitySettings) -> QueueLimits:
+    return limits.queues.get(queue, limits.default)
+
+
+def _utilisation(available: int, busy: int) -> float:
+    return busy / (available + busy) if busy else 0.0
+
+
+class Departures:
+    """Which commands are taking an agent out of a queue: from the moment when capacity let them
+    pass until their end, so that two of them cannot both take the last one (traps.md, 26)."""
+
+    def __init__(self) -> None:
+        self._queue_of: dict[str, str] = {}
+        self._leaving: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._queue_of)
+
+    def of(self, queue: str) -> int:
+        return self._leaving.get(queue, 0)
+
+    def begin(self, command_id: str, queue: str) -> None:
+        assert command_id not in self._queue_of, command_id
+        self._queue_of[command_id] = queue
+        self._leaving[queue] = self.of(queue) + 1
+
+    def end(self, command_id: str) -> str | None:
+        """The queue that it left, or was to leave; None if it was to leave none."""
+        queue = self._queue_of.pop(command_id, None)
+        if queue is not None:
+            self._leaving[queue] -= 1
+            if not self._leaving[queue]:
+                del self._leaving[queue]
+        return queue

@@ -1,0 +1,234 @@
+"""Owns the way of each command from its order to its one end, and who on it decides what.
+
+Knows no ring, socket, clock, thread or file: orders, answers, signals and time in, actions out.
+Whoever carries them out commits all records of a batch first, and then does the rest in order.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from typing import Final
+
+from actors.orders import NotTaken, Order, Taken
+from actors.questions import AgentTold, Answer, QueueTold, Shown
+from actors.sender import signals, transitions
+from actors.sender.book import Book
+from actors.sender.capacity import CapacityAnalyzer, LimitsAnalyzer
+from actors.sender.commands import KEY_BOUND, Action, Code, Command, Refusal, Report, Step
+from actors.sender.deadlines import NEVER_S
+from actors.sender.latency import Latency
+from actors.sender.sending import Sending
+from actors.sender.validation import Passed, Validation, Verdict
+from actors.sender_settings import SenderSettings
+
+_FIRST_QUESTION_BITS: Final = 40  # a random start: a predecessor's answers may still be under way
+
+
+class CommandMachine:
+    """`restore` comes first, once."""
+
+    def __init__(
+        self,
+        settings: SenderSettings,
+        shards: int,
+        chance: random.Random,
+        analyzer: CapacityAnalyzer | None = None,
+    ) -> None:
+        self._settings = settings
+        self._book = Book(on_end=self._ended)
+        self._sending = Sending(settings, shards, chance, self._book)
+        self._validation = Validation(
+            settings,
+            shards,
+            analyzer or LimitsAnalyzer(),
+            self._book.act,
+            chance.getrandbits(_FIRST_QUESTION_BITS),
+        )
+
+    # What shows
+
+    @property
+    def due_s(self) -> float | None:
+        """When it wants to hear `Due`."""
+        due_s = min(self._validation.due_s, self._sending.due_s)
+        return None if due_s == NEVER_S else due_s
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """By the names of `book.COUNTED`."""
+        return self._book.counts
+
+    @property
+    def to_acknowledgement(self) -> Latency:
+        """Since the first send."""
+        return self._book.to_acknowledgement
+
+    @property
+    def to_confirmation(self) -> Latency:
+        """Since the first send."""
+        return self._book.to_confirmation
+
+    @property
+    def unsettled(self) -> int:
+        return len(self._book.flights)
+
+    @property
+    def validating(self) -> int:
+        return len(self._validation)
+
+    @property
+    def waiting(self) -> int:
+        """For permits or a line."""
+        return self._sending.waiting
+
+    @property
+    def in_flight(self) -> int:
+        return self._sending.in_flight
+
+    @property
+    def departures(self) -> int:
+        """Agents that are about to leave their queue."""
+        return self._validation.departures
+
+    # What comes in
+
+    def restore(self, commands: Iterable[Command], now_s: float, now_us: int) -> list[Action]:
+        """What a predecessor left without an end. The bucket of the rate is empty."""
+        self._at(now_s, now_us)
+        self._sending.start()
+        for command in commands:
+            self._resume(command)
+        return self._decided()
+
+    def order(self, order: Order, bound: Command | None, now_s: float, now_us: int) -> list[Action]:
+        """`bound`: the command that the store has under this key or this id, if any."""
+        self._at(now_s, now_us)
+        known = self._book.register.find(order, bound)
+        if known is None:
+            self._accept(order)
+        else:
+            self._repeat(order, known)
+        return self._decided()
+
+    def answer(self, shard: int, answer: Answer, now_s: float, now_us: int) -> list[Action]:
+        self._at(now_s, now_us)
+        match answer:
+            case AgentTold() | QueueTold():
+                self._judged(self._validation.answer(shard, answer, now_s))
+            case Shown():
+                self._sending.shown(answer)
+        return self._decided()
+
+    def signal(self, signal: signals.Signal, now_s: float, now_us: int) -> list[Action]:
+        self._at(now_s, now_us)
+        match signal:
+            case signals.LineUp(line=line):
+                self._sending.line_up(line)
+            case signals.LineDown():
+                self._sending.line_down(signal)
+            case signals.Acknowledged():
+                self._sending.answered(signal)
+            case signals.NotSent(correlation=correlation):
+                self._sending.not_sent(correlation)
+            case signals.UserChecked():
+                self._judged(self._validation.user_checked(signal, now_s))
+            case signals.Due():
+                self._judged(self._validation.due(now_s))
+                self._sending.due()
+            case signals.Delivered():
+                raise AssertionError("a webhook is not a command's business")
+        return self._decided()
+
+    # From the order to the permits
+
+    def _repeat(self, order: Order, known: Command) -> None:
+        """The same id is the same order: our answer was lost. Another id is another caller's."""
+        if _content(order) != _content(known):
+            detail = f"this key is bound to command {known.id}, which wants something else"
+            self._book.act(Report(NotTaken(order.order, KEY_BOUND, detail)))
+            self._book.counts["key_bound"] += 1
+            return
+        self._book.counts["repeated"] += 1
+        is_repeated = order.command_id != known.id
+        self._book.act(Report(Taken(order.order, known.id, is_repeated)))
+        self._book.tell(known)
+
+    def _accept(self, order: Order) -> None:
+        command = _command(order, self._book.now_us)
+        give_up_s = self._book.now_s + self._settings.give_up_after_s
+        flight = self._book.accept(command, order.order, give_up_s)
+        if refusal := transitions.malformed(command):
+            self._book.refuse(flight, refusal)
+        else:
+            self._validation.begin(command, self._book.now_s)
+
+    def _resume(self, command: Command) -> None:
+        """What was never sent, or certainly not applied, is validated again: much may have changed.
+        It may take its time, because nobody waits at the other end any more."""
+        self._book.counts["resumed"] += 1
+        age_s = self._book.age_s(command.first_sent_us or command.accepted_us)
+        give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
+        flight = self._book.open(command, give_up_s)
+        flight.is_patient = True
+        if command.step not in {Step.ACCEPTED, Step.VALIDATED, Step.ADMITTED}:
+            self._validation.reserve(command)
+            self._sending.resume(flight)
+        elif give_up_s > self._book.now_s:
+            self._validation.begin(command, self._book.now_s, give_up_s)
+        else:
+            detail = f"the sender was down; it was accepted {age_s:.0f} s ago"
+            self._book.refuse(flight, Refusal(Code.UNAVAILABLE, detail))
+
+    def _judged(self, verdicts: list[Verdict]) -> None:
+        for verdict in verdicts:
+            flight = self._book.flights[verdict.command_id]
+            if not isinstance(verdict, Passed):
+                self._book.refuse(flight, verdict.refusal)
+                continue
+            presence, queue, overridden = verdict.standing
+            detail = f"forced: {'; '.join(overridden)}" if overridden else ""
+            self._book.counts["forced"] += bool(overridden)
+            self._book.step(flight, Step.VALIDATED, detail, held=presence, queue=queue)
+            self._sending.queue(flight)
+
+    def _ended(self, command_id: str) -> None:
+        """Its agent is not about to leave a queue any more."""
+        self._validation.ended(command_id)
+
+    def _at(self, now_s: float, now_us: int) -> None:
+        self._book.now_s, self._book.now_us = now_s, now_us
+
+    def _decided(self) -> list[Action]:
+        self._sending.decide()
+        return self._book.take()
+
+
+def _content(wanted: Order | Command) -> tuple[object, ...]:
+    """What two orders under one key must have in common."""
+    return (wanted.user_id, wanted.to_state, wanted.reason, wanted.expected, wanted.forced)
+
+
+def _command(order: Order, now_us: int) -> Command:
+    return Command(
+        id=order.command_id,
+        key=order.key,
+        who=order.who,
+        user_id=order.user_id,
+        to_state=order.to_state,
+        reason=order.reason,
+        expected=order.expected,
+        forced=order.forced,
+        step=Step.ACCEPTED,
+        code="",
+        detail="",
+        held=None,
+        queue=None,
+        tries=0,
+        accepted_us=now_us,
+        first_sent_us=None,
+        last_sent_us=None,
+        acknowledged_us=None,
+        confirmed_us=None,
+        ended_us=None,
+    )

@@ -1,0 +1,373 @@
+"""Owns what becomes of a valid command: permits, a line, its tries, and how it is settled.
+
+Knows no order, agent or queue; time, answers and what the stream shows in, steps into the book.
+The one rule for everything unanswered is in the design, "A command, step by step".
+
+*In doubt* is a command of which a try went unanswered: it may be applied or not, and only a
+positive answer or the stream can tell, for the refusal of a later try says nothing of the earlier
+one. What is not in doubt ends as refused, which means: certainly not applied.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any, Final, Literal, NamedTuple
+
+from actors.genesys.presence import update_frame
+from actors.partition import shard_of
+from actors.questions import Shown, Watch
+from actors.sender.admission import Admission, Granted, TimedOut
+from actors.sender.book import Book, Flight, Stage
+from actors.sender.commands import Ask, Code, Refusal, Step
+from actors.sender.deadlines import Deadlines
+from actors.sender.settling import TOO_MANY, backoff_s, refusal_of, retry_delay_s
+from actors.sender.signals import Acknowledged, LineDown, Send
+from actors.sender_settings import SenderSettings
+
+WATCH_AGAIN_S: Final = 1.0
+LOOK_S: Final = 1.0  # after a start a shard has at least so long to show what it has
+
+
+class _Timer(NamedTuple):
+    what: Literal["next", "give up", "watch"]
+    command_id: str
+
+
+class Sending:
+    """`start` comes first, once."""
+
+    def __init__(
+        self, settings: SenderSettings, shards: int, chance: random.Random, book: Book
+    ) -> None:
+        self._settings = settings
+        self._shards = shards
+        self._chance = chance
+        self._book = book
+        self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
+        self._deadlines: Deadlines[_Timer] = Deadlines()
+        self._lines: dict[int, None] = {}  # the newest last
+        self._line_reason = "none was up yet"
+        self._lineless: dict[str, None] = {}  # in the order of arrival
+
+    @property
+    def due_s(self) -> float:
+        return min(self._deadlines.due_s, self._admission.due_s)
+
+    @property
+    def in_flight(self) -> int:
+        return self._admission.in_flight
+
+    @property
+    def waiting(self) -> int:
+        """For permits or a line."""
+        return self._admission.waiting + len(self._lineless)
+
+    def start(self) -> None:
+        self._admission.start(self._book.now_s)
+
+    def resume(self, flight: Flight) -> None:
+        """A predecessor sent it. It counts as in flight until it has had time to settle."""
+        command, age_s, settings = flight.command, self._book.age_s, self._settings
+        if command.step is Step.ACKNOWLEDGED:
+            left_s = settings.confirm_s - age_s(command.acknowledged_us)
+            self._confirm(flight, max(left_s, LOOK_S))
+        else:
+            self._admission.occupy(flight.id)
+            flight.is_in_doubt = True
+            flight.last = "the sender was restarted"
+            if command.step is Step.SENT:
+                self._book.step(flight, Step.UNANSWERED, flight.last)
+            left_s = settings.give_up_after_s - age_s(command.first_sent_us)
+            flight.give_up_s = self._book.now_s + max(left_s, LOOK_S)
+            self._settle(flight, max(settings.settle_s - age_s(command.last_sent_us), LOOK_S))
+        self._watch(flight)
+
+    # Permits and lines
+
+    def queue(self, flight: Flight) -> None:
+        """Wait for both permits; whoever was admitted before waits until it is given up."""
+        flight.stage = Stage.QUEUED
+        if flight.is_patient:
+            self._admission.enter(flight.id)
+            self._set("give up", flight, flight.give_up_s)
+        else:
+            self._admission.enter(flight.id, self._book.now_s + self._settings.permit_wait_s)
+
+    def decide(self) -> None:
+        """Hand out what permits there are."""
+        for verdict in self._admission.decide(self._book.now_s):
+            flight = self._book.flights[verdict.holder]
+            match verdict:
+                case Granted():
+                    self._granted(flight)
+                case TimedOut(missing=missing):
+                    self._refuse_permit(flight, Code(missing), self._settings.permit_wait_s)
+
+    def line_up(self, line: int) -> None:
+        self._lines[line] = None
+        lineless, self._lineless = self._lineless, {}
+        for command_id in lineless:
+            self.queue(self._book.flights[command_id])
+
+    def line_down(self, signal: LineDown) -> None:
+        self._line_reason = signal.reason
+        self._drop_line(signal.line)
+        for flight in self._flights(self._admission.holders):
+            if flight.stage is Stage.SENT and flight.line == signal.line:
+                self._book.counts["lost_with_line"] += 1
+                self._unanswered(flight, f"its line was lost: {signal.reason}")
+
+    def _drop_line(self, line: int) -> None:
+        self._lines.pop(line, None)
+        if self._lines:
+            return
+        for flight in self._flights(self._admission.queue):
+            if flight.is_patient:
+                self._admission.withdraw(flight.id)
+                self._await_line(flight)
+
+    def _granted(self, flight: Flight) -> None:
+        flight.is_patient = True
+        if flight.command.step is Step.VALIDATED:
+            self._book.step(flight, Step.ADMITTED)
+        if self._lines:
+            self._send(flight)
+        else:  # the permit in flight is for what was sent; that of the rate is lost
+            self._admission.give_back(flight.id)
+            self._await_line(flight)
+
+    def _await_line(self, flight: Flight) -> None:
+        flight.stage = Stage.LINELESS
+        self._lineless[flight.id] = None
+        self._set("give up", flight, flight.give_up_s)
+
+    def _queue_again(self, flight: Flight) -> None:
+        flight.is_patient = True
+        if self._lines:
+            self.queue(flight)
+        else:
+            self._await_line(flight)
+
+    # A try
+
+    def _send(self, flight: Flight) -> None:
+        command, book, settings = flight.command, self._book, self._settings
+        if command.first_sent_us is None:
+            flight.give_up_s = book.now_s + settings.give_up_after_s
+        book.counts["retried"] += command.tries > 0
+        book.step(
+            flight,
+            Step.SENT,
+            f"try {command.tries + 1} of {settings.tries_max}",
+            tries=command.tries + 1,
+            first_sent_us=command.first_sent_us or book.now_us,
+            last_sent_us=book.now_us,
+        )
+        flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
+        flight.was_in_doubt = flight.is_in_doubt
+        frame = update_frame(command.user_id, command.to_state, command.reason, command.id)
+        book.act(Send(flight.line, command.id, frame))
+        self._watch(flight)
+        self._set("next", flight, book.now_s + settings.ack_timeout_s)
+        self._drop("give up", flight)  # its acknowledgement is awaited in any case
+
+    def not_sent(self, correlation: str) -> None:
+        """The last try never left this process: it is as if it had not been."""
+        flight = self._book.flights.get(correlation)
+        if flight is None or flight.line is None:
+            self._book.counts["stray"] += 1
+            return
+        self._book.counts["not_sent"] += 1
+        self._stop_waiting(flight)
+        self._drop_line(flight.line)
+        flight.line, flight.is_in_doubt = None, flight.was_in_doubt
+        changes: dict[str, Any] = {"tries": flight.command.tries - 1}
+        if changes["tries"] == 0:
+            changes |= {"first_sent_us": None, "last_sent_us": None}
+            age_s = self._book.age_s(flight.command.accepted_us)
+            flight.give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
+        self._book.step(
+            flight, _step_between(flight), "its line had gone before it left", **changes
+        )
+        self._queue_again(flight)
+
+    def _unanswered(self, flight: Flight, why: str) -> None:
+        """The stream may show it for a while, then it is sent again."""
+        self._give_back(flight)
+        flight.is_in_doubt, flight.last = True, why
+        self._book.step(flight, Step.UNANSWERED, why)
+        backed_off_s = backoff_s(flight.command.tries, self._chance)
+        self._settle(flight, self._settings.settle_s + backed_off_s)
+
+    def _settle(self, flight: Flight, delay_s: float) -> None:
+        flight.stage = Stage.SETTLING
+        self._set("next", flight, self._book.now_s + delay_s)
+        self._set("give up", flight, flight.give_up_s)
+
+    def _try_again(self, flight: Flight) -> None:
+        """If its tries are spent, it waits for the stream until it is given up."""
+        self._give_back(flight)  # it may hold one since a restart
+        if flight.command.tries < self._settings.tries_max:
+            self._queue_again(flight)
+
+    # Answers
+
+    def answered(self, answer: Acknowledged) -> None:
+        flight = self._book.flights.get(answer.correlation)
+        counts = self._book.counts
+        if flight is None or not _is_out(flight):
+            counts["stray"] += 1
+        elif flight.stage is Stage.CONFIRMING:
+            counts["duplicate"] += 1
+        elif answer.success:
+            counts["late"] += flight.stage is not Stage.SENT
+            self._acknowledged(flight, "")
+        elif flight.stage is Stage.SENT or self._answers_the_only_try(flight):
+            self._declined(flight, answer)
+        else:
+            counts["late"] += 1
+
+    def _answers_the_only_try(self, flight: Flight) -> bool:
+        """A negative answer that comes late settles the doubt if nothing else was ever sent."""
+        if flight.command.tries != 1 or flight.line is None:
+            return False
+        flight.is_in_doubt = False
+        return True
+
+    def _declined(self, flight: Flight, answer: Acknowledged) -> None:
+        book, tries, refusal = self._book, flight.command.tries, refusal_of(answer)
+        book.counts["negative"] += 1
+        book.counts["rate_limited"] += answer.status == TOO_MANY
+        self._stop_waiting(flight)
+        flight.line, flight.last = None, refusal.detail
+        is_final = answer.status != TOO_MANY or tries >= self._settings.tries_max
+        if is_final and not flight.is_in_doubt:
+            self._refuse(flight, refusal)
+            return
+        book.step(flight, _step_between(flight), refusal.detail)
+        self._settle(flight, retry_delay_s(answer, tries, self._chance))
+
+    def _acknowledged(self, flight: Flight, detail: str) -> None:
+        self._stop_waiting(flight)
+        flight.line = None
+        self._book.acknowledge(flight, detail)
+        self._confirm(flight, self._settings.confirm_s)
+
+    def _confirm(self, flight: Flight, within_s: float) -> None:
+        flight.stage = Stage.CONFIRMING
+        self._set("next", flight, self._book.now_s + within_s)
+
+    def shown(self, shown: Shown) -> None:
+        """A transition bears the id: nothing else confirms, above all no equal state."""
+        flight = self._book.flights.get(shown.correlation)
+        if flight is None or not _is_out(flight) or shown.user_id != flight.command.user_id:
+            self._book.counts["stray"] += 1
+            return
+        if flight.stage is not Stage.CONFIRMING:
+            self._acknowledged(flight, "shown by the stream")
+        self._end(flight, Step.CONFIRMED, "")
+
+    # Time
+
+    def due(self) -> None:
+        while (timer := self._deadlines.take(self._book.now_s)) is not None:
+            flight = self._book.flights[timer.command_id]
+            match timer.what:
+                case "next":
+                    self._next(flight)
+                case "give up":
+                    self._give_up(flight)
+                case "watch":
+                    self._watch(flight)
+
+    def _next(self, flight: Flight) -> None:
+        settings = self._settings
+        match flight.stage:
+            case Stage.SENT:
+                self._book.counts["timeouts"] += 1
+                why = f"no acknowledgement within {settings.ack_timeout_s:g} s"
+                self._unanswered(flight, why)
+            case Stage.SETTLING:
+                self._try_again(flight)
+            case Stage.CONFIRMING:
+                why = f"no transition with its id within {settings.confirm_s:g} s"
+                self._end(flight, Step.UNCONFIRMED, why)
+            case _:
+                raise AssertionError(f"nothing is next in {flight.stage}")
+
+    def _give_up(self, flight: Flight) -> None:
+        within, tries = f"{self._settings.give_up_after_s:g} s", flight.command.tries
+        if flight.is_in_doubt:
+            why = f"neither answered nor shown within {within}, {tries} tries; {flight.last}"
+            self._end(flight, Step.UNKNOWN, why)
+        elif flight.stage is Stage.LINELESS:
+            why = f"no line to the gateway within {within}: {self._line_reason}"
+            self._refuse(flight, Refusal(Code.UNAVAILABLE, why))
+        elif tries:
+            why = f"not within {within}, {tries} tries; {flight.last}"
+            self._refuse(flight, Refusal(Code.GATEWAY_RATE, why))
+        else:
+            missing = Code(self._admission.missing(self._book.now_s))
+            self._refuse_permit(flight, missing, self._settings.give_up_after_s)
+
+    def _watch(self, flight: Flight) -> None:
+        user_id = flight.command.user_id
+        shard = shard_of(user_id, self._shards)
+        self._book.act(Ask(shard, Watch(user_id, flight.id)))
+        self._set("watch", flight, self._book.now_s + WATCH_AGAIN_S)
+
+    # Ends
+
+    def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
+        if missing is Code.RATE:
+            most = f"{self._settings.updates_per_s:g} updates a second are sent"
+            left_s = max(0.0, self._admission.rate_free_at_s - self._book.now_s)
+            retry_after_ms = math.ceil(left_s * 1e3) + 1
+        else:
+            most, retry_after_ms = f"{self._settings.in_flight_max} updates are in flight", None
+        refusal = Refusal(missing, f"no permit within {waited_s:g} s: at most {most}")
+        self._refuse(flight, refusal, retry_after_ms)
+
+    def _refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
+        self._let_go(flight)
+        self._book.refuse(flight, refusal, retry_after_ms)
+
+    def _end(self, flight: Flight, step: Step, detail: str) -> None:
+        self._let_go(flight)
+        self._book.end(flight, step, detail)
+
+    def _let_go(self, flight: Flight) -> None:
+        self._stop_waiting(flight)
+        self._drop("watch", flight)
+
+    def _stop_waiting(self, flight: Flight) -> None:
+        """For whatever it is: nothing of it may come any more."""
+        self._give_back(flight)
+        self._admission.withdraw(flight.id)
+        self._lineless.pop(flight.id, None)
+        self._drop("next", flight)
+        self._drop("give up", flight)
+
+    def _give_back(self, flight: Flight) -> None:
+        if self._admission.holds(flight.id):
+            self._admission.give_back(flight.id)
+
+    def _flights(self, command_ids: tuple[str, ...]) -> list[Flight]:
+        return [self._book.flights[command_id] for command_id in command_ids]
+
+    def _set(self, what: Literal["next", "give up", "watch"], flight: Flight, at_s: float) -> None:
+        self._deadlines.set(_Timer(what, flight.id), at_s)
+
+    def _drop(self, what: Literal["next", "give up", "watch"], flight: Flight) -> None:
+        self._deadlines.drop(_Timer(what, flight.id))
+
+
+def _step_between(flight: Flight) -> Step:
+    """Of a command that is to be sent again."""
+    return Step.UNANSWERED if flight.is_in_doubt else Step.ADMITTED
+
+
+def _is_out(flight: Flight) -> bool:
+    """Something of it left. What is validated again after a restart is certainly not applied."""
+    return flight.command.tries > 0 and flight.stage is not Stage.VALIDATING

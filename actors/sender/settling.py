@@ -1,0 +1,47 @@
+"""Settling: what an answer of the gateway means, and when a command is tried again.
+
+Pure: knows no command and no socket; the tables of protocol.md §1.3.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Final
+
+from actors.genesys.presence import SCOPES
+from actors.sender.commands import Code, Refusal
+from actors.sender.signals import Acknowledged
+
+TOO_MANY: Final = 429
+BACKOFF_FIRST_S: Final = 1.0
+BACKOFF_MOST_S: Final = 5.0
+BACKOFF_JITTER_S: Final = (0.1, 0.5)
+
+_REFUSALS: Final[dict[int, tuple[Code, str]]] = {
+    400: (Code.BAD_REQUEST, "the gateway finds the update malformed"),
+    401: (Code.UNAUTHORISED, "the gateway does not accept our token"),
+    403: (Code.SCOPE, f"the scope {SCOPES[0]} is missing"),
+    404: (Code.NO_SUCH_USER, "the gateway knows no such user"),
+    TOO_MANY: (Code.GATEWAY_RATE, "the gateway finds our updates too many"),
+}
+
+
+def refusal_of(answer: Acknowledged) -> Refusal:
+    """Of a negative acknowledgement."""
+    failed = (Code.GATEWAY_ERROR, f"the gateway failed with {answer.status}")
+    code, meaning = _REFUSALS.get(answer.status, failed)
+    said = " ".join(part for part in (answer.code, answer.message) if part)
+    return Refusal(code, f"{meaning}: {said}" if said else meaning)
+
+
+def backoff_s(tries: int, chance: random.Random) -> float:
+    """How long after so many tries, of which there was one at least, before the next one."""
+    assert tries >= 1, tries
+    # 2 ** 30 is above any bound, and still a float.
+    most_s = min(BACKOFF_FIRST_S * 2.0 ** min(tries - 1, 30), BACKOFF_MOST_S)
+    return most_s + chance.uniform(*BACKOFF_JITTER_S)
+
+
+def retry_delay_s(answer: Acknowledged, tries: int, chance: random.Random) -> float:
+    """What the gateway asked for, if that is longer."""
+    return max((answer.retry_after_ms or 0) / 1000.0, backoff_s(tries, chance))

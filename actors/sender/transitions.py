@@ -1,0 +1,83 @@
+"""Transitions: whether a command may be, by what it says itself and by what its agent is doing.
+
+Pure: knows no shard and no permit (protocol.md §1.3). Force overrides what speaks against a
+command, but not its own pin.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from actors.events import UNKNOWN
+from actors.presences import PRESENCES, held
+from actors.questions import AgentTold
+from actors.sender.commands import Code, Command, Refusal, iso_ms
+from actors.sender_settings import SenderSettings
+
+REASON_CHARS_MAX: Final = 500
+
+
+class Standing(NamedTuple):
+    """An agent that may be changed: what it is held in, and what force had to override."""
+
+    presence: str | None
+    queue: str | None
+    overridden: tuple[str, ...]
+
+
+def malformed(command: Command) -> Refusal | None:
+    """What is wrong with it whatever its agent does."""
+    if command.to_state not in PRESENCES:
+        known = ", ".join(PRESENCES)
+        return Refusal(Code.NO_SUCH_STATE, f"{command.to_state!r} is none of {known}")
+    if (chars := len(command.reason)) > REASON_CHARS_MAX:
+        text = f"the reason has {chars} characters, at most {REASON_CHARS_MAX}"
+        return Refusal(Code.REASON_TOO_LONG, text)
+    return None
+
+
+def judge(command: Command, told: AgentTold, settings: SenderSettings) -> Refusal | Standing:
+    """May this agent go there?"""
+    presence = held(told.state, told.presence, settings.presence_of_state)
+    overridden: list[str] = []
+    if doubt := _doubt(told, presence):
+        if not command.forced:
+            return doubt
+        overridden.append(doubt.detail)
+    if command.expected is not None and command.expected != presence:
+        is_held = presence or "not known"
+        text = f"expected {command.expected}, but the agent's presence is {is_held}"
+        return Refusal(Code.NOT_AS_EXPECTED, text)
+    if presence is not None and (against := _not_allowed(presence, command.to_state, settings)):
+        if not command.forced:
+            return against
+        overridden.append(against.detail)
+    return Standing(presence, told.queue, tuple(overridden))
+
+
+def _doubt(told: AgentTold, presence: str | None) -> Refusal | None:
+    """Why the agent's state is not known, and since when."""
+    if told.state is None:
+        return Refusal(Code.NEVER_SEEN, "the agent was never seen on the state stream")
+    if told.stale_since_us == 0:
+        return Refusal(Code.STALE, "the agent's state is not confirmed: no session was ever up")
+    if told.stale_since_us is not None:
+        since = iso_ms(told.stale_since_us)
+        return Refusal(Code.STALE, f"the agent's state is not confirmed since {since}")
+    since = iso_ms(told.at_us)
+    if told.state == UNKNOWN:
+        text = f"the agent is Unknown since {since}: a history did not confirm it"
+        return Refusal(Code.UNKNOWN_AGENT_STATE, text)
+    if presence is None:
+        text = f"the agent is in state {told.state!r} since {since}, which means no presence"
+        return Refusal(Code.UNKNOWN_AGENT_STATE, text)
+    return None
+
+
+def _not_allowed(presence: str, to_state: str, settings: SenderSettings) -> Refusal | None:
+    allowed = next(to for frm, to in settings.transitions.items() if frm == presence)
+    if to_state in allowed:
+        return None
+    ways = ", ".join(allowed) or "nowhere"
+    text = f"from {presence} to {to_state} is not allowed; from {presence} to: {ways}"
+    return Refusal(Code.TRANSITION, text)

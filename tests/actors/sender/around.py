@@ -1,0 +1,205 @@
+"""Around the machine: a clock, shards, users and a gateway that say only what they are told to."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from typing import Any
+
+from actors.orders import NotTaken, Order, Taken, Told
+from actors.partition import shard_of
+from actors.questions import AgentTold, AskAgent, AskQueue, QueueTold, Shown, Watch
+from actors.sender import signals
+from actors.sender.capacity import CapacityAnalyzer
+from actors.sender.commands import Action, Ask, Command, Record, Report, Step
+from actors.sender.machine import CommandMachine
+from actors.sender_settings import SenderSettings
+
+WALL_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+SHARDS = 2
+
+
+class Around:
+    """Shards answer at once unless they are silent; users exist; the gateway says nothing by
+    itself. `pass_s` lets time pass and wakes the machine exactly when it wants to be woken."""
+
+    def __init__(
+        self, analyzer: CapacityAnalyzer | None = None, *, line: int | None = 1, **settings: Any
+    ) -> None:
+        self.settings = SenderSettings(**settings)
+        self.analyzer = analyzer
+        self.now_s = 1_000.0
+        self.chance = random.Random(7)
+        self.orders = 0
+        self.agents: dict[str, AgentTold] = {}
+        self.users: dict[str, signals.UserChecked] = {}
+        self.queues: dict[tuple[int, str], QueueTold] = {}
+        self.silent: set[int] = set()  # shards
+        self.is_user_check_silent = False
+        self.records: list[Record] = []
+        self.store: dict[str, Command] = {}
+        self.said: list[Taken | Told | NotTaken] = []
+        self.asked: list[Ask] = []
+        self.checked: list[str] = []
+        self.sent: list[signals.Send] = []
+        self.sent_at_s: list[float] = []
+        self.start()
+        if line is not None:
+            self.signal(signals.LineUp(line))
+        self.pass_s(1.0)  # the bucket of the rate is full again
+
+    @property
+    def now_us(self) -> int:
+        return WALL_US + round(self.now_s * 1e6)
+
+    def start(self) -> None:
+        """A sender starts, or starts again: what the store has is all that is left."""
+        self.machine = CommandMachine(
+            self.settings, SHARDS, random.Random(self.chance.random()), self.analyzer
+        )
+        unsettled = [each for each in self.store.values() if not each.step.is_end]
+        self.do(self.machine.restore(unsettled, self.now_s, self.now_us))
+
+    # What comes in
+
+    def order(self, user_id: str = "ann", to_state: str = "busy", **fields: Any) -> str:
+        """Somebody orders; ann and whoever is not told of otherwise is available, in no queue."""
+        self.orders += 1
+        command_id = fields.pop("command_id", str(uuid.UUID(int=self.orders, version=4)))
+        order = Order(
+            order=self.orders,
+            command_id=command_id,
+            key=fields.pop("key", command_id),
+            who="uid:1000",
+            user_id=user_id,
+            to_state=to_state,
+            reason=fields.pop("reason", ""),
+            expected=fields.pop("expected", None),
+            forced=fields.pop("forced", False),
+            at_us=self.now_us,
+        )
+        stored = self.store.values()
+        bound = next((each for each in stored if order.key == each.key), None)
+        bound = fields.pop("bound", self.store.get(order.command_id, bound))
+        assert not fields, fields
+        self.do(self.machine.order(order, bound, self.now_s, self.now_us))
+        return order.command_id
+
+    def signal(self, signal: signals.Signal) -> None:
+        self.do(self.machine.signal(signal, self.now_s, self.now_us))
+
+    def answer(self, shard: int, answer: AgentTold | QueueTold | Shown) -> None:
+        self.do(self.machine.answer(shard, answer, self.now_s, self.now_us))
+
+    def acknowledge(self, command_id: str) -> None:
+        self.signal(signals.Acknowledged(command_id, True, 200, "", "", None))
+
+    def decline(self, command_id: str, status: int, **said: Any) -> None:
+        told = {"code": "", "message": "", "retry_after_ms": None} | said
+        self.signal(signals.Acknowledged(command_id, False, status, **told))
+
+    def show(self, command_id: str, user_id: str = "ann") -> None:
+        shown = Shown(command_id, user_id, "Talking", "busy", self.now_us)
+        self.answer(shard_of(user_id, SHARDS), shown)
+
+    def pass_s(self, seconds: float) -> None:
+        until_s = self.now_s + seconds
+        for _ in range(10_000):
+            due_s = self.machine.due_s
+            if due_s is None or due_s > until_s:
+                break
+            self.now_s = max(self.now_s, due_s)
+            self.signal(signals.Due())
+        else:
+            raise AssertionError("it is due for ever")
+        self.now_s = until_s
+
+    # What the world is
+
+    def agent(self, user_id: str, state: str | None = "Available", **fields: Any) -> None:
+        told = AgentTold(0, user_id, state, None, None, self.now_us, None)
+        self.agents[user_id] = told._replace(**fields)
+
+    def counts(self, queue: str, available: int, busy: int = 0, **fields: Any) -> None:
+        """All of them are shard 0's."""
+        for shard in range(SHARDS):
+            told = QueueTold(0, queue, 0, 0, 0, 0, None)
+            if shard == 0:
+                told = told._replace(available=available, busy=busy, **fields)
+            self.queues[shard, queue] = told
+
+    # What comes out
+
+    def command(self, command_id: str) -> Command:
+        return self.store[command_id]
+
+    def steps(self, command_id: str) -> list[str]:
+        """As the audit has them."""
+        return [str(each.step) for each in self.records if each.command.id == command_id]
+
+    def told(self, command_id: str) -> Told:
+        """What web heard of it last."""
+        told = [each for each in self.said if isinstance(each, Told)]
+        return [each for each in told if each.command_id == command_id][-1]
+
+    def tries(self, command_id: str) -> int:
+        return sum(each.correlation == command_id for each in self.sent)
+
+    def watches(self, command_id: str) -> int:
+        questions = [each.question for each in self.asked]
+        return sum(isinstance(each, Watch) and each.correlation == command_id for each in questions)
+
+    def do(self, actions: list[Action]) -> None:
+        """All records first, as the actor does."""
+        for action in actions:
+            if isinstance(action, Record):
+                self._keep(action)
+        for action in actions:
+            match action:
+                case Report(outcome=outcome):
+                    if isinstance(outcome, Taken):
+                        assert outcome.command_id in self.store, "taken before it is durable"
+                    self.said.append(outcome)
+                case Ask():
+                    self.asked.append(action)
+                    self._reply(action)
+                case signals.Send():
+                    assert self.store[action.correlation].step is Step.SENT, "not durable"
+                    self.sent.append(action)
+                    self.sent_at_s.append(self.now_s)
+                case signals.CheckUser(user_id=user_id):
+                    self.checked.append(user_id)
+                    self._check(user_id)
+
+    def _keep(self, record: Record) -> None:
+        command = record.command
+        before = self.store.get(command.id)
+        assert before is None or not before.step.is_end, f"{before} has its end"
+        assert record.step == command.step
+        assert record.at_us == self.now_us
+        assert (command.ended_us is None) != command.step.is_end
+        assert (record.webhook is not None) == (command.step is Step.ACKNOWLEDGED)
+        bound = [each.id for each in self.store.values() if each.key == command.key is not None]
+        assert bound in ([], [command.id]), "a key twice"
+        self.store[command.id] = command
+        self.records.append(record)
+
+    def _reply(self, ask: Ask) -> None:
+        if ask.shard in self.silent:
+            return
+        match ask.question:
+            case AskAgent(question=question, user_id=user_id):
+                assert ask.shard == shard_of(user_id, SHARDS)
+                if user_id not in self.agents:
+                    self.agent(user_id)
+                self.answer(ask.shard, self.agents[user_id]._replace(question=question))
+            case AskQueue(question=question, queue=queue):
+                told = self.queues[ask.shard, queue]
+                self.answer(ask.shard, told._replace(question=question))
+            case Watch(user_id=user_id):
+                assert ask.shard == shard_of(user_id, SHARDS)
+
+    def _check(self, user_id: str) -> None:
+        if not self.is_user_check_silent:
+            exists = signals.UserChecked(user_id, "exists", "")
+            self.signal(self.users.get(user_id, exists))

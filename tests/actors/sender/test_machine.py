@@ -1,0 +1,423 @@
+"""A command's way when all goes well, what is repeated, and every end of the tutorial's list."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+
+from actors.orders import NotTaken, Taken
+from actors.sender import signals
+from actors.sender.commands import Code, Step
+from tests.actors.sender.around import Around
+
+ALL_WELL = ["accepted", "validated", "admitted", "sent", "acknowledged", "confirmed"]
+
+
+def test_a_command_is_sent_acknowledged_and_confirmed() -> None:
+    around = Around()
+    command_id = around.order("ann", "busy", reason="lunch | soon\n")
+    (send,) = around.sent
+    update, _, correlation = send.frame.rpartition(b"|corr:")
+    assert orjson.loads(update) == {
+        "type": "presence",
+        "userId": "ann",
+        "stateName": "busy",
+        "reasonId": "lunch | soon\n",
+    }
+    assert (send.line, correlation.decode()) == (1, command_id)
+    around.pass_s(0.25)
+    around.acknowledge(command_id)
+    around.pass_s(0.5)
+    around.show(command_id)
+    assert around.steps(command_id) == ALL_WELL
+    command = around.command(command_id)
+    assert command.held == "available"
+    assert command.tries == 1
+    assert command.acknowledged_us is not None
+    assert command.confirmed_us is not None
+    assert command.acknowledged_us - (command.first_sent_us or 0) == 250_000
+    assert command.ended_us == command.confirmed_us == around.now_us
+    assert around.told(command_id).step == "confirmed"
+    assert (around.machine.in_flight, around.machine.unsettled) == (0, 0)
+    assert around.machine.due_s is None
+    assert 250.0 <= around.machine.to_acknowledgement.quantile_ms(0.5) <= 300.0
+    assert around.machine.to_confirmation.average_ms == pytest.approx(750.0)
+
+
+def test_wfm_is_told_in_the_transaction_of_the_acknowledgement() -> None:
+    around = Around()
+    command_id = around.order("ann", "busy")
+    around.acknowledge(command_id)
+    (body,) = [each.webhook for each in around.records if each.webhook is not None]
+    assert orjson.loads(body) == {
+        "event": "presence_change",
+        "userId": "ann",
+        "state": "busy",
+        "timestamp": "2026-01-01T00:16:41.000Z",
+    }
+
+
+def test_taken_is_said_before_anything_else_and_every_step_is_told() -> None:
+    around = Around()
+    command_id = around.order()
+    around.acknowledge(command_id)
+    around.show(command_id)
+    assert around.said[0] == Taken(1, command_id, False)
+    assert [getattr(each, "step", "") for each in around.said[1:]] == ALL_WELL
+
+
+# Repeated orders
+
+
+def test_the_same_key_and_wish_is_the_same_command() -> None:
+    around = Around()
+    first = around.order(key="k")
+    around.said.clear()
+    again = around.order(key="k")
+    assert around.said[0] == Taken(2, first, True)
+    assert around.told(first).step == "sent"
+    assert again not in around.store
+    assert len(around.sent) == 1
+
+
+def test_the_same_order_told_twice_is_no_repetition_for_its_caller() -> None:
+    around = Around()
+    first = around.order()
+    around.order(command_id=first)
+    assert [each for each in around.said if isinstance(each, Taken)] == [
+        Taken(1, first, False),
+        Taken(2, first, False),
+    ]
+    assert len(around.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"user_id": "bob"},
+        {"to_state": "offline"},
+        {"reason": "tea"},
+        {"expected": "available"},
+        {"forced": True},
+    ],
+)
+def test_another_wish_under_a_bound_key_is_not_taken(other: dict[str, object]) -> None:
+    around = Around()
+    first = around.order(key="k")
+    around.order(key="k", **other)  # type: ignore[arg-type]  # a table of fields
+    refused = around.said[-1]
+    assert isinstance(refused, NotTaken)
+    assert refused.code == "key-bound"
+    assert first in refused.detail
+    assert len(around.store) == 1
+
+
+def test_a_key_stays_bound_after_the_end_and_after_a_restart() -> None:
+    around = Around()
+    first = around.order(key="k", to_state="asleep")
+    around.start()
+    around.order(key="k", to_state="asleep")
+    assert isinstance(around.said[-2], Taken)
+    assert around.told(first) == around.said[-1]
+    assert around.told(first).step == "refused"
+    assert len(around.store) == 1
+
+
+def test_what_ended_in_a_batch_that_is_not_committed_yet_is_known() -> None:
+    """The actor asks the store, which cannot know it."""
+    around = Around()
+    first = around.order(key="k", to_state="asleep")
+    around.order(key="k", to_state="asleep", bound=None)
+    assert Taken(2, first, True) in around.said
+
+
+def test_a_key_released_in_a_batch_that_is_not_committed_yet_may_try_again() -> None:
+    around = Around(line=None, give_up_after_s=3)
+    first = around.order(key="k")
+    bound = around.store[first]
+    around.pass_s(3)
+    assert around.command(first).code == Code.UNAVAILABLE
+    second = around.order(key="k", bound=bound)
+    assert Taken(2, second, False) in around.said
+
+
+# Every error of the tutorial's list: its message and its end
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, Code.BAD_REQUEST, "the gateway finds the update malformed: not.ok no"),
+        (401, Code.UNAUTHORISED, "the gateway does not accept our token: not.ok no"),
+        (403, Code.SCOPE, "the scope presence:write is missing: not.ok no"),
+        (404, Code.NO_SUCH_USER, "the gateway knows no such user: not.ok no"),
+        (500, Code.GATEWAY_ERROR, "the gateway failed with 500: not.ok no"),
+        (503, Code.GATEWAY_ERROR, "the gateway failed with 503: not.ok no"),
+    ],
+)
+def test_a_negative_answer_is_the_end(status: int, code: Code, message: str) -> None:
+    around = Around()
+    command_id = around.order(key="k")
+    around.decline(command_id, status, code="not.ok", message="no")
+    command = around.command(command_id)
+    assert (command.step, command.code, command.detail) == (Step.REFUSED, code, message)
+    assert command.key == "k"
+    assert around.machine.in_flight == 0
+    assert around.machine.due_s is None
+    assert around.machine.counts[f"refused_{code.name.lower()}"] == 1
+
+
+def test_429_is_sent_again_after_what_the_gateway_asked_for() -> None:
+    around = Around()
+    command_id = around.order()
+    around.decline(command_id, 429, retry_after_ms=4_000)
+    assert around.command(command_id).step is Step.ADMITTED
+    assert around.machine.in_flight == 0
+    around.pass_s(3.9)
+    assert around.tries(command_id) == 1
+    around.pass_s(0.2)
+    assert around.tries(command_id) == 2
+    around.acknowledge(command_id)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+
+
+def test_429_five_times_is_refused() -> None:
+    around = Around()
+    command_id = around.order()
+    for tries in range(1, 6):
+        assert around.tries(command_id) == tries
+        around.decline(command_id, 429)
+        around.pass_s(5.6)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert command.detail == "the gateway finds our updates too many"
+    assert (command.tries, around.tries(command_id)) == (5, 5)
+
+
+def test_429_that_asks_for_too_long_a_wait_is_refused_after_30_s() -> None:
+    around = Around()
+    command_id = around.order()
+    around.decline(command_id, 429, retry_after_ms=600_000)
+    around.pass_s(29.9)
+    assert around.command(command_id).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert command.detail == "not within 30 s, 1 tries; the gateway finds our updates too many"
+
+
+def test_a_lost_line_is_settled_by_the_stream() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "closed with 1006"))
+    command = around.command(command_id)
+    assert command.step is Step.UNANSWERED
+    assert command.detail == "its line was lost: closed with 1006"
+    assert around.machine.in_flight == 0
+    around.show(command_id)
+    assert around.steps(command_id)[3:] == ["sent", "unanswered", "acknowledged", "confirmed"]
+
+
+def test_a_lost_line_is_settled_by_another_try_over_the_next_one() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "closed with 1006"))
+    around.signal(signals.LineUp(2))
+    around.pass_s(5.9)  # 5 s for the stream, and at least 1.1 s of back-off
+    assert around.tries(command_id) == 1
+    around.pass_s(0.7)
+    assert [each.line for each in around.sent] == [1, 2]
+    around.acknowledge(command_id)
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).tries == 2
+
+
+def test_only_what_went_over_the_lost_line_is_unanswered() -> None:
+    around = Around()
+    old = around.order()
+    around.signal(signals.LineUp(2))
+    new = around.order("bob")
+    around.signal(signals.LineDown(1, "replaced"))
+    assert around.command(old).step is Step.UNANSWERED
+    assert around.command(new).step is Step.SENT
+    assert [each.line for each in around.sent] == [1, 2]
+
+
+def test_silence_is_a_timeout_then_another_try_then_unknown_after_30_s() -> None:
+    """So does a malformed acknowledgement end: the line counts the frame, we hear nothing."""
+    around = Around()
+    command_id = around.order()
+    around.pass_s(4.9)
+    assert around.command(command_id).step is Step.SENT
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.detail) == (Step.UNANSWERED, "no acknowledgement within 5 s")
+    around.pass_s(24.8)
+    assert around.command(command_id).step is Step.UNANSWERED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert command.step is Step.UNKNOWN
+    assert command.detail == (
+        "neither answered nor shown within 30 s, 3 tries; no acknowledgement within 5 s"
+    )
+    assert (command.ended_us or 0) - (command.first_sent_us or 0) >= 30_000_000
+    assert around.steps(command_id)[3:] == ["sent", "unanswered"] * 3 + ["unknown"]
+    assert around.machine.due_s is None
+
+
+def test_spent_tries_wait_for_the_stream_until_30_s_are_over() -> None:
+    around = Around(tries_max=1)
+    command_id = around.order()
+    around.pass_s(29)
+    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.tries(command_id) == 1
+    assert around.watches(command_id) == 30
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+
+
+def test_an_answer_that_comes_too_late_acknowledges_what_has_no_end() -> None:
+    around = Around()
+    command_id = around.order()
+    around.pass_s(6)
+    around.acknowledge(command_id)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.machine.counts["late"] == 1
+    around.pass_s(9)
+    assert around.tries(command_id) == 1
+
+
+def test_a_late_refusal_of_the_only_try_is_the_end() -> None:
+    around = Around()
+    command_id = around.order()
+    around.pass_s(6)
+    around.decline(command_id, 404)
+    assert around.command(command_id).step is Step.REFUSED
+
+
+def test_a_refusal_says_nothing_of_an_earlier_try_that_was_never_answered() -> None:
+    """The first try may have been applied, whatever becomes of the second one."""
+    around = Around()
+    command_id = around.order()
+    around.pass_s(12)
+    assert around.tries(command_id) == 2
+    around.decline(command_id, 500)
+    assert around.command(command_id).step is Step.UNANSWERED
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+
+
+def test_answers_to_nothing_and_second_answers_change_nothing() -> None:
+    around = Around()
+    command_id = around.order()
+    around.acknowledge(command_id)
+    rows = len(around.records)
+    around.acknowledge(command_id)
+    around.decline(command_id, 500)
+    around.acknowledge("nobody's")
+    assert around.machine.counts["duplicate"] == 2
+    around.show(command_id)
+    around.acknowledge(command_id)
+    around.decline(command_id, 500)
+    around.show(command_id)
+    assert around.machine.counts["stray"] == 4
+    assert len(around.records) == rows + 1
+
+
+def test_acknowledged_and_never_shown_is_unconfirmed_after_10_s() -> None:
+    around = Around()
+    command_id = around.order()
+    around.acknowledge(command_id)
+    around.pass_s(9.9)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert command.step is Step.UNCONFIRMED
+    assert command.detail == "no transition with its id within 10 s"
+    assert around.watches(command_id) == 10
+
+
+def test_trap_25_the_wanted_state_entered_by_hand_confirms_nothing() -> None:
+    """The acknowledgement is lost, the update too; the agent happens to become busy. Every shard
+    shows it, without our id: neither acknowledged nor confirmed."""
+    around = Around()
+    command_id = around.order("ann", "busy")
+    around.agent("ann", "Talking")
+    around.show("another id")
+    around.pass_s(40)
+    assert around.command(command_id).step is Step.UNKNOWN
+    assert around.machine.counts["acknowledged"] == 0
+    assert around.machine.counts["confirmed"] == 0
+
+
+def test_an_id_that_another_agent_bears_confirms_nothing() -> None:
+    around = Around()
+    command_id = around.order("ann")
+    around.show(command_id, "bob")
+    assert around.command(command_id).step is Step.SENT
+
+
+def test_what_never_left_is_sent_over_the_next_line_at_once() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.NotSent(command_id))
+    command = around.command(command_id)
+    assert (command.step, command.tries, command.first_sent_us) == (Step.ADMITTED, 0, None)
+    assert command.detail == "its line had gone before it left"
+    around.pass_s(2)
+    assert len(around.sent) == 1
+    around.signal(signals.LineDown(1, "gone"))
+    around.signal(signals.LineUp(2))
+    command = around.command(command_id)
+    assert (command.step, command.tries) == (Step.SENT, 1)
+    assert command.first_sent_us == around.now_us
+
+
+def test_it_is_known_to_have_never_left_also_if_its_line_was_lost_before() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "gone"))
+    around.signal(signals.NotSent(command_id))
+    around.pass_s(29.9)
+    assert around.command(command_id).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.UNAVAILABLE)
+    assert command.detail == "no line to the gateway within 30 s: gone"
+
+
+def test_without_a_line_an_admitted_command_waits_for_one_and_is_refused_after_30_s() -> None:
+    around = Around(line=None)
+    around.signal(signals.LineDown(0, "the handshake was refused with 401"))
+    waiting, refused = around.order(key="k"), around.order("bob")
+    assert around.command(waiting).step is Step.ADMITTED
+    assert (around.machine.waiting, around.machine.in_flight) == (2, 0)
+    around.pass_s(29.9)
+    assert around.command(refused).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(waiting)
+    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.UNAVAILABLE, None)
+    assert command.detail == (
+        "no line to the gateway within 30 s: the handshake was refused with 401"
+    )
+    assert around.told(waiting).retry_after_ms is not None
+
+
+def test_whoever_waited_for_a_line_is_sent_in_order_and_within_the_rate() -> None:
+    around = Around(line=None)
+    for batch in range(3):
+        for number in range(5):
+            around.order(f"agent {batch} {number}")
+        around.pass_s(1.0)
+    around.signal(signals.LineUp(1))
+    assert len(around.sent) <= 5
+    for each in around.sent:
+        around.acknowledge(each.correlation)
+    around.pass_s(1.0)
+    for each in around.sent:
+        around.acknowledge(each.correlation)
+    around.pass_s(2.0)
+    assert [each.correlation for each in around.sent] == list(around.store)
+    for index, at_s in enumerate(around.sent_at_s[5:]):
+        assert at_s >= around.sent_at_s[index] + 1.0
