@@ -7,6 +7,7 @@ import base64
 import functools
 import ssl
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -57,7 +58,7 @@ class Served:
     proxy: str | None = None
 
     async def control(self, path: str, asked: Any = None, *, ok: bool = True) -> dict[str, Any]:
-        method = "GET" if path == "/status" else "POST"
+        method = "GET" if path in ("/status", "/users") else "POST"
         url = self.ready["control_url"] + path
         async with self.http.request(method, url, json=asked) as answer:
             assert (answer.status == 200) is ok, await answer.text()
@@ -88,6 +89,25 @@ class Served:
             autoclose=False,
         )
         return Client(socket)
+
+    async def presence(self, token: str | None = None, *, binds: bool = True) -> PresenceClient:
+        """A client on the presence socket, bound unless it is to do that itself."""
+        token = token or (await self.token())["access_token"]
+        socket = await self.http.ws_connect(
+            f"{self.ready['base_url']}/api/v2/ws",
+            headers={"Authorization": f"Bearer {token}"},
+            ssl=self.ssl,
+            autoclose=False,
+        )
+        client = PresenceClient(socket)
+        if binds:
+            await socket.send_json({"type": "subscribe", "channel": "presence"})
+            assert await client.next() == {"type": "subscribed", "channel": "presence"}
+        return client
+
+    async def users(self) -> list[str]:
+        found: list[str] = (await self.control("/users"))["users"]
+        return found
 
     async def subscribe(self, **more: Any) -> Client:
         """A client whose acknowledgement has been read."""
@@ -136,6 +156,17 @@ class Client:
             return None
         await self.socket.close()
         return int(frame.data)
+
+
+class PresenceClient(Client):
+    async def send(
+        self, user: str, state: str, correlation: str | None = None, *, reason: str = ""
+    ) -> str:
+        """An update; returns its correlation id."""
+        correlation = correlation or str(uuid.uuid4())
+        update = {"type": "presence", "userId": user, "stateName": state, "reasonId": reason}
+        await self.socket.send_bytes(orjson.dumps(update) + f"|corr:{correlation}".encode())
+        return correlation
 
 
 @asynccontextmanager

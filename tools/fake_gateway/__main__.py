@@ -94,6 +94,9 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     add("--handshakes-max", type=int, default=0, help="a minute, then 429; 0 = any number")
     add("--backlog-bytes", type=int, default=stream.BACKLOG_BYTES, help="bound of a send buffer")
     add("--slow-after", type=float, default=stream.SLOW_AFTER_S, help="seconds until a cut")
+    add("--updates-per-s", type=int, default=0, help="presence updates; more get 429; 0 = any")
+    add("--ack-loss", type=float, default=0.0, help="share of acknowledgements that never come")
+    add("--webhook-secret", help="whsec_…: webhooks must be signed with it")
     add("--faults", choices=tuple(profiles.PROFILES), default="none")
     add(
         "--timeline",
@@ -134,6 +137,9 @@ def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load |
         handshakes_max=asked.handshakes_max,
         backlog_bytes=asked.backlog_bytes,
         slow_after_s=asked.slow_after,
+        updates_per_s=asked.updates_per_s,
+        ack_loss=asked.ack_loss,
+        webhook_secret=asked.webhook_secret,
         faults=asked.faults,
         schedule=tuple(profiles.read_schedule(asked.timeline)) if asked.timeline else (),
     )

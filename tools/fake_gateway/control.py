@@ -11,6 +11,8 @@ from aiohttp import web
 from tools.fake_gateway.faults import Fault, parse_fault
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.profiles import parse_schedule
+from tools.fake_gateway.webhooks import PATH as WEBHOOK_PATH
+from tools.fake_gateway.webhooks import WebhookReceiver
 
 
 class Steered(Protocol):
@@ -19,6 +21,8 @@ class Steered(Protocol):
     def stop_load(self) -> None: ...
     def carry_out(self, fault: Fault) -> None: ...
     def schedule(self, entries: list[tuple[float, Fault]]) -> None: ...
+    def users(self, count: int) -> list[str]: ...
+    def update(self, user: str, presence: str) -> dict[str, Any]: ...
     def request_stop(self) -> None: ...
 
 
@@ -36,7 +40,7 @@ def parse_load(asked: Any) -> Load:
     return Load(None if rate == "max" else float(rate), seconds, asked.get("profile", "steady"))
 
 
-def control_application(gateway: Steered) -> web.Application:
+def control_application(gateway: Steered, webhooks: WebhookReceiver) -> web.Application:
     async def status(_: web.Request) -> web.Response:
         return _json(gateway.status())
 
@@ -56,6 +60,15 @@ def control_application(gateway: Steered) -> web.Application:
             gateway.carry_out(parse_fault(asked))
         return _json(gateway.status())
 
+    async def users(request: web.Request) -> web.Response:
+        return _json({"users": gateway.users(int(request.query.get("count", "100")))})
+
+    async def update(request: web.Request) -> web.Response:
+        asked = await _asked(request)
+        if not isinstance(asked, dict) or asked.keys() != {"user", "state"}:
+            raise ValueError('an update of somebody else is {"user": …, "state": …}')
+        return _json(gateway.update(asked["user"], asked["state"]))
+
     async def shutdown(_: web.Request) -> web.Response:
         gateway.request_stop()
         return _json({"stopping_at_us": time.time_ns() // 1000})
@@ -65,6 +78,9 @@ def control_application(gateway: Steered) -> web.Application:
     application.router.add_post("/load", load)
     application.router.add_post("/load/stop", stop_load)
     application.router.add_post("/faults", faults)
+    application.router.add_get("/users", users)
+    application.router.add_post("/updates", update)
+    application.router.add_post(WEBHOOK_PATH, webhooks.handle)
     application.router.add_post("/shutdown", shutdown)
     return application
 

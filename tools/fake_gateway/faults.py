@@ -24,6 +24,33 @@ FRAME_FAULTS = (
     "reserved-bits",
     "bad-continuation",
 )
+HISTORY_FAULTS = (
+    "no-history-end",  # the next `count` histories lack their history.complete
+    "slow-history",  # the next `count` histories come in parts of `events`, `seconds` apart
+    "omit-agents",  # the next history does not name `count` agents
+)
+# Of presence updates and their acknowledgements; they wait for the next `count` of them.
+ACK_FAULTS = (
+    "update-lost",  # neither applied nor answered
+    "ack-missing",
+    "ack-late",  # by `seconds`
+    "ack-duplicate",
+    "ack-malformed",  # a malformed one comes before it
+    "ack-negative",  # with `status` instead, and not applied; retryAfterMs from `seconds`
+)
+PRESENCE_FAULTS = (
+    "presence-close",  # with `code`, or with none
+    "presence-drop",  # without a close frame
+    "presence-stall",  # half-open for `seconds`: what comes is lost, and nothing goes out
+    "bind-missing",  # the next `count` bindings are not answered
+)
+GATE_FAULTS = (
+    "refuse",  # the next `count` handshakes, with `status`, or 0 = hang
+    "refuse-tokens",  # the next `count` token calls, likewise
+    "refuse-presence",  # … handshakes of presence sockets
+    "refuse-users",  # … user look-ups
+    "refuse-webhooks",  # … webhook messages
+)
 BREAKING = ("oversized", "reserved-bits", "bad-continuation")  # a client ends its session over them
 KINDS = (
     "close",  # with `code`, or with none (the client sees 1005)
@@ -31,18 +58,19 @@ KINDS = (
     "stall",  # half-open: nothing is sent, not even a pong, for `seconds`
     "pause",  # no event is sent for `seconds`; pings are answered
     "trickle",  # for `seconds` no more than `events` every 50 ms
-    "refuse",  # the next `count` handshakes, with `status`, or 0 = hang
-    "refuse-tokens",  # the next `count` token calls, likewise
     "expire-tokens",  # all; their sockets are closed with 1005 after `seconds` of grace
     "renumber",  # a new gateway epoch from `first_sequence` on, `named` anew or not; sockets drop
     "retention",  # from now on (for `seconds`, if given) no more than `events` can be replayed
     "ignore-sequence",  # the next `count` subscriptions get neither replay nor gap frame
-    "no-history-end",  # the next `count` histories lack their history.complete
-    "slow-history",  # the next `count` histories come in parts of `events`, `seconds` apart
-    "omit-agents",  # the next history does not name `count` agents
     "poison",  # a `frame` at one place of the stream, for everybody who resumes from before it
+    "slow-users",  # the next `count` user look-ups take `seconds`
     *FRAME_FAULTS,  # `count` of them
+    *HISTORY_FAULTS,
+    *ACK_FAULTS,
+    *PRESENCE_FAULTS,
+    *GATE_FAULTS,
 )
+NEGATIVE = (400, 401, 403, 404, 429, 500)
 REFUSALS = (0, 401, 403, 429, 500, 502, 503, 504)
 OVERSIZED_BYTES = 2 << 20
 
@@ -66,8 +94,9 @@ class Fault:
             raise ValueError(f"no such fault: {self.kind!r}; there are {', '.join(KINDS)}")
         if self.code is not None and not 1000 <= self.code <= 4999:
             raise ValueError(f"a close code is 1000 to 4999, or null: {self.code}")
-        if self.status not in REFUSALS:
-            raise ValueError(f"status is one of {REFUSALS} (0 = hang), not {self.status}")
+        statuses = NEGATIVE if self.kind == "ack-negative" else REFUSALS
+        if self.status not in statuses:
+            raise ValueError(f"status is one of {statuses} (0 = hang), not {self.status}")
         if self.frame not in BREAKING:
             raise ValueError(f"a poison is one of {', '.join(BREAKING)}, not {self.frame!r}")
         if self.seconds < 0 or self.count < 1 or self.events < 0:

@@ -14,7 +14,12 @@ apart; the functions below are the only place that knows their fields' names.
 | history | agents first..last as of event `head`; `complete`: the history.complete frame |
 | gap, ignored | sequences that the socket was told, or not told, that it will not see |
 | fault | one that was carried out |
-| refused | a handshake or a token call that a fault or a limit refused |
+| refused | a handshake or a call that a fault or a limit refused |
+| presence-opened, presence-bound, presence-closed | a presence socket's life |
+| update | what came on one; `status` 200: taken (0: lost), `number`: the event that it made |
+| ack | its acknowledgement; `how`: good, late, duplicate, malformed before it, or missing |
+| look-up | of a user, by REST |
+| webhook | a message; `status` 204: received, else what it was told; `complaint`: why |
 | end | a clean end |
 """
 

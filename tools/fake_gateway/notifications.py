@@ -16,6 +16,7 @@ from tools.fake_gateway.faults import Fault
 from tools.fake_gateway.gates import Gate
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.organisation import Answer, Organisation
+from tools.fake_gateway.rest import refuse
 from tools.fake_gateway.script import WHOLE_AGENT
 from tools.fake_gateway.stream import Feed, History, Stream
 from tools.fake_gateway.subscription import (
@@ -28,7 +29,6 @@ from tools.fake_gateway.wire import PONG, close_frame, server_frame
 
 SUBSCRIPTION_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 2.0
-HANG_S = 3600.0
 CLIENT_FRAME_BYTES_MAX = 1 << 20
 
 
@@ -223,12 +223,3 @@ class Notifications:
         feed = self._stream.feeds.get(socket)
         if feed is not None:
             self.close(feed, None)
-
-
-async def refuse(status: int, retry_after_s: int | None) -> web.Response:
-    if status == 0:
-        await asyncio.sleep(HANG_S)
-    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
-    return web.json_response(
-        {"status": status or 503, "code": "refused"}, status=status or 503, headers=headers
-    )

@@ -30,6 +30,11 @@ _FLAKY = (
     Fault(kind="close", code=1012),
     Fault(kind="close", code=1001),
     Fault(kind="expire-tokens", seconds=0.5),
+    Fault(kind="presence-drop"),
+    Fault(kind="presence-close", code=1012),
+    Fault(kind="ack-missing"),
+    Fault(kind="update-lost"),
+    Fault(kind="ack-negative", status=429, seconds=0.5),
 )
 _HOSTILE = (
     *_FLAKY,
@@ -50,15 +55,28 @@ _HOSTILE = (
     Fault(kind="slow-history", events=500, seconds=0.2),
     Fault(kind="omit-agents", count=5),
     Fault(kind="poison", frame="oversized"),
+    Fault(kind="presence-stall", seconds=3.0),
+    Fault(kind="bind-missing"),
+    Fault(kind="refuse-presence", status=500, count=2),
+    Fault(kind="refuse-presence", status=429, retry_after_s=1),
+    Fault(kind="ack-late", seconds=7.0),
+    Fault(kind="ack-duplicate"),
+    Fault(kind="ack-malformed", count=2),
+    Fault(kind="ack-negative", status=500),
+    Fault(kind="slow-users", seconds=1.0),
+    Fault(kind="refuse-users", status=500),
+    Fault(kind="refuse-users", status=429, retry_after_s=1),
+    Fault(kind="refuse-webhooks", status=500, count=2),
+    Fault(kind="refuse-webhooks", status=0),
     *(Fault(kind=kind, count=3) for kind in FRAME_FAULTS if kind not in BREAKING),
     *(Fault(kind=kind) for kind in BREAKING),
 )
 PROFILES: Mapping[str, Profile] = {
     "none": Profile(),
-    "flaky": Profile(faults=_FLAKY, mean_s=5.0, duplicates=0.005, reorder=20, token_life_s=40.0),
+    "flaky": Profile(faults=_FLAKY, mean_s=2.5, duplicates=0.005, reorder=20, token_life_s=40.0),
     # All kinds of fault within a minute, reconnects included.
     "hostile": Profile(
-        faults=_HOSTILE, mean_s=0.6, duplicates=0.02, reorder=100, token_life_s=25.0
+        faults=_HOSTILE, mean_s=0.5, duplicates=0.02, reorder=100, token_life_s=25.0
     ),
 }
 

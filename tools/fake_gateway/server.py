@@ -6,24 +6,23 @@ Decides nothing about events (organisation, stream) and nothing about faults: it
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import ssl
 import time
-from collections import Counter
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 from aiohttp import web
 
 from tools.fake_gateway.certificates import server_context
 from tools.fake_gateway.control import control_application
-from tools.fake_gateway.faults import FRAME_FAULTS, Fault
+from tools.fake_gateway.faults import GATE_FAULTS, Fault
 from tools.fake_gateway.gates import Gate
+from tools.fake_gateway.havoc import Harmed, Havoc
 from tools.fake_gateway.ledger import CA_NAME, Ledger
-from tools.fake_gateway.notifications import Notifications, refuse
+from tools.fake_gateway.notifications import Notifications
 from tools.fake_gateway.organisation import (
     FIRST_SEQUENCE,
     RETENTION_EVENTS,
@@ -31,24 +30,24 @@ from tools.fake_gateway.organisation import (
     Organisation,
 )
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.profiles import FaultPlan, Schedule
+from tools.fake_gateway.presence import PresenceSockets
+from tools.fake_gateway.profiles import FaultPlan
 from tools.fake_gateway.proxy import Proxy
-from tools.fake_gateway.script import ScriptSettings
+from tools.fake_gateway.reception import Reception
+from tools.fake_gateway.rest import Rest
+from tools.fake_gateway.script import PRESENCES, ScriptSettings
 from tools.fake_gateway.stream import (
     BACKLOG_BYTES,
     SLOW_AFTER_S,
     TURN_S,
-    Feed,
-    Poison,
     Stream,
-    Trickle,
 )
 from tools.fake_gateway.tokens import ALL_SCOPES, Tokens
+from tools.fake_gateway.webhooks import PATH as WEBHOOK_PATH
+from tools.fake_gateway.webhooks import WebhookReceiver
 
 HOST = "127.0.0.1"
 CLIENT_ID, CLIENT_SECRET = "fake-client", "fake-secret"
-STALL_FOREVER_S = 86400.0
-UNNAMED_FALL_MIN = 1_000_000
 GOODBYE_S = 0.5  # for clients to answer our close frames
 SHUTDOWN_S = 0.05  # for calls that are being answered
 
@@ -71,6 +70,9 @@ class GatewaySettings:
     handshakes_max: int = 0  # per minute; 0 = any number
     backlog_bytes: int = BACKLOG_BYTES
     slow_after_s: float = SLOW_AFTER_S
+    updates_per_s: int = 0  # more are told 429; 0 = any number
+    ack_loss: float = 0.0  # share of acknowledgements that never come
+    webhook_secret: str | None = None  # webhooks must be signed with it
     faults: str = "none"
     schedule: tuple[tuple[float, Fault], ...] = ()  # (second of the load, fault)
 
@@ -101,30 +103,68 @@ class Gateway:
         self._tokens = Tokens(
             CLIENT_ID, CLIENT_SECRET, settings.token_life_s, scopes=settings.scopes
         )
-        self._handshakes = Gate(passes_max=settings.handshakes_max)
-        self._token_calls = Gate()
+        self._gates = {kind: Gate() for kind in GATE_FAULTS}
+        self._gates["refuse"] = Gate(passes_max=settings.handshakes_max)
         self._notifications = Notifications(
             self._organisation,
             self._stream,
             self._tokens,
             self._ledger,
-            self._handshakes,
+            self._gates["refuse"],
             whole_agents=settings.whole_agents,
             expiry_grace_s=settings.expiry_grace_s,
         )
+        self._add_presence()
         self._waiting_load = load
-        self._plan = FaultPlan(settings.faults, settings.script.seed)
-        self._schedule = Schedule()
-        self._schedule.add(list(settings.schedule))
-        self._load_began_s = 0.0
-        self._plan_s = 0.0
-        self._plan_looked_s = 0.0
-        self._faults: Counter[str] = Counter()
-        self._users = frozenset(self._organisation.script.users)
+        self._havoc = Havoc(
+            Harmed(
+                organisation=self._organisation,
+                stream=self._stream,
+                notifications=self._notifications,
+                presence=self._presence,
+                reception=self._reception,
+                rest=self._rest,
+                tokens=self._tokens,
+                gates=self._gates,
+            ),
+            self._ledger,
+            FaultPlan(settings.faults, settings.script.seed),
+            list(settings.schedule),
+        )
         self._stopping = asyncio.Event()
         self._runners: list[web.AppRunner] = []
         self._proxy: Proxy | None = None
         self._flushed_s = time.monotonic()
+
+    def _add_presence(self) -> None:
+        """The other tutorial: look-ups, updates, webhooks."""
+        settings = self._settings
+        users = self._organisation.script.users
+        self._agents = {user: agent for agent, user in enumerate(users)}
+        self._rest = Rest(
+            self._tokens,
+            self._agents,
+            self._ledger,
+            token_calls=self._gates["refuse-tokens"],
+            user_calls=self._gates["refuse-users"],
+        )
+        self._reception = Reception(
+            self._agents,
+            updates_per_s=settings.updates_per_s,
+            ack_loss=settings.ack_loss,
+            seed=settings.script.seed,
+        )
+        self._presence = PresenceSockets(
+            self._reception,
+            self._tokens,
+            self._ledger,
+            self._gates["refuse-presence"],
+            self._apply,
+            expiry_grace_s=settings.expiry_grace_s,
+        )
+        self._webhooks = WebhookReceiver(
+            self._ledger, self._gates["refuse-webhooks"], settings.webhook_secret
+        )
 
     async def start(self) -> dict[str, Any]:
         """Opens the ports; returns what clients need to know."""
@@ -132,13 +172,16 @@ class Gateway:
         ca_file = settings.ledger / CA_NAME if settings.tls else None
         context = server_context(ca_file) if ca_file is not None else None
         port = await self._listen(self._application(), settings.port, context)
-        control_port = await self._listen(control_application(self), settings.control_port, None)
+        control_port = await self._listen(
+            control_application(self, self._webhooks), settings.control_port, None
+        )
         if settings.proxy:
             self._proxy = Proxy()
             await self._proxy.start(HOST)
         return {
             "base_url": f"{'https' if settings.tls else 'http'}://{HOST}:{port}",
             "control_url": f"http://{HOST}:{control_port}",
+            "webhook_url": f"http://{HOST}:{control_port}{WEBHOOK_PATH}",
             "client_id": CLIENT_ID,
             "client_secret": CLIENT_SECRET,
             "ca_file": None if ca_file is None else str(ca_file.absolute()),
@@ -162,8 +205,10 @@ class Gateway:
     async def close(self) -> None:
         for feed in list(self._stream.feeds.values()):
             self._notifications.close(feed, 1001)
+        for line in list(self._presence.lines.values()):
+            self._presence.close(line, 1001)
         deadline_s = time.monotonic() + GOODBYE_S
-        while self._stream.feeds and time.monotonic() < deadline_s:
+        while (self._stream.feeds or self._presence.lines) and time.monotonic() < deadline_s:
             await asyncio.sleep(TURN_S)
         for runner in self._runners:
             await runner.cleanup()
@@ -176,37 +221,14 @@ class Gateway:
         stream = self._stream
         while True:
             if self._waiting_load is not None and stream.feeds:
-                load, self._waiting_load = self._waiting_load, None
-                self._begin(load)
+                self.start_load(self._waiting_load)
             is_busy = stream.turn()
-            self._carry_out_plan()
+            self._havoc.carry_out_plan()
             while stream.drops_due:
                 stream.drops_due -= 1
-                self.carry_out(Fault(kind="drop"))
+                self._havoc.carry_out(Fault(kind="drop"))
             self._flush()
             await stream.rest(is_busy)
-
-    def _carry_out_plan(self) -> None:
-        """The plan's time goes on only while a load runs and somebody listens: a client that was
-        thrown out is not beaten further."""
-        now_s = time.monotonic()
-        if self._stream.load is not None:
-            for fault in self._schedule.due(now_s - self._load_began_s):
-                self.carry_out(fault)
-        elif self._stream.load_state == "done":
-            self._schedule.clear()  # the load has ended before their time
-        if self._stream.load is not None and self._stream.feeds:
-            self._plan_s += now_s - self._plan_looked_s
-            for fault in self._plan.due(self._plan_s):
-                if not self._would_pile_up(fault):
-                    self.carry_out(fault)
-        self._plan_looked_s = now_s
-
-    def _would_pile_up(self, fault: Fault) -> bool:
-        """A plan refuses a client that was thrown out, but does not keep it out for ever."""
-        return (fault.kind == "refuse" and self._handshakes.is_ordered) or (
-            fault.kind == "refuse-tokens" and self._token_calls.is_ordered
-        )
 
     def _flush(self) -> None:
         """Once a second, so that a killed gateway leaves a ledger that is nearly whole."""
@@ -231,31 +253,24 @@ class Gateway:
             "load": stream.load_state,
             "agents": self._settings.script.agents,
             "tokens": self._tokens.issued,
-            "refused": self._handshakes.refused,
-            "refused_tokens": self._token_calls.refused,
+            "refused": self._gates["refuse"].refused,
+            "refused_tokens": self._gates["refuse-tokens"].refused,
+            "presence_sockets": len(self._presence.lines),
+            "updates": self._presence.counts["updates"],
+            "applied": self._presence.counts["applied"],
+            "acknowledged": self._presence.counts["acknowledged"],
+            "look_ups": self._rest.look_ups,
+            "webhooks": self._webhooks.received,
             "slow_cut": stream.slow_cut,
-            "faults": dict(self._faults),
-            "faults_left": self._faults_left(),
-            "kinds_planned": self._plan.kinds,
+            "faults": dict(self._havoc.counts),
+            "faults_left": self._havoc.left(),
+            "kinds_planned": self._havoc.kinds_planned,
             "cpu_s": time.process_time(),
         }
 
-    def _faults_left(self) -> int:
-        """Those that are planned or not over yet; refusals wait for somebody to come."""
-        now_s = time.monotonic()
-        is_planned = bool(self._plan.kinds) and self._stream.load is not None
-        held = sum(
-            feed.paused_until_s > now_s or feed.trickle is not None
-            for feed in self._stream.feeds.values()
-        )
-        return is_planned + held + len(self._schedule)
-
     def start_load(self, load: Load) -> None:
         self._waiting_load = None
-        self._begin(load)
-
-    def _begin(self, load: Load) -> None:
-        self._load_began_s = time.monotonic()
+        self._havoc.load_begins()
         self._stream.start_load(load)
 
     def stop_load(self) -> None:
@@ -266,94 +281,37 @@ class Gateway:
         self._stopping.set()
 
     def carry_out(self, fault: Fault) -> None:
-        feeds = [
-            feed
-            for feed in list(self._stream.feeds.values())
-            if fault.socket in (None, feed.socket)
-        ]
-        if fault.kind not in (*FRAME_FAULTS, "poison"):  # those are noted when they are written
-            self._ledger.write(
-                "fault",
-                what=fault.kind,
-                sockets=[feed.socket for feed in feeds],
-                seconds=fault.seconds,
-                detail=fault.detail,
-                at_us=time.time_ns() // 1000,
-            )
-        self._faults[fault.kind] += 1
-        if fault.kind in FRAME_FAULTS:
-            for feed in feeds:
-                feed.broken += [fault.kind] * fault.count
-        elif fault.kind in ("refuse", "refuse-tokens"):
-            gate = self._handshakes if fault.kind == "refuse" else self._token_calls
-            gate.order(fault)
-        elif fault.kind in ("no-history-end", "slow-history", "omit-agents"):
-            self._notifications.odd_histories.extend(_each(fault))
-        elif fault.kind == "ignore-sequence":
-            self._notifications.ignored_sequences += fault.count
-        elif fault.kind == "retention":
-            self._shorten_retention(fault)
-        elif fault.kind == "renumber":
-            self._renumber(fault)
-        elif fault.kind == "poison":
-            organisation = self._organisation
-            place = organisation.order.whole(organisation.head)
-            self._stream.poisons.append(Poison(place, fault.frame))
-        else:
-            self._disturb(fault, feeds)
-        self._stream.wake()
+        self._havoc.carry_out(fault)
 
     def schedule(self, entries: list[tuple[float, Fault]]) -> None:
-        self._schedule.add(entries)
-        self._stream.wake()
+        self._havoc.schedule(entries)
 
-    def _disturb(self, fault: Fault, feeds: list[Feed]) -> None:
-        if fault.kind == "expire-tokens":
-            self._tokens.expire_all()
-        loop, now_s = asyncio.get_running_loop(), time.monotonic()
-        for feed in feeds:
-            if fault.kind == "close":
-                self._notifications.close(feed, fault.code)
-            elif fault.kind == "drop":
-                self._notifications.drop(feed)
-            elif fault.kind == "expire-tokens":
-                loop.call_later(fault.seconds, self._notifications.close, feed, None)
-            elif fault.kind == "trickle":
-                until_s = now_s + (fault.seconds or STALL_FOREVER_S)
-                feed.trickle = Trickle(until_s=until_s, events=fault.events or 1)
-            else:
-                assert fault.kind in ("stall", "pause"), fault
-                feed.paused_until_s = now_s + (fault.seconds or STALL_FOREVER_S)
-                feed.is_silent = fault.kind == "stall"
+    # Presence updates.
 
-    def _shorten_retention(self, fault: Fault) -> None:
-        organisation = self._organisation
-        if fault.seconds:
-            usual = self._settings.retention_events
-            again = functools.partial(setattr, organisation, "retention_events", usual)
-            asyncio.get_running_loop().call_later(fault.seconds, again)
-        organisation.retention_events = fault.events
+    def _apply(self, user: str, presence: int, correlation: str) -> int:
+        return self._stream.change(self._agents[user], presence, correlation)
 
-    def _renumber(self, fault: Fault) -> None:
-        """As a gateway that starts again: no socket survives, and it numbers from near 1."""
-        organisation = self._organisation
-        organisation.end_block()
-        first_sequence = fault.first_sequence or self._settings.script.agents + 1
-        # Under the old name only what falls far enough can be told from the old numbering.
-        falls = organisation.newest_sequence - first_sequence
-        is_named = fault.named or falls < UNNAMED_FALL_MIN
-        organisation.renumber(first_sequence, is_named=is_named)
-        self._stream.poisons.clear()
-        for feed in list(self._stream.feeds.values()):
-            self._notifications.drop(feed)
+    def users(self, count: int) -> list[str]:
+        return list(self._organisation.script.users[:count])
+
+    def update(self, user: str, presence: str) -> dict[str, Any]:
+        """Of somebody else: no client of ours asked for it. Raises ValueError."""
+        if user not in self._agents:
+            raise ValueError(f"there is no such user: {user!r}")
+        if presence not in PRESENCES:
+            raise ValueError(f"state is one of {', '.join(PRESENCES)}, not {presence!r}")
+        correlation = str(uuid.uuid4())
+        number = self._apply(user, PRESENCES.index(presence), correlation)
+        sequence = self._organisation.numbering.sequence(number)
+        return {"sequence": sequence, "correlationId": correlation}
 
     # HTTP.
 
     def _application(self) -> web.Application:
         application = web.Application()
-        application.router.add_post("/api/v2/oauth/token", self._token)
         application.router.add_get("/wsp/v2/notifications", self._notifications.handle)
-        application.router.add_get("/api/v2/users/{user}", self._user)
+        application.router.add_get("/api/v2/ws", self._presence.handle)
+        self._rest.add_to(application)
         return application
 
     async def _listen(
@@ -366,40 +324,3 @@ class Gateway:
         site = web.TCPSite(runner, HOST, port, ssl_context=context)
         await site.start()
         return int(runner.addresses[0][1])
-
-    async def _token(self, request: web.Request) -> web.StreamResponse:
-        now_s = time.monotonic()
-        refusal = self._token_calls.refusal(now_s)
-        if refusal is not None:
-            self._ledger.refused("token", refusal.status, time.time_ns() // 1000)
-            return await refuse(refusal.status, refusal.retry_after_s)
-        if not self._tokens.is_client(request.headers.get("Authorization", "")):
-            return web.json_response({"error": "invalid_client"}, status=401)
-        form = await request.post()
-        if form.get("grant_type") != "client_credentials":
-            return web.json_response({"error": "unsupported_grant_type"}, status=400)
-        token, grant = self._tokens.issue(str(form.get("scope", "")), now_s)
-        answer = {
-            "access_token": token,
-            "token_type": "bearer",
-            "expires_in": round(grant.expires_s - now_s),
-            "scope": " ".join(sorted(grant.scopes)),
-        }
-        return web.Response(body=orjson.dumps(answer), content_type="application/json")
-
-    async def _user(self, request: web.Request) -> web.StreamResponse:
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        grant = self._tokens.grant(token, time.monotonic()) if scheme == "Bearer" else None
-        if grant is None:
-            return await refuse(401, None)
-        if "user:read" not in grant.scopes:
-            return await refuse(403, None)
-        user = request.match_info["user"]
-        if user not in self._users:
-            return web.json_response({"status": 404, "code": "not.found"}, status=404)
-        return web.json_response({"id": user, "state": "active"})
-
-
-def _each(fault: Fault) -> list[Fault]:
-    """What `count` says: so many histories; but of the agents to be omitted it is the number."""
-    return [fault] * (1 if fault.kind == "omit-agents" else fault.count)

@@ -8,7 +8,8 @@ import secrets
 from dataclasses import dataclass
 
 NOTIFICATION_SCOPES = frozenset(("notifications:read", "notifications:subscribe"))
-ALL_SCOPES = NOTIFICATION_SCOPES | {"presence:write", "user:read"}
+PRESENCE_SCOPE, USER_SCOPE = "presence:write", "user:read"
+ALL_SCOPES = NOTIFICATION_SCOPES | {PRESENCE_SCOPE, USER_SCOPE}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.faults import BREAKING
+from tools.fake_gateway.faults import ACK_FAULTS, BREAKING, PRESENCE_FAULTS
 
 US_PER_S = 1_000_000
 CUTTING = ("close", "drop", "expire-tokens", "renumber", "slow")
@@ -18,7 +18,14 @@ HOLDING = ("stall", "pause", "trickle")
 ODD_HISTORIES = ("no-history-end", "slow-history", "omit-agents")
 BY_CLIENT = "closed by the client"
 ENDS_WITHIN_S = 0.5  # a session that a client ends so soon after a fault it ended for it
-_GATES = {"refuse": "handshake", "refuse-tokens": "token"}
+_GATES = {
+    "refuse": "handshake",
+    "refuse-tokens": "token",
+    "refuse-presence": "presence",
+    "refuse-users": "users",
+    "refuse-webhooks": "webhooks",
+}
+_MEETS = {**dict.fromkeys(ACK_FAULTS, "update"), "slow-users": "look-up", "bind-missing": "opening"}
 
 
 class Opened(NamedTuple):
@@ -35,6 +42,9 @@ class Book:
         self.closed: dict[int, tuple[int, str]] = {}  # when, how
         self.refused: list[tuple[int, str]] = []  # when, which gate
         self.missed: list[tuple[int, str]] = []  # when, gap or ignored
+        self.bound: list[Opened] = []  # presence sockets
+        # When something of that name came last.
+        self.last_us: dict[str, int] = {}
 
     def add(self, line: Mapping[str, Any]) -> None:
         kind = line["kind"]
@@ -48,6 +58,10 @@ class Book:
             self.refused.append((line["at_us"], line["gate"]))
         elif kind in ("gap", "ignored"):
             self.missed.append((line.get("at_us", 0), kind))
+        elif kind == "presence-bound":
+            self.bound.append(Opened(line["at_us"], line["socket"]))
+        elif kind in ("update", "look-up", "presence-opened"):
+            self.last_us["opening" if kind == "presence-opened" else kind] = line["at_us"]
 
     def troubles(self) -> list[dict[str, Any]]:
         """{kind, at_us, detail, became, back_s}; back_s is None where nobody had to come back."""
@@ -57,6 +71,12 @@ class Book:
         kind, at_us = line["what"], line.get("at_us", 0)
         if kind in _GATES:
             became, back_s = self._at_the_gate(place, line)
+        elif kind in _MEETS:
+            what = _MEETS[kind]
+            is_met = self.last_us.get(what, -1) >= at_us
+            became, back_s = f"met by the next {what}" if is_met else "nobody came", None
+        elif kind in PRESENCE_FAULTS:
+            became, back_s = self._on_presence(at_us, line["sockets"])
         elif kind == "retention":
             count = self._missed(at_us, "gap", line.get("seconds") or 0.0)
             became, back_s = f"{count} resumes met a gap", None
@@ -84,7 +104,16 @@ class Book:
         met = [when for when, which in self.refused if which == gate and at_us <= when < end_us]
         if not met:
             return "nobody came", None
-        return f"{len(met)} refused", self._back_s(met[0], ())
+        if gate in ("users", "webhooks"):
+            return f"{len(met)} refused", None
+        back_s = _back_s(self.bound if gate == "presence" else self.opened, met[0], ())
+        return f"{len(met)} refused", back_s
+
+    def _on_presence(self, at_us: int, met: list[int]) -> tuple[str, float | None]:
+        if not met:
+            return "nobody was there", None
+        back_s = _back_s(self.bound, at_us, met)
+        return ("bound again" if back_s is not None else "the socket was not replaced"), back_s
 
     def _missed(self, at_us: int, what: str, seconds: float) -> int:
         end_us = at_us + round(seconds * US_PER_S) if seconds else 1 << 62
@@ -107,7 +136,11 @@ class Book:
         return ("held, then went on" if kind in HOLDING else "the session went on"), None
 
     def _back_s(self, at_us: int, met: Iterable[int]) -> float | None:
-        place = bisect_left(self.opened, (at_us, 0))
-        later = (one for one in self.opened[place:] if one.socket not in met)
-        first = next(later, None)
-        return None if first is None else round((first.at_us - at_us) / US_PER_S, 3)
+        return _back_s(self.opened, at_us, met)
+
+
+def _back_s(opened: list[Opened], at_us: int, met: Iterable[int]) -> float | None:
+    """Until the first socket that the fault did not meet."""
+    place = bisect_left(opened, (at_us, 0))
+    first = next((one for one in opened[place:] if one.socket not in met), None)
+    return None if first is None else round((first.at_us - at_us) / US_PER_S, 3)
