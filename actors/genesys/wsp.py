@@ -18,6 +18,7 @@ SCOPES = ("notifications:read", "notifications:subscribe")
 PROPERTIES_REQUIRED = ("userId", "state", "timestamp")
 PROPERTIES = (*PROPERTIES_REQUIRED, "queueId", "presence", "correlationId")
 APPOINTMENT_PROPERTIES = ("userId", "start", "end", "timestamp")
+_DEMANDED = {STATE_EVENT: PROPERTIES_REQUIRED, APPOINTMENT_EVENT: APPOINTMENT_PROPERTIES}
 EPOCH_NAME_CHARS_MAX = 200  # it is kept in a note of 1,000 bytes
 
 REASON_NOT_JSON = "not JSON"
@@ -54,6 +55,7 @@ class OwnedEvent(NamedTuple):
     user_id: str
     sequence: int  # 0 if it is none that can be
     is_history: bool
+    is_whole: bool = True  # a type that we asked for, with all that its contract demands
 
 
 class OddFrame(NamedTuple):
@@ -136,13 +138,17 @@ def _read_gap(parsed: dict[str, Any]) -> Frame:
 
 
 def _read_event(parsed: dict[str, Any]) -> Frame:
-    event = parsed.get("data")
-    user_id = event.get("userId") if isinstance(event, dict) else None
+    event, kind = parsed.get("data"), parsed.get("type")
+    if not isinstance(event, dict):
+        return OddFrame(REASON_NO_OWNER)
+    user_id = event.get("userId")
     if not isinstance(user_id, str) or not user_id:
         return OddFrame(REASON_NO_OWNER)
+    demanded = _DEMANDED.get(kind) if isinstance(kind, str) else None
     return OwnedEvent(
-        parsed.get("type"),
+        kind,
         user_id,
         sequence_or_0(parsed.get("sequence")),
         parsed.get("history") is True,
+        demanded is not None and all(isinstance(event.get(name), str) for name in demanded),
     )

@@ -14,7 +14,7 @@ from typing import Final
 import picows
 from picows import WSTransport
 
-from actors.events import APPOINTMENT_EVENT, SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
+from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
@@ -29,7 +29,6 @@ from actors.receiver import signals
 from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
 from actors.receiver.outlet import Outlet
 
-EVENT_TYPES: Final = (STATE_EVENT, APPOINTMENT_EVENT)
 SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
 SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
 
@@ -122,7 +121,9 @@ class Connection:
             is_ours = True
         except Exception as error:
             self._outlet.fail(error)
-        return signals.Lost(self.line, close_code(transport), is_ours, self._listener.highest)
+        listener = self._listener
+        code = close_code(transport)
+        return signals.Lost(self.line, code, is_ours, listener.highest, listener.unbroken)
 
     # Called by the listener, in the middle of a read
 
@@ -147,6 +148,7 @@ class Connection:
                 self._outlet.reject(payload, wsp.REASON_BAD_GAP, self._listener.epoch)
             case wsp.GapTold():
                 self._tally.control_frames += 1
+                self._listener.unbroken = max(self._listener.unbroken, frame.last)
                 self._tell(signals.GapSeen(self.line, frame.first, frame.last))
             case wsp.HistoryComplete():
                 self._tally.control_frames += 1
@@ -168,7 +170,7 @@ class Connection:
     def _on_event(self, event: wsp.OwnedEvent, payload: bytes) -> None:
         listener, outlet = self._listener, self._outlet
         is_plausible = event.sequence <= outlet.known + SEQUENCE_STEP_MAX
-        if not listener.is_fast and is_plausible and event.type in EVENT_TYPES:
+        if not listener.is_fast and is_plausible and event.is_whole:
             self._tell(signals.EventSeen(self.line, event.sequence, event.is_history))
         listener.note_event(event.sequence, event.is_history)
         if event.type != STATE_EVENT and outlet.is_pressed:
@@ -191,6 +193,7 @@ class Connection:
             epoch_name=epoch_name,
         )
         self._watermark = self._outlet.watermark
+        self._listener.unbroken = resume_after or 0
         self._opened.send(picows.WSMsgType.TEXT, frame)
 
     def stream(self, session: int, epoch: int, newest: int) -> None:

@@ -85,14 +85,15 @@ class Line:
         """What this event, the first that was heard, shows to be missing: (first, last)."""
         if is_history or sequence > self.newest:
             return self.missed_up_to(self.newest)
-        if sequence > self.mark + 1 + RESUME_MARGIN:
+        if sequence > max(self.mark, self.resume_after or 0) + 1 + RESUME_MARGIN:
             return self.missed_up_to(sequence - 1)
         return None
 
     def missed_up_to(self, last: int) -> tuple[int, int] | None:
-        """Whatever we asked for and should have got by now, if nothing was heard of it."""
+        """Whatever we asked for and should have got by now, if nothing was heard of it. Also where
+        nothing has happened since: what a neighbour has overtaken is below our mark."""
         first = self.resume_after
-        if first is None or self.is_understood or self.newest <= max(self.mark, first):
+        if first is None or self.is_understood or self.newest <= first:
             return None
         return first + 1, last
 
@@ -128,6 +129,12 @@ class Line:
             self.pings += 1
             return Verdict.PING
         return Verdict.NOTHING
+
+
+def resume_behind(mark: int) -> int:
+    """What is still to be asked for behind a mark: a neighbour may have been overtaken by as many
+    as the margin, so the one that far below the mark is asked for as well."""
+    return max(0, mark - RESUME_MARGIN - 1)
 
 
 def lowest_mark(marks: Iterable[Mark], epoch: int) -> int:

@@ -17,6 +17,7 @@ class Listener(WSListener):
     epoch: int
     flags: int
     newest: int
+    unbroken: int
     def __init__(self, line: LineEnd, outlet: Outlet) -> None: ...
     @property
     def line(self) -> LineEnd: ...

@@ -57,6 +57,7 @@ cdef class Listener(WSListener):
         readonly int64_t frames             # of any kind: a sign of life
         readonly int64_t history_frames     # history events, and what is replayed before them
         readonly int64_t highest            # plausible sequence of an event that was no history
+        public int64_t unbroken             # up to here each one has followed the other
         bytearray fragments                 # of a message that has not ended; None between two
         bint is_text                        # the message that `fragments` belong to
 
@@ -102,6 +103,8 @@ cdef class Listener(WSListener):
         is_plausible = sequence <= self.outlet.known + STEP_MAX
         if not is_history and is_plausible and sequence > self.highest:
             self.highest = sequence
+        if not is_history and sequence == self.unbroken + 1:
+            self.unbroken = sequence
 
     cdef int take_unusual(self, WSTransport transport, WSFrame frame) except -1:
         if frame.rsv1 or frame.rsv2 or frame.rsv3:

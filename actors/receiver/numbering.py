@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.events import RESUME_MARGIN, SEQUENCE_END
+from actors.events import GAP_ANEW, RESUME_MARGIN, SEQUENCE_END
 from actors.receiver.signals import Mark
 
 
@@ -51,9 +51,9 @@ class Numbering:
 
     def start_next(self, name: str, watermark: int) -> None:
         """What followed in the old numbering is gone; how much it is, nobody knows."""
-        # Neighbours change places: what is behind the highest routed one may be missing as well.
-        first = max(1, self.routed(watermark) - RESUME_MARGIN + 1)
-        self.missed.append(Missed(self.number, first, SEQUENCE_END - 1, "the gateway numbers anew"))
+        # Neighbours change places: what the highest routed one has overtaken may be missing too.
+        first = max(1, self.routed(watermark) - RESUME_MARGIN)
+        self.missed.append(Missed(self.number, first, SEQUENCE_END - 1, GAP_ANEW))
         self.number += 1
         self.name = name
 

@@ -11,36 +11,53 @@ from dataclasses import dataclass
 
 from actors.events import RESUME_MARGIN
 from actors.receiver.line import Line
+from actors.receiver.signals import Lost
+
+NEAR_FACTOR = 2
+"""So many times the sessions, where each brings the neighbours of the frame in another order: one
+that is met by chance in the same thousand events, but not again, is not to be mistaken for it."""
 
 
 @dataclass(slots=True)
 class Poison:
     behind: int = 0  # resume here, at least: what lies before cannot be received
     _place: int = -1
-    _sessions: int = 0
+    _sessions: int = 0  # in a row, at this place
+    _near: int = 0  # in a row, within the margin of the lowest one
+    _lowest: int = -1
     _skips: int = 0
 
     def clear(self) -> None:
         """A session ended in another way."""
-        self._sessions = 0
+        self._sessions = self._near = 0
 
-    def add(self, line: Line, highest: int, sessions_most: int) -> tuple[int, int] | None:
-        """A session ended by such a frame behind the event `highest`; (first, last) to skip.
+    def add(self, line: Line, lost: Lost, sessions_most: int) -> tuple[int, int] | None:
+        """A session ended by such a frame; (first, last) to skip.
 
         A place in a history cannot be skipped: it is told anew each time.
         """
-        place = max(highest, line.resume_after or 0)
+        resumed_after = line.resume_after or 0
+        place = max(lost.highest, resumed_after)
+        is_near = abs(place - self._lowest) <= RESUME_MARGIN
         self._sessions = self._sessions + 1 if place == self._place else 1
+        self._near, self._lowest = (
+            (self._near + 1, min(place, self._lowest)) if self._near and is_near else (1, place)
+        )
         self._place = place
+        is_known = self._sessions >= sessions_most
+        is_about = self._near >= NEAR_FACTOR * sessions_most
         is_in_history = line.has_history and place >= line.newest
-        if self._sessions < sessions_most or line.resume_after is None or is_in_history:
+        if not (is_known or is_about) or line.resume_after is None or is_in_history:
             return None
         if place > self.behind + RESUME_MARGIN:
             self._skips = 0  # another frame, and not a neighbour of the last one
         # One sequence at first. If that was not it, neighbours had changed places: all of them.
         # None beyond the newest: what has not happened yet is not skipped.
-        most = 1 if self._skips == 0 else RESUME_MARGIN
-        self.behind = max(place + 1, min(place + most, line.newest))
+        is_first = is_known and self._skips == 0
+        most = place + 1 if is_first else self._lowest + RESUME_MARGIN + 1
+        # What the place has overtaken stands behind the frame, and is left behind with it.
+        first = max(resumed_after, place - RESUME_MARGIN - 1, min(lost.unbroken, place)) + 1
+        self.behind = max(self.behind + 1, first, min(most, line.newest))
         self._skips += 1
-        self._sessions = 0
-        return place + 1, self.behind
+        self._sessions = self._near = 0
+        return first, self.behind

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 
 from actors.events import (
     END_EXHAUSTED,
-    RESUME_MARGIN,
     SCOPE_ALL,
     Gap,
     HistoryEnds,
@@ -22,7 +21,7 @@ from actors.events import (
 )
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, backoff_s
 from actors.receiver import signals
-from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark
+from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
 from actors.receiver.numbering import Missed, Numbering
 from actors.receiver.poison import Poison
 from actors.receiver.signals import Abort, Action, Close, Signal, Tell
@@ -164,7 +163,7 @@ class SessionMachine:
         numbering = self._numbering
         if numbering.number > 0:
             line.mark = lowest_mark(marks, numbering.number)
-            line.resume_after = max(0, line.mark - RESUME_MARGIN, self._poison.behind)
+            line.resume_after = max(resume_behind(line.mark), self._poison.behind)
         self._act(signals.Subscribe(line.number, line.resume_after, numbering.name))
 
     def _acknowledged(self, line: Line, signal: signals.Acknowledged) -> None:
@@ -273,7 +272,7 @@ class SessionMachine:
     def _judge_poison(self, line: Line, signal: signals.Lost) -> None:
         if not signal.is_ours:
             self._poison.clear()
-        elif skipped := self._poison.add(line, signal.highest, self._policy.poison_sessions):
+        elif skipped := self._poison.add(line, signal, self._policy.poison_sessions):
             missed = Missed(line.epoch, *skipped, "a frame that breaks the protocol")
             self._numbering.missed.append(missed)
 

@@ -100,13 +100,15 @@ class HistorySeen:
 class Lost:
     """The connection is gone. 1005: closed without a code; 1006: without a close frame.
 
-    `is_ours`: we closed it over a frame that breaks the protocol, behind event `highest`.
+    `is_ours`: we closed it over a frame that breaks the protocol, behind event `highest`. What was
+    replayed up to `unbroken` came one after the other, so that none of it was overtaken.
     """
 
     line: int
     code: int
     is_ours: bool = False
     highest: int = 0
+    unbroken: int = 0
 
 
 @dataclass(frozen=True, slots=True)

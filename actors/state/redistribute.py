@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.data_dir import DataDir, shard_path
-from actors.events import RESUME_MARGIN
+from actors.events import RESUME_MARGIN, SCOPE_ALL
 from actors.partition import shard_of
 from actors.state.checkpoint import PAGE_AGENTS, encode_page
-from actors.state.holding import Agent, Holding, Owed
+from actors.state.holding import Agent, GapRow, Holding
 from actors.state.journal import Journal, Page, Progress, Transaction, prepare
 from actors.state.merge import OUTCOMES
 from actors.state.sessions import Scope
@@ -88,19 +88,21 @@ class _Gathered(NamedTuple):
     handled: array[int]
     counts: dict[str, int]
     scopes: dict[str, Scope]
+    gaps: list[GapRow]
 
 
 def _gather(paths: Sequence[Path]) -> _Gathered:
     shards = [_restore(path) for path in paths]
     epoch = max((shard.merge.epoch for shard in shards), default=0)
-    # A shard of an older gateway epoch has met nothing of this one: its mark in it is 0.
-    marks = [shard.merge.mark if shard.merge.epoch == epoch else 0 for shard in shards]
+    for shard in shards:  # of an older gateway epoch: how that ended it will never be told
+        shard.sessions.enter(epoch, SCOPE_ALL, shard.sessions.stale_since_us or 0)
+    marks = [shard.merge.mark for shard in shards]
+    gaps = [gap for shard in shards for gap in shard.holding.gaps]
     handled = array("q")
     counts = dict.fromkeys(OUTCOMES, 0)
     scopes: dict[str, Scope] = {}
     for shard in shards:
-        if shard.merge.epoch == epoch:
-            handled.extend(sequence for sequence in shard.merge.window.slots if sequence)
+        handled.extend(sequence for sequence in shard.merge.window.slots if sequence)
         for outcome, count in shard.merge.counts.items():
             counts[outcome] += count
         for name, scope in shard.sessions.scopes.items():
@@ -108,9 +110,9 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
                 scopes[name] = scope
     mark = min(marks, default=0)
     # No resume reaches further back.
-    handled = array("q", sorted(n for n in handled if n > mark - RESUME_MARGIN))
+    handled = array("q", sorted(n for n in handled if n >= mark - RESUME_MARGIN))
     next_row = max((shard.holding.next_row for shard in shards), default=1)
-    return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes)
+    return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes, gaps)
 
 
 def _restore(path: Path) -> Shard:
@@ -132,6 +134,9 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
             if shard_of(agent.user_id, shards) == index:
                 _adopt(holding, agent)
     last_row = gathered.next_row - 1
+    holding.next_row = gathered.next_row
+    for gap in gathered.gaps if index == 0 else ():
+        holding.write_gap(gap._replace(row=holding.next_row), gap.at_us)
     pages = tuple(
         Page(
             first // PAGE_AGENTS, last_row, encode_page(holding.by_id[first : first + PAGE_AGENTS])
@@ -142,7 +147,7 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
         cursors=(),
         mark_epoch=gathered.epoch,
         mark_sequence=gathered.mark,
-        next_row=gathered.next_row,
+        next_row=holding.next_row,
         counts=gathered.counts if index == 0 else {},  # the sum stays exact
         sessions={name: scope.to_json() for name, scope in gathered.scopes.items()},
         replay_from=last_row,
@@ -150,11 +155,7 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
     prepare(path, _RUN)
     journal = Journal(path, _RUN)
     try:
-        journal.commit(
-            Transaction(
-                Owed(holding.new_agents, [], []), progress, gathered.handled.tobytes(), (), pages
-            )
-        )
+        journal.commit(Transaction(holding.take(), progress, gathered.handled.tobytes(), (), pages))
     finally:
         journal.close()
 

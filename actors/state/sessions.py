@@ -12,6 +12,8 @@ from typing import Any
 
 from actors.events import (
     END_EXHAUSTED,
+    GAP_ANEW,
+    RESUME_MARGIN,
     SEQUENCE_END,
     UNKNOWN,
     ControlRecord,
@@ -55,6 +57,7 @@ class Sessions:
         self.scopes = scopes or {}
         self.gaps = 0
         """Gaps told so far."""
+        self._told_epoch = 0  # the newest numbering whose end was told
         for scope in self.scopes.values():
             scope.is_interrupted = scope.history_runs
         self.wants_history = self._is_any_interrupted()
@@ -105,8 +108,7 @@ class Sessions:
         if record.session <= scope.session:
             return
         merge = self._merge
-        if record.epoch > merge.epoch:
-            merge.begin_epoch(record.epoch)
+        self.enter(record.epoch, record.scope, record.at_us)
         merge.newest = max(merge.newest, record.newest)
         merge.session = record.session
         if record.resumed_after is None:
@@ -173,15 +175,34 @@ class Sessions:
             self._lose(lambda _: True, record.at_us)
         self.wants_history = self._is_any_interrupted()
 
+    def enter(self, epoch: int, scope: str, at_us: int) -> None:
+        """A numbering begins. If nobody has told us how an older one ended, then because that was
+        lost with the rings of an earlier run: a shard that had come further knew the new one."""
+        merge = self._merge
+        if epoch <= merge.epoch:
+            return
+        for ended in range(max(1, merge.epoch, self._told_epoch + 1), epoch):
+            first = merge.mark - RESUME_MARGIN if ended == merge.epoch else 1
+            gap = Gap(0, scope, ended, max(1, first), SEQUENCE_END - 1, GAP_ANEW, at_us)
+            self._write_gap(gap)
+        merge.begin_epoch(epoch)
+
     def _gap(self, record: Gap) -> None:
         merge = self._merge
-        if record.epoch > merge.epoch:
-            merge.begin_epoch(record.epoch)
+        self.enter(record.epoch, record.scope, record.at_us)
+        self._write_gap(record)
+        is_open = record.last == SEQUENCE_END - 1  # up to where, nobody knows
+        if is_open:
+            self._told_epoch = max(self._told_epoch, record.epoch)
+        elif record.epoch == merge.epoch:
+            merge.mark = max(merge.mark, record.last)
+
+    def _write_gap(self, record: Gap) -> None:
         self.gaps += 1
-        scope = self.scopes.get(record.scope)
-        merge.holding.write_gap(
+        holding, scope = self._merge.holding, self.scopes.get(record.scope)
+        holding.write_gap(
             GapRow(
-                row=merge.holding.next_row,
+                row=holding.next_row,
                 scope=record.scope,
                 epoch=record.epoch,
                 first_sequence=record.first,
@@ -192,9 +213,6 @@ class Sessions:
             ),
             record.at_us,
         )
-        is_open = record.last == SEQUENCE_END - 1  # up to where, nobody knows
-        if record.epoch == merge.epoch and not is_open:
-            merge.mark = max(merge.mark, record.last)
 
     def _watermark(self, record: Watermark) -> None:
         if record.epoch == self._merge.epoch:

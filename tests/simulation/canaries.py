@@ -59,10 +59,9 @@ def _never_new(_self: Numbering, *_told: Any) -> bool:
 
 
 def _commit_half(self: MemoryJournal, transaction: Any) -> None:
-    """The cursor, but not the rows, of a transaction that the disk refuses."""
-    if self.disk.errors:
-        progress = self.disk.progress
-        self.disk.progress = progress._replace(cursors=transaction.progress.cursors)
+    """The cursor first, and then the rest: unless the disk refuses it, or a kill comes between."""
+    progress = self.disk.progress
+    self.disk.progress = progress._replace(cursors=transaction.progress.cursors)
     _commit_whole(self, transaction)
 
 

@@ -16,6 +16,8 @@ import orjson
 from tests.simulation.faults import CLOSES
 from tests.simulation.organisation import Epoch, Event, Organisation
 
+CUT: Final = "dropped at subscription"
+CUTS_MOST: Final = 2
 POISON: Final = b"\x00poison"
 """Stands for a frame that breaks the protocol: whoever reads it must close the connection."""
 
@@ -98,6 +100,12 @@ class Gateway:
         self.sockets.append(socket)
         return socket
 
+    def spare_a_start(self) -> None:
+        """Nobody has acknowledged anything to a runtime that starts: the third of its subscriptions
+        to be cut would rightly end it as a mistake in its settings."""
+        while self.subscriptions.count(CUT) > CUTS_MOST:
+            self.subscriptions.remove(CUT)
+
     # What happens
 
     def happens(self, now_us: int) -> Event:
@@ -115,16 +123,14 @@ class Gateway:
     def _enqueue(self, socket: Socket, event: Event) -> None:
         """At the end, or a few places before it."""
         queue, place = socket.queue, len(socket.queue)
-        if event.number in self.poisoned:
-            queue.append(Frame(POISON, event))
-            return
         if self.habits.reorder and self._chance.random() < 0.3:
             for _ in range(self._chance.randint(1, self.habits.reorder)):
                 other = queue[place - 1].event if place > 0 else None
                 if other is None or event.sequence - other.sequence > self.habits.reorder:
                     break
                 place -= 1
-        queue.insert(place, Frame(event.payload, event))
+        is_poison = event.number in self.poisoned
+        queue.insert(place, Frame(POISON if is_poison else event.payload, event))
 
     def _repeat(self, socket: Socket) -> None:
         events = self.organisation.events
@@ -171,7 +177,7 @@ class Gateway:
         if self.subscriptions:
             fault = self.subscriptions.popleft()
             self.done[fault] += 1
-            if fault == "dropped at subscription":
+            if fault == CUT:
                 self.close(socket, 1006)
                 return
             if fault == "no acknowledgement":

@@ -93,13 +93,13 @@ class Mischief:
         if what == "token ends":
             gateway.end_tokens()
             return self._done(what)
-        if what == "poison frame" and not gateway.habits.reorder:
+        if what == "poison frame":
             gateway.poisoned.add(len(gateway.organisation.events))
             return self._done(what)
         socket = self._some_socket()
         if socket is None:
             return False
-        if what in faults.FRAMES:  # of a gateway that reorders, nobody can say which is the poison
+        if what in faults.FRAMES:
             gateway.odd_frames(self._chance.sample(ODD_FRAMES, self._chance.randint(1, 4)))
         else:
             is_for_ever = what == "half-open"
@@ -165,5 +165,6 @@ class Mischief:
             world.stop_shard(index, self._chance.uniform(0.5, 12.0))
         else:
             errors = [apsw.FullError("full"), apsw.BusyError("busy"), apsw.IOError("broken")]
-            world.disks[index].errors += errors[: self._chance.randint(1, 3)]
+            # Long enough for somebody to be killed meanwhile.
+            world.disks[index].errors += (errors * 5)[: self._chance.randint(1, 15)]
         return self._done(what)

@@ -121,7 +121,7 @@ class Judge:
                 is_true = any(
                     event.epoch == epoch
                     and gap.first_sequence - MARGIN <= event.sequence <= gap.last_sequence + MARGIN
-                    for event in (gateway.organisation.events[n] for n in gateway.poisoned)
+                    for event in self._poison()
                 )
             case _:
                 why = {
@@ -136,7 +136,7 @@ class Judge:
                     and gap.last_sequence <= span.last
                     for span in gateway.unavailable
                 )
-        if not is_true:
+        if not is_true or gap.first_sequence > gap.last_sequence:
             self._add("a gap is a gap", gap)
 
     # Sums, memories, states
@@ -227,12 +227,14 @@ class Judge:
         )
 
     def _is_beside(self, event: Event) -> bool:
-        """A frame that breaks the protocol may be skipped with the neighbours that follow it, if
-        another such frame or a gap stood right before it."""
-        events, poisoned = self.world.gateway.organisation.events, self.world.gateway.poisoned
+        """A frame that breaks the protocol may be skipped with its neighbours: some of them stand
+        behind it, and where it stands itself is known only up to the margin."""
         return any(
-            events[number].epoch == event.epoch
-            and abs(event.sequence - events[number].sequence) <= MARGIN
-            for number in poisoned
-            if number < len(events)
+            each.epoch == event.epoch and abs(event.sequence - each.sequence) <= 2 * MARGIN + 1
+            for each in self._poison()
         )
+
+    def _poison(self) -> list[Event]:
+        """What happened, and cannot be received."""
+        events, poisoned = self.world.gateway.organisation.events, self.world.gateway.poisoned
+        return [events[number] for number in poisoned if number < len(events)]

@@ -92,6 +92,7 @@ class SimulatedListener:
         self.outlet = outlet
         self.is_fast = self.is_muted = self.history_runs = False
         self.epoch = self.newest = self.frames = self.history_frames = self.highest = 0
+        self.unbroken = 0
         self.flags = 0
 
     def on_frame(self, payload: bytes) -> None:
@@ -115,6 +116,8 @@ class SimulatedListener:
             self.history_frames += 1
         if not is_history and sequence > self.highest:
             self.highest = sequence
+        if not is_history and sequence == self.unbroken + 1:
+            self.unbroken = sequence
 
 
 class Transport:
@@ -340,8 +343,9 @@ class SimulatedReceiver(Receiver):
         socket = connection.socket
         assert socket is not None
         code = 1000 if socket.code is None else socket.code
-        highest = connection.listener.highest
-        self.end(connection, signals.Lost(connection.line, code, is_ours, highest))
+        listener = connection.listener
+        lost = signals.Lost(connection.line, code, is_ours, listener.highest, listener.unbroken)
+        self.end(connection, lost)
 
     # What the world is told
 

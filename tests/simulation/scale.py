@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from actors.receiver import line, numbering, poison, session
-from actors.state import checkpoint, dedup, merge, shard
+from actors.receiver import line, numbering, poison
+from actors.state import checkpoint, dedup, merge, sessions, shard
 
 MARGIN: Final = 16  # how far neighbours change places
 WINDOW: Final = 256  # a power of two; wider than any lag of one shard behind another
 PAGE_AGENTS: Final = 4
 
 _SMALL: Final = (
-    (session, "RESUME_MARGIN", MARGIN),
     (line, "RESUME_MARGIN", MARGIN),
+    (sessions, "RESUME_MARGIN", MARGIN),
     (numbering, "RESUME_MARGIN", MARGIN),
     (poison, "RESUME_MARGIN", MARGIN),
     (dedup, "WINDOW_WIDTH", WINDOW),

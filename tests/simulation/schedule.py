@@ -47,7 +47,7 @@ def schedule(seed: int) -> Schedule:
     chance = random.Random(f"schedule {seed}")
     events = chance.randint(EVENTS_MIN, EVENTS_MIN + 60)
     agents = chance.randint(3, 12)
-    reorder = chance.choice((0, 0, 1, 4, MARGIN - 1))
+    reorder = chance.choice((0, 0, 1, 4, MARGIN))
     plan = [
         Planned(chance.randrange(events), chance.choice(FAULTS), 0)
         for _ in range(chance.randint(FAULTS_MIN, FAULTS_MIN + 5))

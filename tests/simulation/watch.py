@@ -14,8 +14,6 @@ class Watch:
         """The gateway's epoch that each of the runtime's numbers stands for."""
         self.promised_from: int | None = None
         """The first event behind the first session that was kept."""
-        self.newest_head = 0
-        """How much had happened when the newest session was acknowledged."""
         self.endings: dict[int, frozenset[str] | None] = {}
         """By the time of a history's end: whom it had named. None: every try was spent."""
         self._run = 0
@@ -23,8 +21,9 @@ class Watch:
 
     def runtime_begins(self, *, knows_epoch: bool) -> None:
         self._run += 1
-        if not knows_epoch:
-            self.promised_from = None  # nothing of a first session was ever committed
+        if not knows_epoch:  # nothing of a first session was ever committed: its number is free
+            self.promised_from = None
+            self.epochs.clear()
 
     def begins(self, session: int, epoch: int, socket: Socket) -> None:
         assert self.epochs.setdefault(epoch, socket.epoch) == socket.epoch, (
@@ -32,7 +31,6 @@ class Watch:
         )
         if self.promised_from is None:
             self.promised_from = socket.head
-        self.newest_head = socket.head
 
     def names(self, session: int, user: str) -> None:
         self._named[self._run, session].add(user)

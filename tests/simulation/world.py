@@ -20,7 +20,7 @@ from runtime.errors import EXIT_TEMPORARY
 from runtime.ring import ring_bytes
 from tests.simulation import faults
 from tests.simulation.death import Death, KilledError
-from tests.simulation.gateway import Gateway
+from tests.simulation.gateway import Gateway, Socket
 from tests.simulation.journal import Disk
 from tests.simulation.mischief import Mischief
 from tests.simulation.organisation import Organisation
@@ -64,6 +64,7 @@ class World:
         self._plan = list(schedule.plan)
         self._run = 0
         self._read_most, self._batch_most = schedule.read_most, schedule.batch_most
+        self._before_settling: frozenset[Socket] = frozenset()
         self.start_runtime()
 
     # The runtime and its children
@@ -85,10 +86,13 @@ class World:
             for _ in range(schedule.shards)
         ]
         self._remember_epoch()
+        self.gateway.spare_a_start()
         for disk, intake in zip(self.disks, self.intakes, strict=True):
             disk.prepare(f"run {self._run}")
             intake.by_cursor.clear()
-        self.watch.runtime_begins(knows_epoch=self.page.get("gateway_epoch") > 0)
+        knows_epoch = self.page.get("gateway_epoch") > 0
+        assert knows_epoch or not any(disk.rows for disk in self.disks)
+        self.watch.runtime_begins(knows_epoch=knows_epoch)
         self.shards: list[SimulatedShard | None] = [None] * schedule.shards
         self._shards_stopped_until_s = [0.0] * schedule.shards
         for index in range(schedule.shards):
@@ -344,11 +348,11 @@ class World:
         for socket in (*gateway.sockets, *(connection.socket for connection in connections)):
             if socket is not None:
                 socket.stalled_until_s = 0.0
-        self.watch.newest_head = -1
+        self._before_settling = frozenset(gateway.sockets)  # what they tell may be old by now
         self._read_most, self._batch_most = 64, 512
         for step in range(SETTLE_STEPS_MAX):
             self.clock.advance(1e-5)
-            if self.receiver is not None and step % 20 == 0 and self.watch.newest_head < 0:
+            if self.receiver is not None and step % 20 == 0 and not self._is_told_anew():
                 self.at_receiver(self._signal_renewal)
             for connection in self.receiver.connections if self.receiver is not None else ():
                 self._serve_if_alive(connection)
@@ -378,9 +382,19 @@ class World:
         if receiver is not None and connection in receiver.connections:
             self._serve(receiver, connection)
 
+    def _is_told_anew(self) -> bool:
+        """The one session that is up was subscribed to when nothing happened any more."""
+        sockets = [each.socket for each in self.receiver.connections] if self.receiver else []
+        return (
+            len(sockets) == 1
+            and sockets[0] is not None
+            and sockets[0].is_subscribed
+            and sockets[0] not in self._before_settling
+        )
+
     def _is_settled(self) -> bool:
         receiver, organisation = self.receiver, self.gateway.organisation
-        if receiver is None or self.watch.newest_head < 0 or receiver.outlet.is_pressed:
+        if receiver is None or not self._is_told_anew() or receiver.outlet.is_pressed:
             return False
         machine, connections = receiver.machine, receiver.connections
         if not machine.is_up or machine.has_history or len(connections) != 1:

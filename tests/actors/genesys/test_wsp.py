@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.events import APPOINTMENT_EVENT, STATE_EVENT
 from actors.genesys.wsp import (
     Acknowledgement,
     Frame,
@@ -20,6 +21,11 @@ from actors.genesys.wsp import (
 )
 
 EVENT = b'{"type":"routing.agents.state","sequence":5,"data":{"userId":"A"}}'
+WHOLE = EVENT.replace(b'"A"', b'"A","state":"Talking","timestamp":"2026-11-21T22:00:00.000Z"')
+APPOINTMENT = (
+    b'{"type":"routing.agents.apptent","sequence":5,"data":{"userId":"A",'
+    b'"start":"2026-11-21T22:00:00Z","end":"2026-11-21T23:00:00Z","timestamp":"2026-11-21T21:00:00Z"}}'
+)
 
 
 def test_the_token_is_quoted_into_the_url() -> None:
@@ -93,24 +99,48 @@ def test_appointments_are_asked_for_only_when_they_are_wanted() -> None:
         (b'{"type":"gap","from":0,"to":1}', OddFrame("gap without a range")),
         (b'{"type":"gap","from":2,"to":1}', OddFrame("gap without a range")),
         (b'{"type":"gap","from":1.0,"to":2}', OddFrame("gap without a range")),
-        (EVENT, OwnedEvent("routing.agents.state", "A", 5, is_history=False)),
+        (EVENT, OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=False)),
+        (WHOLE, OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=True)),
+        (
+            WHOLE.replace(b"Talking", b"a state that nobody knows"),
+            OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=True),
+        ),
+        (
+            WHOLE.replace(b'"Talking"', b"7"),
+            OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=False),
+        ),
+        (
+            WHOLE.replace(b"agents.state", b"agents.apptent"),
+            OwnedEvent(APPOINTMENT_EVENT, "A", 5, is_history=False, is_whole=False),
+        ),
+        (
+            WHOLE.replace(b"agents.state", b"agents.apptent").replace(b"state", b"start"),
+            OwnedEvent(APPOINTMENT_EVENT, "A", 5, is_history=False, is_whole=False),
+        ),
+        (
+            APPOINTMENT,
+            OwnedEvent(APPOINTMENT_EVENT, "A", 5, is_history=False, is_whole=True),
+        ),
         (
             EVENT.replace(b'"data"', b'"history":true,"data"'),
-            OwnedEvent("routing.agents.state", "A", 5, is_history=True),
+            OwnedEvent(STATE_EVENT, "A", 5, is_history=True, is_whole=False),
         ),
         (
             EVENT.replace(b'"data"', b'"history":1,"data"'),
-            OwnedEvent("routing.agents.state", "A", 5, is_history=False),
+            OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=False),
         ),
         (
             EVENT.replace(b":5", b":4611686018427387904"),
-            OwnedEvent("routing.agents.state", "A", 0, is_history=False),
+            OwnedEvent(STATE_EVENT, "A", 0, is_history=False, is_whole=False),
         ),
         (
             EVENT.replace(b":5", b":5.0"),
-            OwnedEvent("routing.agents.state", "A", 0, is_history=False),
+            OwnedEvent(STATE_EVENT, "A", 0, is_history=False, is_whole=False),
         ),
-        (EVENT.replace(b"routing.agents.state", b"x"), OwnedEvent("x", "A", 5, is_history=False)),
+        (
+            WHOLE.replace(STATE_EVENT.encode(), b"x"),
+            OwnedEvent("x", "A", 5, is_history=False, is_whole=False),
+        ),
         (EVENT.replace(b'"A"', b'""'), OddFrame("no owner")),
         (EVENT.replace(b'"A"', b"7"), OddFrame("no owner")),
         (b'{"data":[]}', OddFrame("no owner")),

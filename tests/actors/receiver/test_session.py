@@ -41,13 +41,14 @@ def test_a_first_session_begins_with_the_newest_sequence_as_its_watermark() -> N
 
 
 def test_a_resume_asks_for_everything_behind_the_lowest_mark_less_the_margin() -> None:
+    """Also for the one that the mark has overtaken by the whole margin."""
     play = resumed()
-    assert play.open() == [Subscribe(1, 4000, "e1")]
+    assert play.open() == [Subscribe(1, 3999, "e1")]
 
 
 @pytest.mark.parametrize(
     ("marks", "after"),
-    [(((3, 400), (3, 9000)), 0), (((2, 9000), (3, 9000)), 0), (((3, 9000), (3, 8000)), 7000)],
+    [(((3, 400), (3, 9000)), 0), (((2, 9000), (3, 9000)), 0), (((3, 9000), (3, 8000)), 6999)],
 )
 def test_a_mark_of_another_epoch_counts_as_nothing(
     marks: tuple[signals.Mark, ...], after: int
@@ -70,13 +71,13 @@ def test_session_numbers_go_on_where_the_last_receiver_stopped() -> None:
 @pytest.mark.parametrize(
     ("first", "gap"),
     [
-        (signals.EventSeen(1, 4001, is_history=False), None),
+        (signals.EventSeen(1, 4000, is_history=False), None),
         (signals.EventSeen(1, 5900, is_history=False), None),  # neighbours change places
-        (signals.EventSeen(1, 6500, is_history=False), (4001, 6499)),
-        (signals.EventSeen(1, 7001, is_history=False), (4001, 7000)),
-        (signals.EventSeen(1, 12, is_history=True), (4001, 7000)),
-        (signals.HistorySeen(1, 7000), (4001, 7000)),
-        (signals.GapSeen(1, 4001, 6000), (4001, 6000)),
+        (signals.EventSeen(1, 6500, is_history=False), (4000, 6499)),
+        (signals.EventSeen(1, 7001, is_history=False), (4000, 7000)),
+        (signals.EventSeen(1, 12, is_history=True), (4000, 7000)),
+        (signals.HistorySeen(1, 7000), (4000, 7000)),
+        (signals.GapSeen(1, 4000, 6000), (4000, 6000)),
     ],
 )
 def test_a_gateway_that_ignores_sequence_leaves_a_gap(
@@ -90,18 +91,39 @@ def test_a_gateway_that_ignores_sequence_leaves_a_gap(
     assert signals.GoFast(1) in actions
 
 
-def test_nothing_new_means_nothing_missed() -> None:
+def test_where_nothing_can_be_replayed_nothing_is_missed() -> None:
+    play = resumed(marks=((3, 0), (3, 0)), watermark=0)
+    play.begin(0)
+    play.tell(signals.HistorySeen(1, 0))
+    assert play.written(Gap) == []
+
+
+def test_what_our_mark_has_overtaken_is_missed_also_if_nothing_happened_since() -> None:
+    """A gateway that ignores `sequence` does not bring it either."""
     play = resumed()
     play.begin(5000)
     play.tell(signals.HistorySeen(1, 5000))
-    assert play.written(Gap) == []
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(4000, 5000)]
+
+
+def test_a_replay_that_begins_where_it_was_asked_for_leaves_no_gap_however_low_our_mark() -> None:
+    """Behind a frame that was left behind, a shard may still have its mark far below."""
+    play = resumed(marks=((3, 1100), (3, 5000)), watermark=5000)
+    for _ in range(3):
+        play.begin(7000)
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5000, unbroken=5000))
+        play.retry()
+    play.begin(7000)
+    assert play.all(Subscribe)[-1].resume_after == 5001
+    play.tell(signals.EventSeen(play.line, 5002, is_history=False))
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5001, 5001)]
 
 
 def test_an_event_without_a_sequence_shows_nothing_yet() -> None:
     play = resumed()
     play.begin(7000)
     assert play.tell(signals.EventSeen(1, 0, is_history=False)) == []
-    play.tell(signals.EventSeen(1, 4001, is_history=False))
+    play.tell(signals.EventSeen(1, 4000, is_history=False))
     assert play.written(Gap) == []
 
 
@@ -119,7 +141,7 @@ def test_a_gateway_that_numbers_anew_is_asked_from_0(newest: int, name: str) -> 
     assert play.all(Subscribe)[-1] == Subscribe(2, 0, name)
     begins, gap = play.written(SessionBegins)[0], play.written(Gap)[0]
     assert (begins.session, begins.epoch, begins.epoch_name) == (8, 4, name)
-    assert gap == Gap(8, "all", 3, 4001, 2**62 - 1, "the gateway numbers anew", gap.at_us)
+    assert gap == Gap(8, "all", 3, 4000, 2**62 - 1, "the gateway numbers anew", gap.at_us)
     assert play.all(signals.Stream) == [signals.Stream(2, 4, name, newest, 0)]
 
 
@@ -156,7 +178,7 @@ def test_a_gateway_that_numbers_anew_each_time_is_not_hammered() -> None:
     play.retry()
     play.begin(9000, "e3")
     gaps = [(gap.epoch, gap.first) for gap in play.written(Gap)]
-    assert gaps == [(3, 4001), (4, 1)]
+    assert gaps == [(3, 4000), (4, 1)]
     assert play.written(SessionBegins)[0].epoch == 5
 
 

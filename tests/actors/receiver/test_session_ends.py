@@ -156,15 +156,48 @@ def test_three_sessions_ended_at_one_place_by_our_error_are_resumed_behind_it() 
     play = resumed()
     for _ in range(3):
         play.begin(7000)
-        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5500))
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5500, unbroken=5500))
         play.retry()
     play.begin(7000)
-    assert [each.resume_after for each in play.all(Subscribe)] == [4000, 4000, 4000, 5501]
+    assert [each.resume_after for each in play.all(Subscribe)] == [3999, 3999, 3999, 5501]
     assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5501, 5501)]
     for _ in range(3):  # neighbours had changed places: then all of them
-        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5501))
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5501, unbroken=5501))
         play.retry()
         play.begin(7000)
+    assert play.all(Subscribe)[-1].resume_after == 6502
+
+
+def test_what_a_place_has_overtaken_is_left_behind_with_the_frame_and_in_its_gap() -> None:
+    """It stands behind the frame that nobody can receive, and the resume behind both."""
+    play = resumed()
+    for _ in range(3):
+        play.begin(7000)
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5500, unbroken=5496))
+        play.retry()
+    play.begin(7000)
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5497, 5501)]
+    assert play.all(Subscribe)[-1].resume_after == 5501
+
+
+def test_a_gap_says_nothing_of_what_neighbours_cannot_have_changed_places_with() -> None:
+    play = resumed(marks=((3, 1100), (3, 1100)), watermark=1100)
+    for _ in range(3):
+        play.begin(7000)
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=5500, unbroken=0))
+        play.retry()
+    play.begin(7000)
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(4500, 5501)]
+
+
+def test_a_frame_is_left_behind_also_where_its_neighbours_come_in_another_order_each_time() -> None:
+    play = resumed()
+    for place in (5500, 5503, 5500, 5502, 5501, 5500):
+        play.begin(7000)
+        play.tell(signals.Lost(play.line, 1009, is_ours=True, highest=place, unbroken=5490))
+        play.retry()
+    play.begin(7000)
+    assert [(gap.first, gap.last) for gap in play.written(Gap)] == [(5491, 6501)]
     assert play.all(Subscribe)[-1].resume_after == 6501
 
 
@@ -184,7 +217,7 @@ def test_fewer_other_or_unavoidable_places_are_not_skipped(ends: list[tuple[bool
         play.tell(signals.Lost(play.line, 1002, is_ours, highest))
         play.retry()
     play.open()
-    assert play.all(Subscribe)[-1].resume_after == 4000
+    assert play.all(Subscribe)[-1].resume_after == 3999
 
 
 # Replacing a session that is up
@@ -279,4 +312,4 @@ def test_an_overflow_drops_the_spill_and_reconnects_once_there_is_room() -> None
     play.wait(0.25)
     assert play.line == 2
     play.marks = marks
-    assert play.open() == [Subscribe(2, 5000, "e1")]
+    assert play.open() == [Subscribe(2, 4999, "e1")]

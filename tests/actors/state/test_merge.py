@@ -197,7 +197,7 @@ def test_a_history_with_sequences_of_the_old_numbering_makes_no_live_event_late(
     rig.feed(event(9_000, A, "Talking", T0, epoch=2, history=True))
     rig.feed(event(4, A, "Available", T1, epoch=2))
     assert rig.state(A) == "Available"
-    assert rig.causes() == ["history", "history", "live"]
+    assert rig.causes() == ["history", "gap", "history", "live"]
 
 
 def test_a_new_numbering_begins_at_one_and_is_not_late(rig: Rig) -> None:
@@ -206,7 +206,7 @@ def test_a_new_numbering_begins_at_one_and_is_not_late(rig: Rig) -> None:
     rig.begin(session=2, newest=0, epoch=2, resumed_after=0)
     rig.feed(event(1, A, "Available", T1, epoch=2))
     assert rig.state(A) == "Available"
-    assert rig.causes() == ["live", "live"]
+    assert rig.causes() == ["live", "gap", "live"]
 
 
 def test_what_an_old_socket_brings_after_a_new_numbering_began_does_not_rewind(rig: Rig) -> None:
@@ -215,7 +215,7 @@ def test_what_an_old_socket_brings_after_a_new_numbering_began_does_not_rewind(r
     rig.begin(session=2, newest=0, epoch=2, resumed_after=0)
     rig.feed(event(1, A, "Available", T2, epoch=2), event(10_002, A, "Reserved", T1, epoch=1))
     assert rig.state(A) == "Available"
-    assert rig.causes() == ["live", "live"]
+    assert rig.causes() == ["live", "gap", "live"]
     assert rig.shard.merge.mark == 1
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actors.data_dir import DataDir, Identity
-from actors.events import SCOPE_ALL, SessionBegins
+from actors.events import RESUME_MARGIN, SCOPE_ALL, SEQUENCE_END, Gap, SessionBegins
 from actors.partition import shard_of
 from actors.state.journal import Journal, prepare
 from actors.state.reader import read_history, read_states, summary
@@ -100,6 +100,28 @@ def test_what_comes_again_after_a_redistribution_is_still_a_duplicate(data_dir: 
     shard.take(batch([event(5_000, "user-00007", "Reserved", "2026-11-22T00:00:00.000Z")]), 0.0)
     assert shard.holding.by_user["user-00007"].state == "Reserved"
     journal.close()
+
+
+def test_what_a_shard_of_an_older_numbering_was_not_told_of_its_end_is_a_gap(
+    data_dir: DataDir,
+) -> None:
+    path = data_dir.shard_path(1)
+    prepare(path, "run-2")
+    journal = Journal(path, "run-2")
+    shard = Shard(1, 2, rings=1, now_s=0.0)
+    shard.restore(journal, 0.0, lambda: None)
+    anew = Gap(2, SCOPE_ALL, 1, 400, SEQUENCE_END - 1, "the gateway numbers anew", 5)
+    begins = SessionBegins(2, SCOPE_ALL, 2, "", 7, 0, 6)
+    shard.take(batch([control(anew), control(begins)]), 0.0)
+    journal.commit(shard.prepare(0.0))
+    journal.close()
+    (behind,) = [each.mark_sequence for each in summary(data_dir.path) if each.mark_epoch == 1]
+    settle(data_dir, 3)
+    gaps = [gap for each in summary(data_dir.path) for gap in each.gaps]
+    assert [(gap.epoch, gap.first_sequence, gap.last_sequence) for gap in gaps] == [
+        (1, behind - RESUME_MARGIN, SEQUENCE_END - 1)
+    ]
+    assert {(each.mark_epoch, each.mark_sequence) for each in summary(data_dir.path)} == {(2, 0)}
 
 
 class KilledError(Exception):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from actors.events import (
     END_EXHAUSTED,
     SCOPE_ALL,
+    SEQUENCE_END,
     UNKNOWN,
     Gap,
     SessionEnds,
@@ -208,6 +209,42 @@ def test_the_mark_is_what_was_met_not_what_the_gateway_promised(rig: Rig) -> Non
     assert rig.shard.merge.mark == 3_000
     rig.feed(control(Watermark(9, 9_000)))  # of another numbering
     assert rig.shard.merge.mark == 3_000
+
+
+def told_gaps(rig: Rig) -> list[tuple[int, int, int]]:
+    gaps = rig.journal._connection.execute("SELECT epoch, first_sequence, last_sequence FROM gaps")
+    return [(epoch, first, last) for epoch, first, last in gaps]
+
+
+def test_the_end_of_a_numbering_that_was_lost_with_the_rings_is_a_gap(rig: Rig) -> None:
+    """Another shard had met the new numbering when all were killed: nobody tells it once more."""
+    rig.begin(newest=5_000)
+    rig.feed(event(6_000, A, "Talking", T0))
+    rig.restart()
+    rig.begin(session=2, newest=7, epoch=2, resumed_after=0)
+    assert told_gaps(rig) == [(1, 5_000, SEQUENCE_END - 1)]
+    assert rig.shard.standing.gaps == 1
+
+
+def test_a_numbering_whose_end_was_told_has_one_gap(rig: Rig) -> None:
+    rig.begin(newest=5_000)
+    told = Gap(2, SCOPE_ALL, 1, 4_500, SEQUENCE_END - 1, "the gateway numbers anew", 8_000_000)
+    rig.feed(control(told))
+    rig.begin(session=2, newest=7, epoch=2, resumed_after=0)
+    assert told_gaps(rig) == [(1, 4_500, SEQUENCE_END - 1)]
+
+
+def test_a_shard_that_was_left_behind_by_whole_numberings_says_so_of_each(rig: Rig) -> None:
+    rig.begin(newest=200)
+    rig.begin(session=2, newest=7, epoch=4, resumed_after=0)
+    end = SEQUENCE_END - 1
+    assert told_gaps(rig) == [(1, 1, end), (2, 1, end), (3, 1, end)]
+    assert (rig.shard.merge.epoch, rig.shard.merge.mark) == (4, 0)
+
+
+def test_a_shard_that_never_heard_of_the_first_numbering_has_missed_all_of_it(rig: Rig) -> None:
+    rig.begin(newest=7, epoch=2, resumed_after=0)
+    assert told_gaps(rig) == [(1, 1, SEQUENCE_END - 1)]
 
 
 def test_unknown_and_lost_rows_advance_no_position(rig: Rig) -> None:
