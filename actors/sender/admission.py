@@ -41,6 +41,7 @@ class Rate:
         most = max(1, int(updates_per_s))
         self._window_s = max(_WINDOW_LEAST_S, 1.0 / updates_per_s)
         self._granted: deque[float] = deque([-NEVER_S] * most, maxlen=most)
+        self._fresh = 0  # granted, and not used yet as far as is known
 
     @property
     def free_at_s(self) -> float:
@@ -50,7 +51,14 @@ class Rate:
         if now_s < self.free_at_s:
             return False
         self._granted.append(now_s)  # the oldest falls out at the other end
+        self._fresh += 1
         return True
+
+    def used(self, now_s: float) -> None:
+        """What was granted since is used only now: a second after its grant is not enough."""
+        for index in range(len(self._granted) - self._fresh, len(self._granted)):
+            self._granted[index] = now_s
+        self._fresh = 0
 
     def exhaust(self, now_s: float) -> None:
         """As if all had just been granted."""
@@ -103,6 +111,10 @@ class Admission:
     def start(self, now_s: float) -> None:
         """Nobody knows what a predecessor sent a moment ago: the rate's bucket is empty."""
         self._rate.exhaust(now_s)
+
+    def used(self, now_s: float) -> None:
+        """Whoever was granted its permits since the last time sends only now."""
+        self._rate.used(now_s)
 
     def occupy(self, holder: str) -> None:
         """What a predecessor sent is in flight, even beyond the limit."""

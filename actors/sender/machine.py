@@ -140,6 +140,11 @@ class CommandMachine:
                 raise AssertionError("a webhook is not a command's business")
         return self._decided()
 
+    def carried_out(self, now_s: float) -> None:
+        """What was returned so far is durable and goes out now: the disk took its time, and the
+        second of the rate counts from here. To be called before `due_s` is read."""
+        self._sending.carried_out(now_s)
+
     # From the order to the permits
 
     def _repeat(self, order: Order, known: Command) -> None:

@@ -83,6 +83,9 @@ class Sending:
             self._settle(flight, max(settings.settle_s - age_s(command.last_sent_us), LOOK_S))
         self._watch(flight)
 
+    def carried_out(self, now_s: float) -> None:
+        self._admission.used(now_s)
+
     # Permits and lines
 
     def queue(self, flight: Flight) -> None:

@@ -35,6 +35,7 @@ class Around:
         self.users: dict[str, signals.UserChecked] = {}
         self.queues: dict[tuple[int, str], QueueTold] = {}
         self.silent: set[int] = set()  # shards
+        self.uncounting: set[int] = set()  # shards that are slow to count a queue
         self.is_user_check_silent = False
         self.records: list[Record] = []
         self.store: dict[str, Command] = {}
@@ -142,6 +143,13 @@ class Around:
         told = [each for each in self.said if isinstance(each, Told)]
         return [each for each in told if each.command_id == command_id][-1]
 
+    def refused(self, command_id: str) -> tuple[str, str]:
+        """Code and detail of what was refused before it was ever sent."""
+        command = self.command(command_id)
+        assert (command.step, command.tries) == (Step.REFUSED, 0)
+        assert self.told(command_id).code == command.code
+        return command.code, command.detail
+
     def tries(self, command_id: str) -> int:
         return sum(each.correlation == command_id for each in self.sent)
 
@@ -193,7 +201,7 @@ class Around:
                 if user_id not in self.agents:
                     self.agent(user_id)
                 self.answer(ask.shard, self.agents[user_id]._replace(question=question))
-            case AskQueue(question=question, queue=queue):
+            case AskQueue(question=question, queue=queue) if ask.shard not in self.uncounting:
                 told = self.queues[ask.shard, queue]
                 self.answer(ask.shard, told._replace(question=question))
             case Watch(user_id=user_id):

@@ -1,0 +1,288 @@
+"""Every error of the tutorial's list: its message and its end. And what no error may lead to."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors.sender import signals
+from actors.sender.commands import Code, Step
+from tests.actors.sender.around import Around
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message"),
+    [
+        (400, Code.BAD_REQUEST, "the gateway finds the update malformed: not.ok no"),
+        (401, Code.UNAUTHORISED, "the gateway does not accept our token: not.ok no"),
+        (403, Code.SCOPE, "the scope presence:write is missing: not.ok no"),
+        (404, Code.NO_SUCH_USER, "the gateway knows no such user: not.ok no"),
+        (500, Code.GATEWAY_ERROR, "the gateway failed with 500: not.ok no"),
+        (503, Code.GATEWAY_ERROR, "the gateway failed with 503: not.ok no"),
+    ],
+)
+def test_a_negative_answer_is_the_end(status: int, code: Code, message: str) -> None:
+    around = Around()
+    command_id = around.order(key="k")
+    around.decline(command_id, status, code="not.ok", message="no")
+    command = around.command(command_id)
+    assert (command.step, command.code, command.detail) == (Step.REFUSED, code, message)
+    assert command.key == "k"
+    assert around.machine.in_flight == 0
+    assert around.machine.due_s is None
+    assert around.machine.counts[f"refused_{code.name.lower()}"] == 1
+
+
+def test_429_is_sent_again_after_what_the_gateway_asked_for() -> None:
+    around = Around()
+    command_id = around.order()
+    around.decline(command_id, 429, retry_after_ms=4_000)
+    assert around.command(command_id).step is Step.ADMITTED
+    assert around.machine.in_flight == 0
+    around.pass_s(3.9)
+    assert around.tries(command_id) == 1
+    around.pass_s(0.2)
+    assert around.tries(command_id) == 2
+    around.acknowledge(command_id)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+
+
+def test_429_five_times_is_refused() -> None:
+    around = Around()
+    command_id = around.order()
+    for tries in range(1, 6):
+        assert around.tries(command_id) == tries
+        around.decline(command_id, 429)
+        around.pass_s(5.6)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert command.detail == "the gateway finds our updates too many"
+    assert (command.tries, around.tries(command_id)) == (5, 5)
+
+
+def test_429_that_asks_for_too_long_a_wait_is_refused_after_30_s() -> None:
+    around = Around()
+    command_id = around.order()
+    around.decline(command_id, 429, retry_after_ms=600_000)
+    around.pass_s(29.9)
+    assert around.command(command_id).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert command.detail == "not within 30 s, 1 tries; the gateway finds our updates too many"
+
+
+def test_a_lost_line_is_settled_by_the_stream() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "closed with 1006"))
+    command = around.command(command_id)
+    assert command.step is Step.UNANSWERED
+    assert command.detail == "its line was lost: closed with 1006"
+    assert around.machine.in_flight == 0
+    around.show(command_id)
+    assert around.steps(command_id)[3:] == ["sent", "unanswered", "acknowledged", "confirmed"]
+
+
+def test_a_lost_line_is_settled_by_another_try_over_the_next_one() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "closed with 1006"))
+    around.signal(signals.LineUp(2))
+    around.pass_s(5.9)  # 5 s for the stream, and at least 1.1 s of back-off
+    assert around.tries(command_id) == 1
+    around.pass_s(0.7)
+    assert [each.line for each in around.sent] == [1, 2]
+    around.acknowledge(command_id)
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).tries == 2
+
+
+def test_only_what_went_over_the_lost_line_is_unanswered() -> None:
+    around = Around()
+    old = around.order()
+    around.signal(signals.LineUp(2))
+    new = around.order("bob")
+    around.signal(signals.LineDown(1, "replaced"))
+    assert around.command(old).step is Step.UNANSWERED
+    assert around.command(new).step is Step.SENT
+    assert [each.line for each in around.sent] == [1, 2]
+
+
+def test_silence_is_a_timeout_then_another_try_then_unknown_after_30_s() -> None:
+    """So does a malformed acknowledgement end: the line counts the frame, we hear nothing."""
+    around = Around()
+    command_id = around.order()
+    around.pass_s(4.9)
+    assert around.command(command_id).step is Step.SENT
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.detail) == (Step.UNANSWERED, "no acknowledgement within 5 s")
+    around.pass_s(24.8)
+    assert around.command(command_id).step is Step.UNANSWERED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert command.step is Step.UNKNOWN
+    assert command.detail == (
+        "neither answered nor shown within 30 s, 3 tries; no acknowledgement within 5 s"
+    )
+    assert (command.ended_us or 0) - (command.first_sent_us or 0) >= 30_000_000
+    assert around.steps(command_id)[3:] == ["sent", "unanswered"] * 3 + ["unknown"]
+    assert around.machine.due_s is None
+
+
+def test_spent_tries_wait_for_the_stream_until_30_s_are_over() -> None:
+    around = Around(tries_max=1)
+    command_id = around.order()
+    around.pass_s(29)
+    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.tries(command_id) == 1
+    assert around.watches(command_id) == 30
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+
+
+def test_an_answer_that_comes_too_late_acknowledges_what_has_no_end() -> None:
+    around = Around()
+    command_id = around.order()
+    around.pass_s(6)
+    around.acknowledge(command_id)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.machine.counts["late"] == 1
+    around.pass_s(9)
+    assert around.tries(command_id) == 1
+
+
+def test_a_late_refusal_of_the_only_try_is_the_end() -> None:
+    around = Around()
+    command_id = around.order()
+    around.pass_s(6)
+    around.decline(command_id, 404)
+    assert around.command(command_id).step is Step.REFUSED
+
+
+def test_a_refusal_says_nothing_of_an_earlier_try_that_was_never_answered() -> None:
+    """The first try may have been applied, whatever becomes of the second one."""
+    around = Around()
+    command_id = around.order()
+    around.pass_s(12)
+    assert around.tries(command_id) == 2
+    around.decline(command_id, 500)
+    assert around.command(command_id).step is Step.UNANSWERED
+    around.show(command_id)
+    assert around.command(command_id).step is Step.CONFIRMED
+
+
+def test_answers_to_nothing_and_second_answers_change_nothing() -> None:
+    around = Around()
+    command_id = around.order()
+    around.acknowledge(command_id)
+    rows = len(around.records)
+    around.acknowledge(command_id)
+    around.decline(command_id, 500)
+    around.acknowledge("nobody's")
+    assert around.machine.counts["duplicate"] == 2
+    around.show(command_id)
+    around.acknowledge(command_id)
+    around.decline(command_id, 500)
+    around.show(command_id)
+    assert around.machine.counts["stray"] == 4
+    assert len(around.records) == rows + 1
+
+
+def test_acknowledged_and_never_shown_is_unconfirmed_after_10_s() -> None:
+    around = Around()
+    command_id = around.order()
+    around.acknowledge(command_id)
+    around.pass_s(9.9)
+    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert command.step is Step.UNCONFIRMED
+    assert command.detail == "no transition with its id within 10 s"
+    assert around.watches(command_id) == 10
+
+
+def test_trap_25_the_wanted_state_entered_by_hand_confirms_nothing() -> None:
+    """The acknowledgement is lost, the update too; the agent happens to become busy. Every shard
+    shows it, without our id: neither acknowledged nor confirmed."""
+    around = Around()
+    command_id = around.order("ann", "busy")
+    around.agent("ann", "Talking")
+    around.show("another id")
+    around.pass_s(40)
+    assert around.command(command_id).step is Step.UNKNOWN
+    assert around.machine.counts["acknowledged"] == 0
+    assert around.machine.counts["confirmed"] == 0
+
+
+def test_an_id_that_another_agent_bears_confirms_nothing() -> None:
+    around = Around()
+    command_id = around.order("ann")
+    around.show(command_id, "bob")
+    assert around.command(command_id).step is Step.SENT
+
+
+def test_what_never_left_is_sent_over_the_next_line_at_once() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.NotSent(command_id))
+    command = around.command(command_id)
+    assert (command.step, command.tries, command.first_sent_us) == (Step.ADMITTED, 0, None)
+    assert command.detail == "its line had gone before it left"
+    around.pass_s(2)
+    assert len(around.sent) == 1
+    around.signal(signals.LineDown(1, "gone"))
+    around.signal(signals.LineUp(2))
+    command = around.command(command_id)
+    assert (command.step, command.tries) == (Step.SENT, 1)
+    assert command.first_sent_us == around.now_us
+
+
+def test_it_is_known_to_have_never_left_also_if_its_line_was_lost_before() -> None:
+    around = Around()
+    command_id = around.order()
+    around.signal(signals.LineDown(1, "gone"))
+    around.signal(signals.NotSent(command_id))
+    around.pass_s(29.9)
+    assert around.command(command_id).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(command_id)
+    assert (command.step, command.code) == (Step.REFUSED, Code.UNAVAILABLE)
+    assert command.detail == "no line to the gateway within 30 s: gone"
+
+
+def test_without_a_line_an_admitted_command_waits_for_one_and_is_refused_after_30_s() -> None:
+    around = Around(line=None)
+    around.signal(signals.LineDown(0, "the handshake was refused with 401"))
+    waiting, refused = around.order(key="k"), around.order("bob")
+    assert around.command(waiting).step is Step.ADMITTED
+    assert (around.machine.waiting, around.machine.in_flight) == (2, 0)
+    around.pass_s(29.9)
+    assert around.command(refused).step is Step.ADMITTED
+    around.pass_s(0.2)
+    command = around.command(waiting)
+    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.UNAVAILABLE, None)
+    assert command.detail == (
+        "no line to the gateway within 30 s: the handshake was refused with 401"
+    )
+    assert around.told(waiting).retry_after_ms is not None
+
+
+def test_whoever_waited_for_a_line_is_sent_in_order_and_within_the_rate() -> None:
+    around = Around(line=None)
+    for batch in range(3):
+        for number in range(5):
+            around.order(f"agent {batch} {number}")
+        around.pass_s(1.0)
+    around.signal(signals.LineUp(1))
+    assert len(around.sent) <= 5
+    for each in around.sent:
+        around.acknowledge(each.correlation)
+    around.pass_s(1.0)
+    for each in around.sent:
+        around.acknowledge(each.correlation)
+    around.pass_s(2.0)
+    assert [each.correlation for each in around.sent] == list(around.store)
+    for index, at_s in enumerate(around.sent_at_s[5:]):
+        assert at_s >= around.sent_at_s[index] + 1.0
