@@ -180,11 +180,10 @@ class LineMachine:
     def _bound(self, line: Line) -> None:
         """Make before break: what was carrying is only now let go."""
         assert line is self._coming, line
-        if self._retiring is not None:
-            self._close(self._retiring, "replaced")
-        self._retiring, self._carrying, self._coming = self._carrying, line, None
-        if self._retiring is not None:
-            self._retiring.retired_s = self._now_s
+        if self._carrying is not None:
+            assert self._retiring is None, "replaced before its predecessor was gone"
+            self._retiring, self._carrying.retired_s = self._carrying, self._now_s
+        self._carrying, self._coming = line, None
         line.phase, line.bound_s, line.quiet_s = Phase.BOUND, self._now_s, 0.0
         self._token_doubted = False
         self._act(LineUp(line.number))

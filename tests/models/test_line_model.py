@@ -36,9 +36,25 @@ class AnyGateway(RuleBasedStateMachine):
     def open_lines(self) -> list[int]:
         return [line for line in self.connected if line not in self.down]
 
+    @property
+    def coming(self) -> list[int]:
+        return [line for line in self.open_lines if line not in self.up]
+
     def any_line(self, data: st.DataObject) -> int:
-        """One that is open, or one that is none."""
-        return data.draw(st.sampled_from([0, *self.open_lines, *self.down]))
+        """One that is open, or one that is over."""
+        over = [line for line in self.connected if line in self.down][-1:]
+        return data.draw(st.sampled_from([*self.open_lines, *over] or [0]))
+
+    @precondition(lambda self: self.coming)
+    @rule()
+    def success(self) -> None:
+        """What happens most often outside of tests."""
+        (line,) = self.coming
+        if line not in self.opened:
+            self.opened.add(line)
+            self.play.tell(words.Opened(line))
+        self.told_bound.add(line)
+        self.play.tell(words.ChannelBound(line))
 
     @rule(data=st.data())
     def handshake(self, data: st.DataObject) -> None:
@@ -120,8 +136,7 @@ class AnyGateway(RuleBasedStateMachine):
         match action:
             case words.Connect(line=line):
                 assert line == len(self.connected) + 1
-                coming = [x for x in self.open_lines if x not in self.up]
-                assert not coming, "a second line on its way"
+                assert not self.coming, "a second line on its way"
                 self.connected.append(line)
                 assert len(self.open_lines) <= LINES_MAX
             case words.Bind(line=line):
@@ -148,7 +163,7 @@ class AnyGateway(RuleBasedStateMachine):
 
     def _it_never_gives_up(self) -> None:
         due_s = self.play.machine.due_s
-        is_coming = any(line not in self.up for line in self.open_lines)
+        is_coming = bool(self.coming)
         if self.is_stopped:
             assert due_s is None
             assert not self.open_lines

@@ -270,6 +270,41 @@ def test_a_replaced_line_that_is_lost_needs_no_successor(proven: Play) -> None:
     assert proven.all(Connect)[-1] == Connect(3, fresh_token=False), "its token was not refused"
 
 
+def test_a_line_that_was_replaced_keeps_its_5_s_when_its_successor_is_lost(proven: Play) -> None:
+    proven.tell(Sent(1, "a"))
+    proven.tell(TokenRenewed())
+    proven.wait(0.25)
+    proven.bind(2)
+    proven.tell(Lost(2, 1001))
+    proven.go()
+    assert proven.bind(3) == [LineUp(3)]
+    assert proven.wait(3.5) == []
+    assert proven.wait(0.5) == [Close(1, 1000), LineDown(1, "replaced")]
+
+
+def test_a_token_that_is_renewed_twice_brings_one_line_at_a_time(proven: Play) -> None:
+    proven.tell(TokenRenewed())
+    assert proven.wait(0.25) == [Connect(2, fresh_token=False)]
+    proven.tell(TokenRenewed())
+    assert proven.wait(5.0) == []
+    proven.bind(2)
+    assert proven.wait(9.75, talking=True)[2:] == []
+    assert proven.wait(0.25, talking=True) == [Connect(3, fresh_token=False)]
+
+
+def test_the_wait_that_a_gateway_asks_for_outlives_the_loss_of_the_old_line(proven: Play) -> None:
+    proven.tell(TokenRenewed())
+    proven.wait(0.25)
+    proven.tell(Refused(2, 429, 17.0))
+    proven.wait(2.0)
+    proven.tell(Lost(1, 1001))
+    assert proven.delay_s == 15.0
+
+
+def test_a_binding_that_is_told_twice_is_one(bound: Play) -> None:
+    assert bound.tell(ChannelBound(1)) == []
+
+
 def test_a_young_line_is_not_replaced_at_once(bound: Play) -> None:
     bound.tell(TokenRenewed())
     assert bound.wait(9.75, talking=True) == []
@@ -319,3 +354,14 @@ def test_a_line_that_has_ended_says_nothing_more(play: Play, signal: Lost) -> No
     due_s = play.machine.due_s
     assert play.tell(signal) == []
     assert play.machine.due_s == due_s
+
+
+def test_a_replacement_does_not_pay_for_the_tries_before_the_line_it_replaces(play: Play) -> None:
+    for _ in range(4):
+        play.fail()
+        play.go()
+    play.bind(5)
+    play.wait(61.0, talking=True)
+    play.tell(TokenRenewed())
+    play.wait(0.25)
+    assert play.fail() == 1.0
