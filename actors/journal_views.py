@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from actors import tables
-from actors.data_dir import DataDir, Identity, copy_meta, read_meta
+from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
 from actors.events import SEQUENCE_END
+from actors.sender import reader as sender_reader
+from actors.sender import repair as sender_repair
+from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
-from actors.state.repair import Finding, repair
+from actors.state.repair import repair
 from runtime.clock import SystemClock
 
 SHOWN_GAPS_MAX = 50
@@ -77,9 +80,11 @@ def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
 
 
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
-    """Journals and meta, so that the copy can be used as a data directory itself."""
+    """Journals, store and meta, so that the copy can be used as a data directory itself."""
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     copies = reader.backup(path, target)
+    if sender_reader.has_store(path):
+        copies.append(sender_reader.backup(path, target))
     copy_meta(path, target)
     if as_json:
         tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
@@ -92,12 +97,16 @@ def backup(path: Path, target: Path, *, as_json: bool) -> None:
 
 
 def show_repair(path: Path, *, as_json: bool) -> None:
-    """Examines the journals, sets the broken ones aside, and tells of each."""
+    """Examines journals and store, sets the broken ones aside, and tells of each."""
     meta = read_meta(path)
     identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
     data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     try:
-        findings = repair(data_dir, SystemClock().wall_us())
+        now_us = SystemClock().wall_us()
+        sender_repair.examine(sender_path(path))  # raises before anything is changed
+        findings = repair(data_dir, now_us)
+        if (finding := sender_repair.repair(data_dir, now_us)) is not None:
+            findings.append(finding)
     finally:
         data_dir.lock.release()
     if as_json:
@@ -115,7 +124,7 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
     broken = [each for each in findings if each.problem]
     if broken:
-        print("The next history refills what was set aside; nothing was deleted.")
+        print("Nothing was deleted. The next history refills a shard; the sender begins anew.")
     else:
         print("Nothing to repair.")
 

@@ -1,6 +1,6 @@
-"""Owns how this project opens its SQLite files: what an error means, and copies. Knows no table.
+"""Owns how our SQLite files are opened, copied and repaired, and what an error of one means.
 
-Only apsw opens them: the system's own SQLite may have the WAL-reset bug.
+Knows no table. Only apsw opens them: the system's own SQLite may have the WAL-reset bug.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -166,3 +168,53 @@ def backup(path: Path, kind: Kind, copy: Path) -> None:
                     pages.step(_COPY_PAGES)
         finally:
             destination.close()
+
+
+# -- repair: while no runtime runs ---------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One file, and what became of it."""
+
+    path: Path
+    problem: str
+    """Empty: it is healthy, and was left as it is."""
+    kept_in: Path | None = None
+    """Where the broken one is now; None: there was none."""
+
+
+def check(path: Path, kind: Kind) -> None:
+    """Raises DamagedFileError if SQLite itself finds fault with it."""
+    connection = connect(path, kind)
+    try:
+        # The evidence stays as it is.
+        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+        with damage_named(path, kind):
+            told = connection.execute("PRAGMA quick_check(1)").get
+        if told != "ok":
+            raise kind.damaged(path, " ".join(str(told).split()))
+    finally:
+        connection.close()
+
+
+def set_aside(path: Path, now_us: int) -> Path | None:
+    """Moves a file and what SQLite keeps beside it into a folder; None if there is nothing."""
+    files = [each for each in _family(path) if each.exists()]
+    if not files:
+        return None
+    stamp = datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
+    for attempt in count(1):
+        folder = path.parent / (f"broken-{stamp}" if attempt == 1 else f"broken-{stamp}-{attempt}")
+        folder.mkdir(mode=0o700, exist_ok=True)
+        if not any((folder / each.name).exists() for each in files):
+            break
+    # The log last: after a kill in between, a file without its log would look whole, and be an
+    # older one. A log without its file is nothing to anybody.
+    for each in files:
+        each.rename(folder / each.name)
+    return folder
+
+
+def _family(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm"))

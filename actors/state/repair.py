@@ -17,18 +17,15 @@ import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 from typing import Final
 
-import apsw
-
 from actors.data_dir import DataDir
 from actors.events import SCOPE_ALL
+from actors.sqlite import DamagedFileError, Finding, check, set_aside
 from actors.state.holding import GapRow, Holding
 from actors.state.journal import (
-    DamagedJournalError,
+    KIND,
     Journal,
     Progress,
     Transaction,
@@ -56,17 +53,6 @@ class Known:
 NOTHING_KNOWN: Final = Known(0, 0, {})
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One journal, and what became of it."""
-
-    path: Path
-    problem: str
-    """Empty: it is healthy, and was left as it is."""
-    kept_in: Path | None = None
-    """Where the broken one is now; None: there was none."""
-
-
 def repair(data_dir: DataDir, now_us: int) -> list[Finding]:
     """Examines every journal of a claimed directory and replaces the broken ones.
 
@@ -89,24 +75,11 @@ def examine(path: Path) -> tuple[Known | None, str]:
     if not path.exists():
         return None, "missing"
     try:
-        _check(path)
+        check(path, KIND)
         with damage_named(path):
             return _restored(path), ""
-    except DamagedJournalError as error:
+    except DamagedFileError as error:
         return None, error.problem
-
-
-def _check(path: Path) -> None:
-    connection = connect(path)
-    try:
-        # The evidence stays as it is.
-        connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-        with damage_named(path):
-            told = connection.execute("PRAGMA quick_check(1)").get
-        if told != "ok":
-            raise DamagedJournalError(path, " ".join(str(told).split()))
-    finally:
-        connection.close()
 
 
 def _restored(path: Path) -> Known:
@@ -143,7 +116,7 @@ def _replace(path: Path, known: Known, now_us: int) -> Path | None:
         shutil.rmtree(partial)
     partial.mkdir(mode=0o700)
     _build(partial / path.name, known, now_us)
-    kept_in = _set_aside(path, now_us)
+    kept_in = set_aside(path, now_us)
     (partial / path.name).rename(path)
     shutil.rmtree(partial)
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
@@ -176,24 +149,3 @@ def _build(path: Path, known: Known, now_us: int) -> None:
         journal.commit(Transaction(holding.take(), progress))
     finally:
         journal.close()
-
-
-def _set_aside(path: Path, now_us: int) -> Path | None:
-    """Moves a journal and what SQLite keeps beside it; None if there is nothing."""
-    files = [each for each in _family(path) if each.exists()]
-    if not files:
-        return None
-    stamp = datetime.fromtimestamp(now_us // 1_000_000, UTC).strftime("%Y%m%dT%H%M%SZ")
-    for attempt in count(1):
-        folder = path.parent / (f"broken-{stamp}" if attempt == 1 else f"broken-{stamp}-{attempt}")
-        folder.mkdir(mode=0o700, exist_ok=True)
-        if not any((folder / each.name).exists() for each in files):
-            break
-    # The log first: a journal without its log would look whole, and be an older one.
-    for each in reversed(files):
-        each.rename(folder / each.name)
-    return folder
-
-
-def _family(path: Path) -> tuple[Path, ...]:
-    return tuple(path.with_name(path.name + end) for end in ("", "-wal", "-shm"))

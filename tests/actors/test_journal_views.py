@@ -11,8 +11,9 @@ import apsw
 import pytest
 
 from actors import cli
-from actors.data_dir import DataDir, Identity
+from actors.data_dir import DataDir, Identity, sender_path
 from actors.events import SCOPE_ALL, Gap, SessionEnds
+from actors.sender.store import prepare as prepare_store
 from actors.state.journal import prepare
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 from tests.actors.state.lending import A, control, event
@@ -136,3 +137,21 @@ def test_repair_refuses_while_a_runtime_has_the_directory(
     assert cli.main(["repair", "--data-dir", str(data_dir)]) == EXIT_TEMPORARY
     assert f"process {os.getpid()}" in capsys.readouterr().err
     running.lock.release()
+
+
+def test_backup_and_repair_know_the_store_of_the_sender(
+    rig: Rig, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_store(sender_path(data_dir), "run-1")
+    copy = tmp_path / "copy"
+    assert cli.main(["backup", str(copy), "--json", "--data-dir", str(data_dir)]) == 0
+    copied = [Path(each["path"]).name for each in json.loads(capsys.readouterr().out)]
+    assert copied == ["shard-00.db", "sender.db"]
+    rig.journal.close()
+    sender_path(data_dir).write_text("a shopping list\n" * 900)
+    assert cli.main(["repair", "--json", "--data-dir", str(data_dir)]) == 0
+    journal, store = json.loads(capsys.readouterr().out)
+    assert journal["problem"] is None
+    assert store["problem"]
+    assert (Path(store["kept_in"]) / "sender.db").is_file()
+    assert not sender_path(data_dir).exists()

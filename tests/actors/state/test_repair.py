@@ -11,9 +11,10 @@ import pytest
 
 from actors.data_dir import DataDir, Identity
 from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins
+from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.journal import Journal, prepare
-from actors.state.repair import Finding, Known, lowest, repair
+from actors.state.repair import Known, lowest, repair
 from actors.state.sessions import Scope
 from actors.state.shard import Shard
 from runtime.errors import ConfigurationError, TemporaryError
