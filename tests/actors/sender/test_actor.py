@@ -1,0 +1,140 @@
+"""The sender's actor: durable before outward, across lives; webhooks owed and paid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors.orders import NotTaken, Resend, Taken, Told
+from actors.questions import Shown
+from actors.sender import reader, signals
+from actors.sender.commands import Step
+from actors.sender_settings import SenderSettings, WebhookSettings
+from tests.actors.sender.stage import Stage, acknowledged, order
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Iterator[Stage]:
+    settings = SenderSettings(
+        user_check=False, permit_wait_s=10.0, webhook=WebhookSettings(url="http://127.0.0.1:1/hook")
+    )
+    stage = Stage(tmp_path, settings)
+    stage.start()
+    yield stage
+    if stage.actor.is_alive():
+        stage.end()
+
+
+def _until_sent(stage: Stage, number: int, user_id: str = "ann") -> signals.Send:
+    stage.order(order(number, user_id))
+    stage.tell_agent(user_id, "Available")
+    return stage.wished(signals.Send)
+
+
+def _steps(stage: Stage, command_id: str) -> list[str]:
+    story = reader.read_command(stage.arguments.path.parent, command_id)
+    assert story is not None
+    return [row.step for row in story.steps]
+
+
+def _told(stage: Stage, step: Step) -> list[Taken | Told | NotTaken]:
+    """What web is told, up to this step."""
+    told: list[Taken | Told | NotTaken] = []
+    for outcome in stage.outcomes():
+        told.append(outcome)
+        if isinstance(outcome, Told) and outcome.step == step:
+            break
+    return told
+
+
+def test_a_command_goes_from_its_order_to_its_confirmation_and_its_webhook(stage: Stage) -> None:
+    stage.tell(signals.LineUp(1))
+    sent = _until_sent(stage, 1)
+    assert stage.watch("ann").correlation == sent.correlation
+    stage.tell(acknowledged(sent.correlation))
+    letter = stage.wished(signals.Deliver)
+    stage.tell(signals.Delivered(letter.message_id, True, 204, ""))
+    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
+    told = _told(stage, Step.CONFIRMED)
+    steps = ["accepted", "validated", "admitted", "sent", "acknowledged", "confirmed"]
+    assert told[0] == Taken(1, sent.correlation, False)
+    assert [one.step for one in told[1:] if isinstance(one, Told)] == steps
+    stage.end()
+    assert _steps(stage, sent.correlation) == steps
+    assert stage.counters.get("confirmed") == 1
+    assert stage.counters.get("webhooks_delivered") == 1
+    assert reader.read_outbox(stage.arguments.path.parent).waiting == 0
+    assert reader.verify_audit(stage.arguments.path.parent).rows == len(steps)
+
+
+def test_an_order_that_is_met_twice_makes_one_command(stage: Stage) -> None:
+    one = order(1, "ann")
+    stage.order(one, one._replace(order=2))
+    stage.tell_agent("ann", "Talking")  # busy already: refused
+    taken = [outcome for outcome in _told(stage, Step.REFUSED) if isinstance(outcome, Taken)]
+    assert taken == [Taken(1, one.command_id, False), Taken(2, one.command_id, False)]
+    stage.end()
+    stage.start()
+    stage.order(one._replace(order=3))
+    assert next(stage.outcomes()) == Taken(3, one.command_id, False)
+    stage.end()
+    assert stage.counters.get("accepted") == 1
+
+
+def test_a_successor_sends_again_under_the_same_id_what_its_predecessor_had_sent(
+    stage: Stage,
+) -> None:
+    stage.tell(signals.LineUp(1))
+    sent = _until_sent(stage, 1)
+    stage.end()
+    stage.start()
+    stage.tell(signals.LineUp(1))
+    again = stage.wished(signals.Send)
+    assert (again.correlation, again.frame) == (sent.correlation, sent.frame)
+    stage.end()
+    assert _steps(stage, sent.correlation).count("accepted") == 1
+
+
+def test_what_the_stream_shows_to_a_successor_confirms_without_a_second_update(
+    stage: Stage,
+) -> None:
+    stage.tell(signals.LineUp(1))
+    sent = _until_sent(stage, 1)
+    stage.end()
+    stage.start()
+    assert stage.watch("ann").correlation == sent.correlation
+    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
+    _told(stage, Step.CONFIRMED)
+    assert stage.host.wishes == [] or not any(
+        isinstance(wish, signals.Send) for wish in stage.host.wishes
+    )
+
+
+def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> None:
+    webhook = WebhookSettings(url="http://127.0.0.1:1/hook", give_up_after_s=1e-6)
+    stage = Stage(tmp_path, SenderSettings(user_check=False, permit_wait_s=10.0, webhook=webhook))
+    stage.start()
+    stage.tell(signals.LineUp(1))
+    sent = _until_sent(stage, 1)
+    stage.tell(acknowledged(sent.correlation))
+    letter = stage.wished(signals.Deliver)
+    stage.tell(signals.Delivered(letter.message_id, False, 500, "down"))
+    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
+    _told(stage, Step.CONFIRMED)
+    stage.order(Resend(7, letter.message_id, "uid:0"), Resend(8, "msg_other", "uid:0"))
+    outcomes = stage.outcomes()
+    assert next(outcomes) == Taken(7, letter.message_id, False)
+    refused = next(outcomes)
+    assert isinstance(refused, NotTaken)
+    assert refused.order == 8
+    assert stage.wished(signals.Deliver).message_id == letter.message_id
+    stage.end()
+
+
+def test_a_record_of_another_making_is_told_and_stops_nobody(stage: Stage) -> None:
+    stage.order_bytes(b'["nonsense"]')
+    stage.order(order(1, "ann"))
+    assert next(stage.outcomes()) == Taken(1, order(1, "ann").command_id, False)
+    assert stage.counters.get("records_malformed") == 1
