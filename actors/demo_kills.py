@@ -14,6 +14,13 @@ from typing import Any, Final
 from runtime.counters import LOADED, Counters
 
 RECEIVER: Final = "receiver"
+SHARD: Final = "shard"
+# Of a successor's page: what grows with the events that it takes, and what else tells of them. The
+# other roles take none, and are back when they are ready.
+_TAKEN: Final = {
+    RECEIVER: ("events_routed", "sessions_begun"),
+    SHARD: ("batches", "received"),
+}
 
 
 class KillPlan:
@@ -104,7 +111,7 @@ class Kills:
 
     def _follow(self, kill: Kill, now_s: float) -> None:
         page = self._pages[kill.child]
-        words = ("events_routed", "sessions_begun") if kill.role == RECEIVER else _TAKEN
+        words = _TAKEN.get(kill.role, ("generation", "generation"))
         found = (page.get(words[0]), page.get(words[1]))
         if kill.base is None:
             kill.base = found  # a successor takes longer to start than we to look
@@ -113,9 +120,10 @@ class Kills:
             return
         if kill.loaded_s is None and page.get("phase") >= LOADED:
             kill.loaded_s = now_s - kill.killed_s
+            kill.is_over = kill.role not in _TAKEN
         # Without a journal what was received is counted anew.
         has_worked = found[0] > kill.base[0] and found[1] != kill.base[1]
-        if kill.loaded_s is None or not has_worked:
+        if kill.is_over or kill.loaded_s is None or not has_worked:
             return
         if kill.role == RECEIVER:
             received = sum(each.get("received") for each in self._shards())
@@ -126,7 +134,7 @@ class Kills:
         kill.event_s, kill.is_over = now_s - kill.killed_s, True
 
     def _shards(self) -> list[Counters]:
-        return [page for name, page in self._pages.items() if self._roles[name] != RECEIVER]
+        return [page for name, page in self._pages.items() if self._roles[name] == SHARD]
 
     def by_role(self) -> dict[str, dict[str, Any]]:
         """How many, and how long the next life took."""
@@ -139,9 +147,6 @@ class Kills:
                 "event_s": spread([k.event_s for k in mine]),
             }
         return told
-
-
-_TAKEN: Final = ("batches", "received")
 
 
 def spread(times_s: Sequence[float | None]) -> dict[str, float | int | None]:

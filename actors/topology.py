@@ -1,6 +1,7 @@
 """Topology: which children there are, and which rings, doorbells and pages run between them.
 
-    receiver-0 ══ ring ══▶ shard-0 … shard-(S-1)
+    receiver-0 ══ events ══▶ shard-0 … shard-(S-1)        one ring each
+    web ══ orders ══▶ sender ══ outcomes ══▶ web
 
 Knows no process: it makes the specs that a supervisor starts, and the shared memory that all of
 them inherit. Whatever must be true of the data directory before a child may touch it happens here.
@@ -10,9 +11,9 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,7 @@ from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.sqlite import TRANSIENT_ERRORS
 from actors.state import journal, reader, redistribute
 from actors.state.actor import SHARD_WORDS, ShardArguments
+from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime import crash_point
 from runtime.block import Block
 from runtime.child_spec import ChildSpec
@@ -36,7 +38,11 @@ from runtime.doorbell import Doorbell
 from runtime.errors import TemporaryError
 from runtime.ring import ring_bytes
 
+WEB: Final = "web"
+SENDER: Final = "sender"
 RECEIVER: Final = "receiver-0"
+COMMAND_RING_BYTES: Final = 1 << 20
+"""Of orders and of outcomes: some 2,000 with a reason of usual length."""
 GB: Final = 1_000_000_000
 _SETUP: Final = "actors.child_setup:set_up"
 # Loading some 100,000 agents takes seconds; a shard beats meanwhile, but not while it imports.
@@ -50,6 +56,7 @@ class Runtime:
     specs: tuple[ChildSpec, ...]
     title: str  # of the supervisor
     environment: Mapping[str, str]  # of the children
+    web: Counters
     receiver: Counters
     shards: tuple[Counters, ...]
     data_dir: DataDir
@@ -119,52 +126,113 @@ def _disk_named(path: Path) -> Iterator[None]:
         raise as_fault(path, error) from None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """The memory that several children have in common."""
+
+    web: Counters
+    sender: Counters
+    shards: tuple[Counters, ...]
+    receiver: Counters
+    doorbells: Mapping[str, Doorbell]  # by the name of the child that sleeps on it
+    events: tuple[Block, ...]  # receiver → shard
+    orders: Block  # web → sender
+    outcomes: Block  # sender → web
+
+    @classmethod
+    def create(cls, settings: Settings) -> _Shared:
+        shards = tuple(Counters.create(f"shard-{i}", SHARD_WORDS) for i in range(settings.shards))
+        names = (WEB, SENDER, *(page.name for page in shards), RECEIVER)
+        return cls(
+            web=Counters.create(WEB, WEB_WORDS),
+            sender=Counters.create(SENDER),
+            shards=shards,
+            receiver=Counters.create(RECEIVER, RECEIVER_WORDS),
+            doorbells={name: Doorbell.create(name) for name in names},
+            events=_rings(RECEIVER, shards, settings.ring_bytes),
+            orders=Block.create(f"{WEB} to {SENDER}", ring_bytes(COMMAND_RING_BYTES)),
+            outcomes=Block.create(f"{SENDER} to {WEB}", ring_bytes(COMMAND_RING_BYTES)),
+        )
+
+    @property
+    def shard_doorbells(self) -> tuple[Doorbell, ...]:
+        return tuple(self.doorbells[page.name] for page in self.shards)
+
+
+def _rings(producer: str, consumers: Iterable[Counters], capacity: int) -> tuple[Block, ...]:
+    return tuple(
+        Block.create(f"{producer} to {page.name}", ring_bytes(capacity)) for page in consumers
+    )
+
+
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
     """The specs in the order in which they start: downstream first."""
-    pages = tuple(Counters.create(f"shard-{i}", SHARD_WORDS) for i in range(settings.shards))
-    receiver = Counters.create(RECEIVER, RECEIVER_WORDS)
+    shared = _Shared.create(settings)
     if settings.journal == "full":
-        _remember_epoch(receiver, data_dir)
-    arguments = ReceiverArguments(
+        _remember_epoch(shared.receiver, data_dir)
+    setup = ChildSetup(log=log, lock=data_dir.lock)
+    specs = [
+        _spec(
+            settings, "actors.web.server:run", _web_arguments(data_dir, shared), shared.web, setup
+        )
+    ]
+    specs += [
+        _spec(settings, "actors.state.actor:run", shard, page, setup)
+        for shard, page in zip(
+            _shard_arguments(settings, data_dir, run, shared), shared.shards, strict=True
+        )
+    ]
+    receiver = _spec(
+        settings,
+        "actors.receiver.loop:run",
+        _receiver_arguments(settings, shared),
+        shared.receiver,
+        setup,
+    )
+    specs.append(replace(receiver, needs=tuple(page.name for page in shared.shards)))
+    return Runtime(
+        specs=tuple(specs),
+        title=title(settings, "supervisor"),
+        environment=children_environment(os.environ),
+        web=shared.web,
+        receiver=shared.receiver,
+        shards=shared.shards,
+        data_dir=data_dir,
+    )
+
+
+def _web_arguments(data_dir: DataDir, shared: _Shared) -> WebArguments:
+    return WebArguments(
+        data_dir=data_dir.path,
+        sender_enabled=False,
+        orders=shared.orders,
+        outcomes=shared.outcomes,
+        doorbell=shared.doorbells[WEB],
+        sender_doorbell=shared.doorbells[SENDER],
+        sender_counters=shared.sender,
+        shard_counters=shared.shards,
+    )
+
+
+def _receiver_arguments(settings: Settings, shared: _Shared) -> ReceiverArguments:
+    return ReceiverArguments(
         address=gateway_address(settings),
         resource=settings.resource,
         appointments=settings.appointments,
         attempts_max=settings.attempts_max,
         backoff_most_s=settings.backoff_most_s,
-        rings=tuple(
-            Block.create(f"{RECEIVER} to {page.name}", ring_bytes(settings.ring_bytes))
-            for page in pages
-        ),
-        shard_doorbells=tuple(Doorbell.create(page.name) for page in pages),
-        own_doorbell=Doorbell.create(RECEIVER),
-        shard_counters=pages,
-    )
-    setup = ChildSetup(log=log, lock=data_dir.lock)
-    specs = [
-        _spec(settings, "actors.state.actor:run", shard, page, setup=setup)
-        for shard, page in zip(
-            _shard_arguments(settings, data_dir, run, arguments), pages, strict=True
-        )
-    ]
-    needs = tuple(page.name for page in pages)
-    specs.append(
-        _spec(settings, "actors.receiver.loop:run", arguments, receiver, setup=setup, needs=needs)
-    )
-    return Runtime(
-        specs=tuple(specs),
-        title=title(settings, "supervisor"),
-        environment=children_environment(os.environ),
-        receiver=receiver,
-        shards=pages,
-        data_dir=data_dir,
+        rings=shared.events,
+        shard_doorbells=shared.shard_doorbells,
+        own_doorbell=shared.doorbells[RECEIVER],
+        shard_counters=shared.shards,
     )
 
 
 def _shard_arguments(
-    settings: Settings, data_dir: DataDir, run: str, upstream: ReceiverArguments
+    settings: Settings, data_dir: DataDir, run: str, shared: _Shared
 ) -> Iterator[ShardArguments]:
     for index, (ring, doorbell) in enumerate(
-        zip(upstream.rings, upstream.shard_doorbells, strict=True)
+        zip(shared.events, shared.shard_doorbells, strict=True)
     ):
         yield ShardArguments(
             index=index,
@@ -174,7 +242,7 @@ def _shard_arguments(
             journalled=settings.journal == "full",
             rings=(ring,),
             doorbell=doorbell,
-            producer_doorbells=(upstream.own_doorbell,),
+            producer_doorbells=(shared.doorbells[RECEIVER],),
             retention_days=settings.retention_days,
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
         )
@@ -183,11 +251,9 @@ def _shard_arguments(
 def _spec(
     settings: Settings,
     entry: str,
-    arguments: ShardArguments | ReceiverArguments,
+    arguments: WebArguments | ShardArguments | ReceiverArguments,
     counters: Counters,
-    *,
     setup: ChildSetup,
-    needs: tuple[str, ...] = (),
 ) -> ChildSpec:
     return ChildSpec(
         name=counters.name,
@@ -197,7 +263,6 @@ def _spec(
         counters=counters,
         setup=_SETUP,
         setup_arguments=setup,
-        needs=needs,
         intensity=settings.restart.intensity,
         period_s=settings.restart.period_s,
         start_timeout_s=_START_TIMEOUT_S,

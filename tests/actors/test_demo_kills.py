@@ -9,7 +9,12 @@ from actors.demo_memory import JUDGED_AFTER_S, POINTS_MAX, SETTLED_S, MemorySeri
 from actors.demo_view import Use
 from runtime.counters import LOADED, STARTING, Counters
 
-ALL = {"shard": ["shard-0", "shard-1"], "receiver": ["receiver-0"]}
+ALL = {
+    "web": ["web"],
+    "sender": ["sender"],
+    "shard": ["shard-0", "shard-1"],
+    "receiver": ["receiver-0"],
+}
 MB = 1_000_000
 
 
@@ -22,9 +27,10 @@ def test_every_role_gets_its_turn_and_a_seed_its_plan() -> None:
     killed = kills_of(KillPlan(1.0, 7), ALL, 300)
     assert killed == kills_of(KillPlan(1.0, 7), ALL, 300)
     assert 200 < len(killed) < 400
-    assert set(killed) == {"shard-0", "shard-1", "receiver-0"}
-    for first, second in zip(killed[::2], killed[1::2], strict=False):
-        assert (first == "receiver-0") != (second == "receiver-0")
+    assert set(killed) == {"web", "sender", "shard-0", "shard-1", "receiver-0"}
+    for turn in range(0, len(killed) - 4, 4):
+        roles = sorted(name.partition("-")[0] for name in killed[turn : turn + 4])
+        assert roles == ["receiver", "sender", "shard", "web"]
 
 
 def test_without_a_distance_nobody_is_killed() -> None:
@@ -45,7 +51,9 @@ class Scene:
 
     def __init__(self) -> None:
         self.pages = {name: Counters.create(name, WORDS) for name in ("shard-0", "receiver-0")}
-        self.kills = Kills(self.pages, {"shard-0": "shard", "receiver-0": "receiver"})
+        self.pages["web"] = Counters.create("web")
+        roles = {"shard-0": "shard", "receiver-0": "receiver", "web": "web"}
+        self.kills = Kills(self.pages, roles)
         for page in self.pages.values():
             page.set("generation", 1)
             page.set("phase", LOADED)
@@ -68,6 +76,15 @@ class Scene:
         self.kills.watch({name: 12}, now_s)
         (kill,) = self.kills.kills
         return [kill.loaded_s, kill.event_s]
+
+
+def test_who_takes_no_events_is_back_when_its_successor_is_ready() -> None:
+    scene = Scene()
+    scene.kill("web")
+    assert scene.at(50.2, "web") == [None, None]
+    scene.pages["web"].set("phase", LOADED)
+    assert scene.at(50.5, "web") == [pytest.approx(0.5), None]
+    assert scene.kills.kills[0].is_over
 
 
 def test_a_shard_is_back_when_its_successor_has_committed_an_event() -> None:

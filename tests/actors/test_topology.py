@@ -19,7 +19,7 @@ from actors.settings import Settings
 from actors.state.journal import Journal
 from actors.state.reader import read_states
 from actors.topology import Runtime, children_environment, gateway_address
-from runtime.child_spec import assert_consistent
+from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from runtime.spawn import seal
 from tests.actors.state.lending import A, event
@@ -40,6 +40,10 @@ def settings(tmp_path: Path, **fields: Any) -> Settings:
     return Settings(**(given | fields))
 
 
+def named(runtime: Runtime, name: str) -> ChildSpec:
+    return next(spec for spec in runtime.specs if spec.name == name)
+
+
 @pytest.fixture
 def assembled(tmp_path: Path) -> Iterator[Runtime]:
     runtime = Runtime.assemble(settings(tmp_path, name="east", shards=3), LOG)
@@ -47,9 +51,12 @@ def assembled(tmp_path: Path) -> Iterator[Runtime]:
     runtime.data_dir.lock.release()
 
 
-def test_shards_start_before_the_receiver_that_needs_them(assembled: Runtime) -> None:
+def test_children_start_downstream_first_and_the_receiver_needs_every_shard(
+    assembled: Runtime,
+) -> None:
     assert_consistent(assembled.specs)
     assert [spec.name for spec in assembled.specs] == [
+        "web",
         "shard-0",
         "shard-1",
         "shard-2",
@@ -60,7 +67,7 @@ def test_shards_start_before_the_receiver_that_needs_them(assembled: Runtime) ->
 
 def test_titles_bear_the_name_of_the_installation(assembled: Runtime, tmp_path: Path) -> None:
     assert assembled.title == "presence-runtime: supervisor [east]"
-    assert assembled.specs[0].title == "presence-runtime: shard-0 [east]"
+    assert named(assembled, "shard-0").title == "presence-runtime: shard-0 [east]"
 
 
 def test_without_a_name_titles_are_bare(tmp_path: Path) -> None:
@@ -93,7 +100,7 @@ def test_another_gateway_is_refused_and_leaves_no_claim(tmp_path: Path) -> None:
 
 def test_each_run_takes_the_journals_from_the_one_before(tmp_path: Path) -> None:
     first = Runtime.assemble(settings(tmp_path), LOG)
-    orphan = Journal(first.data_dir.shard_path(0), first.specs[0].arguments.run)
+    orphan = Journal(first.data_dir.shard_path(0), named(first, "shard-0").arguments.run)
     first.data_dir.lock.release()
     Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
     with pytest.raises(LocalError, match="belongs to run"):
