@@ -88,7 +88,8 @@ def is_running(pid: int) -> bool:
 @pytest.mark.parametrize(
     "wrong",
     [["--agents", "0"], ["--rate", "fast"], ["--rate", "-1"], ["--reorder", "1001"],
-     ["--first-sequence", "5"], ["--seed", "-1"]],
+     ["--first-sequence", "5"], ["--seed", "-1"], ["--ack-loss", "1.5"], ["--updates-per-s", "-1"],
+     ["--webhook-secret", "whsec_%"]],
 )  # fmt: skip
 def test_a_wrong_option_is_named(
     wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]

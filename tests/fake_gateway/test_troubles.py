@@ -75,6 +75,41 @@ def test_a_short_retention_counts_the_gaps_in_its_time() -> None:
     assert told(fault("retention"), *gaps)["became"] == "2 resumes met a gap"
 
 
+def presence(what: str, at_s: float, number: int = 1) -> dict[str, Any]:
+    return {"kind": f"presence-{what}", "socket": number, "at_us": round(at_s * S)}
+
+
+def test_a_presence_socket_that_was_taken_away_says_when_another_one_was_bound() -> None:
+    begin = presence("bound", 1.0)
+    other = told(begin, socket(2, 10.2), fault("presence-drop"), presence("bound", 10.5, 2))
+    assert (other["became"], other["back_s"]) == ("bound again", 0.5)
+    gone = told(begin, fault("presence-close"), socket(2, 11.0))
+    assert (gone["became"], gone["back_s"]) == ("the socket was not replaced", None)
+    assert told(begin, fault("presence-stall", sockets=[]))["became"] == "nobody was there"
+
+
+def test_refusals_beside_the_stream_count_when_somebody_comes() -> None:
+    def refused(gate: str) -> dict[str, Any]:
+        return {"kind": "refused", "gate": gate, "at_us": 11 * S}
+
+    met = told(fault("refuse-presence"), refused("presence"), presence("bound", 12.0, 2))
+    assert (met["became"], met["back_s"]) == ("1 refused", 1.0)
+    for gate in ("users", "webhooks"):
+        met = told(fault(f"refuse-{gate}"), refused(gate), socket(2, 12.0))
+        assert (met["became"], met["back_s"]) == ("1 refused", None)
+        assert told(fault(f"refuse-{gate}"), refused("presence"))["became"] == "nobody came"
+
+
+def test_what_waits_for_an_update_a_look_up_or_a_binding_says_whether_one_came() -> None:
+    for what, came, line in (
+        ("ack-missing", "update", {"kind": "update", "at_us": 11 * S}),
+        ("slow-users", "look-up", {"kind": "look-up", "at_us": 11 * S}),
+        ("bind-missing", "binding", presence("opened", 11.0)),
+    ):
+        assert told(fault(what), line)["became"] == f"met by the next {came}"
+        assert told(fault(what), {**line, "at_us": 9 * S})["became"] == "nobody came"
+
+
 def test_what_waits_for_the_next_subscription_says_whether_one_came() -> None:
     assert told(fault("ignore-sequence"))["became"] == "nobody resumed"
     ignored = {"kind": "ignored", "at_us": 11 * S, "socket": 2}

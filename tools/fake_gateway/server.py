@@ -84,37 +84,11 @@ class Gateway:
         self._settings = settings
         self._ledger = Ledger(settings.ledger)
         try:
-            self._organisation = Organisation(
-                settings.script,
-                settings.order,
-                self._ledger,
-                first_sequence=settings.first_sequence,
-                retention_events=settings.retention_events,
-            )
+            self._add_stream()
+            self._add_presence()
         except ValueError:
             self._ledger.close()
             raise
-        self._stream = Stream(
-            self._organisation,
-            self._ledger,
-            backlog_bytes=settings.backlog_bytes,
-            slow_after_s=settings.slow_after_s,
-        )
-        self._tokens = Tokens(
-            CLIENT_ID, CLIENT_SECRET, settings.token_life_s, scopes=settings.scopes
-        )
-        self._gates = {kind: Gate() for kind in GATE_FAULTS}
-        self._gates["refuse"] = Gate(passes_max=settings.handshakes_max)
-        self._notifications = Notifications(
-            self._organisation,
-            self._stream,
-            self._tokens,
-            self._ledger,
-            self._gates["refuse"],
-            whole_agents=settings.whole_agents,
-            expiry_grace_s=settings.expiry_grace_s,
-        )
-        self._add_presence()
         self._waiting_load = load
         self._havoc = Havoc(
             Harmed(
@@ -135,6 +109,37 @@ class Gateway:
         self._runners: list[web.AppRunner] = []
         self._proxy: Proxy | None = None
         self._flushed_s = time.monotonic()
+
+    def _add_stream(self) -> None:
+        """The one tutorial: what happens, and who is told."""
+        settings = self._settings
+        self._organisation = Organisation(
+            settings.script,
+            settings.order,
+            self._ledger,
+            first_sequence=settings.first_sequence,
+            retention_events=settings.retention_events,
+        )
+        self._stream = Stream(
+            self._organisation,
+            self._ledger,
+            backlog_bytes=settings.backlog_bytes,
+            slow_after_s=settings.slow_after_s,
+        )
+        self._tokens = Tokens(
+            CLIENT_ID, CLIENT_SECRET, settings.token_life_s, scopes=settings.scopes
+        )
+        self._gates = {kind: Gate() for kind in GATE_FAULTS}
+        self._gates["refuse"] = Gate(passes_max=settings.handshakes_max)
+        self._notifications = Notifications(
+            self._organisation,
+            self._stream,
+            self._tokens,
+            self._ledger,
+            self._gates["refuse"],
+            whole_agents=settings.whole_agents,
+            expiry_grace_s=settings.expiry_grace_s,
+        )
 
     def _add_presence(self) -> None:
         """The other tutorial: look-ups, updates, webhooks."""
@@ -261,6 +266,7 @@ class Gateway:
             "acknowledged": self._presence.counts["acknowledged"],
             "look_ups": self._rest.look_ups,
             "webhooks": self._webhooks.received,
+            "refused_webhooks": self._gates["refuse-webhooks"].refused,
             "slow_cut": stream.slow_cut,
             "faults": dict(self._havoc.counts),
             "faults_left": self._havoc.left(),

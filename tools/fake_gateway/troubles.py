@@ -25,7 +25,7 @@ _GATES = {
     "refuse-users": "users",
     "refuse-webhooks": "webhooks",
 }
-_MEETS = {**dict.fromkeys(ACK_FAULTS, "update"), "slow-users": "look-up", "bind-missing": "opening"}
+_MEETS = {**dict.fromkeys(ACK_FAULTS, "update"), "slow-users": "look-up", "bind-missing": "binding"}
 
 
 class Opened(NamedTuple):
@@ -61,7 +61,7 @@ class Book:
         elif kind == "presence-bound":
             self.bound.append(Opened(line["at_us"], line["socket"]))
         elif kind in ("update", "look-up", "presence-opened"):
-            self.last_us["opening" if kind == "presence-opened" else kind] = line["at_us"]
+            self.last_us["binding" if kind == "presence-opened" else kind] = line["at_us"]
 
     def troubles(self) -> list[dict[str, Any]]:
         """{kind, at_us, detail, became, back_s}; back_s is None where nobody had to come back."""
