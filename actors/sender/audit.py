@@ -6,14 +6,13 @@ person may ask to be forgotten (who they are, what was said) is not in the chain
 subject by number and holds only the digest of its detail. The detail begins with a random salt, so
 that once it is erased nobody can find out by trying what the digest was made of.
 
-    hash = SHA-256 of the JSON [previous hash, id, at_us, command, step, subject, detail_hash]
+    hash = SHA-256 of the JSON, without spaces, [previous hash, id, at_us, command, step, subject, detail_hash]
     detail_hash = SHA-256 of the text of detail          both in lower-case hex; the first has ""
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -96,7 +95,7 @@ class Chain(NamedTuple):
 
 
 def _link(*fields: int | str) -> str:
-    return _sha256(json.dumps(fields, ensure_ascii=False, separators=(",", ":")))
+    return hashlib.sha256(orjson.dumps(fields)).hexdigest()
 
 
 def _sha256(text: str) -> str:

@@ -97,6 +97,18 @@ CREATE INDEX outbox_waiting ON outbox(due_us) WHERE state = 'waiting';
 CREATE INDEX outbox_born ON outbox(born_us) WHERE state = 'waiting';
 CREATE INDEX outbox_dead ON outbox(number) WHERE state = 'dead';
 CREATE INDEX outbox_ended ON outbox(ended_us) WHERE ended_us IS NOT NULL;
+
+CREATE TABLE letters(state TEXT PRIMARY KEY, count INTEGER NOT NULL) STRICT;  -- of the outbox
+INSERT INTO letters VALUES ('waiting', 0), ('delivered', 0), ('dead', 0);
+CREATE TRIGGER letter_comes AFTER INSERT ON outbox
+BEGIN UPDATE letters SET count = count + 1 WHERE state = NEW.state; END;
+CREATE TRIGGER letter_goes AFTER DELETE ON outbox
+BEGIN UPDATE letters SET count = count - 1 WHERE state = OLD.state; END;
+CREATE TRIGGER letter_changes AFTER UPDATE OF state ON outbox
+BEGIN
+    UPDATE letters SET count = count - 1 WHERE state = OLD.state;
+    UPDATE letters SET count = count + 1 WHERE state = NEW.state;
+END;
 """
 
 _COLUMNS: Final = tuple(field.name for field in fields(Command))
@@ -120,7 +132,8 @@ DELETE FROM outbox WHERE number IN
 _PRUNE_COMMANDS: Final = """
 DELETE FROM commands WHERE number IN
     (SELECT number FROM commands WHERE ended_us < ?
-        AND id NOT IN (SELECT command FROM outbox) ORDER BY ended_us LIMIT ?)
+        AND NOT EXISTS (SELECT 1 FROM outbox WHERE command = commands.id)
+     ORDER BY ended_us LIMIT ?)
 """
 
 
@@ -360,8 +373,6 @@ def command_of(row: tuple[Any, ...]) -> Command:
 
 
 def outbox_counts(connection: apsw.Connection) -> OutboxCounts:
-    waiting, oldest_us = connection.execute(
-        "SELECT count(*), min(born_us) FROM outbox WHERE state = 'waiting'"
-    ).get
-    dead = connection.execute("SELECT count(*) FROM outbox WHERE state = 'dead'").get
-    return OutboxCounts(waiting, dead, oldest_us)
+    counts = dict(connection.execute("SELECT state, count FROM letters"))
+    oldest_us = connection.execute("SELECT min(born_us) FROM outbox WHERE state = 'waiting'").get
+    return OutboxCounts(counts[WAITING], counts[DEAD], oldest_us)

@@ -29,6 +29,7 @@ def test_commands_come_newest_first_by_step_and_by_user(drawer: Drawer) -> None:
     assert numbers(drawer.data_dir, limit=2) == [4, 3]
     assert numbers(drawer.data_dir, step=Step.CONFIRMED) == [2, 1]
     assert numbers(drawer.data_dir, user_id="another") == [4]
+    assert numbers(drawer.data_dir, step=Step.ACCEPTED, user_id="another") == [4]
     assert numbers(drawer.data_dir, step=Step.CONFIRMED, user_id="another") == []
 
 

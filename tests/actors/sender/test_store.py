@@ -149,6 +149,7 @@ def test_retention_frees_keys_and_keeps_audit_and_what_is_still_owed(drawer: Dra
     assert drawer.store.bound("key-2") is not None  # its letter can be sent again
     assert prune(NOW_US + 3 * DAY_US) == 2
     assert prune(NOW_US + 99 * DAY_US) == 0  # one waits, one has no end
+    assert drawer.store.outbox_counts()[:2] == (1, 0)
     assert [command.key for command in reader.read_commands(drawer.data_dir, limit=9)] == [
         "key-4",
         "key-3",
