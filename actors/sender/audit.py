@@ -6,8 +6,11 @@ person may ask to be forgotten (who they are, what was said) is not in the chain
 subject by number and holds only the digest of its detail. The detail begins with a random salt, so
 that once it is erased nobody can find out by trying what the digest was made of.
 
-    hash = SHA-256 of the JSON, without spaces, [previous hash, id, at_us, command, step, subject, detail_hash]
-    detail_hash = SHA-256 of the text of detail          both in lower-case hex; the first has ""
+    hash = SHA-256 of the JSON array, without spaces, of
+           [previous hash, id, at_us, command, step, subject, detail_hash]
+    detail_hash = SHA-256 of the text of detail
+
+Both in lower-case hex. The first row's previous hash is "".
 """
 
 from __future__ import annotations
