@@ -12,7 +12,6 @@ from typing import Final, Self
 
 import httpx
 
-from actors.credentials import read_secret
 from actors.genesys.http import GatewayAddress, http_client, reach, read_away
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver, Delivered
@@ -69,7 +68,7 @@ class Webhook:
         """The status of the answer. Raises ConfigurationError, and what httpx raises."""
         if not self._settings.url:
             raise ConfigurationError("no webhook is configured")
-        headers = self._headers(delivery)
+        headers = signed_headers(self._settings.signing_secret(), delivery)
         timeout = httpx.Timeout(TOTAL_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         async with (
             asyncio.timeout(TOTAL_TIMEOUT_S),
@@ -83,14 +82,3 @@ class Webhook:
         ):
             await read_away(reply, BODY_BYTES_MAX)
             return reply.status_code
-
-    def _headers(self, delivery: Deliver) -> dict[str, str]:
-        """A secret's file is read again for each attempt: it may have been rotated."""
-        file = self._settings.secret_file
-        secret = self._settings.secret.get_secret_value()
-        if file is not None:
-            secret = read_secret("webhook.secret_file", file)
-        try:
-            return signed_headers(secret, delivery)
-        except ValueError:  # what it says may hold the secret
-            raise ConfigurationError("the webhook's secret is not whsec_ and base64") from None

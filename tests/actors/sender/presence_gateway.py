@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote
 import orjson
 
 from actors.genesys.presence import BIND_FRAME
+from tests.actors.receiver.rig import DEADLINE_S
 from tests.actors.receiver.small_gateway import (
     BINARY,
     CLOSE,
@@ -118,6 +119,8 @@ class WebhookReceiver:
         self.replies = list(replies)
         self.posts: list[Post] = []
         self.connections = 0
+        self.hangs_up = False  # behind its answer
+        self._hung_up = asyncio.Event()
         self.port = 0
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,13 +159,21 @@ class WebhookReceiver:
                 if reply == b"":  # never
                     await asyncio.Event().wait()
                 writer.write(reply)
+                if self.hangs_up:
+                    await writer.drain()
+                    return
                 while reply.endswith(b"..."):  # for ever
                     writer.write(b"x" * 65_536)
                     await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
-            return
+            self._hung_up.set()
         finally:
-            writer.transport.abort()
+            writer.close()
+
+    async def until_hung_up(self) -> None:
+        """By the other side."""
+        async with asyncio.timeout(DEADLINE_S):
+            await self._hung_up.wait()
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> bytes:
