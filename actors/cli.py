@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from actors import cli_sender
+from actors.cli_options import DISTRIBUTION, SHOWN, journals
+from actors.cli_options import Config as _Config
+from actors.cli_options import DataDir as _DataDir
+from actors.cli_options import Json as _Json
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
 
 if TYPE_CHECKING:
     from actors.settings_layers import Effective
 
-DISTRIBUTION: Final = "presence-runtime"
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
-SHOWN: Final = 50
 
 app = typer.Typer(
     name="python -m runtime",
@@ -31,18 +34,13 @@ app = typer.Typer(
     help="Live agent presence of a large contact center. Without a command: run.",
 )
 
-_Config = Annotated[
-    Path | None, typer.Option("--config", help="TOML file  [default: presence-runtime.toml]")
-]
 _Name = Annotated[str | None, typer.Option("--name", help="shown in process titles")]
-_DataDir = Annotated[Path | None, typer.Option("--data-dir", help="journals and lock")]
 _BaseUrl = Annotated[str | None, typer.Option("--base-url", help="the gateway")]
 _Environment = Annotated[str | None, typer.Option("--environment", help="as in the host name")]
 _Shards = Annotated[int | None, typer.Option("--shards", help="processes that hold the agents")]
 _Journal = Annotated[str | None, typer.Option("--journal", help="full or off")]
 _LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console")]
 _LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error")]
-_Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -234,7 +232,7 @@ def state(
     """What the agents do now, the latest change first, and where each shard stands."""
     from actors import journal_views  # noqa: PLC0415
 
-    path = _journals(data_dir, config)
+    path = journals(data_dir, config)
     if user is None:
         journal_views.show_all(path, limit=limit, as_json=as_json)
     elif not journal_views.show_one(path, user, as_json=as_json):
@@ -252,7 +250,7 @@ def history(
     """An agent's transitions, the newest first."""
     from actors import journal_views  # noqa: PLC0415
 
-    path = _journals(data_dir, config)
+    path = journals(data_dir, config)
     if not journal_views.show_history(path, user, limit=limit, as_json=as_json):
         raise typer.Exit(_unknown(user, path))
 
@@ -267,7 +265,7 @@ def backup(
     """Copy the journals, each as of one moment, while the runtime goes on."""
     from actors import journal_views  # noqa: PLC0415
 
-    journal_views.backup(_journals(data_dir, config), directory, as_json=as_json)
+    journal_views.backup(journals(data_dir, config), directory, as_json=as_json)
 
 
 @app.command()
@@ -279,19 +277,7 @@ def repair(
     """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
     from actors import journal_views  # noqa: PLC0415
 
-    journal_views.show_repair(_journals(data_dir, config), as_json=as_json)
-
-
-def _journals(data_dir: Path | None, config: Path | None) -> Path:
-    """The data directory to read: a flag or a setting; no credentials are needed for that."""
-    from actors.data_dir import read_meta  # noqa: PLC0415
-
-    if data_dir is None:
-        from actors.settings_layers import load  # noqa: PLC0415 - 0.2 s
-
-        data_dir = load(config=config, needs_gateway=False).settings.data_dir
-    read_meta(data_dir)
-    return data_dir
+    journal_views.show_repair(journals(data_dir, config), as_json=as_json)
 
 
 def _unknown(user: str, path: Path) -> int:
@@ -299,3 +285,6 @@ def _unknown(user: str, path: Path) -> int:
 
     print(f"{DISTRIBUTION}: no journal in {path} knows {cell(user)}", file=sys.stderr)
     return EXIT_FAILURE
+
+
+app.add_typer(cli_sender.app)  # last: its commands stand behind those above

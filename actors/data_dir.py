@@ -135,6 +135,16 @@ def sender_path(path: Path) -> Path:
     return path / "sender.db"
 
 
+def holder(path: Path) -> int | None:
+    """The process that has claimed it, if that lives. For those who only want to know: taking the
+    lock to find out could stand in the way of a start."""
+    try:
+        pid = int((path / LOCK).read_text(errors="replace").strip() or 0)
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if pid > 0 and Path(f"/proc/{pid}").exists() else None
+
+
 def read_meta(path: Path) -> Meta:
     """For those who only read, with or without a runtime. Raises ConfigurationError if there is
     nothing to read, or nothing that this version understands."""

@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request, Response
+from starlette.convertors import Convertor, register_url_convertor
 
+from actors.events import USER_ID_BYTES_MAX
 from actors.sender.commands import Step
 from actors.web.body_limit import BodyLimit
 from actors.web.book import Book
@@ -39,7 +41,9 @@ OPENAPI: Final = "/api/openapi.json"
 _AS_LONG: Final = "seconds to wait for the command's end"
 
 Wait = Annotated[float, Query(ge=0, le=WAIT_MAX_S, allow_inf_nan=False, description=_AS_LONG)]
-User = Annotated[str, Path(alias="id", min_length=1, max_length=512, description="the agent's")]
+User = Annotated[
+    str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="the agent's")
+]
 Key = Annotated[
     str | None,
     Header(
@@ -64,6 +68,22 @@ def _who(request: Request) -> str:
 Who = Annotated[str, Depends(_who)]
 
 
+class _AgentConvertor(Convertor[str]):
+    """Any text: what an agent is called is the gateway's affair. Starlette's own converters stop at
+    a slash, or at the end of a line."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("agent", _AgentConvertor())
+
+
 def make_app(placing: Placing, book: Book) -> FastAPI:
     """An ASGI application for whoever serves it; no lifespan."""
     app = FastAPI(
@@ -85,7 +105,7 @@ def make_app(placing: Placing, book: Book) -> FastAPI:
 
 def _changes(app: FastAPI, placing: Placing) -> None:
     @app.post(
-        "/api/agents/{id:path}/presence",
+        "/api/agents/{id:agent}/presence",
         status_code=202,
         response_model=Standing,
         summary="Change an agent's presence",
@@ -135,7 +155,9 @@ def _commands(app: FastAPI, placing: Placing, book: Book) -> None:
     )
     async def list_commands(
         step: Annotated[Step | None, Query(description="only those that stand there")] = None,
-        user: Annotated[str | None, Query(max_length=512, description="an agent's id")] = None,
+        user: Annotated[
+            str | None, Query(max_length=USER_ID_BYTES_MAX, description="an agent's id")
+        ] = None,
         limit: Limit = 50,
     ) -> Commands:
         found = await book.commands(limit=limit, step=step, user_id=user)

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from actors.presences import Presence
 from actors.sender.commands import Command, Step, iso_ms
 from actors.sender.reader import CommandStory, LetterRow
+from actors.sender.transitions import REASON_CHARS_MAX
 
-REASON_LENGTH_MAX: Final = 500
 KEY_LENGTH_MAX: Final = 200
 
 When = Annotated[
@@ -26,7 +26,7 @@ class Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     state: Presence
-    reason: str = Field(default="", max_length=REASON_LENGTH_MAX, description="is audited")
+    reason: str = Field(default="", max_length=REASON_CHARS_MAX, description="is audited")
     expected: Presence | None = Field(
         default=None, description="refused if the agent is in another one now"
     )

@@ -82,6 +82,7 @@ class FakeSender:
         )
         self._consumer = Consumer(arguments.orders, generation=generation)
         self._is_over = False
+        self._finishing: Step | None = None
         store.prepare(self._path, RUN)
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
@@ -99,9 +100,23 @@ class FakeSender:
                 assert self._producer.stage(encode_outcome(outcome), KIND_CONTROL)
         self._producer.publish()
 
+    def finish(self, end: Step) -> None:
+        """Every command that has no end yet comes to this one."""
+        self._finishing = end
+        eventually(lambda: self._finishing is None, "the unsettled have their end")
+
+    def _finish(self, end: Step) -> None:
+        for command in self._store.unsettled():
+            ended = replace(command, step=end, ended_us=NOW_US)
+            self._store.commit([Record(ended, end, NOW_US, "", None)])
+            self.say(Told(ended.id, end, "", "", None))
+
     def _live(self) -> None:
         self._store = store.Store(self._path, RUN)
         while not self._is_over:
+            if self._finishing is not None:
+                self._finish(self._finishing)
+                self._finishing = None
             self._arguments.sender_doorbell.wait(0.01)
             self._arguments.sender_doorbell.cancel()
             while not self.is_deaf and (batch := self._consumer.peek()) is not None:

@@ -127,7 +127,7 @@ def test_a_key_that_a_rate_refusal_released_makes_a_new_command(
 
 
 @pytest.mark.parametrize(
-    "user", ["a/b", ".hidden", "sp ace", "ü\u202e", "a%2Fb", "x?y#z", "presence"]
+    "user", ["a/b", ".hidden", "sp ace", "ü\u202e", "a%2Fb", "x?y#z", "presence", "a\n\x1b[2J"]
 )
 def test_any_user_id_arrives_as_it_was_meant(
     http: httpx.Client, sender: FakeSender, user: str

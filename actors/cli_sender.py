@@ -1,0 +1,138 @@
+"""Command line of the sender: send, commands, webhooks, audit. Knows how nothing is done, as `cli`.
+
+All but `audit` ask the running runtime, over the socket in its data directory.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from actors.cli_options import SHOWN, Config, DataDir, Json, journals
+from actors.presences import Presence
+
+app = typer.Typer()
+audit = typer.Typer(help="What was asked for, by whom, and what became of it; no runtime needed.")
+app.add_typer(audit, name="audit")
+
+Limit = Annotated[int, typer.Option(min=1, max=1_000, help="at most so many")]
+
+
+@app.command()
+def send(
+    *,
+    user: Annotated[str | None, typer.Argument(help="an agent's id")] = None,
+    state: Annotated[Presence | None, typer.Argument(help="the presence to be in")] = None,
+    reason: Annotated[str, typer.Option(help="is audited")] = "",
+    expect: Annotated[
+        Presence | None, typer.Option(help="refuse if the agent is in another one now")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="until it is known whether it took")] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="also against transitions, capacity and doubt; is audited"),
+    ] = False,
+    key: Annotated[
+        str | None, typer.Option(help="under one key it is done once; of a file: a run of its own")
+    ] = None,
+    batch: Annotated[
+        Path | None, typer.Option(help="CSV file: user,state,reason,expect; always waits")
+    ] = None,
+    result: Annotated[
+        Path | None, typer.Option(help="what became of each line; default: FILE.result.csv")
+    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Change an agent's presence, or those of a file. 0: it took; 1: it did not; 75: no runtime."""
+    if batch is not None:
+        if user is not None or reason or expect is not None:
+            raise typer.BadParameter("--batch FILE says all of this line by line")
+
+        from actors import send_file  # noqa: PLC0415
+
+        exit_code = send_file.send_file(
+            journals(data_dir, config),
+            batch,
+            result=result,
+            name=key or "",
+            forced=force,
+            as_json=as_json,
+        )
+        raise typer.Exit(exit_code)
+    if user is None or state is None or result is not None:
+        raise typer.BadParameter("USER STATE, or --batch FILE with or without --result")
+
+    from actors import send as sending  # noqa: PLC0415
+
+    change = {"state": state, "reason": reason, "expected": expect, "force": force}
+    exit_code = sending.send_one(
+        journals(data_dir, config), user, change, key=key, waits=wait, as_json=as_json
+    )
+    raise typer.Exit(exit_code)
+
+
+@app.command()
+def commands(
+    *,
+    command: Annotated[str | None, typer.Argument(help="its id; without it, the newest")] = None,
+    step: Annotated[str | None, typer.Option(help="those that stand there")] = None,
+    user: Annotated[str | None, typer.Option(help="those of this agent")] = None,
+    limit: Limit = SHOWN,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """What became of the changes that were asked for, the newest first; or one, with its audit."""
+    from actors import command_views  # noqa: PLC0415
+
+    path = journals(data_dir, config)
+    if command is not None:
+        raise typer.Exit(command_views.show_command(path, command, as_json=as_json))
+    exit_code = command_views.show_commands(
+        path, step=step, user=user, limit=limit, as_json=as_json
+    )
+    raise typer.Exit(exit_code)
+
+
+@app.command()
+def webhooks(
+    *,
+    state: Annotated[Literal["waiting", "delivered", "dead"], typer.Option()] = "dead",
+    resend: Annotated[
+        str | None, typer.Option(metavar="ID", help="send this dead message again")
+    ] = None,
+    limit: Limit = SHOWN,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """What the webhook is still to be told, and what was given up."""
+    from actors import command_views  # noqa: PLC0415
+
+    path = journals(data_dir, config)
+    if resend is not None:
+        raise typer.Exit(command_views.resend(path, resend))
+    raise typer.Exit(command_views.show_webhooks(path, state=state, limit=limit, as_json=as_json))
+
+
+@audit.command()
+def verify(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
+    """Follow the chain of hashes from its first row; 1 if anything was changed or taken away."""
+    from actors import command_views  # noqa: PLC0415
+
+    raise typer.Exit(command_views.verify_audit(journals(data_dir, config), as_json=as_json))
+
+
+@audit.command()
+def show(
+    *, limit: Limit = SHOWN, data_dir: DataDir = None, config: Config = None, as_json: Json = False
+) -> None:
+    """The newest steps of all commands, the newest first."""
+    from actors import command_views  # noqa: PLC0415
+
+    path = journals(data_dir, config)
+    raise typer.Exit(command_views.show_audit(path, limit=limit, as_json=as_json))

@@ -1,0 +1,149 @@
+"""CommandFile: a CSV file of commands, read whole before the first is sent; and its result file.
+
+Knows no HTTP. Each line's key is made of the file's bytes, the line's number and a name that the
+caller may give: the same file sent again, after an interruption or by mistake, repeats nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from actors import tables
+from actors.events import USER_ID_BYTES_MAX
+from actors.presences import PRESENCES
+from actors.sender.transitions import REASON_CHARS_MAX
+from runtime.errors import LocalError
+
+NEEDED: Final = ("user", "state")
+KNOWN: Final = (*NEEDED, "reason", "expect")
+RESULT: Final = ("line", *KNOWN, "outcome", "code", "detail", "command", "replayed")
+PENDING: Final = "pending"
+"""The outcome of a line that has none yet: the run was interrupted."""
+LINES_MAX: Final = 100_000
+BYTES_MAX: Final = 64 << 20
+SHOWN_MISTAKES_MAX: Final = 10
+
+
+class Line(NamedTuple):
+    """One command to be sent."""
+
+    number: int  # in the file, from 1; the header is line 1
+    key: str
+    user: str
+    state: str
+    reason: str
+    expected: str | None
+
+
+class Outcome(NamedTuple):
+    """What became of a line."""
+
+    step: str  # an end of a command, or PENDING
+    code: str = ""
+    detail: str = ""
+    command: str = ""
+    is_replayed: bool = False  # an earlier run has done it
+
+
+def read(path: Path, name: str) -> list[Line]:
+    """Raises LocalError that names what is wrong, line by line; then nothing may be sent."""
+    try:
+        if path.stat().st_size > BYTES_MAX:
+            raise LocalError(f"{path} is longer than {BYTES_MAX:,} bytes")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
+    except OSError as error:
+        raise LocalError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise LocalError(f"{path} is no UTF-8: byte {error.start}") from None
+    return parse(text, f"{hashlib.sha256(content).hexdigest()}:{name}", str(path))
+
+
+def parse(text: str, seed: str, origin: str) -> list[Line]:
+    """The lines of a file; `seed` makes its keys differ from any other file's."""
+    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    lines: list[Line] = []
+    mistakes: list[str] = []
+    try:
+        header = [each.strip().lower() for each in next(rows, [])]
+        _check_header(header, origin)
+        for cells in rows:
+            if not any(each.strip() for each in cells):
+                continue
+            number = rows.line_num
+            line, mistake = _line(header, cells, number, seed)
+            if mistake:
+                mistakes.append(f"line {number}: {mistake}")
+            lines.append(line)
+            if len(lines) > LINES_MAX:
+                raise LocalError(f"{origin} has more than {LINES_MAX:,} lines")
+    except csv.Error as error:
+        raise LocalError(f"{origin}: line {rows.line_num}: {error}") from None
+    if mistakes:
+        shown = "".join(f"\n  {each}" for each in mistakes[:SHOWN_MISTAKES_MAX])
+        more = len(mistakes) - SHOWN_MISTAKES_MAX
+        rest = f"\n  and {more:,} more" if more > 0 else ""
+        raise LocalError(f"{origin}: nothing was sent:{shown}{rest}")
+    if not lines:
+        raise LocalError(f"{origin} holds no command")
+    return lines
+
+
+def _check_header(header: Sequence[str], origin: str) -> None:
+    missing = [name for name in NEEDED if name not in header]
+    strange = [name for name in header if name not in KNOWN]
+    twice = [name for name in KNOWN if header.count(name) > 1]
+    for what, names in (("no column", missing), ("an unknown column", strange), ("twice", twice)):
+        if names:
+            raise LocalError(
+                f"{origin} has {what} {tables.cell(names[0])!r}: the first line names the columns "
+                f"{', '.join(KNOWN)}; the last two may be left out"
+            )
+
+
+def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -> tuple[Line, str]:
+    given = dict(zip(header, cells, strict=False))
+    user, state = given.get("user", "").strip(), given.get("state", "").strip().lower()
+    reason, expect = given.get("reason", ""), given.get("expect", "").strip().lower()
+    key = hashlib.sha256(f"{seed}:{number}".encode()).hexdigest()
+    line = Line(number, key, user, state, reason, expect or None)
+    known = ", ".join(PRESENCES)
+    if len(cells) > len(header):
+        return line, f"{len(cells)} cells, the header has {len(header)}"
+    if not 0 < len(user.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
+        return line, f"user has 1 to {USER_ID_BYTES_MAX} bytes"
+    if state not in PRESENCES:
+        return line, f"state {tables.cell(state)!r} is none of {known}"
+    if expect and expect not in PRESENCES:
+        return line, f"expect {tables.cell(expect)!r} is none of {known}"
+    if len(reason) > REASON_CHARS_MAX:
+        return line, f"reason has more than {REASON_CHARS_MAX} characters"
+    return line, ""
+
+
+def result_path(path: Path) -> Path:
+    return path.with_suffix(".result.csv")
+
+
+def write_result(path: Path, results: Iterable[tuple[Line, Outcome]]) -> None:
+    """Whole or not at all; what was said by others can move no cursor of whoever looks at it."""
+    new = path.with_name(f"{path.name}.new")
+    try:
+        with new.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(RESULT)
+            for line, outcome in results:
+                row = (
+                    line.number, line.user, line.state, line.reason, line.expected,
+                    outcome.step, outcome.code, outcome.detail, outcome.command,
+                    "yes" if outcome.is_replayed else "",
+                )  # fmt: skip
+                writer.writerow([tables.cell(str(value or "")) for value in row])
+        new.replace(path)
+    except OSError as error:
+        raise LocalError(f"{path} cannot be written: {error.strerror}") from None

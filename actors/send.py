@@ -1,0 +1,77 @@
+"""Send: one command, and what its caller is told of it. Knows no ring and no HTTP."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Final
+
+from actors import tables
+from actors.api_client import Answer, Body, open_client, run
+from actors.sender.commands import Step
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
+
+_ENDED: Final[dict[str, str]] = {
+    Step.CONFIRMED: "agent {user} is {state}",
+    Step.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
+    Step.UNKNOWN: "nobody knows whether agent {user} is {state}: it was never answered",
+}
+
+
+def send_one(
+    data_dir: Path,
+    user: str,
+    change: Body,
+    *,
+    key: str | None,
+    waits: bool,
+    as_json: bool,
+) -> int:
+    """The exit code: 0 if it took, or was accepted and is not waited for."""
+    answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
+    if as_json:
+        tables.show_json(answer.body)
+    elif answer.is_problem:
+        _tell_refusal(answer)
+    else:
+        _tell_standing(answer)
+    step = Step.REFUSED if answer.is_problem else Step(answer.body["step"])
+    took = step == Step.CONFIRMED or (not waits and not step.is_end)
+    return EXIT_CLEAN if took else EXIT_FAILURE
+
+
+async def _send_one(
+    data_dir: Path, user: str, change: Body, *, key: str | None, waits: bool
+) -> Answer:
+    async with open_client(data_dir) as client:
+        answer = await client.change(user, change, key=key or str(uuid.uuid4()))
+        if waits and not answer.is_problem and not Step(answer.body["step"]).is_end:
+            return answer._replace(body=await client.ended(answer.body["id"]))
+        return answer
+
+
+def _tell_standing(answer: Answer) -> None:
+    body = answer.body
+    user, state, step = (tables.cell(body[name]) for name in ("user_id", "state", "step"))
+    text = _ENDED.get(step)
+    if step == Step.REFUSED:
+        print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}")
+    elif text is None:
+        print(f"{step}: agent {user} is to be {state}")
+    else:
+        print(f"{step}: {text.format(user=user, state=state)}")
+    if answer.is_replayed:
+        print("an earlier command under the same key; nothing was sent anew")
+    print(f"command {tables.cell(body['id'])}")
+
+
+def _tell_refusal(answer: Answer) -> None:
+    body = answer.body
+    print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}", file=sys.stderr)
+    for error in body.get("errors", ())[1:]:
+        print(f"  {tables.cell(error)}", file=sys.stderr)
+    if (after_ms := body.get("retry_after_ms")) is not None:
+        print(f"try again in {after_ms / 1000:.1f} s", file=sys.stderr)
+    if body.get("command"):
+        print(f"command {tables.cell(body['command'])}", file=sys.stderr)

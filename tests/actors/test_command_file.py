@@ -1,0 +1,97 @@
+"""CommandFile: what a person may hand in, what is wrong with it, and the file that comes back."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from actors.command_file import RESULT, Line, Outcome, parse, read, result_path, write_result
+from runtime.errors import LocalError
+
+
+def test_columns_stand_in_any_order_and_the_optional_ones_may_be_missing() -> None:
+    lines = parse("State,user\nbusy,A\n offline , B \n", "seed", "f")
+    assert [(line.user, line.state, line.reason, line.expected) for line in lines] == [
+        ("A", "busy", "", None),
+        ("B", "offline", "", None),
+    ]
+    [line] = parse('user,state,reason,expect\nA,Break,"a, b\nc",busy\n', "seed", "f")
+    assert (line.state, line.reason, line.expected) == ("break", "a, b\nc", "busy")
+
+
+def test_keys_are_of_this_file_this_line_and_this_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("user,state\nA,busy\nA,busy\n")
+    keys = [line.key for line in read(path, "")]
+    assert [line.key for line in read(path, "")] == keys
+    assert len({*keys, *(line.key for line in read(path, "again"))}) == 4
+    path.write_text("user,state\nA,busy\nA,busy\nB,busy\n")
+    assert not {line.key for line in read(path, "")} & set(keys)
+
+
+def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("\ufeffuser,state\r\nJürgen,busy\r\n,\r\n".encode())
+    assert [(line.number, line.user) for line in read(path, "")] == [(2, "Jürgen")]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "has no column 'user'"),
+        ("user,state\n", "holds no command"),
+        ("user\nA\n", "has no column 'state'"),
+        ("user,state,colour\nA,busy,red\n", "an unknown column 'colour'"),
+        ("user,state,user\nA,busy,B\n", "has twice 'user'"),
+        ("user,state\nA,busy,extra\n", "line 2: 3 cells, the header has 2"),
+        ("user,state\nA\n", "line 2: state '' is none of available, busy"),
+        ("user,state\n,busy\n", "line 2: user has 1 to 128 bytes"),
+        (f"user,state\n{'ü' * 65},busy\n", "line 2: user has 1 to 128 bytes"),
+        ("user,state\nA,sleeping\n", "line 2: state 'sleeping' is none of"),
+        ("user,state,expect\nA,busy,Talking\n", "line 2: expect 'talking' is none of"),
+        (f"user,state,reason\nA,busy,{'x' * 501}\n", "line 2: reason has more than 500"),
+        ('user,state\n"A,busy\n', "unexpected end of data"),
+        ("user,\x1b[31mstate\n", r"no column 'state'"),
+        ("user,state,\x1b[31m\n", r"an unknown column '\x1b[31m'"),
+    ],
+)
+def test_what_is_wrong_is_named(text: str, says: str) -> None:
+    with pytest.raises(LocalError) as caught:
+        parse(text, "seed", "f.csv")
+    assert says in str(caught.value).replace("\\\\", "\\")
+    assert str(caught.value).startswith("f.csv")
+
+
+def test_of_many_mistakes_the_first_are_shown_and_the_others_counted() -> None:
+    with pytest.raises(LocalError, match="nothing was sent") as caught:
+        parse("user,state\n" + "A,no\n" * 25, "seed", "f")
+    assert "and 15 more" in str(caught.value)
+    assert str(caught.value).count("\n") == 11
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="No such file"):
+        read(tmp_path / "missing.csv", "")
+    path = tmp_path / "latin.csv"
+    path.write_bytes("user,state\nJürgen,busy\n".encode("latin-1"))
+    with pytest.raises(LocalError, match="is no UTF-8: byte 12"):
+        read(path, "")
+
+
+def test_the_result_has_one_row_a_line_and_moves_no_cursor(tmp_path: Path) -> None:
+    path = result_path(tmp_path / "evening.csv")
+    assert path.name == "evening.result.csv"
+    line = Line(2, "key", "A\x1b[2J", "busy", "x\ny", None)
+    write_result(path, [(line, Outcome("refused", "scope", "no\r\n\x07", "id-1", True))])
+    assert list(csv.reader(path.read_text().splitlines())) == [
+        list(RESULT),
+        ["2", r"A\x1b[2J", "busy", r"x\ny", "", "refused", "scope", r"no\r\n\x07", "id-1", "yes"],
+    ]
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_result_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(LocalError, match="cannot be written"):
+        write_result(tmp_path / "missing" / "x.csv", [])

@@ -1,0 +1,397 @@
+"""`send`, `commands` and `webhooks` against a web child as it is: what a person reads, and the exit
+code."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from actors import api_client, cli
+from actors.command_file import result_path
+from actors.data_dir import LOCK, DataDir, Identity
+from actors.orders import Order, Resend
+from actors.sender.commands import Code, Step
+from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
+from tests.actors.web.rig import FakeSender, Fate, Web, confirm, eventually, web_arguments
+
+ROOT = Path(__file__).parents[2]
+HOSTILE = "\x1b[2J\n[bold]"
+NOBODY = 2**22 + 1  # above every pid_max
+EXIT_USAGE = 2
+
+
+class Runtime(NamedTuple):
+    """As far as the command line can see."""
+
+    data_dir: Path
+    web: Web
+    sender: FakeSender
+
+    @property
+    def orders(self) -> list[Order]:
+        return [order for order in self.sender.orders if isinstance(order, Order)]
+
+    def command(self, *arguments: str) -> int:
+        return cli.main([*arguments, "--data-dir", str(self.data_dir)])
+
+
+def make_data_dir(path: Path) -> Path:
+    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    DataDir.claim(path, identity, shards=1).lock.release()
+    return path
+
+
+@pytest.fixture(scope="module")
+def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
+    arguments = web_arguments(make_data_dir(tmp_path_factory.mktemp("runtime") / "data"))
+    sender = FakeSender(arguments, confirm)
+    web = Web(arguments)
+    yield Runtime(arguments.data_dir, web, sender)
+    web.stop()
+    sender.close()
+
+
+@pytest.fixture
+def runtime(_running: Runtime) -> Runtime:
+    """One for all tests, its sender as if it were new."""
+    _running.sender.judge = confirm
+    _running.sender.orders.clear()
+    _running.sender.applied.clear()
+    return _running
+
+
+def refused(code: str, detail: str = "", retry_after_ms: int | None = None) -> Fate:
+    return Fate(Step.REFUSED, code, detail, retry_after_ms)
+
+
+# -- one command -------------------------------------------------------------------------------
+
+
+def test_an_accepted_command_is_enough_without_waiting(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.sender.judge = lambda _order: Fate(Step.SENT)
+    assert runtime.command("send", "A", "busy", "--reason", "lunch", "--expect", "available") == 0
+    [order] = runtime.orders
+    assert (order.user_id, order.to_state, order.reason, order.expected, order.forced) == (
+        "A", "busy", "lunch", "available", False,
+    )  # fmt: skip
+    said = capsys.readouterr().out
+    assert said.endswith(f": agent A is to be busy\ncommand {order.command_id}\n")
+    assert said.split(":")[0] in {"admitted", "sent"}
+
+
+@pytest.mark.parametrize(
+    ("end", "exit_code", "says"),
+    [
+        (Step.CONFIRMED, 0, "confirmed: agent A is busy"),
+        (Step.UNCONFIRMED, 1, "was not seen in busy"),
+        (Step.UNKNOWN, 1, "nobody knows whether agent A is busy"),
+    ],
+)
+def test_waiting_tells_the_end(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str], end: Step, exit_code: int, says: str
+) -> None:
+    runtime.sender.judge = lambda _order: Fate(end)
+    assert runtime.command("send", "A", "busy", "--wait", "--force") == exit_code
+    assert says in capsys.readouterr().out
+    assert runtime.orders[0].forced
+
+
+def test_a_refusal_says_why_and_when_to_come_back(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.sender.judge = lambda _order: refused(Code.RATE, f"5 a second{HOSTILE}", 1_200)
+    assert runtime.command("send", "A", "busy", "--wait") == 1
+    said = capsys.readouterr().err
+    assert "refused (rate): 5 a second\\x1b[2J\\n[bold]\ntry again in 1.2 s\ncommand " in said
+    assert "\x1b" not in said
+
+
+def test_a_command_that_was_refused_later_is_told_as_refused(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runtime.command("send", "A", "busy", "--key", "k-1", "--wait") == 0
+    capsys.readouterr()
+    assert runtime.command("send", "A", "busy", "--key", "k-1", "--wait") == 0
+    assert "an earlier command under the same key" in capsys.readouterr().out
+    assert runtime.command("send", "A", "offline", "--key", "k-1") == 1
+    assert "refused (key-bound)" in capsys.readouterr().err
+    assert len(runtime.sender.applied) == 1
+
+
+def test_for_programs_there_is_json(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runtime.command("send", "A", "busy", "--wait", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["step"] == "confirmed"
+    runtime.sender.judge = lambda _order: refused(Code.CAPACITY, "2 of 2 needed")
+    assert runtime.command("send", "A", "busy", "--json") == 1
+    assert json.loads(capsys.readouterr().out)["code"] == "capacity"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["A"], ["A", "sleeping"], [], ["A", "busy", "--batch", "x.csv"], ["--result", "x.csv"]],
+)
+def test_what_cannot_be_meant_is_a_usage_error(runtime: Runtime, arguments: list[str]) -> None:
+    assert runtime.command("send", *arguments) == EXIT_USAGE
+    assert runtime.orders == []
+
+
+def test_a_user_id_may_hold_anything(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
+    user = f"a/b?c#d%20{HOSTILE}"
+    assert runtime.command("send", user, "busy", "--wait") == 0
+    assert runtime.orders[0].user_id == user
+    assert "\x1b" not in capsys.readouterr().out
+
+
+# -- no runtime --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["send", "A", "busy"], ["commands"], ["webhooks"], ["commands", "some-id"]]
+)
+def test_without_a_runtime_it_says_so_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    path = make_data_dir(tmp_path / "data")
+    (path / LOCK).write_text(f"{NOBODY}\n")  # of one that was killed
+    assert cli.main([*arguments, "--data-dir", str(path)]) == EXIT_TEMPORARY
+    assert f"no runtime runs on {path}: start one" in capsys.readouterr().err
+
+
+def test_a_directory_that_never_had_a_runtime_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["send", "A", "busy", "--data-dir", str(tmp_path)]) == EXIT_CONFIGURATION
+    assert f"{tmp_path} holds no journals" in capsys.readouterr().err
+
+
+def test_a_runtime_that_lives_and_does_not_answer_is_waited_for_a_while(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api_client, "PATIENCE_S", 0.5)
+    path = make_data_dir(tmp_path / "data")  # its holder is this very process
+    assert cli.main(["commands", "--data-dir", str(path)]) == EXIT_TEMPORARY
+    assert "its web process does not answer" in capsys.readouterr().err
+
+
+def test_a_web_child_that_restarts_while_somebody_waits_is_not_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = web_arguments(make_data_dir(tmp_path / "data"))
+    sender = FakeSender(arguments, confirm)
+    sender.is_deaf = True
+    first = Web(arguments)
+    second: list[Web] = []
+
+    def replace() -> None:
+        eventually(lambda: first.child.counters.get("orders"), "the order is on its way")
+        first.stop()
+        second.append(Web(arguments, generation=2))
+        sender.is_deaf = False
+
+    replacing = threading.Thread(target=replace)
+    replacing.start()
+    assert cli.main(["send", "A", "busy", "--wait", "--data-dir", str(arguments.data_dir)]) == 0
+    replacing.join()
+    assert "confirmed" in capsys.readouterr().out
+    assert len(sender.applied) == 1
+    assert len({order.key for order in sender.orders if isinstance(order, Order)}) == 1
+    second[0].stop()
+    sender.close()
+
+
+# -- a file of them ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Callable[..., Path]:
+    def write(*lines: str, header: str = "user,state") -> Path:
+        path = tmp_path / "evening.csv"
+        path.write_text("\n".join([header, *lines, ""]))
+        return path
+
+    return write
+
+
+def results(path: Path) -> list[dict[str, str]]:
+    with result_path(path).open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_each_line_of_a_file_comes_to_its_end(
+    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def judge(order: Order) -> Fate:
+        return refused(Code.TRANSITION, "no") if order.user_id == "B" else Fate()
+
+    runtime.sender.judge = judge
+    path = file(
+        "A,busy,lunch,available", "B,break,,", "A,busy,,", header="user,state,reason,expect"
+    )
+    assert runtime.command("send", "--batch", str(path)) == 1
+    assert [(row["line"], row["outcome"], row["code"], row["detail"]) for row in results(path)] == [
+        ("2", "confirmed", "", ""),
+        ("3", "refused", "transition", "no"),
+        ("4", "confirmed", "", ""),
+    ]
+    assert [order.expected for order in runtime.orders if order.user_id == "A"] == [
+        "available",
+        None,
+    ]
+    ids = {row["command"] for row in results(path)}
+    assert ids == {order.command_id for order in runtime.orders}
+    assert "confirmed\t2\nrefused\t1\n" in capsys.readouterr().out
+
+
+def test_a_file_sent_twice_is_done_once_and_says_so(
+    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file("twice-A,busy", "twice-B,busy")
+    assert runtime.command("send", "--batch", str(path)) == 0
+    capsys.readouterr()
+    assert runtime.command("send", "--batch", str(path)) == 0
+    assert "2 lines were done by an earlier run" in capsys.readouterr().out
+    assert [row["replayed"] for row in results(path)] == ["yes", "yes"]
+    assert len(runtime.sender.applied) == 2
+    assert runtime.command("send", "--batch", str(path), "--key", "tuesday") == 0
+    assert len(runtime.sender.applied) == 4
+
+
+def test_a_file_with_a_mistake_sends_nothing(
+    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = file("A,busy", "B,sleeping")
+    assert runtime.command("send", "--batch", str(path)) == 1
+    assert "line 3: state 'sleeping'" in capsys.readouterr().err
+    assert runtime.orders == []
+    assert not result_path(path).exists()
+
+
+def test_lines_that_are_refused_for_their_rate_are_sent_again(
+    runtime: Runtime, file: Callable[..., Path]
+) -> None:
+    met: list[str] = []
+
+    def judge(order: Order) -> Fate:
+        met.append(order.user_id)
+        return refused(Code.RATE, "too many", 1) if len(met) in {60, 61, 90} else Fate()
+
+    runtime.sender.judge = judge
+    users = [f"many-{i}" for i in range(150)]
+    assert runtime.command("send", "--batch", str(file(*(f"{user},busy" for user in users)))) == 0
+    assert sorted(command.user_id for command in runtime.sender.applied) == sorted(users)
+    assert len(runtime.orders) == 153
+
+
+def test_an_interrupted_file_goes_on_where_it_was(
+    runtime: Runtime, file: Callable[..., Path]
+) -> None:
+    def judge(order: Order) -> Fate:
+        return Fate(Step.SENT) if order.user_id == "stop-5" else Fate()
+
+    runtime.sender.judge = judge
+    path = file(*(f"stop-{i},busy" for i in range(10)))
+    process = subprocess.Popen(
+        [
+            sys.executable, "-m", "runtime", "send", "--batch", str(path),
+            "--data-dir", str(runtime.data_dir),
+        ],
+        cwd=ROOT, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    eventually(lambda: len(runtime.sender.applied) == 10, "all but one have their end")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == cli.INTERRUPTED
+    assert "of 10 lines have their end" in said
+    assert "Traceback" not in said
+    pending = {row["user"] for row in results(path) if row["outcome"] == "pending"}
+    assert "stop-5" in pending
+    runtime.sender.finish(Step.CONFIRMED)
+    assert runtime.command("send", "--batch", str(path)) == 0
+    assert {row["outcome"] for row in results(path)} == {"confirmed"}
+    assert len(runtime.sender.applied) == 10
+
+
+# -- what became of it -------------------------------------------------------------------------
+
+
+def test_commands_lists_the_newest_first_and_filters(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for user in ("list-A", f"list-B{HOSTILE}"):
+        runtime.command("send", user, "busy", "--wait")
+    capsys.readouterr()
+    assert runtime.command("commands", "--limit", "2") == 0
+    shown = capsys.readouterr().out
+    rows = [line.split("\t") for line in shown.splitlines()]
+    assert [(row[1], row[2], row[3], row[6]) for row in rows[1:]] == [
+        (r"list-B\x1b[2J\n[bold]", "busy", "confirmed", f"uid:{os.getuid()}"),
+        ("list-A", "busy", "confirmed", f"uid:{os.getuid()}"),
+    ]
+    assert runtime.command("commands", "--user", "list-A", "--json") == 0
+    [one] = json.loads(capsys.readouterr().out)
+    assert runtime.command("commands", "--step", "unknown", "--user", "list-A", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert runtime.command("commands", one["id"]) == 0
+    shown = capsys.readouterr().out
+    assert "user id\tlist-A\n" in shown
+    assert [line.split("\t")[1] for line in shown.splitlines()[-6:]] == [
+        "accepted", "validated", "admitted", "sent", "acknowledged", "confirmed",
+    ]  # fmt: skip
+
+
+def test_a_command_that_nobody_knows_is_named(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert runtime.command("commands", "no-such-id") == 1
+    assert "no-such-command: no command has this id" in capsys.readouterr().err
+    assert runtime.command("commands", "--step", "nowhere") == 1
+    assert "query.step" in capsys.readouterr().err
+
+
+def test_dead_messages_are_listed_and_sent_again(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.sender.resendable = {"msg_1"}
+    assert runtime.command("webhooks") == 0
+    assert "0 waiting\n0 dead\n" in capsys.readouterr().out
+    assert runtime.command("webhooks", "--resend", "msg_1") == 0
+    assert capsys.readouterr().out == "msg_1 will be sent again\n"
+    assert runtime.command("webhooks", "--resend", "msg_2") == 1
+    assert "no-such-message" in capsys.readouterr().err
+    [first, _] = [order for order in runtime.sender.orders if isinstance(order, Resend)]
+    assert (first.message_id, first.who) == ("msg_1", f"uid:{os.getuid()}")
+
+
+def test_the_audit_is_shown_and_verified_also_without_a_runtime(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime.command("send", f"audit-A{HOSTILE}", "busy", "--wait", "--reason", HOSTILE)
+    capsys.readouterr()
+    assert runtime.command("audit", "show", "--limit", "1") == 0
+    shown = capsys.readouterr().out
+    assert r"audit-A\x1b[2J" in shown
+    assert "\x1b" not in shown
+    assert runtime.command("audit", "verify") == 0
+    assert capsys.readouterr().out.startswith("intact: ")
+    assert runtime.command("audit", "verify", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["intact"] is True
+
+
+def test_no_command_imports_a_web_framework() -> None:
+    code = (
+        "import sys, actors.cli, actors.send, actors.send_file, actors.command_views;"
+        "sys.exit('fastapi' in sys.modules or 'uvicorn' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
