@@ -136,7 +136,7 @@ class SenderActor(RingActor):
         arguments = self._arguments
 
         def load() -> list[Action]:
-            self._store = Store(arguments.path, arguments.run)
+            self._store = Store(arguments.path, arguments.run, is_owing=self._has_webhook)
             with damage_named(arguments.path, KIND):
                 return self._machine.restore(self._store.unsettled(), *self._now())
 

@@ -27,7 +27,6 @@ from actors.sender.outbox import (
     message_id,
 )
 from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
-from runtime.clock import Clock, SystemClock
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -137,7 +136,6 @@ DELETE FROM commands WHERE number IN
 """
 
 
-_CLOCK: Final = SystemClock()
 _SALT_BYTES: Final = 16
 
 
@@ -171,15 +169,14 @@ class Store:
         path: Path,
         run: str,
         *,
-        clock: Clock = _CLOCK,
+        is_owing: bool = True,
         salt: Callable[[], str] = lambda: secrets.token_hex(_SALT_BYTES),
     ) -> None:
-        """LocalError if another run owns the file by now."""
+        """`is_owing`: whether there is a webhook at all; else no letter is written, for it would
+        wait for ever. LocalError if another run owns the file by now."""
         self.path = path
-        self.commits = self.commit_us = self.commit_us_max = 0
-        """Transactions, what they took together, and the longest."""
         self._run = run
-        self._clock = clock
+        self._is_owing = is_owing
         self._salt = salt
         self._connection = connect(path, KIND)
         with damage_named(path, KIND):
@@ -199,7 +196,7 @@ class Store:
         """Makes all of them durable together. On one of TRANSIENT_ERRORS nothing of it was, and the
         same call may be made again; LocalError if another run owns the file, or if a command that
         has its end would get another one."""
-        execute, began_ns = self._connection.execute, self._clock.now_ns()
+        execute = self._connection.execute
         execute("BEGIN IMMEDIATE")
         try:
             chain = self._chain
@@ -208,7 +205,7 @@ class Store:
                 chain = self._audited(
                     chain, record.at_us, record.command, str(record.step), record.detail
                 )
-                if record.webhook is not None:
+                if record.webhook is not None and self._is_owing:
                     self._owe(record)
             for attempt in attempts:
                 if isinstance(attempt, Resent):
@@ -230,10 +227,6 @@ class Store:
                 execute("ROLLBACK")
             raise
         self._chain = chain
-        taken_us = (self._clock.now_ns() - began_ns) // 1_000
-        self.commits += 1
-        self.commit_us += taken_us
-        self.commit_us_max = max(self.commit_us_max, taken_us)
 
     def _upsert(self, command: Command) -> None:
         self._connection.execute(_UPSERT, _VALUES(command))
@@ -360,6 +353,8 @@ class Store:
         stays."""
         deleted = 0
         with self._connection:
+            if self._connection.execute("SELECT run FROM progress").get != self._run:
+                raise LocalError(f"{self.path} belongs to another run now: nothing is deleted")
             for statement in (_PRUNE_LETTERS, _PRUNE_COMMANDS):
                 self._connection.execute(statement, (older_than_us, slice_rows))
                 deleted += self._connection.changes()

@@ -17,7 +17,6 @@ from actors.sender.commands import Record, Step
 from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, Resent, message_id
 from actors.sender.store import FORMAT, OutboxCounts, Store, prepare
 from actors.sqlite import TRANSIENT_ERRORS
-from runtime.clock import ManualClock
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, Drawer, accepted, record, story
 
@@ -174,6 +173,8 @@ def test_another_run_takes_the_file_over_and_the_orphan_commits_nothing(drawer: 
     prepare(drawer.path, "run-2")
     with pytest.raises(LocalError, match="another run"):
         drawer.put(accepted(2))
+    with pytest.raises(LocalError, match="nothing is deleted"):
+        drawer.store.prune(older_than_us=NOW_US + DAY_US, slice_rows=9)
     with pytest.raises(LocalError, match="run-2"):
         Store(drawer.path, RUN)
     successor = Store(drawer.path, "run-2")
@@ -222,19 +223,12 @@ def test_a_locked_file_is_waited_for_and_the_same_transaction_is_tried_again(
     assert drawer.store.unsettled() == [accepted()]
 
 
-def test_what_commits_take_is_counted(tmp_path: Path) -> None:
-    class Ticking(ManualClock):
-        def now_ns(self) -> int:
-            self.advance(0.25)
-            return super().now_ns()
-
-    path = tmp_path / "sender.db"
-    prepare(path, RUN)
-    store = Store(path, RUN, clock=Ticking())
-    store.commit([record(accepted(1))])
-    store.commit([record(accepted(2))])
+def test_without_a_webhook_nothing_is_owed(drawer: Drawer) -> None:
+    store = Store(drawer.path, RUN, is_owing=False)
+    *_, acknowledged, _ = story(accepted())
+    store.commit([record(acknowledged)])
+    assert store.outbox_counts() == OutboxCounts(0, 0, None)
     store.close()
-    assert (store.commits, store.commit_us, store.commit_us_max) == (2, 500_000, 250_000)
 
 
 def test_a_newer_format_is_refused_and_left_as_it_is(drawer: Drawer) -> None:
