@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import count
@@ -13,9 +14,12 @@ from actors.data_dir import sender_path
 from actors.sender.commands import Command, Record, Step, webhook_body
 from actors.sender.outbox import Attempt, Resent
 from actors.sender.store import Store, prepare
+from actors.sqlite import TRANSIENT_ERRORS
 from runtime import crash_point
 
 RUN = "run-1"
+WAITING = "waiting:"
+RETRY_S = 0.02
 NOW_US = 1_795_000_000_000_000
 USER = "5f8d0e3c-agent"
 
@@ -105,8 +109,21 @@ def write_until_killed(path: Path, passage: int) -> None:
     first = 1 + max((int(one.id[-12:]) for one in store.unsettled()), default=0)
     for number in count(first):
         for command in story(accepted(number)):
-            store.commit([record(command)])
+            _commit(store, command)
             print(number, command.step, flush=True)
+
+
+def _commit(store: Store, command: Command) -> None:
+    """The same transaction again, for as long as the disk is full."""
+    for attempt in count():
+        try:
+            store.commit([record(command)])
+        except TRANSIENT_ERRORS as error:
+            if attempt == 0:
+                print(WAITING, error, flush=True)
+            threading.Event().wait(RETRY_S)
+        else:
+            return
 
 
 if __name__ == "__main__":

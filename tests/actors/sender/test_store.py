@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from actors.sender.store import FORMAT, OutboxCounts, Store, prepare
 from actors.sqlite import TRANSIENT_ERRORS
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, Drawer, accepted, record, story
+from tests.actors.sender.drawer import WAITING as SAYS_IT_WAITS
 
 DAY_US = 86_400_000_000
 
@@ -263,6 +267,11 @@ class Writer:
         while len(self.said) < lines and (line := self._process.stdout.readline()):
             self.said.append(line)
 
+    def limit(self, size: int) -> None:
+        """Its files may grow no more, whoever has the disk."""
+        _, hard = resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (size, hard))
+
     def kill(self) -> None:
         os.kill(self._process.pid, signal.SIGKILL)
 
@@ -270,16 +279,31 @@ class Writer:
         assert self._process.stdout is not None
         self.said += self._process.stdout.readlines()
         assert self._process.wait(timeout=60) == -signal.SIGKILL
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
         self._process.stdout.close()
+
+
+Start = Callable[..., Writer]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts writers, none of which outlives its test."""
+    with ExitStack() as writers:
+        yield lambda path, passage=0: writers.enter_context(closing(Writer(path, passage)))
 
 
 @pytest.mark.parametrize("passage", [1, 3, 4, 0])
 def test_a_killed_writer_leaves_whole_transactions_and_a_successor_goes_on(
-    tmp_path: Path, passage: int
+    start: Start, tmp_path: Path, passage: int
 ) -> None:
     path = tmp_path / "sender.db"
     prepare(path, RUN)
-    writer = Writer(path, passage)
+    writer = start(path, passage)
     if not passage:
         writer.read(30)
         writer.kill()
@@ -316,3 +340,28 @@ def test_a_killed_writer_leaves_whole_transactions_and_a_successor_goes_on(
     )
     store.close()
     assert reader.verify_audit(tmp_path).problem == ""
+
+
+def test_a_writer_waits_for_a_full_disk_and_loses_and_repeats_nothing(
+    start: Start, tmp_path: Path
+) -> None:
+    path = tmp_path / "sender.db"
+    prepare(path, RUN)
+    writer = start(path)
+    writer.read(10)
+    writer.limit(path.with_name(f"{path.name}-wal").stat().st_size)
+    while not writer.said[-1].startswith(SAYS_IT_WAITS):
+        before = len(writer.said)
+        writer.read(before + 1)
+        assert len(writer.said) > before, writer.said
+    written = len(writer.said) - 1
+    verdict = reader.verify_audit(tmp_path)
+    assert (verdict.rows, verdict.problem) == (written, "")
+    writer.limit(resource.RLIM_INFINITY)
+    writer.read(written + 20)
+    writer.kill()
+    writer.is_killed()
+    verdict = reader.verify_audit(tmp_path)
+    assert verdict.problem == ""
+    assert verdict.rows in {len(writer.said) - 1, len(writer.said)}
+    assert sum(line.startswith(SAYS_IT_WAITS) for line in writer.said) == 1
