@@ -6,13 +6,15 @@ It knows no outbox: whether there is another attempt, and when, is decided there
 from __future__ import annotations
 
 import asyncio
-import dataclasses
+import os
+import ssl
 from types import TracebackType
 from typing import Final, Self
 
 import httpx
 
-from actors.genesys.http import GatewayAddress, http_client, reach, read_away
+from actors.genesys.http import GatewayAddress, Reach, http_client, read_away
+from actors.genesys.proxy import proxy_for
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver, Delivered
 from actors.sender_settings import WebhookSettings
@@ -24,15 +26,18 @@ BODY_BYTES_MAX: Final = 1024
 
 
 class Webhook:
-    """For one event loop. Certificates and proxy are decided as for Genesys, but for its own URL.
+    """For one event loop. The same certificates are trusted as for Genesys, and a proxy is chosen
+    in the same way, but for its own URL.
 
-    Raises ConfigurationError for what `reach` finds wrong with them.
+    Raises ConfigurationError for a bad `HTTPS_PROXY`.
     """
 
-    def __init__(self, settings: WebhookSettings, address: GatewayAddress) -> None:
+    def __init__(
+        self, settings: WebhookSettings, address: GatewayAddress, ssl_context: ssl.SSLContext
+    ) -> None:
         self._settings = settings
-        way = reach(dataclasses.replace(address, api_url=settings.url))
-        self._client = http_client(way)
+        proxy = proxy_for(settings.url, address.proxy, os.environ)
+        self._client = http_client(Reach(ssl_context=ssl_context, proxy=proxy))
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -134,7 +134,7 @@ class Loop:
                 in_service=self._counters.get("token_refreshes") > 0,
             )
             self._users = Users(self._address, self._tokens, client, clock=self._clock)
-            self._webhook = Webhook(self._settings.webhook, self._address)
+            self._webhook = Webhook(self._settings.webhook, self._address, self._way.ssl_context)
             await stack.enter_async_context(self._webhook)
             self._gauges = TokenGauges(self._counters, self._tokens, self._log)
             self._loop = loop
@@ -146,7 +146,7 @@ class Loop:
 
     def _begin(self) -> None:
         self._counters.set("connected", 0)
-        self._spawn(self._renew_tokens())
+        self._spawn(self._renew_tokens)
         self._carry_out(self._machine.start(self._clock.now_s()))
         self._tick()
         self._grant()
@@ -185,15 +185,15 @@ class Loop:
         else:
             self._fail(error)
 
-    def _spawn(self, work: Any) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(self._guarded(work))
+    def _spawn(self, work: Callable[..., Awaitable[None]], *given: Any) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(self._guarded(work, *given))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _guarded(self, work: Any) -> None:
+    async def _guarded(self, work: Callable[..., Awaitable[None]], *given: Any) -> None:
         try:
-            await work
+            await work(*given)
         except Exception as error:
             self._fail(error)
 
@@ -206,9 +206,9 @@ class Loop:
                     self._send(send)
                 case signals.CheckUser(user_id=user_id) if user_id not in self._checking:
                     self._checking.add(user_id)
-                    self._spawn(self._check(user_id))
+                    self._spawn(self._check, user_id)
                 case signals.Deliver() as delivery:
-                    self._spawn(self._deliver(delivery))
+                    self._spawn(self._deliver, delivery)
                 case signals.WakeAt(due_s=due_s):
                     self._wake_at(due_s)
 
@@ -300,7 +300,7 @@ class Loop:
                 del self._sockets[line], self._lives[line]
             self._signal(end)
 
-        self._lives[line] = self._spawn(live())
+        self._lives[line] = self._spawn(live)
 
     def _on_heard(self, line: int, heard: Heard) -> None:
         match heard:

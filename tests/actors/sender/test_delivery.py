@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import socket
+import ssl
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ BODY = b'{"event":"presence_change"}'
 NEVER = b""
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 ADDRESS = GatewayAddress(api_url="http://127.0.0.1:9", credentials=credentials)
+TLS = ssl.create_default_context()
 
 
 def message(number: int = 1) -> Deliver:
@@ -31,7 +33,7 @@ def message(number: int = 1) -> Deliver:
 
 
 async def attempt(url: str, **settings: Any) -> Delivered:
-    async with Webhook(WebhookSettings(url=url, **settings), ADDRESS) as webhook:
+    async with Webhook(WebhookSettings(url=url, **settings), ADDRESS, TLS) as webhook:
         return await webhook.deliver(message())
 
 
@@ -135,7 +137,7 @@ def test_a_body_that_never_comes_delays_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_a_connection_is_kept_for_the_next_message() -> None:
     async def test() -> None:
         async with WebhookReceiver(answer(200, b"thanks")) as receiver:
-            async with Webhook(WebhookSettings(url=receiver.url), ADDRESS) as webhook:
+            async with Webhook(WebhookSettings(url=receiver.url), ADDRESS, TLS) as webhook:
                 for number in range(3):
                     assert (await webhook.deliver(message(number))).success
             assert len(receiver.posts) == 3
@@ -167,7 +169,7 @@ def test_the_file_of_a_secret_is_read_for_each_attempt(tmp_path: Path) -> None:
     async def test() -> None:
         async with WebhookReceiver(answer(200)) as receiver:
             settings = WebhookSettings(url=receiver.url, secret_file=file)
-            async with Webhook(settings, ADDRESS) as webhook:
+            async with Webhook(settings, ADDRESS, TLS) as webhook:
                 await webhook.deliver(message())
                 file.write_text("whsec_" + base64.b64encode(b"another secret").decode())
                 await webhook.deliver(message())

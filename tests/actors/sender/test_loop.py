@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+import structlog
+
 from actors.genesys.presence import update_frame
-from actors.sender.signals import Acknowledged, LineDown, LineUp, Send
-from tests.actors.receiver.rig import in_loop
-from tests.actors.receiver.small_gateway import Socket
-from tests.actors.sender.living import Living
-from tests.actors.sender.presence_gateway import PresenceGateway, ack, bind, next_update, silent
+from actors.sender.line import Policy
+from actors.sender.signals import (
+    Acknowledged,
+    CheckUser,
+    Deliver,
+    Delivered,
+    Due,
+    LineDown,
+    LineUp,
+    NotSent,
+    Send,
+    UserChecked,
+    WakeAt,
+)
+from actors.sender_settings import SenderSettings, WebhookSettings
+from runtime.errors import ConfigurationError
+from tests.actors.receiver.rig import in_loop, until
+from tests.actors.receiver.small_gateway import BINARY, CLOSE, HANG, PING, PONG, Socket, frame
+from tests.actors.sender.living import HASTY, Living
+from tests.actors.sender.presence_gateway import (
+    PresenceGateway,
+    WebhookReceiver,
+    ack,
+    answer,
+    bind,
+    next_update,
+    obliging,
+    refusal,
+    silent,
+)
 
 
 def send(line: int, correlation: str = "c1", state: str = "busy") -> Send:
     return Send(line, correlation, update_frame("agent-1", state, "", correlation))
+
+
+# The presence socket
 
 
 def test_from_the_token_to_the_acknowledgement() -> None:
@@ -42,3 +77,463 @@ def test_from_the_token_to_the_acknowledgement() -> None:
     in_loop(test)
     update = {"type": "presence", "userId": "agent-1", "stateName": "busy", "reasonId": ""}
     assert received == [(update, "c1")]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
+def test_a_negative_acknowledgement_is_told_as_it_is(status: int) -> None:
+    async def script(socket: Socket) -> None:
+        await bind(socket)
+        await next_update(socket)
+        socket.send(refusal("c1", status, retryAfterMs=750))
+        await silent(socket)
+
+    async def test() -> None:
+        async with PresenceGateway(script) as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                loop.wish([send((await living.first(LineUp)).line)])
+                told = await living.first(Acknowledged)
+                assert told == Acknowledged("c1", False, status, "no", "No.", 750)
+                assert living.all(LineDown) == []
+
+    in_loop(test)
+
+
+def test_a_socket_that_is_lost_in_mid_flight_is_told_and_replaced() -> None:
+    async def first(socket: Socket) -> None:
+        await bind(socket)
+        await next_update(socket)
+        socket.close(1012)
+
+    async def second(socket: Socket) -> None:
+        await bind(socket)
+        await next_update(socket)
+        socket.drop()
+
+    async def test() -> None:
+        async with PresenceGateway(first, second, obliging) as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                for n, reason in ((1, "closed with 1012"), (2, "closed with 1006")):
+                    line = (await living.first(LineUp, n)).line
+                    loop.wish([send(line, f"c{n}")])
+                    assert await living.first(LineDown, n) == LineDown(line, reason)
+                    assert living.all(Acknowledged) == []
+                    loop.wish([send(line, f"too late {n}")])
+                    assert await living.first(NotSent, n) == NotSent(f"too late {n}")
+                loop.wish([send((await living.first(LineUp, 3)).line, "c1")])
+                assert (await living.first(Acknowledged)).correlation == "c1"
+                assert living.counters.get("updates_not_sent") == 2
+                assert living.counters.get("lines_bound") == 3
+
+    in_loop(test)
+
+
+def test_a_half_open_socket_is_found_dead_and_cut() -> None:
+    ended = asyncio.Event()
+
+    async def first(socket: Socket) -> None:
+        await bind(socket)
+        await silent(socket)  # not even a pong
+        ended.set()
+
+    async def test() -> None:
+        policy = replace(HASTY, ping_after_s=(0.1, 0.2), dead_after_s=0.5)
+        async with PresenceGateway(first, obliging) as gateway:
+            living = Living(gateway.url, policy=policy)
+            async with living.running():
+                down = await living.first(LineDown)
+                assert down == LineDown(1, "no frame and no pong for 0.5 s")
+                await asyncio.wait_for(ended.wait(), 10.0)
+
+    in_loop(test)
+
+
+def test_a_pong_is_a_sign_of_life() -> None:
+    pings: list[int] = []
+
+    async def script(socket: Socket) -> None:
+        await bind(socket)
+        while True:
+            opcode, payload = await socket.receive()
+            if opcode == CLOSE:
+                return
+            assert opcode == PING
+            pings.append(opcode)
+            socket.send_raw(frame(payload, PONG))
+
+    async def test() -> None:
+        policy = replace(HASTY, ping_after_s=(0.1,), dead_after_s=10.0)
+        async with PresenceGateway(script) as gateway:
+            living = Living(gateway.url, policy=policy)
+            async with living.running():
+                await until(lambda: len(pings) >= 3)  # a second one is due only behind a pong
+                assert living.all(LineDown) == []
+
+    in_loop(test)
+
+
+def test_malformed_frames_are_counted_told_once_and_harm_nothing() -> None:
+    async def script(socket: Socket) -> None:
+        await bind(socket)
+        await next_update(socket)
+        socket.send(b"{", b"[]", b'{"type":"presence.ack"}')
+        socket.send_raw(frame(ack("c1"), BINARY))
+        socket.send(ack("c1"))
+        await silent(socket)
+
+    async def test() -> None:
+        async with PresenceGateway(script) as gateway:
+            living = Living(gateway.url)
+            with structlog.testing.capture_logs() as lines:
+                async with living.running() as loop:
+                    loop.wish([send((await living.first(LineUp)).line)])
+                    await living.first(Acknowledged)
+                    assert living.all(LineDown) == []
+        assert living.counters.get("malformed_frames") == 4
+        told = [line for line in lines if line["event"] == "line.frame_malformed"]
+        assert [line["reason"] for line in told] == ["not JSON"]
+
+    in_loop(test)
+
+
+# The handshake and the binding
+
+
+def test_a_handshake_401_costs_one_more_token() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.rejected = {"tok/1+"}
+            living = Living(gateway.url)
+            async with living.running():
+                await living.first(LineUp)
+                assert living.all(LineDown) == [LineDown(1, "handshake refused with 401")]
+                assert gateway.authorizations == ["Bearer tok/1+", "Bearer tok/2+"]
+                assert living.counters.get("handshake_refusals") == 1
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (403, "handshake refused with 403: the client lacks the scope presence:write"),
+        (429, "handshake refused with 429"),
+        (500, "handshake refused with 500"),
+        (302, "handshake answered with 302"),
+    ],
+)
+def test_a_refused_handshake_says_why_and_is_tried_again(status: int, reason: str) -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.statuses = [status]
+            gateway.retry_after = "0"
+            living = Living(gateway.url)
+            async with living.running():
+                await living.first(LineUp)
+                assert living.all(LineDown) == [LineDown(1, reason)]
+
+    in_loop(test)
+
+
+def test_a_handshake_429_is_not_repeated_before_it_may_be() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.statuses = [429]
+            gateway.retry_after = "600"
+            living = Living(gateway.url)
+            with structlog.testing.capture_logs() as lines:
+                async with living.running():
+                    await living.first(LineDown)
+            retries = [line["delay_s"] for line in lines if line["event"] == "line.retry"]
+            assert retries == [600.0]
+            assert len(gateway.targets) == 1
+
+    in_loop(test)
+
+
+def test_a_handshake_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.genesys.websocket.CONNECT_TIMEOUT_S", 0.2)
+
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.statuses = [HANG]
+            living = Living(gateway.url)
+            async with living.running():
+                assert await living.first(LineDown) == LineDown(1, "no handshake within 0.2 s")
+                await living.first(LineUp)
+
+    in_loop(test)
+
+
+def test_a_binding_that_is_refused_or_not_answered_ends_the_line() -> None:
+    async def refuses(socket: Socket) -> None:
+        await socket.receive()
+        socket.send(b'{"type":"error","message":"no such channel"}')
+        await silent(socket)
+
+    async def test() -> None:
+        policy = replace(HASTY, bind_timeout_s=0.3)
+        async with PresenceGateway(refuses, silent, obliging) as gateway:
+            living = Living(gateway.url, policy=policy)
+            async with living.running():
+                await living.first(LineUp)
+        assert [each.reason for each in living.all(LineDown)] == [
+            "not bound: neither a binding nor an acknowledgement",
+            "not bound within 0.3 s",
+            "stopped",
+        ]
+
+    in_loop(test)
+
+
+# The token
+
+
+def test_a_renewed_token_moves_the_line_without_a_gap() -> None:
+    acknowledged = Acknowledged("c1", True, 200, "", "", None)
+
+    async def test() -> None:
+        async def first(socket: Socket) -> None:
+            await bind(socket)
+            gateway.expires_in = 3600.0
+            await next_update(socket)
+            await until(lambda: LineUp(2) in living.told)
+            socket.send(ack("c1"))
+            await silent(socket)
+
+        async with PresenceGateway(first, obliging) as gateway:
+            gateway.expires_in = 3.0
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                loop.wish([send((await living.first(LineUp)).line)])
+                await living.first(LineDown)
+                replaced = LineDown(1, "replaced")
+                assert living.told == [LineUp(1), LineUp(2), acknowledged, replaced]
+                assert living.counters.get("connected") == 1
+                before, after = gateway.authorizations
+                assert before != after
+
+    in_loop(test)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_client_that_is_refused_at_the_start_is_a_mistake_in_the_settings(status: int) -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.token_statuses = [status]
+            living = Living(gateway.url)
+            with pytest.raises(ConfigurationError, match=f"refused with {status}"):
+                await living.loop.live()
+            assert gateway.targets == []
+
+    in_loop(test)
+
+
+def test_a_client_that_is_refused_in_service_is_waited_for() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.token_statuses = [401]
+            living = Living(gateway.url)
+            living.counters.set("token_refreshes", 1)  # by a predecessor
+            living.loop = living.make()
+            async with living.running():
+                down = await living.first(LineDown)
+                assert down == LineDown(1, "the token request was refused with 401")
+                await living.until_count("token_failures", 1)
+
+    in_loop(test)
+
+
+def test_the_token_is_in_no_line_of_the_log() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.statuses = [401, 403, 500, 302]
+            living = Living(gateway.url)
+            with structlog.testing.capture_logs() as lines:
+                async with living.running():
+                    await living.first(LineUp)
+                    gateway.sockets[-1].drop()
+                    await living.first(LineUp, 2)
+        assert len(lines) > 10
+        assert "tok/" not in str(lines)
+        assert "tok/" not in str(living.told)
+        assert "hunter2" not in str(lines)
+
+    in_loop(test)
+
+
+# Users, webhooks and time
+
+
+def test_users_are_checked_and_who_is_asked_for_twice_at_once_is_asked_once() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            gateway.users = {"nobody": 404, "not ours": 403, "broken": 500}
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                names = ["ann", "ann", "nobody", "not ours", "broken"]
+                loop.wish([CheckUser(name) for name in names])
+                await living.first(UserChecked, 4)
+                verdicts = {each.user_id: each.verdict for each in living.all(UserChecked)}
+                assert verdicts == {
+                    "ann": "exists",
+                    "nobody": "missing",
+                    "not ours": "forbidden",
+                    "broken": "failed",
+                }
+                assert sorted(gateway.asked) == ["ann", "broken", "nobody", "not ours"]
+                loop.wish([CheckUser("ann")])
+                assert await living.first(UserChecked, 5) == UserChecked("ann", "exists", "")
+                await living.until_count("users_spared", 1)
+                assert living.counters.get("users_asked") == 4
+
+    in_loop(test)
+
+
+def test_a_user_check_renews_a_refused_token_for_all() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                await living.first(LineUp)
+                gateway.rejected = {"tok/1+"}
+                loop.wish([CheckUser("ann")])
+                assert (await living.first(UserChecked)).verdict == "exists"
+                assert gateway.asked == ["ann", "ann"]
+                assert gateway.tokens == 2
+
+    in_loop(test)
+
+
+def test_a_webhook_that_hangs_delays_no_update() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway, WebhookReceiver(b"") as receiver:
+            settings = SenderSettings(webhook=WebhookSettings(url=receiver.url))
+            living = Living(gateway.url, settings)
+            async with living.running() as loop:
+                up = await living.first(LineUp)
+                loop.wish([Deliver("msg_1", b"{}", 1_767_225_600)])
+                await until(lambda: receiver.posts)
+                loop.wish([send(up.line)])
+                await living.first(Acknowledged)
+                assert living.all(Delivered) == []
+
+    in_loop(test)
+
+
+def test_a_webhook_is_delivered() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway, WebhookReceiver(answer(202)) as receiver:
+            settings = SenderSettings(webhook=WebhookSettings(url=receiver.url))
+            living = Living(gateway.url, settings)
+            async with living.running() as loop:
+                loop.wish([Deliver("msg_1", b'{"a":1}', 1_767_225_600)])
+                told = await living.first(Delivered)
+            assert told == Delivered("msg_1", True, 202, "answered with 202")
+            assert receiver.posts[0].body == b'{"a":1}'
+            assert living.counters.get("webhook_posts") == 1
+
+    in_loop(test)
+
+
+def test_the_newest_alarm_replaces_the_others_and_never_rings_early() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                start_s = living.clock.now_s()
+                loop.wish([WakeAt(start_s + 600.0), WakeAt(start_s + 0.0505)])
+                await living.first(Due)
+                assert living.clock.now_s() >= start_s + 0.0505
+                loop.wish([WakeAt(start_s - 1.0)])
+                await living.first(Due, 2)
+            assert len(living.all(Due)) == 2
+
+    in_loop(test)
+
+
+# The life of the loop
+
+
+def test_what_is_wished_before_the_loop_lives_waits_for_it() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+            living.loop.wish([CheckUser("ann")])
+            living.loop.wish([send(1)])
+            async with living.running():
+                assert await living.first(NotSent) == NotSent("c1"), "no line is up yet"
+                await living.first(UserChecked)
+
+    in_loop(test)
+
+
+def test_wishes_of_another_thread_are_granted_in_their_order() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                up = await living.first(LineUp)
+                for n in range(50):
+                    await asyncio.to_thread(loop.wish, [send(up.line, f"{n:03}")])
+                await living.first(Acknowledged, 50)
+                order = [each.correlation for each in living.all(Acknowledged)]
+                assert all(before < after for before, after in pairwise(order))
+
+    in_loop(test)
+
+
+def test_a_stop_says_goodbye_to_the_gateway() -> None:
+    received: list[tuple[int, bytes]] = []
+
+    async def script(socket: Socket) -> None:
+        await bind(socket)
+        received.append(await socket.receive())
+
+    async def test() -> None:
+        async with PresenceGateway(script) as gateway:
+            living = Living(gateway.url)
+            async with living.running() as loop:
+                await living.first(LineUp)
+                loop.stop()
+                loop.stop()
+            assert received == [(CLOSE, (1000).to_bytes(2, "big"))]
+            loop.wish([send(1)])
+            assert living.all(NotSent) == [], "nobody is left to grant it"
+
+    in_loop(test)
+
+
+def test_a_stop_that_comes_before_the_life_ends_it_at_once() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+            living.loop.stop()
+            async with asyncio.timeout(10.0):
+                await living.loop.live()
+            assert living.all(LineUp) == []
+
+    in_loop(test)
+
+
+def test_a_mistake_of_ours_ends_the_loop_and_is_raised() -> None:
+    async def test() -> None:
+        async with PresenceGateway() as gateway:
+            living = Living(gateway.url)
+
+            def careless(signal: object) -> None:
+                raise KeyError("ours")
+
+            living.loop._tell = careless
+            with pytest.raises(KeyError, match="ours"):
+                async with asyncio.timeout(10.0):
+                    await living.loop.live()
+
+    in_loop(test)
+
+
+def test_the_default_policy_is_the_one_of_the_contract() -> None:
+    policy = Policy()
+    assert (policy.even_attempts, policy.even_gap_s, policy.bind_timeout_s) == (5, 1.0, 5.0)
+    assert (policy.ping_after_s[0], policy.dead_after_s, policy.answers_s) == (15.0, 35.0, 5.0)
