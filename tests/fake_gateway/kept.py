@@ -178,6 +178,7 @@ class Kept:
 
     def _write(self, path: Path, shard: int, rows: list[Row]) -> None:
         connection = apsw.Connection(str(path))
+        connection.pragma("synchronous", "OFF")  # nothing of it must outlive the test
         connection.execute(SCHEMA)
         users = self.expectation.script.users
         mine = list(range(shard, len(users), self.shards))

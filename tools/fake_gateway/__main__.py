@@ -16,6 +16,7 @@ from pathlib import Path
 import uvloop
 
 from tools.fake_gateway import order, organisation, pacing, profiles, stream
+from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
 from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.server import Gateway, GatewaySettings
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
             asked.data,
             journal=asked.journal,
             to_newest=asked.to_newest,
+            give_up_after_s=asked.give_up_after,
             json_file=asked.json,
         )
     try:
@@ -57,6 +59,12 @@ def parser() -> argparse.ArgumentParser:
     check.add_argument("--journal", choices=("full", "off"), default="full")
     check.add_argument(
         "--to-newest", action="store_true", help="every journal must reach the newest sequence"
+    )
+    check.add_argument(
+        "--give-up-after",
+        type=float,
+        default=GIVE_UP_AFTER_S,
+        help="seconds behind its first try before which no command may end as unknown",
     )
     check.add_argument("--json", type=Path, help="write the findings here as well")
     return root

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tools.fake_gateway.course import Course
+from tools.fake_gateway.dealings import Dealings
 from tools.fake_gateway.excuses import Excuses, Span
 from tools.fake_gateway.faults import FRAME_FAULTS
 from tools.fake_gateway.frames import FrameWriter
@@ -84,6 +85,7 @@ class Expectation:
         self.faults: Counter[str] = Counter()
         self.generated: int | None = None  # events that had happened at a clean end
         self.book = Book()
+        self.dealings = Dealings()
         head = self._prepare(lines)
         self.head = head
         self.agents, self.states, self.queues, self.times_ms = (
@@ -125,6 +127,7 @@ class Expectation:
     def _read(self, line: dict[str, Any]) -> None:
         kind = line["kind"]
         self.book.add(line)
+        self.dealings.add(line)
         self._excuses.add(line)
         self.named_by.add(line)
         if kind == "sent":

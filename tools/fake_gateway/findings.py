@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 KINDS = ("lost", "phantom", "inversions", "duplicate_effects", "state_mismatches")
@@ -13,9 +14,9 @@ LATENCY_STEPS_US = STEP_US * STEPS
 
 
 class Findings:
-    def __init__(self) -> None:
-        self.counts = dict.fromkeys(KINDS, 0)
-        self.examples: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
+    def __init__(self, kinds: Sequence[str] = KINDS) -> None:
+        self.counts = dict.fromkeys(kinds, 0)
+        self.examples: dict[str, list[dict[str, Any]]] = {kind: [] for kind in kinds}
 
     def add(self, kind: str, what: str, **where: Any) -> None:
         self.counts[kind] += 1

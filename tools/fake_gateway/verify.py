@@ -5,6 +5,7 @@ phantom             rows of what was never told
 inversions          rows that come before an earlier change of their agent
 duplicate_effects   changes that stand twice
 state_mismatches    rows, final states, pages or counts that say something wrong
+commands            what a sender did (see `command_judge.py`); null: there was none
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from typing import Any
 
 import orjson
 
+from tools.fake_gateway.command_judge import CommandJudge
+from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
 from tools.fake_gateway.excuses import Reach
 from tools.fake_gateway.expectation import Expectation, LedgerError
 from tools.fake_gateway.findings import Findings, Latencies
 from tools.fake_gateway.journals import JournalError, ShardJournal, open_journals
 from tools.fake_gateway.judge import INITIAL, NEVER, UNKNOWN, Judge
 from tools.fake_gateway.script import STATES
+from tools.fake_gateway.sender_store import open_store
 
 EXIT_VERIFIED, EXIT_FINDINGS, EXIT_UNUSABLE = 0, 1, 2
 OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
@@ -35,12 +39,19 @@ def run(
     *,
     journal: str = "full",
     to_newest: bool = False,
+    give_up_after_s: float = GIVE_UP_AFTER_S,
     json_file: Path | None = None,
 ) -> int:
     """Prints the result and returns the exit code."""
     gc.disable()  # millions of small tuples, none of them in a cycle
     try:
-        result = verify(ledger, data, is_journalled=journal == "full", to_newest=to_newest)
+        result = verify(
+            ledger,
+            data,
+            is_journalled=journal == "full",
+            to_newest=to_newest,
+            give_up_after_s=give_up_after_s,
+        )
     except (LedgerError, JournalError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
@@ -54,7 +65,12 @@ def run(
 
 
 def verify(
-    ledger: Path, data: Path, *, is_journalled: bool = True, to_newest: bool = False
+    ledger: Path,
+    data: Path,
+    *,
+    is_journalled: bool = True,
+    to_newest: bool = False,
+    give_up_after_s: float = GIVE_UP_AFTER_S,
 ) -> dict[str, Any]:
     began_s = time.monotonic()
     expectation = Expectation(ledger)
@@ -75,10 +91,13 @@ def verify(
     finally:
         for journal in archived + current:
             journal.close()
-    _tell("verified" if findings.is_clean else "there are findings", began_s)
+    judge = CommandJudge(expectation, open_store(data), give_up_after_s=give_up_after_s)
+    commands = judge.judge()
+    is_clean = findings.is_clean and judge.findings.is_clean
+    _tell("verified" if is_clean else "there are findings", began_s)
     agents = expectation.script.settings.agents
     return {
-        "verified": findings.is_clean,
+        "verified": is_clean,
         **findings.counts,
         "sent": expectation.sent_events + expectation.sent_history + expectation.sent_broken,
         "sent_events": expectation.sent_events,
@@ -91,6 +110,7 @@ def verify(
         "epochs": len(expectation.seen_epochs),
         "faults": dict(expectation.faults),
         "troubles": expectation.book.troubles(),
+        "commands": commands,
         "quarantined": dict(quarantined),
         "counts": dict(counts),
         "seconds": round(time.monotonic() - began_s, 2),
