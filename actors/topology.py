@@ -1,6 +1,7 @@
 """Topology: which children there are, and which rings, doorbells and pages run between them.
 
     receiver-0 ══ events ══▶ shard-0 … shard-(S-1)        one ring each
+    sender ══ questions ══▶ shard-i ══ answers ══▶ sender
     web ══ orders ══▶ sender ══ outcomes ══▶ web
 
 Knows no process: it makes the specs that a supervisor starts, and the shared memory that all of
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,14 +22,18 @@ import apsw
 import structlog
 
 from actors.child_setup import ChildSetup
-from actors.data_dir import DataDir, Identity, Journalling, as_fault
+from actors.data_dir import DataDir, Identity, Journalling, as_fault, sender_path
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
+from actors.sender import store
+from actors.sender.actor import SENDER_WORDS
+from actors.sender.arguments import SenderArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.sqlite import TRANSIENT_ERRORS
 from actors.state import journal, reader, redistribute
 from actors.state.actor import SHARD_WORDS, ShardArguments
+from actors.state.answering import AnsweringArguments
 from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime import crash_point
 from runtime.block import Block
@@ -43,6 +48,8 @@ SENDER: Final = "sender"
 RECEIVER: Final = "receiver-0"
 COMMAND_RING_BYTES: Final = 1 << 20
 """Of orders and of outcomes: some 2,000 with a reason of usual length."""
+QUESTION_RING_BYTES: Final = 256 << 10
+"""Of questions and of answers: over 2,000, of a thousand callers at once."""
 GB: Final = 1_000_000_000
 _SETUP: Final = "actors.child_setup:set_up"
 # Loading some 100,000 agents takes seconds; a shard beats meanwhile, but not while it imports.
@@ -57,6 +64,7 @@ class Runtime:
     title: str  # of the supervisor
     environment: Mapping[str, str]  # of the children
     web: Counters
+    sender: Counters  # without a sender nobody writes it
     receiver: Counters
     shards: tuple[Counters, ...]
     data_dir: DataDir
@@ -74,6 +82,8 @@ class Runtime:
         try:
             with _disk_named(data_dir.path):
                 run = prepare(data_dir, settings.shards, settings.journal)
+                if settings.sender.enabled:
+                    store.prepare(sender_path(data_dir.path), run)
             return build(settings, data_dir, run, log)
         except BaseException:
             data_dir.lock.release()
@@ -138,20 +148,25 @@ class _Shared:
     events: tuple[Block, ...]  # receiver → shard
     orders: Block  # web → sender
     outcomes: Block  # sender → web
+    questions: tuple[Block, ...]  # sender → shard; none without a sender
+    answers: tuple[Block, ...]  # shard → sender
 
     @classmethod
     def create(cls, settings: Settings) -> _Shared:
         shards = tuple(Counters.create(f"shard-{i}", SHARD_WORDS) for i in range(settings.shards))
         names = (WEB, SENDER, *(page.name for page in shards), RECEIVER)
+        asked = [page.name for page in shards] if settings.sender.enabled else []
         return cls(
             web=Counters.create(WEB, WEB_WORDS),
-            sender=Counters.create(SENDER),
+            sender=Counters.create(SENDER, SENDER_WORDS),
             shards=shards,
             receiver=Counters.create(RECEIVER, RECEIVER_WORDS),
             doorbells={name: Doorbell.create(name) for name in names},
-            events=_rings(RECEIVER, shards, settings.ring_bytes),
-            orders=Block.create(f"{WEB} to {SENDER}", ring_bytes(COMMAND_RING_BYTES)),
-            outcomes=Block.create(f"{SENDER} to {WEB}", ring_bytes(COMMAND_RING_BYTES)),
+            events=tuple(_ring(RECEIVER, page.name, settings.ring_bytes) for page in shards),
+            orders=_ring(WEB, SENDER, COMMAND_RING_BYTES),
+            outcomes=_ring(SENDER, WEB, COMMAND_RING_BYTES),
+            questions=tuple(_ring(SENDER, name, QUESTION_RING_BYTES) for name in asked),
+            answers=tuple(_ring(name, SENDER, QUESTION_RING_BYTES) for name in asked),
         )
 
     @property
@@ -159,10 +174,8 @@ class _Shared:
         return tuple(self.doorbells[page.name] for page in self.shards)
 
 
-def _rings(producer: str, consumers: Iterable[Counters], capacity: int) -> tuple[Block, ...]:
-    return tuple(
-        Block.create(f"{producer} to {page.name}", ring_bytes(capacity)) for page in consumers
-    )
+def _ring(producer: str, consumer: str, capacity: int) -> Block:
+    return Block.create(f"{producer} to {consumer}", ring_bytes(capacity))
 
 
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
@@ -171,11 +184,11 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
     if settings.journal == "full":
         _remember_epoch(shared.receiver, data_dir)
     setup = ChildSetup(log=log, lock=data_dir.lock)
-    specs = [
-        _spec(
-            settings, "actors.web.server:run", _web_arguments(data_dir, shared), shared.web, setup
-        )
-    ]
+    web = _web_arguments(settings, data_dir, shared)
+    specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
+    if settings.sender.enabled:
+        sender = _sender_arguments(settings, data_dir, run, shared)
+        specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
     specs += [
         _spec(settings, "actors.state.actor:run", shard, page, setup)
         for shard, page in zip(
@@ -195,22 +208,42 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
         title=title(settings, "supervisor"),
         environment=children_environment(os.environ),
         web=shared.web,
+        sender=shared.sender,
         receiver=shared.receiver,
         shards=shared.shards,
         data_dir=data_dir,
     )
 
 
-def _web_arguments(data_dir: DataDir, shared: _Shared) -> WebArguments:
+def _web_arguments(settings: Settings, data_dir: DataDir, shared: _Shared) -> WebArguments:
     return WebArguments(
         data_dir=data_dir.path,
-        sender_enabled=False,
+        sender_enabled=settings.sender.enabled,
         orders=shared.orders,
         outcomes=shared.outcomes,
         doorbell=shared.doorbells[WEB],
         sender_doorbell=shared.doorbells[SENDER],
         sender_counters=shared.sender,
         shard_counters=shared.shards,
+    )
+
+
+def _sender_arguments(
+    settings: Settings, data_dir: DataDir, run: str, shared: _Shared
+) -> SenderArguments:
+    return SenderArguments(
+        address=gateway_address(settings),
+        settings=settings.sender,
+        path=sender_path(data_dir.path),
+        run=run,
+        retention_days=settings.retention_days,
+        orders=shared.orders,
+        outcomes=shared.outcomes,
+        questions=shared.questions,
+        answers=shared.answers,
+        doorbell=shared.doorbells[SENDER],
+        web_doorbell=shared.doorbells[WEB],
+        shard_doorbells=shared.shard_doorbells,
     )
 
 
@@ -245,13 +278,25 @@ def _shard_arguments(
             producer_doorbells=(shared.doorbells[RECEIVER],),
             retention_days=settings.retention_days,
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
+            answering=_answering(settings, shared, index),
         )
+
+
+def _answering(settings: Settings, shared: _Shared, index: int) -> AnsweringArguments | None:
+    if not settings.sender.enabled:
+        return None
+    return AnsweringArguments(
+        questions=shared.questions[index],
+        answers=shared.answers[index],
+        doorbell=shared.doorbells[SENDER],
+        presence_of_state=settings.sender.presence_of_state,
+    )
 
 
 def _spec(
     settings: Settings,
     entry: str,
-    arguments: WebArguments | ShardArguments | ReceiverArguments,
+    arguments: WebArguments | SenderArguments | ShardArguments | ReceiverArguments,
     counters: Counters,
     setup: ChildSetup,
 ) -> ChildSpec:

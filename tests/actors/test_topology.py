@@ -15,6 +15,8 @@ import structlog
 from pydantic import SecretStr
 
 from actors.log import LogArguments
+from actors.sender.store import Store
+from actors.sender_settings import SenderSettings, WebhookSettings
 from actors.settings import Settings
 from actors.state.journal import Journal
 from actors.state.reader import read_states
@@ -57,12 +59,64 @@ def test_children_start_downstream_first_and_the_receiver_needs_every_shard(
     assert_consistent(assembled.specs)
     assert [spec.name for spec in assembled.specs] == [
         "web",
+        "sender",
         "shard-0",
         "shard-1",
         "shard-2",
         "receiver-0",
     ]
     assert assembled.specs[-1].needs == ("shard-0", "shard-1", "shard-2")
+
+
+def test_rings_run_between_sender_web_and_every_shard(assembled: Runtime) -> None:
+    web, sender = named(assembled, "web").arguments, named(assembled, "sender").arguments
+    shards = [named(assembled, f"shard-{index}").arguments for index in range(3)]
+    assert web.sender_enabled
+    assert (web.orders, web.outcomes) == (sender.orders, sender.outcomes)
+    assert (web.sender_doorbell, web.doorbell) == (sender.doorbell, sender.web_doorbell)
+    assert web.sender_counters is named(assembled, "sender").counters
+    assert web.shard_counters == assembled.shards
+    assert sender.shard_doorbells == tuple(shard.doorbell for shard in shards)
+    assert sender.questions == tuple(shard.answering.questions for shard in shards)
+    assert sender.answers == tuple(shard.answering.answers for shard in shards)
+    assert all(shard.answering.doorbell is sender.doorbell for shard in shards)
+    assert sender.path == assembled.data_dir.path / "sender.db"
+    assert sender.run == shards[0].run
+
+
+def test_a_sender_that_is_switched_off_is_left_out_and_web_is_told_so(tmp_path: Path) -> None:
+    runtime = Runtime.assemble(settings(tmp_path, sender=SenderSettings(enabled=False)), LOG)
+    assert [spec.name for spec in runtime.specs] == ["web", "shard-0", "shard-1", "receiver-0"]
+    assert not named(runtime, "web").arguments.sender_enabled
+    assert named(runtime, "shard-0").arguments.answering is None
+    assert not (tmp_path / "data" / "sender.db").exists()
+    runtime.data_dir.lock.release()
+
+
+def test_what_the_sender_may_do_is_what_the_settings_say(tmp_path: Path) -> None:
+    chosen = SenderSettings(
+        updates_per_s=2,
+        presence_of_state={"Asleep": "offline"},
+        webhook=WebhookSettings(url="https://wfm.example", secret=SecretStr("whsec_c2VjcmV0")),
+    )
+    runtime = Runtime.assemble(settings(tmp_path, sender=chosen, retention_days=3), LOG)
+    sender = named(runtime, "sender").arguments
+    assert (sender.settings, sender.retention_days) == (chosen, 3)
+    assert "whsec_c2VjcmV0" not in repr(sender)
+    map_of_shard = named(runtime, "shard-1").arguments.answering.presence_of_state
+    assert map_of_shard["Asleep"] == "offline"
+    runtime.data_dir.lock.release()
+
+
+def test_each_run_takes_the_senders_store_from_the_one_before(tmp_path: Path) -> None:
+    first = Runtime.assemble(settings(tmp_path), LOG)
+    arguments = named(first, "sender").arguments
+    orphan = Store(arguments.path, arguments.run)
+    first.data_dir.lock.release()
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    with pytest.raises(LocalError, match="belongs to another run"):
+        orphan.commit([], [])
+    orphan.close()
 
 
 def test_titles_bear_the_name_of_the_installation(assembled: Runtime, tmp_path: Path) -> None:

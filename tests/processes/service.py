@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from actors.demo_gateway import BundledGateway, verify
+from actors.sender.commands import Command
+from actors.sender.reader import read_commands
 from actors.state import reader
+from actors.web.address import connect_path
 from runtime.errors import RuntimeFault
 
 ROOT = Path(__file__).parents[2]
@@ -97,6 +103,20 @@ class Service:
         done = self.command(*arguments)
         return json.loads(done.stdout) if done.returncode == 0 else None
 
+    def change(self, user_id: str, state: str) -> int:
+        """Asks for a presence, whatever the agent does now; the answer's status, 0 without one."""
+        with connect_path(self.data_dir) as path, closing(UnixConnection(path)) as connection:
+            try:
+                body = json.dumps({"state": state, "force": True})
+                headers = {"Content-Type": "application/json"}
+                connection.request("POST", f"/api/agents/{user_id}/presence", body, headers)
+                return connection.getresponse().status
+            except OSError:  # nobody is there at this moment
+                return 0
+
+    def commands(self) -> list[Command]:
+        return read_commands(self.data_dir, limit=10_000)
+
     def has_caught_up(self) -> bool:
         """By the journals, read as `state` reads them: a process for each look would be a load."""
         newest = self.gateway.status()["newest_sequence"]
@@ -114,6 +134,19 @@ class Service:
                 for scope in shard.scopes.values()
             )
         )
+
+
+class UnixConnection(http.client.HTTPConnection):
+    """To a socket in a directory; closed whatever becomes of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("runtime", timeout=PATIENCE_S)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def ended(process: subprocess.Popen[bytes]) -> int:

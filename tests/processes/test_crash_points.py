@@ -9,9 +9,11 @@ import re
 import signal
 import subprocess
 from collections.abc import Sequence
+from itertools import cycle
 
 import pytest
 
+from actors.state.reader import read_states
 from runtime.crash_point import VARIABLE
 from tests.processes.service import ROOT, Service, ended, eventually
 
@@ -36,6 +38,16 @@ RECEIVER_POINTS = (
     "after-stream",
     "after-history-end-staged",
     "after-watermark-staged",
+)
+SENDER_POINTS = (
+    "after-load",
+    "after-peek",
+    "before-commit",
+    "in-transaction",
+    "after-commit",
+    "after-publish",
+    "after-wish",
+    "after-release",
 )
 STOP_POINTS = ("before-last-commit", "after-last-commit")
 GAP_POINT = "after-gap-staged"
@@ -69,7 +81,7 @@ def test_every_named_step_of_the_product_is_tried_here() -> None:
     sources = [*ROOT.glob("actors/**/*.py"), *ROOT.glob("actors/**/*.pyx"), *ROOT.glob("runtime/*")]
     texts = [path.read_text() for path in sources if path.suffix in {".py", ".pyx"}]
     found = {first or second for text in texts for first, second in named.findall(text)}
-    assert found == {*SHARD_POINTS, *RECEIVER_POINTS, *STOP_POINTS, GAP_POINT}
+    assert found == {*SHARD_POINTS, *RECEIVER_POINTS, *SENDER_POINTS, *STOP_POINTS, GAP_POINT}
 
 
 def test_shards_killed_at_every_step_of_a_batch_lose_and_repeat_nothing(
@@ -111,6 +123,27 @@ def test_a_receiver_killed_while_it_tells_of_a_gap_tells_it_again(
     settle(service, process)
     told = service.ask("state", "--json")
     assert all(shard["gaps"] for shard in told["shards"])
+
+
+def test_a_sender_killed_at_every_step_brings_each_command_to_one_end(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = [("sender", point) for point in SENDER_POINTS]
+    monkeypatch.setenv(VARIABLE, ",".join(wishes("sender", SENDER_POINTS, 3)))
+    process = service.start()
+    eventually(service.has_caught_up, "the history")
+    agents = cycle([state.user_id for state in read_states(service.data_dir)])
+    states = cycle(["available", "busy", "break"])
+
+    def has_died_of_all() -> bool:
+        service.change(next(agents), next(states))
+        return len(deaths(service)) == len(expected)
+
+    eventually(has_died_of_all, "every death")
+    eventually(lambda: all(command.step.is_end for command in service.commands()), "every end")
+    assert deaths(service) == expected
+    findings = service.drain_and_verify(process)
+    assert findings["commands"]["commands"] == len(service.commands()) > 0
 
 
 def test_shards_killed_while_they_stop_are_whole_at_the_next_start(

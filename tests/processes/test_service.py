@@ -16,7 +16,7 @@ def test_a_service_is_watched_while_it_runs_and_drains_when_it_is_told_to(
     titles = {name: title(pid) for name, pid in service.children().items()}
     assert titles == {
         name: f"presence-runtime: {name} [test]"
-        for name in ("web", "shard-0", "shard-1", "receiver-0")
+        for name in ("web", "sender", "shard-0", "shard-1", "receiver-0")
     }
     assert title(process.pid) == "presence-runtime: supervisor [test]"
     service.gateway.start_load(1_000, 0.5)
