@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from actors.genesys.http import GatewayAddress
+from actors.genesys.presence import update_frame
 from actors.sender import signals
 from actors.sender.line import Policy
 from actors.sender.loop import LOOP_WORDS, Loop
@@ -72,3 +73,7 @@ class Living:
 
     async def until_told(self, fact: Callable[[signals.Signal], bool]) -> None:
         await until(lambda: any(map(fact, self.told)))
+
+
+def send(line: int, correlation: str = "c1", state: str = "busy") -> signals.Send:
+    return signals.Send(line, correlation, update_frame("agent-1", state, "", correlation))
