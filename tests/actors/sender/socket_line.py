@@ -15,6 +15,7 @@ from actors.sender.socket import Heard, PresenceSocket
 from tests.actors.receiver.rig import DEADLINE_S, credentials
 from tests.actors.receiver.small_gateway import (
     Script,
+    Socket,
 )
 from tests.actors.sender.presence_gateway import PresenceGateway, bind, silent
 
