@@ -124,6 +124,7 @@ class StateActor(RingActor):
         self._shard = self._new_shard()
         self._retry = threading.Event()
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
+        self._windows_from: int | None = None  # of a pruning that goes on
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._quarantined_at_s = -QUIET_S
         self._suspicion = NO_SUSPICION
@@ -339,8 +340,9 @@ class StateActor(RingActor):
         """Some slices of what is past its retention, in a bounded time; more at the next beat."""
         journal = self._journal
         assert journal is not None
-        newest = journal.behind_newest_events(WINDOW_WIDTH)
-        keep_from = min(self._shard.checkpoint.replay_from, newest)
+        if self._windows_from is None:  # once for all slices: it takes up to 30 ms, and only grows
+            self._windows_from = journal.behind_newest_events(WINDOW_WIDTH)
+        keep_from = min(self._shard.checkpoint.replay_from, self._windows_from)
         age_us = int(self._arguments.retention_days * 86_400e6)
         pruned = 0
         try:
@@ -360,6 +362,8 @@ class StateActor(RingActor):
             self._prune_at_s = now_s + PRUNE_EVERY_S
         except DISK_DAMAGE_ERRORS as error:
             raise DamagedJournalError(self._arguments.path, error) from None
+        if self._prune_at_s > now_s:
+            self._windows_from = None
         self._child.counters.add("rows_pruned", pruned)
 
     # --- what others see ---------------------------------------------------------------------

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -80,3 +82,26 @@ def test_a_wish_that_interrupts_a_callback_runs_no_callback_twice(counters: Coun
     child.on_stop(lambda: heard.append("second"))
     child.stop()
     assert heard == ["first", "second"]
+
+
+_IMPORT_ALL = """
+import sys
+from runtime.child import draw_nothing
+draw_nothing()
+import actors.state.actor, actors.receiver.loop
+print([name for name in sys.modules if name.startswith("rich.")])
+"""
+
+
+def test_a_child_imports_nothing_to_draw_with() -> None:
+    told = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            _IMPORT_ALL,
+        ],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    assert told.stdout == "[]\n"

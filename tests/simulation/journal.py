@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from actors.state.holding import GapRow, Transition
-from actors.state.journal import Commit, Page, Progress, Stored, Transaction
+from actors.state.journal import Commit, Page, Progress, Stored, ToldRow, Transaction
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -99,6 +99,16 @@ class MemoryJournal:
 
     def rows_behind(self, row: int) -> Iterator[Transition]:
         return iter(self.disk.rows[row:])
+
+    def told_behind(self, row: int) -> Iterator[ToldRow]:
+        return iter(
+            (r.agent, r.to_state, r.at_us, r.epoch, r.sequence, r.queue, r.cause)
+            for r in self.disk.rows[row:]
+            if r.cause in {"live", "late", "history"}
+        )
+
+    def correlated_behind(self, row: int) -> Iterator[Transition]:
+        return iter(r for r in self.disk.rows[row:] if r.correlation is not None)
 
     def gap_count(self) -> int:
         return len(self.disk.gaps)

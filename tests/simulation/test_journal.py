@@ -87,6 +87,12 @@ def test_what_was_committed_is_there_for_a_successor(medium: Medium) -> None:
     assert successor.journal.stored().progress == life.shard.prepare(0.0).progress
     assert [row.cause for row in successor.journal.rows_behind(0)] == ["gap", "live", "live"]
     assert [row.id for row in successor.journal.rows_behind(1)] == [2, 3]
+    assert [(row[0], row[4], row[-1]) for row in successor.journal.told_behind(0)] == [
+        (1, 11, "live"),
+        (2, 12, "live"),
+    ]
+    assert len(list(successor.journal.told_behind(2))) == 1
+    assert list(successor.journal.correlated_behind(0)) == []
     assert list(successor.journal.agents()) == [(1, "a"), (2, "b")]
     assert [successor.journal.behind_newest_events(n) for n in (0, 1, 2)] == [3, 2, 0]
     assert successor.shard.cursors == [192]

@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.state.actor import SHARD_WORDS, ShardArguments, StateActor
+from actors.state.actor import PRUNE_FOR_S, SHARD_WORDS, ShardArguments, StateActor
 from actors.state.answering import Answering, AnsweringArguments
 from actors.state.journal import Journal, prepare
 from runtime import crash_point
@@ -278,6 +278,33 @@ def test_a_kill_from_outside_neither_clears_nor_condemns_a_suspect(
     bench.wait(lambda: bench.counters.get("received") == 30)
     assert bench.counters.get("quarantined") == 1
     bench.stop()
+
+
+def test_however_many_slices_are_pruned_the_windows_are_looked_for_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+    looks_before_slice: list[int] = []
+    pause = threading.Event()
+
+    def prune(_journal: Journal, **_bounds: int) -> int:
+        looks_before_slice.append(len(looks))
+        if len(looks_before_slice) >= 4:
+            return 0
+        pause.wait(2 * PRUNE_FOR_S)  # a slice is all that one beat has time for
+        return 10
+
+    def look(_journal: Journal, count: int) -> int:
+        looks.append(count)
+        return 0
+
+    monkeypatch.setattr(Journal, "prune", prune)
+    monkeypatch.setattr(Journal, "behind_newest_events", look)
+    monkeypatch.setattr("actors.state.actor.PRUNE_EVERY_S", 0.2)
+    bench.start()
+    bench.wait(lambda: len(looks_before_slice) >= 4)
+    bench.stop()
+    assert looks_before_slice[:4] == [2] * 4  # the load has looked before
 
 
 def test_without_a_journal_a_successor_wants_a_history(tmp_path: Path) -> None:
