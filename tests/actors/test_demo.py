@@ -67,7 +67,7 @@ def test_a_demo_verifies_every_event_and_says_what_it_cost(tmp_path: Path) -> No
     result = verified(done, out)
     assert result.keys() >= KEYS
     assert result["sent"] >= result["received"] > 900
-    assert result["cpu_us_per_event"].keys() == {"web", "receiver", "shard", "total"}
+    assert result["cpu_us_per_event"].keys() == {"web", "sender", "receiver", "shard", "total"}
     assert all(cpu_us > 0 for cpu_us in result["cpu_us_per_event"].values())
     assert list(result["latency_ms"]) == ["p50", "p90", "p99", "p999", "max"]
     assert 0 < result["throughput_per_s"] < 600  # an open loop of 500/s
@@ -108,14 +108,14 @@ def test_a_demo_with_faults_and_kills_tells_each_and_still_verifies(tmp_path: Pa
     assert result["faults_by_kind"], "a plan without faults"
     assert all(fault["back_s"] > 0 for fault in result["faults"] if fault["back_s"] is not None)
     killed = [kill["child"] for kill in result["kills"]]
-    assert {name.split("-")[0] for name in killed} == {"web", "receiver", "shard"}
+    assert {name.split("-")[0] for name in killed} == {"web", "sender", "receiver", "shard"}
     assert result["restarts"] == len(killed)
     assert result["reconnects"] > 0
     assert any(kill["event_s"] for kill in result["kills"])
     assert result["duplicates"] > 0
     assert result["stale_s"] > 0
     series = result["memory"]["bytes"]
-    assert series.keys() == {"web", "shard-0", "shard-1", "receiver-0", "gateway"}
+    assert series.keys() == {"web", "sender", "shard-0", "shard-1", "receiver-0", "gateway"}
     assert all(len(points) == len(result["memory"]["at_s"]) > 5 for points in series.values())
     assert result["memory_growth"] is None  # too short a run to say
     assert "kills, receiver" in done.stdout
