@@ -183,6 +183,16 @@ def demo(
         float | None,
         typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
     ] = None,
+    kill: Annotated[
+        Literal["web", "sender", "shard", "receiver"] | None,
+        typer.Option(help="kill only children of this role"),
+    ] = None,
+    ack_loss: Annotated[
+        float, typer.Option(min=0, max=1, help="share of acknowledgements that never come")
+    ] = 0.0,
+    commands_per_s: Annotated[
+        float, typer.Option(min=0, max=1000, help="presences changed a second; 0: none")
+    ] = 2.0,
     data_dir: Annotated[
         Path | None, typer.Option("--data-dir", help="kept; must be new or empty")
     ] = None,
@@ -203,6 +213,9 @@ def demo(
         tls=tls,
         faults=faults,
         kill_every_s=kill_every,
+        commands_per_s=commands_per_s,
+        kill_role=kill,
+        ack_loss=ack_loss,
         data_dir=data_dir,
         json_path=json_path,
     )

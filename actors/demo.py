@@ -28,6 +28,7 @@ from actors.demo_plan import FaultProfile, Plan
 from actors.demo_report import FINDINGS, OUTCOMES, Report
 from actors.demo_run import DemoRun, Interrupted, Wishes
 from actors.demo_view import View
+from actors.sender_settings import SenderSettings, WebhookSettings
 from actors.settings import RestartSettings, Settings
 from actors.topology import Runtime
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, ConfigurationError
@@ -60,11 +61,23 @@ def run(plan: Plan) -> int:
 
 def _what_is_wrong(plan: Plan) -> str:
     """Told before a minute of load is spent on it; empty if nothing is."""
-    data_dir, json_path = plan.data_dir, plan.json_path
+    return _wrong_in_numbers(plan) or _wrong_in_paths(plan)
+
+
+def _wrong_in_numbers(plan: Plan) -> str:
     if not math.isfinite(plan.seconds):
         return f"--seconds {plan.seconds}: give a number of seconds, or 0 for until Ctrl-C"
+    if not math.isfinite(plan.commands_per_s):
+        return f"--commands-per-s {plan.commands_per_s}: give a number, or 0 for none"
+    if plan.kill_every_s is None and plan.kill_role is not None:
+        return f"--kill {plan.kill_role}: give --kill-every as well, in seconds"
     if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
         return f"--kill-every {plan.kill_every_s}: give a number of seconds"
+    return ""
+
+
+def _wrong_in_paths(plan: Plan) -> str:
+    data_dir, json_path = plan.data_dir, plan.json_path
     if data_dir is not None and data_dir.exists():
         if not data_dir.is_dir():
             return f"--data-dir {data_dir} is no directory"
@@ -83,7 +96,12 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
     with ExitStack() as stack:
         view = stack.enter_context(demo_view.view())
         gateway = BundledGateway.start(
-            ledger, agents=plan.agents, seed=plan.seed, tls=plan.tls, faults=plan.faults
+            ledger,
+            agents=plan.agents,
+            seed=plan.seed,
+            tls=plan.tls,
+            faults=plan.faults,
+            ack_loss=plan.ack_loss,
         )
         stack.callback(gateway.close)
         settings = _settings(plan, gateway, data_dir)
@@ -123,6 +141,11 @@ def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
         data_dir=data_dir,
         shards=plan.shards,
         journal=plan.journal,
+        sender=SenderSettings(
+            webhook=WebhookSettings(
+                url=gateway.webhook_url, secret=SecretStr(gateway.webhook_secret)
+            )
+        ),
     )
     if not plan.is_troubled:
         return settings
@@ -221,6 +244,8 @@ def _report(
         tls=plan.tls,
         fault_profile=plan.faults,
         kill_every_s=plan.kill_every_s,
+        commands_per_s=plan.commands_per_s,
+        commands=_commands(runtime, demo, findings),
     )
     return _judged(report, demo.problems, is_content=is_content)
 
@@ -244,6 +269,24 @@ def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:
         "stale_s": round(demo.stale_s, 3),
         "memory": demo.memory.to_json(),
         "memory_growth": demo.memory.growth(),
+    }
+
+
+def _commands(
+    runtime: Runtime, demo: DemoRun, findings: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """What became of those that were ordered, and what the gateway says of them."""
+    if demo.commands is None:
+        return None
+    page = runtime.sender
+    return {
+        "placed": demo.commands.placed,
+        "ends": dict(sorted(demo.commands.ends.items())),
+        "latency_ms": {
+            name: {share: page.get(f"{name}_{share}_us") / 1000 for share in ("p50", "p99")}
+            for name in ("acknowledgement", "confirmation")
+        },
+        "found": findings.get("commands"),
     }
 
 

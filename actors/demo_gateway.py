@@ -6,6 +6,7 @@ code with what it judges.
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -38,9 +39,13 @@ _BOOT: Final = (
 class BundledGateway:
     """Runs from `start` to `stop`; `close` ends it in any case."""
 
-    def __init__(self, process: subprocess.Popen[bytes], ready: Mapping[str, Any]) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], ready: Mapping[str, Any], webhook_secret: str
+    ) -> None:
         self._process = process
         control = urlsplit(str(ready["control_url"]))
+        self.webhook_secret = webhook_secret
+        self.webhook_url = f"{ready['control_url']}/webhook"
         self._control = http.client.HTTPConnection(
             str(control.hostname), control.port, timeout=CALL_TIMEOUT_S
         )
@@ -52,13 +57,22 @@ class BundledGateway:
 
     @classmethod
     def start(
-        cls, ledger: Path, *, agents: int, seed: int, tls: bool, faults: str = "none"
+        cls,
+        ledger: Path,
+        *,
+        agents: int,
+        seed: int,
+        tls: bool,
+        faults: str = "none",
+        ack_loss: float = 0.0,
     ) -> Self:
         """Paused, with its ports open. Raises LocalError if it does not come up."""
+        webhook_secret = f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [
                 *_command("serve", "--paused", "--with-parent", "--ledger", ledger),
                 *("--agents", str(agents), "--seed", str(seed), "--faults", faults),
+                *("--ack-loss", str(ack_loss), "--webhook-secret", webhook_secret),
                 *(["--tls"] if tls else []),
             ],
             stdin=subprocess.DEVNULL,
@@ -67,7 +81,7 @@ class BundledGateway:
             env=children_environment(os.environ),  # a peer gets no secrets of ours
         )
         try:
-            return cls(process, json.loads(_first_line(process, SystemClock())))
+            return cls(process, json.loads(_first_line(process, SystemClock())), webhook_secret)
         except BaseException:
             process.kill()
             process.wait()
@@ -85,6 +99,10 @@ class BundledGateway:
     def inject(self, fault: Mapping[str, Any]) -> None:
         """One fault, now: its kind and what belongs to it."""
         self._call("POST", "/faults", dict(fault))
+
+    def users(self, count: int) -> list[str]:
+        """Ids of so many of its agents, or of all if there are fewer."""
+        return [str(user) for user in self._call("GET", f"/users?count={count}")["users"]]
 
     def stop(self) -> None:
         """Its ledger is whole afterwards. Raises LocalError if it ends badly or not at all."""

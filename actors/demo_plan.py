@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+Role: TypeAlias = Literal["web", "sender", "shard", "receiver"]
 FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
 
 
@@ -21,6 +22,9 @@ class Plan:
     journal: Literal["full", "off"] = "full"
     tls: bool = False
     faults: FaultProfile = "none"
+    commands_per_s: float = 2.0  # 0: nobody changes a presence
+    ack_loss: float = 0.0  # share of updates whose acknowledgement never comes
+    kill_role: Role | None = None  # whose processes are killed; None: any
     kill_every_s: float | None = None  # on average; None: nobody is killed
     data_dir: Path | None = None  # None: a temporary one
     json_path: Path | None = None

@@ -63,6 +63,8 @@ class Report:
     tls: bool
     fault_profile: str
     kill_every_s: float | None
+    commands_per_s: float
+    commands: Mapping[str, Any] | None  # None: none were ordered
 
     @property
     def faults_by_kind(self) -> dict[str, int]:
@@ -109,10 +111,28 @@ def _rows(report: Report) -> Iterator[tuple[str, object]]:
     yield "CPU per event, gateway, µs", report.gateway_cpu_us_per_event
     for name, latency_ms in report.latency_ms.items():
         yield f"latency {name}, ms", latency_ms
+    if report.commands is not None:
+        yield from _command_rows(report.commands)
     if report.fault_profile != "none" or report.kill_every_s is not None:
         yield from _trouble_rows(report)
     for name, share in (report.memory_growth or {}).items():
         yield f"memory growth from minute 12, {name}, %", 100 * share
+
+
+def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "commands", commands["placed"]
+    for end, count in commands["ends"].items():
+        yield f"commands {end}", count
+    for name, told in commands["latency_ms"].items():
+        yield f"{name} p50, p99, ms", f"{told['p50']:.1f}, {told['p99']:.1f}"
+    found = commands["found"]
+    yield "commands not in order (must be 0)", sum(found[name] for name in found["examples"])
+    yield (
+        "updates sent, applied, acknowledged",
+        ", ".join(f"{found[name]:,}" for name in ("updates", "applied", "acknowledged")),
+    )
+    webhooks = found["webhooks"]
+    yield "webhooks delivered, received", f"{webhooks['delivered']:,}, {webhooks['received']:,}"
 
 
 def _trouble_rows(report: Report) -> Iterator[tuple[str, object]]:

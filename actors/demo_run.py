@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from actors.demo_commands import DemoCommands
 from actors.demo_gateway import BundledGateway
 from actors.demo_kills import KillPlan, Kills
 from actors.demo_memory import MemorySeries
@@ -30,7 +31,9 @@ CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
 BEAT_TIMEOUT_S: Final = 5.0
 RATE_SPAN_S: Final = 1.0
-_ASKING: Final = frozenset({"starting", "load", "catching up"})  # phases in which it matters
+_ASKING: Final = frozenset(
+    {"starting", "load", "settling commands", "catching up"}
+)  # phases in which it matters
 
 
 class Interrupted(Exception):  # noqa: N818 - a wish, not an error
@@ -93,6 +96,7 @@ class DemoRun:
         self.first: Moment | None = None
         self.last: Moment | None = None
         self.problems: list[str] = []
+        self.commands: DemoCommands | None = None  # from the load on, if the plan wants any
         self.kinds_planned: tuple[str, ...] = ()  # of fault
 
     def run(self) -> None:
@@ -101,6 +105,7 @@ class DemoRun:
         self._wait_until_ready()
         self.first = self._beaten()
         self._load()
+        self._settle_commands()
         self._catch_up()
         self._drain()
 
@@ -139,6 +144,7 @@ class DemoRun:
     def _load(self) -> None:
         self.begun_s, self.begun_us = self._clock.now_s(), self._clock.wall_us()
         self._gateway.start_load(self._plan.rate, self._plan.seconds)
+        self._start_commands()
         self._status_s = float("-inf")
         while True:
             self.look("load")
@@ -150,11 +156,33 @@ class DemoRun:
                 return
             self._kill_if_due()
 
+    def _start_commands(self) -> None:
+        plan = self._plan
+        if plan.commands_per_s:
+            self.commands = DemoCommands(
+                self._runtime.data_dir.path,
+                self._gateway.users(plan.agents),
+                per_s=plan.commands_per_s,
+                seed=plan.seed,
+            )
+            self.commands.start()
+
+    def _settle_commands(self) -> None:
+        """Each command makes an event of its own: nothing has caught up before they have ended."""
+        if self.commands is None:
+            return
+        self.commands.stop()
+        while not self.commands.is_settled:
+            self.look("settling commands")
+            if self._wishes.count > 1:
+                raise Interrupted
+        self.problems += self.commands.problems
+
     def _kill_if_due(self) -> None:
         running: dict[str, list[str]] = {role: [] for role in self._roles.values()}
         pids = self._supervisor.pids
         for name, pid in pids.items():
-            if pid is not None:
+            if pid is not None and self._plan.kill_role in {None, self._roles[name]}:
                 running[self._roles[name]].append(name)
         now_s = self._clock.now_s()
         child = self._kill_plan.due(now_s - self.begun_s, running)

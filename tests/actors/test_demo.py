@@ -73,6 +73,11 @@ def test_a_demo_verifies_every_event_and_says_what_it_cost(tmp_path: Path) -> No
     assert 0 < result["throughput_per_s"] < 600  # an open loop of 500/s
     assert result["restarts"] == result["reconnects"] == 0
     assert "verified: nothing lost" in done.stdout
+    commands = result["commands"]
+    assert commands["placed"] >= 2
+    assert sum(commands["ends"].values()) == commands["placed"]
+    assert commands["found"]["commands"] >= commands["ends"]["confirmed"] > 0
+    assert commands["found"]["webhooks"]["received"] >= commands["ends"]["confirmed"]
     assert "load: sent" in done.stdout
     assert done.stderr == ""
     # What it kept can be read, and verified again.
@@ -120,6 +125,20 @@ def test_a_demo_with_faults_and_kills_tells_each_and_still_verifies(tmp_path: Pa
     assert result["memory_growth"] is None  # too short a run to say
     assert "kills, receiver" in done.stdout
     assert "what became of it" in done.stdout
+
+
+def test_commands_outlive_killed_senders_and_lost_acknowledgements(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--agents", "200", "--rate", "200", "--seconds", "8", "--json", str(out)),
+        *("--commands-per-s", "4", "--kill", "sender", "--kill-every", "2", "--seed", "11"),
+        *("--ack-loss", "0.3"),
+    )
+    result = verified(done, out)
+    assert {kill["child"] for kill in result["kills"]} == {"sender"}
+    found = result["commands"]["found"]
+    assert found["applied"] > found["acknowledged"], "every acknowledgement came"
+    assert sum(result["commands"]["ends"].values()) == result["commands"]["placed"]
 
 
 def test_a_hostile_gateway_loses_nothing_but_what_a_gap_row_tells(tmp_path: Path) -> None:
@@ -175,6 +194,8 @@ def test_it_begins_with_an_empty_directory_or_not_at_all(tmp_path: Path) -> None
         ({"seconds": float("inf")}, "--seconds"),
         ({"seconds": float("nan")}, "--seconds"),
         ({"kill_every_s": float("inf")}, "--kill-every"),
+        ({"kill_role": "sender"}, "--kill"),
+        ({"commands_per_s": float("inf")}, "--commands-per-s"),
         ({"data_dir": Path("/dev/null")}, "--data-dir"),
     ],
 )
@@ -306,6 +327,8 @@ def report(**fields: Any) -> Report:
         "memory_growth": None,
         "fault_profile": "none",
         "kill_every_s": None,
+        "commands_per_s": 0.0,
+        "commands": None,
     }
     return Report(**(given | fields))
 
