@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from actors.genesys.http import GatewayAddress
@@ -31,6 +32,8 @@ class Living:
     url: str
     settings: SenderSettings = field(default_factory=SenderSettings)
     policy: Policy = HASTY
+    credentials: Callable[[], tuple[str, str]] = credentials
+    ca_file: Path | None = None
     told: list[signals.Signal] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -40,7 +43,9 @@ class Living:
 
     def make(self) -> Loop:
         return Loop(
-            address=GatewayAddress(api_url=self.url, credentials=credentials),
+            address=GatewayAddress(
+                api_url=self.url, credentials=self.credentials, ca_file=self.ca_file
+            ),
             settings=self.settings,
             counters=self.counters,
             tell=self.told.append,
