@@ -36,7 +36,7 @@ UNAUTHORISED: Final = 401
 LOOP_WORDS: Final = (
     "connected",
     "lines_bound",
-    "lines_lost",
+    "lines_ended",
     "handshake_refusals",
     "malformed_frames",
     "updates_sent",
@@ -160,7 +160,7 @@ class Loop:
             if timer is not None:
                 timer.cancel()
         lives = [life for line, life in self._lives.items() if self._sockets[line].is_open]
-        if lives:
+        if lives and self._failure is None:  # after a failure nobody has closed them
             await asyncio.wait(lives, timeout=LINES_END_S)
         for task in self._tasks:
             task.cancel()
@@ -263,7 +263,7 @@ class Loop:
                     self._counters.add("lines_bound")
                     self._tell(action)
                 case signals.LineDown():
-                    self._counters.add("lines_lost")
+                    self._counters.add("lines_ended")
                     self._tell(action)
                 case words.Tell(event=event, fields=fields, level=level):
                     getattr(self._log, level)(event, **dict(fields))
