@@ -14,7 +14,7 @@ from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.journal import Journal, prepare
-from actors.state.repair import Known, lowest, repair
+from actors.state.repair import REASON, Known, lowest, repair
 from actors.state.sessions import Scope
 from actors.state.shard import Shard
 from runtime.errors import ConfigurationError, TemporaryError
@@ -175,6 +175,42 @@ def test_a_repair_that_was_killed_while_it_built_begins_anew(data_dir: DataDir) 
     assert repair(data_dir, NOW_US)[0].problem
     assert not repair(data_dir, NOW_US)[0].problem
     assert not (data_dir.path / "repair.partial").exists()
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("renames", range(4))
+def test_a_repair_that_is_killed_between_two_renames_is_made_good_by_the_next(
+    data_dir: DataDir, renames: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = data_dir.shard_path(1)
+    spoil(path)
+    family = {path.name: path.read_bytes()}
+    for end in ("-wal", "-shm"):
+        family[path.name + end] = end.encode()
+        path.with_name(path.name + end).write_bytes(end.encode())
+    left, rename = renames, Path.rename
+
+    def rename_or_die(old: Path, new: Path) -> Path:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KilledError
+        return rename(old, new)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", rename_or_die)
+        with pytest.raises(KilledError):
+            repair(data_dir, NOW_US)
+    assert repair(data_dir, NOW_US)[1].problem
+    fresh = reader.summary(data_dir.path)[1]
+    assert (fresh.mark_sequence, [gap.reason for gap in fresh.gaps]) == (1_300, [REASON])
+    kept = {each.name: each.read_bytes() for each in data_dir.path.glob("broken-*/*")}
+    assert kept[path.name] == family[path.name]
+    assert not (data_dir.path / "repair.partial").exists()
+    assert [each.problem for each in repair(data_dir, NOW_US)] == ["", "", ""]
 
 
 def test_a_journal_of_a_newer_version_is_not_broken(data_dir: DataDir) -> None:
