@@ -32,7 +32,7 @@ class Excuses:
 
     def __init__(self, numbering: Numbering, window: int) -> None:
         self._numbering = numbering
-        self._held = RESUME_MARGIN - window
+        self._held, self._window = RESUME_MARGIN - window, window
         self._asked: dict[int, tuple[int | None, str | None]] = {}  # by socket
         self._poisons: Counter[int] = Counter()  # times met, by place
         self._told: list[Span] = []
@@ -60,13 +60,14 @@ class Excuses:
         return Span(first, self._number(epoch, line["last"]) + 1)
 
     def _leave_poison(self, line: Mapping[str, Any]) -> None:
-        """Whoever resumes right behind a place that ended three sessions has left it behind."""
+        """Whoever resumes right behind a place that ended three sessions has left it behind, and
+        with it what comes behind it because a neighbour has overtaken it."""
         asked, epoch = line.get("asked"), self._numbering.named(line["epoch"])
         if asked is None or line.get("asked_epoch") not in (None, epoch.wire):
             return
         number = epoch.first + asked - epoch.first_sequence
         self._told += [
-            Span(place, number + 1)
+            Span(max(0, place - self._window), number + 1)
             for place, times in self._poisons.items()
             if times >= POISON_SESSIONS and place <= number < place + RESUME_MARGIN
         ]
