@@ -19,7 +19,7 @@ from actors.web.body_limit import BodyLimit
 from actors.web.book import Book
 from actors.web.peer import OwnerOnly, uid_of
 from actors.web.placing import WAIT_MAX_S, Placing, Wanted, replayed
-from actors.web.problems import Problem, documented, handle_problems
+from actors.web.problems import Problem, described, documented, handle_problems
 from actors.web.shapes import (
     KEY_LENGTH_MAX,
     Change,
@@ -84,9 +84,16 @@ class _AgentConvertor(Convertor[str]):
 register_url_convertor("agent", _AgentConvertor())
 
 
+class _Api(FastAPI):
+    """Tells of its problems as they are."""
+
+    def openapi(self) -> dict[str, Any]:
+        return described(super().openapi())
+
+
 def make_app(placing: Placing, book: Book) -> FastAPI:
     """An ASGI application for whoever serves it; no lifespan."""
-    app = FastAPI(
+    app = _Api(
         title="presence-runtime",
         version="1",
         openapi_url=OPENAPI,

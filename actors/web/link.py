@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final, TypeAlias
 
 import structlog
 
@@ -30,6 +30,7 @@ from runtime.ring import KIND_CONTROL, Batch, Consumer, Producer
 ASK_AGAIN_S: Final = 1.0
 TOLD_KEPT_MAX: Final = 10_000
 ORDERS_PER_LIFE: Final = 1 << 32
+Look: TypeAlias = Callable[[], Awaitable[Taken | None]]
 STOPPING: Final = "stopping"  # a code of NotTaken, ours
 
 
@@ -86,9 +87,11 @@ class Link:
         self._next_order += 1
         return self._next_order
 
-    async def ask(self, order: OrderRecord, *, times: int) -> Taken | NotTaken | None:
-        """Writes it, and again about once a second; None if so many times brought no answer. Then
-        it may be taken all the same, later."""
+    async def ask(
+        self, order: OrderRecord, *, times: int, look: Look | None = None
+    ) -> Taken | NotTaken | None:
+        """Writes it, and again about once a second; before that, `look` may find elsewhere that it
+        was taken. None if so many times brought no answer: it may be taken all the same, later."""
         answer: asyncio.Future[Taken | NotTaken] = self._loop.create_future()
         self._asked[order.order] = answer
         self._counters.set("orders_waiting", len(self._asked))
@@ -98,8 +101,11 @@ class Link:
                 if time:
                     self._counters.add("orders_repeated")
                 await asyncio.wait({answer}, timeout=self._ask_again_s)
+                found = None if answer.done() or look is None else await look()
                 if answer.done():
                     return answer.result()
+                if found is not None:
+                    return found
             return None
         finally:
             del self._asked[order.order]

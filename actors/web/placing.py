@@ -119,19 +119,21 @@ class Placing:
             )
 
     async def _ask(self, order: Order) -> Taken:
-        answer = await self._link.ask(order, times=ORDER_TIMES)
+        async def look() -> Taken | None:
+            found = await self._standings.standing(order.command_id)
+            return found and Taken(order.order, order.command_id, is_repeated=False)
+
+        answer = await self._link.ask(order, times=ORDER_TIMES, look=look)
         if isinstance(answer, NotTaken):
             raise Problem(answer.code, answer.detail, command=order.command_id)
         if answer is None:
-            if await self._standings.standing(order.command_id) is None:
-                raise Problem(
-                    "no-answer",
-                    "the sender does not answer; the command may still be carried out: ask for it "
-                    "by its id, or say it again with the same Idempotency-Key",
-                    command=order.command_id,
-                    retry_after_ms=RETRY_AFTER_MS,
-                )
-            return Taken(order.order, order.command_id, is_repeated=False)
+            raise Problem(
+                "no-answer",
+                "the sender does not answer; the command may still be carried out: ask for it by "
+                "its id, or say it again with the same Idempotency-Key",
+                command=order.command_id,
+                retry_after_ms=RETRY_AFTER_MS,
+            )
         return answer
 
     async def _until(

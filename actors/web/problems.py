@@ -113,6 +113,12 @@ class Problem(Exception):  # noqa: N818 - RFC 9457's word
         return _response(body, headers)
 
 
+def described(openapi: dict[str, Any]) -> dict[str, Any]:
+    """With the body that `documented` refers to."""
+    openapi["components"]["schemas"][ProblemBody.__name__] = ProblemBody.model_json_schema()
+    return openapi
+
+
 def handle_problems(app: FastAPI) -> None:
     """Also what FastAPI and Starlette refuse by themselves is told in this form."""
     app.add_exception_handler(Problem, _of_ours)
@@ -123,12 +129,14 @@ def handle_problems(app: FastAPI) -> None:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route that may be refused with these."""
+    """The `responses` of a route that may be refused with these. (FastAPI's own way, a model, would
+    describe them a second time as plain JSON.)"""
     return {
         status: {
-            "model": ProblemBody,
             "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}}},
+            "content": {
+                MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{ProblemBody.__name__}"}}
+            },
         }
         for status in statuses
     }

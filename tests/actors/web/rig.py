@@ -66,7 +66,7 @@ def eventually(fact: Callable[[], object], what: str) -> None:
 
 
 class FakeSender:
-    """At the other end of the rings, on a thread. Everything it does is in `applied`, in order."""
+    """At the other end of the rings, on a thread. `applied`: what it has not refused."""
 
     def __init__(self, arguments: WebArguments, judge: Judge, *, generation: int = 1) -> None:
         self.judge = judge
@@ -75,15 +75,16 @@ class FakeSender:
         self.orders: list[OrderRecord] = []
         self.applied: list[Command] = []
         self.resendable: set[str] = set()
+        self.webhooks = False  # whether somebody is to be told
         self._arguments = arguments
-        self._path = sender_path(arguments.data_dir)
+        self.path = sender_path(arguments.data_dir)
         self._producer = Producer(
             arguments.outcomes, generation=generation, doorbell=arguments.doorbell
         )
         self._consumer = Consumer(arguments.orders, generation=generation)
         self._is_over = False
         self._finishing: Step | None = None
-        store.prepare(self._path, RUN)
+        store.prepare(self.path, RUN)
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
 
@@ -112,7 +113,7 @@ class FakeSender:
             self.say(Told(ended.id, end, "", "", None))
 
     def _live(self) -> None:
-        self._store = store.Store(self._path, RUN)
+        self._store = store.Store(self.path, RUN)
         while not self._is_over:
             if self._finishing is not None:
                 self._finish(self._finishing)
@@ -149,6 +150,8 @@ class FakeSender:
     def _carry_out(self, order: Order, fate: Fate) -> None:
         steps = _WAY[: _WAY.index(fate.until) + 1] if fate.until in _WAY else _way_to(fate.until)
         command = new_command(order)
+        if fate.until != Step.REFUSED:
+            self.applied.append(command)  # first: whoever is told may look at once
         for step in steps:
             is_last = step == fate.until
             command = replace(
@@ -159,13 +162,14 @@ class FakeSender:
                 key=None if step == Step.REFUSED and fate.code in RELEASES_KEY else command.key,
                 ended_us=NOW_US if step.is_end else None,
             )
-            self._store.commit([Record(command, step, NOW_US, command.detail, None)])
+            owes = self.webhooks and step == Step.ACKNOWLEDGED
+            self._store.commit(
+                [Record(command, step, NOW_US, command.detail, b"{}" if owes else None)]
+            )
             if step == Step.ACCEPTED:
                 self.say(Taken(order.order, command.id, is_repeated=False))
             told = Told(command.id, step, command.code, command.detail, None)
             self.say(told._replace(retry_after_ms=fate.retry_after_ms) if is_last else told)
-        if command.step != Step.REFUSED:
-            self.applied.append(command)
 
 
 def _way_to(end: Step) -> tuple[Step, ...]:
