@@ -111,8 +111,8 @@ def queue_counts(
 ) -> dict[str, tuple[int, int, int, int]]:
     """Per queue: agents that are available, busy, otherwise confirmed, and Unknown.
 
-    Looks at every agent: 1.3 ms for 50,000. An index by queue would cost the hot loop something at
-    every event, for a question that comes with a command, some five times a second.
+    Looks at every agent: 0.1 ms for 2,500, 1 to 4 ms for 50,000. An index by queue would cost the
+    hot loop something at every event, for a question that comes with some commands.
     """
     counts = {queue: [0, 0, 0, 0] for queue in queues}
     for agent in [agent for agent in agents if agent.queue in counts]:
