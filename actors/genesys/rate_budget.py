@@ -1,0 +1,144 @@
+"""Owns the rate budget: how many requests one process may make in the name of one OAuth client.
+
+Pure: time is an argument. It knows no request; `actors.genesys.pacer` waits for what it says.
+
+The gateway counts in fixed windows of 60 s, and nobody knows where they begin. So a request takes
+its place from the moment it is granted until 60 s after its answer: whenever the gateway counted it
+was in between, and however its windows lie, none of them holds more than the share. Shares are
+fixed and never borrowed: reads cannot starve writes, because they cannot touch what writes may use.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+WINDOW_S: Final = 60.0
+SLACK_S: Final = 0.25  # clocks run at different speeds, and a window's end is cut to something
+REQUESTS_PER_MINUTE: Final = 300
+COUNT_HEADER: Final = "inin-ratelimit-count"
+ALLOWED_HEADER: Final = "inin-ratelimit-allowed"
+RESET_HEADER: Final = "inin-ratelimit-reset"
+WAIT_LEAST_S: Final = 0.01  # while all of the share is under way, nobody knows how long
+
+
+class Shares(NamedTuple):
+    """Requests in a window, by use. Planner and receivers read and subscribe, the sender writes."""
+
+    planner: int
+    receiver: int
+    sender: int
+
+
+def shares(requests_per_minute: int = REQUESTS_PER_MINUTE) -> Shares:
+    """15, 45 and 40 of a hundred, never more than all, each at least one.
+
+    Only the first OAuth client is used by planner and sender. The receiver's share is the same for
+    each client, so that one number describes it.
+    """
+    assert requests_per_minute >= len(Shares._fields), requests_per_minute
+    planner = max(requests_per_minute * 15 // 100, 1)
+    receiver = max(requests_per_minute * 45 // 100, 1)
+    return Shares(planner, receiver, requests_per_minute - planner - receiver)
+
+
+class Budget:
+    """The share of one process in one client. One thread uses it.
+
+    `used`, `used_at_s`: how much of it a predecessor had taken by when. A process that is restarted
+    keeps them on its page, or else hands in its whole share as of now.
+    """
+
+    def __init__(
+        self,
+        share: int,
+        window_s: float = WINDOW_S,
+        *,
+        total: int = REQUESTS_PER_MINUTE,
+        used: int = 0,
+        used_at_s: float = float("-inf"),
+    ) -> None:
+        assert 0 < share <= total, (share, total)
+        self.share = share
+        self._total = total
+        self._window_s = window_s
+        self._under_way = 0
+        self._ended_s = deque([used_at_s] * min(used, share))  # when answered; ascending
+        self._room = float("inf")  # what the headers leave us …
+        self._room_until_s = float("-inf")  # … until then
+        self._refused_until_s = float("-inf")
+
+    def grant(self, now_s: float) -> float:
+        """0.0: a request may be sent now, and counts from now; `ended` must follow. Else what to
+        wait before the next question; nothing was taken then."""
+        wait_s = self.wait_s(now_s)
+        if wait_s == 0.0:
+            self._under_way += 1
+            self._room -= 1
+        return wait_s
+
+    def wait_s(self, now_s: float) -> float:
+        """What `grant` would say, without taking anything."""
+        self._forget(now_s)
+        if now_s < self._refused_until_s:
+            return self._refused_until_s - now_s
+        if self._under_way + len(self._ended_s) >= self.share:
+            if not self._ended_s:
+                return WAIT_LEAST_S
+            return max(self._ended_s[0] + self._life_s - now_s, WAIT_LEAST_S)
+        if self._room < 1:
+            return max(self._room_until_s - now_s, WAIT_LEAST_S)
+        return 0.0
+
+    def used(self, now_s: float) -> int:
+        """How much of the share is taken: what a successor must know."""
+        self._forget(now_s)
+        return self._under_way + len(self._ended_s)
+
+    def ended(self, now_s: float) -> None:
+        """A granted request was answered, or never will be."""
+        assert self._under_way > 0, "ended without a grant"
+        self._under_way -= 1
+        self._ended_s.append(now_s)
+
+    def corrected(self, headers: Mapping[str, str], now_s: float) -> None:
+        """What an answer says of the client as a whole, in the gateway's present window: others use
+        it, too. It only ever takes from the share, and for one window at most; headers that make no
+        sense say nothing. A client that is allowed less than we planned for shares the less."""
+        count = _number(headers.get(COUNT_HEADER))
+        allowed = _number(headers.get(ALLOWED_HEADER))
+        reset_s = _number(headers.get(RESET_HEADER))
+        if count is None or allowed is None or reset_s is None:
+            return
+        room = max(allowed - count, 0.0)
+        if allowed < self._total:
+            room = min(room, max(self.share * allowed / self._total, 1.0))
+        # What is under way may or may not be in the count.
+        room -= self._under_way
+        until_s = now_s + min(reset_s, self._window_s) + SLACK_S
+        if now_s >= self._room_until_s or room < self._room:
+            self._room, self._room_until_s = room, until_s
+
+    def refused(self, retry_after_s: float | None, now_s: float) -> None:
+        """An answer of 429: nothing before that, one window if it does not say."""
+        wait_s = self._window_s if retry_after_s is None else retry_after_s
+        self._refused_until_s = max(self._refused_until_s, now_s + wait_s)
+
+    @property
+    def _life_s(self) -> float:
+        return self._window_s + SLACK_S
+
+    def _forget(self, now_s: float) -> None:
+        while self._ended_s and now_s >= self._ended_s[0] + self._life_s:
+            self._ended_s.popleft()
+        if now_s >= self._room_until_s:
+            self._room = float("inf")
+
+
+def _number(header: str | None) -> float | None:
+    try:
+        number = float(header) if header is not None else None
+    except ValueError:
+        return None
+    return None if number is None or not 0 <= number < float("inf") else number
