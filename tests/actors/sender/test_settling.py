@@ -173,6 +173,34 @@ def test_a_refusal_says_nothing_of_an_earlier_try_that_was_never_answered() -> N
     assert around.command(command_id).step is Step.CONFIRMED
 
 
+def test_what_is_shown_while_it_waits_for_another_permit_is_not_sent_again() -> None:
+    around = Around()
+    command_id = around.order("ann")
+    around.pass_s(11.0)
+    for number in range(5):
+        around.order(f"agent {number}")
+    around.pass_s(0.6)
+    assert around.machine.waiting == 1
+    around.show(command_id)
+    assert around.machine.waiting == 0
+    around.pass_s(3.0)
+    assert around.tries(command_id) == 1
+
+
+def test_what_is_shown_while_it_waits_for_another_line_is_not_sent_again() -> None:
+    around = Around()
+    command_id = around.order("ann")
+    around.pass_s(5.0)
+    around.signal(signals.LineDown(1, "gone"))
+    around.pass_s(7.0)
+    assert around.machine.waiting == 1
+    around.show(command_id)
+    assert around.machine.waiting == 0
+    around.signal(signals.LineUp(2))
+    around.pass_s(3.0)
+    assert around.tries(command_id) == 1
+
+
 def test_answers_to_nothing_and_second_answers_change_nothing() -> None:
     around = Around()
     command_id = around.order()
