@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
+import picows
 import pytest
+from picows.picows import _make_test_ws_frame
 
 from actors.genesys import presence
 from actors.genesys.presence import Acknowledgement, OddFrame
@@ -20,7 +25,7 @@ from tests.actors.receiver.small_gateway import (
     frame,
 )
 from tests.actors.sender.presence_gateway import BOUND, ack, bind
-from tests.actors.sender.socket_line import open_line, then
+from tests.actors.sender.socket_line import Line, open_line, then
 
 
 def ends(script: Script, expected: words.Signal, *heard: Heard) -> None:
@@ -92,6 +97,23 @@ def test_a_frame_that_breaks_the_protocol_ends_the_line_behind_what_came_before(
         words.Lost(7, code, is_ours=True),
         Acknowledgement("c1", True, 200, "", "", None),
     )
+
+
+def test_of_a_line_that_has_sent_its_close_frame_one_more_message_is_taken() -> None:
+    """picows parses one frame ahead: it closes over a bad one before it delivers the good one."""
+    transport: Any = SimpleNamespace(is_close_frame_sent=False)
+    line = Line("http://127.0.0.1:9")
+
+    def read(payload: bytes) -> None:
+        text = _make_test_ws_frame(picows.WSMsgType.TEXT, payload, True, False)
+        line.socket.on_ws_frame(transport, text)
+
+    read(BOUND)
+    transport.is_close_frame_sent = True
+    read(ack("before"))
+    read(ack("behind"))
+    heard = Acknowledgement("before", True, 200, "", "", None)
+    assert line.told == [words.ChannelBound(7), heard]
 
 
 def test_a_ping_is_answered_with_its_own_words_and_counts_as_life() -> None:
