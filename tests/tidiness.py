@@ -100,7 +100,10 @@ PURE = (
     "actors/sender/validation.py",
     "actors/state/dedup.py",
     "actors/state/merge.py",
+    "tools/fake_gateway/course.py",
+    "tools/fake_gateway/reception.py",
     "tools/fake_gateway/script.py",
+    "tools/fake_gateway/updates.py",
 )
 IMPURE = {"asyncio", "os", "select", "socket", "subprocess", "threading", "time"}
 

@@ -50,3 +50,56 @@ def test_events_that_far_apart_are_a_millisecond_apart(
         first, now_ns = first + events, now_ns + pause_ns
     for number in range(first - distance_min):
         assert timeline.at_ms(number) < timeline.at_ms(number + distance_min)
+
+
+def steady(step_ns: int) -> Timeline:
+    timeline = Timeline(distance_min=2000)
+    timeline.begin(0, 5_000 * NS_PER_MS, step_ns)
+    return timeline
+
+
+def test_what_follows_an_insertion_goes_on_as_it_would_have() -> None:
+    timeline, untouched = steady(3_000_000), steady(3_000_000)
+    first, second = timeline.insert(10, 5_028 * NS_PER_MS, held_ms=0, next_in=1)
+    assert (first, second) == (
+        Stretch(10, 5_028 * NS_PER_MS, 3_000_000),
+        Stretch(11, 5_030 * NS_PER_MS, 3_000_000),
+    )
+    for number in range(40):
+        assert timeline.at_ms(number + (number >= 10)) == untouched.at_ms(number)
+
+
+def test_an_insertion_lies_between_its_neighbours() -> None:
+    timeline = steady(3_000_000)
+    early, _ = timeline.insert(10, 0, held_ms=0, next_in=None)
+    assert early.start_ns == 5_027 * NS_PER_MS  # with the one before it
+    late, then = timeline.insert(21, 5_900 * NS_PER_MS, held_ms=0, next_in=None)
+    assert (late.start_ns, then.start_ns) == (5_900 * NS_PER_MS, 5_900 * NS_PER_MS)
+
+
+def test_an_insertion_has_another_millisecond_than_its_agents_neighbours() -> None:
+    timeline = steady(1_000)
+    inserted, _ = timeline.insert(100, 0, held_ms=5_000, next_in=7)
+    assert inserted.start_ns == 5_001 * NS_PER_MS
+    assert timeline.at_ms(100) == 5_001
+    assert timeline.at_ms(107) == 5_001
+    assert timeline.at_ms(108) == 5_002  # the agent's own next one
+
+
+def test_no_stretch_begins_in_the_millisecond_of_an_insertion() -> None:
+    timeline = steady(1_000_000)
+    timeline.insert(10, 5_009_500_000, held_ms=0, next_in=40)
+    stretch = timeline.begin(20, 0, 1_000)
+    assert stretch.start_ns == 5_019 * NS_PER_MS
+    timeline.insert(30, stretch.start_ns, held_ms=0, next_in=1_500)
+    assert timeline.begin(31, 0, 1_000).start_ns == 5_020 * NS_PER_MS
+
+
+def test_without_a_load_an_insertion_happens_now() -> None:
+    timeline = Timeline(distance_min=2000)
+    now_ns = 5_000 * NS_PER_MS
+    first, second = timeline.insert(0, now_ns, held_ms=0, next_in=5)
+    assert (first.start_ns, second.start_ns) == (now_ns, now_ns)
+    timeline = steady(1_000)
+    later, _ = timeline.insert(10, 9_000 * NS_PER_MS, held_ms=0, next_in=None)
+    assert later.start_ns == 9_000 * NS_PER_MS

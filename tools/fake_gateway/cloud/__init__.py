@@ -1,0 +1,1 @@
+"""The cloud dialect of the fake gateway: the public Genesys Cloud platform API (protocol.md §2)."""
