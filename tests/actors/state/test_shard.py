@@ -86,6 +86,21 @@ def test_replayed_duplicates_of_content_are_no_late_rows_after_a_restart(rig: Ri
     assert rig.counts["duplicates"] == 3
 
 
+def test_a_live_event_that_repeated_a_history_is_no_late_row_when_it_is_replayed(rig: Rig) -> None:
+    """Neither a row nor a hash knows it: only the sequences that were handled without one."""
+    rig.begin(newest=1_000)
+    rig.feed(event(990, A, "Talking", T0, history=True))
+    rig.end_history()
+    rig.feed(event(1_001, A, "Talking", T0), event(1_002, A, "Available", T1))
+    rig.restart()
+    rig.feed(event(1_001, A, "Talking", T0))
+    assert rig.causes() == ["history", "live"]
+    rig.restart()  # and a second time, from what the first life inherited
+    rig.feed(event(1_001, A, "Talking", T0))
+    assert rig.causes() == ["history", "live"]
+    assert rig.counts["duplicates"] == 3
+
+
 def test_a_mass_unknown_pushes_no_live_event_out_of_the_window(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
