@@ -201,6 +201,44 @@ def test_what_is_shown_while_it_waits_for_another_line_is_not_sent_again() -> No
     assert around.tries(command_id) == 1
 
 
+def test_a_late_refusal_says_nothing_if_there_were_several_tries() -> None:
+    """Nobody can tell which of them it answers."""
+    around = Around()
+    command_id = around.order()
+    around.pass_s(17.0)
+    assert around.tries(command_id) == 2
+    around.decline(command_id, 404)
+    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.machine.counts["late"] == 1
+
+
+def test_a_try_that_never_left_takes_no_doubt_from_the_one_before() -> None:
+    around = Around()
+    command_id = around.order()
+    around.pass_s(12.0)
+    assert around.tries(command_id) == 2
+    around.signal(signals.NotSent(command_id))
+    command = around.command(command_id)
+    assert (command.step, command.tries) == (Step.UNANSWERED, 1)
+    around.pass_s(17.9)
+    assert not around.command(command_id).step.is_end
+    around.pass_s(0.2)
+    assert around.command(command_id).step is Step.UNKNOWN
+
+
+def test_a_try_late_in_the_30_s_still_has_its_5_s_for_an_answer() -> None:
+    around = Around(line=None)
+    around.signal(signals.LineUp(1))
+    first = around.order()
+    around.signal(signals.NotSent(first))
+    around.pass_s(29.5)
+    around.signal(signals.LineUp(2))
+    around.pass_s(4.0)
+    assert around.command(first).step is Step.SENT
+    around.acknowledge(first)
+    assert around.command(first).step is Step.ACKNOWLEDGED
+
+
 def test_answers_to_nothing_and_second_answers_change_nothing() -> None:
     around = Around()
     command_id = around.order()
