@@ -46,7 +46,9 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.settings", "actors.settings_layers"),
         ("actors.data_dir",),
     ),
+    (("actors.planner.store", "actors.planner.arguments"),),  # receivers read the plan
     (
+        ("actors.planner",),
         ("actors.receiver",),
         ("actors.state",),
         ("actors.sender",),

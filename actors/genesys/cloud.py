@@ -25,6 +25,10 @@ class Hosts(NamedTuple):
     api_url: str
     streaming_url: str
 
+    @property
+    def token_url(self) -> str:
+        return f"{self.login_url}/oauth/token"
+
 
 def hosts(region: str, base_url: str | None = None) -> Hosts:
     """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway)."""

@@ -32,6 +32,7 @@ class GatewayAddress:
 
     api_url: str  # without a trailing slash
     credentials: Callable[[], tuple[str, str]] = field(repr=False)
+    token_url: str | None = None  # None: where the wsp dialect has tokens, below `api_url`
     ca_file: Path | None = None  # trusted beside the system's certificates
     proxy: str | None = field(
         default=None, repr=False

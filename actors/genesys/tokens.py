@@ -1,7 +1,8 @@
 """Owns the access token: when to renew it, who gets it, what its failures mean.
 
 It knows no socket of the dialects and no loop of the receiver. The upper half decides in values,
-without a clock; `TokenProvider` carries that out over HTTP (protocol.md §1.1).
+without a clock; `TokenProvider` carries that out over HTTP (protocol.md §1.1). Without
+scopes none are asked for: in the cloud dialect roles decide (§2.1).
 """
 
 from __future__ import annotations
@@ -231,12 +232,15 @@ class TokenProvider:
             client_id, client_secret = self._address.credentials()
         except ConfigurationError as error:
             raise _FailedError(str(error), is_refused=True) from None
+        form = {"grant_type": "client_credentials"}
+        if self._scopes:
+            form["scope"] = " ".join(self._scopes)
         asked_s = self._clock.now_s()  # the life of the token counts from here, not from the reply
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
                 reply = await self._client.post(
-                    f"{self._address.api_url}/api/v2/oauth/token",
-                    data={"grant_type": "client_credentials", "scope": " ".join(self._scopes)},
+                    self._address.token_url or f"{self._address.api_url}/api/v2/oauth/token",
+                    data=form,
                     auth=httpx.BasicAuth(client_id, client_secret),
                 )
         except TimeoutError:

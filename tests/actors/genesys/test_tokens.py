@@ -84,10 +84,20 @@ class Endpoint:
             raise ConfigurationError("client_secret_file = /x: No such file")
         return "id", self.secret
 
-    def provider(self, *, in_service: bool = False) -> TokenProvider:
+    def provider(
+        self,
+        *,
+        in_service: bool = False,
+        token_url: str | None = None,
+        scopes: tuple[str, ...] = SCOPES,
+    ) -> TokenProvider:
         return TokenProvider(
-            GatewayAddress(api_url="https://api.example.com", credentials=self.credentials),
-            SCOPES,
+            GatewayAddress(
+                api_url="https://api.example.com",
+                credentials=self.credentials,
+                token_url=token_url,
+            ),
+            scopes,
             httpx.AsyncClient(transport=httpx.MockTransport(self.handle)),
             clock=self.clock,
             chance=random.Random(1),
@@ -114,6 +124,19 @@ def test_the_request_is_what_the_contract_says() -> None:
         assert (scheme, base64.b64decode(encoded)) == ("Basic", b"id:hunter2")
         form = parse_qs(request.content.decode())
         assert form == {"grant_type": ["client_credentials"], "scope": [" ".join(SCOPES)]}
+
+    in_loop(test)
+
+
+def test_a_host_of_its_own_for_tokens_is_asked_for_no_scope() -> None:
+    async def test() -> None:
+        endpoint = Endpoint(grant("t1", expires_in=86_400, scope=None))
+        login = "https://login.example.com/oauth/token"
+        token = await endpoint.provider(token_url=login, scopes=()).current()
+        (request,) = endpoint.requests
+        assert str(request.url) == login
+        assert parse_qs(request.content.decode()) == {"grant_type": ["client_credentials"]}
+        assert (token.value, token.life_s) == (Secret("t1"), 86_400)
 
     in_loop(test)
 

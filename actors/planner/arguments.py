@@ -1,0 +1,59 @@
+"""Owns what the supervisor hands to the planner, and the words of its page. Knows no loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+
+from actors.genesys.channel_plan import Limits
+from actors.genesys.http import GatewayAddress
+from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
+from actors.genesys.token_gauges import TOKEN_WORDS
+from runtime.doorbell import Doorbell
+
+ROSTER_EVERY_S: Final = 300.0
+
+PLANNER_WORDS: Final = (
+    "plan_version",  # of the file: grows with every change of the plan
+    "agents_watched",
+    "agents_unmonitored",
+    "channels_planned",
+    "clients_needed",
+    "roster_reads",
+    "roster_failures",
+    "roster_seconds",  # of the last whole read
+    "requests",
+    "requests_refused",  # by 429
+    "budget_used",
+    "budget_used_ns",  # when that was
+    *TOKEN_WORDS,
+)
+
+WatchKind: TypeAlias = Literal["all", "queues", "groups", "divisions", "file"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who is watched: all active users, those of named queues, groups or divisions (by id or by
+    name), or those whose ids stand in a file, one a line."""
+
+    kind: WatchKind = "all"
+    ids: tuple[str, ...] = ()  # of queues, groups, divisions
+    file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannerArguments:
+    """What one planner needs; it serves all receivers."""
+
+    address: GatewayAddress  # with the credentials of the first OAuth client
+    path: Path  # of cloud.db
+    run: str
+    watch: Watch
+    clients: int  # how many OAuth clients there are
+    topics_per_agent: Literal[1, 2] = 1
+    limits: Limits = field(default_factory=Limits)
+    requests_per_minute: int = REQUESTS_PER_MINUTE  # of the client; the planner takes its share
+    roster_every_s: float = ROSTER_EVERY_S
+    receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed
