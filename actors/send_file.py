@@ -98,9 +98,10 @@ class FileSender:
         done, self._tasks = await asyncio.wait(
             self._tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
-        for task in done:
-            task.result()
         self._show()
+        failures = [failure for task in done if (failure := task.exception()) is not None]
+        if failures:  # all were looked at: asyncio complains of those that nobody has seen
+            raise failures[0]
 
     async def _ask(self, line: Line) -> None:
         change: Body = {"state": line.state, "reason": line.reason, "force": self._forced}

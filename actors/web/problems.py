@@ -28,7 +28,7 @@ STATUS_OF: Final[dict[str, HTTPStatus]] = {
     "invalid-request": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not-the-owner": HTTPStatus.FORBIDDEN,
     "no-such-command": HTTPStatus.NOT_FOUND,
-    "no-such-message": HTTPStatus.NOT_FOUND,
+    "not-dead": HTTPStatus.NOT_FOUND,  # a message that may be sent again
     "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too-many-waiting": HTTPStatus.SERVICE_UNAVAILABLE,
     "internal-error": HTTPStatus.INTERNAL_SERVER_ERROR,

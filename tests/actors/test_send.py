@@ -369,7 +369,7 @@ def test_dead_messages_are_listed_and_sent_again(
     assert runtime.command("webhooks", "--resend", "msg_1") == 0
     assert capsys.readouterr().out == "msg_1 will be sent again\n"
     assert runtime.command("webhooks", "--resend", "msg_2") == 1
-    assert "no-such-message" in capsys.readouterr().err
+    assert "not-dead" in capsys.readouterr().err
     [first, _] = [order for order in runtime.sender.orders if isinstance(order, Resend)]
     assert (first.message_id, first.who) == ("msg_1", f"uid:{os.getuid()}")
 

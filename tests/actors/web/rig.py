@@ -28,6 +28,7 @@ from actors.orders import (
     encode_outcome,
 )
 from actors.sender import store
+from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import KEY_BOUND, RELEASES_KEY, Command, Record, Step
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments
@@ -132,7 +133,7 @@ class FakeSender:
             if order.message_id in self.resendable:
                 self.say(Taken(order.order, order.message_id, is_repeated=False))
             else:
-                self.say(NotTaken(order.order, "no-such-message", "there is none, or it lives"))
+                self.say(NotTaken(order.order, NOT_DEAD, f"{order.message_id} is no dead message"))
             return
         bound = self._store.bound(order.key) or self._store.command(order.command_id)
         if bound is None:
@@ -143,7 +144,7 @@ class FakeSender:
             self.say(NotTaken(order.order, KEY_BOUND, f"the key belongs to {bound.id}"))
         else:
             self.say(
-                Taken(order.order, bound.id, is_repeated=True),
+                Taken(order.order, bound.id, is_repeated=bound.id != order.command_id),
                 Told(bound.id, bound.step, bound.code, bound.detail, None),
             )
 

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from actors.orders import Order
+from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import KEY_BOUND, Code, Step
 from actors.web.problems import MEDIA_TYPE, STATUS_OF
 from tests.actors.web.rig import FakeSender, Fate
@@ -58,7 +59,7 @@ def test_whoever_waits_too_short_is_told_where_it_stands(
 
 
 def test_every_code_of_a_refusal_has_a_status() -> None:
-    assert {KEY_BOUND, *Code} <= set(STATUS_OF)
+    assert {KEY_BOUND, NOT_DEAD, *Code} <= set(STATUS_OF)
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_is_owed_to_the_webhook_is_listed_and_dead_messages_sent_again(
     sender.resendable = {"msg_1"}
     assert http.post("/api/webhooks/msg_1/resend").status_code == 202
     answer = http.post("/api/webhooks/msg_2/resend")
-    assert (answer.status_code, answer.json()["code"]) == (404, "no-such-message")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-dead")
     assert [type(order) for order in sender.orders[1:]] == [Resend, Resend]
 
 
