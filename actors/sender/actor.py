@@ -204,6 +204,7 @@ class SenderActor(RingActor):
             crash_point("before-commit")
             self._commit(records, attempts)
             crash_point("after-commit")
+            self._machine.carried_out(self._clock.now_s())
             self._outbox.settled()
             self._tell_audit(records)
         wishes: list[signals.Wish] = []

@@ -51,7 +51,7 @@ class Rate:
         if now_s < self.free_at_s:
             return False
         self._granted.append(now_s)  # the oldest falls out at the other end
-        self._fresh += 1
+        self._fresh = min(self._fresh + 1, len(self._granted))
         return True
 
     def used(self, now_s: float) -> None:
