@@ -163,6 +163,9 @@ class WebhookReceiver:
                 if self.hangs_up:
                     await writer.drain()
                     return
+                while reply.endswith(b"~"):  # for ever, a little at a time
+                    writer.write(b"y")
+                    await asyncio.sleep(0.02)
                 while reply.endswith(b"..."):  # for ever
                     writer.write(b"x" * 65_536)
                     await writer.drain()

@@ -74,6 +74,17 @@ def test_a_receiver_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     in_loop(test)
 
 
+def test_a_receiver_that_dribbles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.sender.delivery.TOTAL_TIMEOUT_S", 0.5)
+
+    async def test() -> None:
+        async with WebhookReceiver(b"HTTP/1.1 200 x\r\nX: y~") as receiver:
+            told = await attempt(receiver.url)
+        assert told == Delivered("msg_1", False, 0, "no answer within 0.5 s")
+
+    in_loop(test)
+
+
 def test_a_receiver_that_accepts_nobody_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actors.sender.delivery.CONNECT_TIMEOUT_S", 0.2)
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
+from actors.sender.loop import TICK_S
 from actors.sender.signals import (
     Acknowledged,
     LineDown,
@@ -22,6 +23,7 @@ from tests.actors.sender.presence_gateway import (
     bind,
     next_update,
     obliging,
+    refusal,
     silent,
 )
 
@@ -118,8 +120,9 @@ def test_a_binding_that_is_refused_or_not_answered_ends_the_line() -> None:
 # The token
 
 
-def test_a_renewed_token_moves_the_line_without_a_gap() -> None:
+def test_a_renewed_token_moves_the_line_when_its_answers_are_in() -> None:
     acknowledged = Acknowledged("c1", True, 200, "", "", None)
+    policy = replace(HASTY, linger_s=0.0, answers_s=600.0)
 
     async def test() -> None:
         async def first(socket: Socket) -> None:
@@ -127,12 +130,14 @@ def test_a_renewed_token_moves_the_line_without_a_gap() -> None:
             gateway.expires_in = 3600.0
             await next_update(socket)
             await until(lambda: LineUp(2) in living.told)
+            since_s = living.loop.ticked_s
+            await until(lambda: living.loop.ticked_s > since_s + 3 * TICK_S)
             socket.send(ack("c1"))
             await silent(socket)
 
         async with PresenceGateway(first, obliging) as gateway:
             gateway.expires_in = 3.0
-            living = Living(gateway.url)
+            living = Living(gateway.url, policy=policy)
             async with living.running() as loop:
                 loop.wish([send((await living.first(LineUp)).line)])
                 await living.first(LineDown)
@@ -141,6 +146,24 @@ def test_a_renewed_token_moves_the_line_without_a_gap() -> None:
                 assert living.counters.get("connected") == 1
                 before, after = gateway.authorizations
                 assert before != after
+
+    in_loop(test)
+
+
+def test_an_update_that_is_answered_with_401_brings_another_token() -> None:
+    async def first(socket: Socket) -> None:
+        await bind(socket)
+        await next_update(socket)
+        socket.send(refusal("c1", 401))
+        await silent(socket)
+
+    async def test() -> None:
+        async with PresenceGateway(first, obliging) as gateway:
+            living = Living(gateway.url, policy=replace(HASTY, proven_after_s=0.0))
+            async with living.running() as loop:
+                loop.wish([send((await living.first(LineUp)).line)])
+                await living.first(LineUp, 2)
+                assert gateway.authorizations == ["Bearer tok/1+", "Bearer tok/2+"]
 
     in_loop(test)
 
