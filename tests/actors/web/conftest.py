@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from actors.web.arguments import WebArguments
-from tests.actors.web.rig import FakeSender, Web, client, confirm, web_arguments
+from tests.actors.web.rig import FakeSender, Serving, Web, client, confirm, web_arguments
 
 
 @pytest.fixture
@@ -36,3 +36,15 @@ def web(arguments: WebArguments) -> Iterator[Web]:
 def http(web: Web) -> Iterator[httpx.Client]:
     with client(web.arguments.data_dir) as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
+    arguments = web_arguments(tmp_path_factory.mktemp("serving"))
+    sender = FakeSender(arguments, confirm)
+    web = Web(arguments)
+    with client(arguments.data_dir) as http:
+        yield Serving(sender, http)
+    web.stop()
+    sender.close()
+    assert web.failure is None, web.failure

@@ -244,3 +244,10 @@ class Web:
         self.child.stop()
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
+
+
+class Serving(NamedTuple):
+    """A web child and its sender, for all tests of a file."""
+
+    sender: FakeSender
+    http: httpx.Client

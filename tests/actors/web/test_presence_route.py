@@ -14,10 +14,29 @@ from actors.orders import Order
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import KEY_BOUND, Code, Step
 from actors.web.problems import MEDIA_TYPE, STATUS_OF
-from tests.actors.web.rig import FakeSender, Fate
+from tests.actors.web.rig import FakeSender, Fate, Serving, confirm
 
 AGENT = "/api/agents/agent-7/presence"
 BUSY = {"state": "busy"}
+
+
+@pytest.fixture
+def sender(serving: Serving) -> FakeSender:
+    """As if it were new; only its database is not."""
+    serving.sender.judge = confirm
+    serving.sender.orders.clear()
+    serving.sender.applied.clear()
+    return serving.sender
+
+
+@pytest.fixture
+def http(serving: Serving, sender: FakeSender) -> httpx.Client:
+    return serving.http
+
+
+@pytest.fixture
+def key() -> dict[str, str]:
+    return {"Idempotency-Key": uuid.uuid4().hex}
 
 
 def refused_with(code: str, detail: str = "", retry_after_ms: int | None = None) -> Fate:
@@ -95,8 +114,9 @@ def test_a_refusal_for_now_says_when_to_come_back(http: httpx.Client, sender: Fa
     assert answer.json()["retry_after_ms"] == 1_200
 
 
-def test_the_same_key_is_one_command_and_says_so(http: httpx.Client, sender: FakeSender) -> None:
-    key = {"Idempotency-Key": "order-66"}
+def test_the_same_key_is_one_command_and_says_so(
+    http: httpx.Client, sender: FakeSender, key: dict[str, str]
+) -> None:
     first = http.post(AGENT, json=BUSY, headers=key, params={"wait": 30})
     again = http.post(AGENT, json=BUSY, headers=key)
     assert first.json()["id"] == again.json()["id"]
@@ -107,18 +127,16 @@ def test_the_same_key_is_one_command_and_says_so(http: httpx.Client, sender: Fak
 
 
 def test_another_command_under_the_same_key_is_a_conflict(
-    http: httpx.Client, sender: FakeSender
+    http: httpx.Client, sender: FakeSender, key: dict[str, str]
 ) -> None:
-    key = {"Idempotency-Key": "order-66"}
     http.post(AGENT, json=BUSY, headers=key)
     answer = http.post(AGENT, json={"state": "offline"}, headers=key)
     assert (answer.status_code, answer.json()["code"]) == (HTTPStatus.CONFLICT, "key-bound")
 
 
 def test_a_key_that_a_rate_refusal_released_makes_a_new_command(
-    http: httpx.Client, sender: FakeSender
+    http: httpx.Client, sender: FakeSender, key: dict[str, str]
 ) -> None:
-    key = {"Idempotency-Key": "order-66"}
     sender.judge = lambda _order: refused_with(Code.RATE)
     refused = http.post(AGENT, json=BUSY, headers=key)
     sender.judge = lambda _order: Fate()
