@@ -45,6 +45,13 @@ def test_a_guessed_separator_is_still_one_frame_too_many() -> None:
     assert parse(forged, b'{"n":3}') == [UNDECODABLE, {"n": 3}]
 
 
+def test_a_string_over_a_neighbour_made_good_by_values_too_many_shifts_nobody() -> None:
+    """The joined text parses, and has as many elements as it should: only their places tell."""
+    halves = b'{"n":8,"pad":["', b'"],"n":9}'
+    assert parse(b'{"n":7},{"n":8},{"n":9}', *halves) == [UNDECODABLE] * 3
+    assert parse(*halves, b'{"n":7},{"n":8},{"n":9}') == [UNDECODABLE] * 3
+
+
 def test_invalid_utf_8_hurts_only_its_own_frame() -> None:
     assert parse(b'{"n":"\xff"}', b'{"n":3}') == [UNDECODABLE, {"n": 3}]
 
