@@ -29,6 +29,7 @@ class Around:
         self.settings = SenderSettings(**settings)
         self.analyzer = analyzer
         self.now_s = 1_000.0
+        self.wall_slip_us = 0
         self.chance = random.Random(7)
         self.orders = 0
         self.agents: dict[str, AgentTold] = {}
@@ -51,7 +52,7 @@ class Around:
 
     @property
     def now_us(self) -> int:
-        return WALL_US + round(self.now_s * 1e6)
+        return WALL_US + round(self.now_s * 1e6) + self.wall_slip_us
 
     def start(self) -> None:
         """A sender starts, or starts again: what the store has is all that is left."""

@@ -131,6 +131,20 @@ def test_silence_is_a_timeout_then_another_try_then_unknown_after_30_s() -> None
     assert around.machine.due_s is None
 
 
+@pytest.mark.parametrize(("slip_us", "is_spent"), [(-2_000, True), (-3_600_000_000, False)])
+def test_the_30_s_are_spent_by_the_kept_times_too_unless_the_clock_was_set(
+    slip_us: int, is_spent: bool
+) -> None:
+    around = Around()
+    command_id = around.order()
+    around.wall_slip_us = slip_us
+    around.pass_s(30.1)
+    command = around.command(command_id)
+    assert command.step is Step.UNKNOWN
+    spent = (command.ended_us or 0) - (command.first_sent_us or 0)
+    assert (spent >= 30_000_000) == is_spent
+
+
 def test_spent_tries_wait_for_the_stream_until_30_s_are_over() -> None:
     around = Around(tries_max=1)
     command_id = around.order()
