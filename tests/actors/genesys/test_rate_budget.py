@@ -1,0 +1,207 @@
+"""The rate budget against gateways that count in fixed windows, wherever those begin."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from actors.genesys.rate_budget import (
+    ALLOWED_HEADER,
+    COUNT_HEADER,
+    RESET_HEADER,
+    SLACK_S,
+    WINDOW_S,
+    Budget,
+    shares,
+)
+
+Headers = dict[str, str]
+
+numbers = st.integers(-5, 700).map(str) | st.sampled_from(["", "x", "nan", "inf", "1e9", "-0"])
+lies = st.dictionaries(st.sampled_from([COUNT_HEADER, ALLOWED_HEADER, RESET_HEADER]), numbers)
+
+
+@dataclass
+class Asker:
+    """Asks as often as it may; each answer takes its time, and is counted at some point of it."""
+
+    budget: Budget
+    now_s: float = 0.0
+    under_way: list[tuple[float, float]] = field(default_factory=list)  # (answered, counted)
+    counted_s: list[float] = field(default_factory=list)
+
+    def ask(self, latency_s: float, counted_at: float) -> None:
+        while (wait_s := self.budget.grant(self.now_s)) > 0.0:
+            self.pass_time(wait_s)
+        counted_s = self.now_s + latency_s * counted_at
+        self.under_way.append((self.now_s + latency_s, counted_s))
+        self.counted_s.append(counted_s)
+
+    def pass_time(self, seconds: float, headers: Headers | None = None) -> None:
+        self.now_s += seconds
+        for answer in [each for each in self.under_way if each[0] <= self.now_s]:
+            self.under_way.remove(answer)
+            self.budget.ended(self.now_s)
+            if headers is not None:
+                self.budget.corrected(headers, self.now_s)
+
+
+requests = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 0.0, 0.0, 0.5, 5.0, 30.0, 61.0, 130.0]),  # idle before it
+        st.sampled_from([0.0, 0.1, 2.0, 10.0]) | st.floats(0, 70),  # latency
+        st.floats(0, 1),  # when in it the gateway counts
+        lies,
+    ),
+    max_size=60,
+)
+
+
+@given(st.integers(1, 10), requests, st.floats(0, WINDOW_S))
+def test_no_window_holds_more_than_the_share_whatever_the_headers_say(
+    share: int, course: list[tuple[float, float, float, Headers]], begin_s: float
+) -> None:
+    asker = Asker(Budget(share, total=max(share, 5)))
+    for idle_s, latency_s, counted_at, headers in course:
+        asker.pass_time(idle_s, headers)
+        asker.ask(latency_s, counted_at)
+    windows = Counter((counted_s - begin_s) // WINDOW_S for counted_s in asker.counted_s)
+    assert max(windows.values(), default=0) <= share
+    for first_s in asker.counted_s:  # the worst of all windows begins with a request
+        assert sum(first_s <= each < first_s + WINDOW_S for each in asker.counted_s) <= share
+
+
+@given(st.integers(1, 10), lies, st.floats(0, 1e6))
+def test_no_header_holds_a_request_back_for_longer_than_a_window(
+    share: int, headers: Headers, now_s: float
+) -> None:
+    budget = Budget(share, total=max(share, 5))
+    assert budget.grant(now_s) == 0.0
+    budget.ended(now_s)
+    budget.corrected(headers, now_s)
+    assert budget.wait_s(now_s) <= WINDOW_S + SLACK_S
+    later_s = now_s + WINDOW_S + 2 * SLACK_S
+    assert budget.grant(later_s) == 0.0
+
+
+@dataclass
+class Gateway:
+    """Counts all requests of a client in fixed windows, tells the truth, and is strict."""
+
+    begin_s: float
+    allowed: int = 300
+    counts: Counter[float] = field(default_factory=Counter)
+
+    def take(self, now_s: float) -> Headers:
+        window = (now_s - self.begin_s) // WINDOW_S
+        self.counts[window] += 1
+        assert self.counts[window] <= self.allowed, "429"
+        reset_s = WINDOW_S - (now_s - self.begin_s) % WINDOW_S
+        return {
+            COUNT_HEADER: str(self.counts[window]),
+            ALLOWED_HEADER: str(self.allowed),
+            RESET_HEADER: str(int(reset_s)),
+        }
+
+
+@given(st.floats(0, WINDOW_S), st.integers(0, 3), st.lists(st.floats(0, 300), max_size=40))
+@example(0.0, 0, [])
+def test_writes_are_never_held_back_by_reads_however_greedy(
+    begin_s: float, first: int, bursts_s: list[float]
+) -> None:
+    """Planner and receiver read all they can from the first moment on, in tenths of seconds; every
+    write finds its place at once as long as writes keep to their own share."""
+    gateway = Gateway(begin_s)
+    planner, receiver, sender = (Budget(share) for share in shares())
+    written = Budget(shares().sender)  # the same without a gateway: what is granted in any case
+    readers = (planner, receiver) if first % 2 else (receiver, planner)
+    for tenth in range(1, 3000, 7):
+        now_s = tenth / 10
+        for reader in readers:
+            while reader.grant(now_s) == 0.0:
+                headers = gateway.take(now_s)
+                reader.ended(now_s)
+                reader.corrected(headers, now_s)
+        wanted = 3 + 20 * sum(now_s <= burst_s < now_s + 0.7 for burst_s in bursts_s)
+        for _ in range(wanted):
+            is_free = written.grant(now_s) == 0.0
+            assert (sender.grant(now_s) == 0.0) == is_free
+            if is_free:
+                headers = gateway.take(now_s)
+                for budget in (sender, written):
+                    budget.ended(now_s)
+                sender.corrected(headers, now_s)
+
+
+@given(st.integers(0, 60), st.integers(0, 299), st.integers(1, 59))
+def test_what_strangers_used_is_not_asked_for_again(mine: int, foreign: int, reset_s: int) -> None:
+    budget = Budget(120)
+    for _ in range(mine):
+        assert budget.grant(0.0) == 0.0
+        budget.ended(0.0)
+    headers = {
+        COUNT_HEADER: str(mine + foreign),
+        ALLOWED_HEADER: "300",
+        RESET_HEADER: str(reset_s),
+    }
+    budget.corrected(headers, 0.0)
+    granted = 0
+    while budget.grant(1.0) == 0.0:
+        granted += 1
+    assert granted == max(0, min(120 - mine, 300 - mine - foreign))
+
+
+def test_a_client_that_is_allowed_less_shares_the_less() -> None:
+    budget = Budget(shares().sender)
+    headers = {COUNT_HEADER: "0", ALLOWED_HEADER: "100", RESET_HEADER: "30"}
+    budget.corrected(headers, 0.0)
+    granted = 0
+    while budget.grant(1.0) == 0.0:
+        granted += 1
+    assert granted == 40
+
+
+def test_a_refusal_is_waited_for_as_long_as_it_says_or_a_window() -> None:
+    budget = Budget(10)
+    budget.refused(7.0, 100.0)
+    assert budget.grant(100.0) == 7.0
+    assert budget.grant(107.0) == 0.0
+    budget.refused(None, 107.0)
+    assert budget.grant(107.0) == WINDOW_S
+    budget.refused(1.0, 107.0)
+    assert budget.wait_s(107.0) == WINDOW_S
+
+
+def test_a_request_without_an_answer_keeps_its_place_until_it_is_given_up() -> None:
+    budget = Budget(1)
+    assert budget.grant(0.0) == 0.0
+    assert 0.0 < budget.grant(1000.0) < 1.0
+    budget.ended(1000.0)
+    assert budget.grant(1000.0) == pytest.approx(WINDOW_S + SLACK_S)
+    assert budget.grant(1000.0 + WINDOW_S + SLACK_S) == 0.0
+
+
+@given(st.integers(1, 10), st.integers(0, 12))
+def test_a_successor_has_what_its_predecessor_left(share: int, used: int) -> None:
+    budget = Budget(share, total=10, used=used, used_at_s=50.0)
+    assert budget.used(60.0) == min(used, share)
+    granted = 0
+    while budget.grant(60.0) == 0.0:
+        granted += 1
+    assert granted == share - min(used, share)
+    assert Budget(share, total=10, used=used, used_at_s=50.0).used(111.0) == 0
+
+
+@given(st.integers(3, 3000))
+def test_the_shares_are_never_more_than_all(total: int) -> None:
+    parts = shares(total)
+    assert sum(parts) == total
+    assert min(parts) >= 1
+
+
+def test_of_300_writes_have_120_and_reads_180() -> None:
+    assert shares() == (45, 135, 120)
