@@ -57,7 +57,7 @@ def test_a_command_is_accepted_once_it_is_durable(http: httpx.Client, sender: Fa
     )  # fmt: skip
     assert order.key == order.command_id == body["id"]
     assert not order.forced
-    assert http.get(answer.headers["location"]).json()["step"] == "sent"
+    assert http.get(answer.headers["location"]).json()["id"] == body["id"]
 
 
 @pytest.mark.parametrize("end", [Step.CONFIRMED, Step.UNCONFIRMED, Step.UNKNOWN])
