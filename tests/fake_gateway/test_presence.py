@@ -103,9 +103,12 @@ async def test_unrequested_presence_and_correlation_are_absent(tmp_path: Path) -
         assert (data["state"], data.keys()) == ("Not Available", set(PROPERTIES))
 
 
+@pytest.mark.parametrize("window", [1, 100])
 @in_loop
-async def test_an_idle_gateway_that_reorders_holds_no_update_back(tmp_path: Path) -> None:
-    async with serving(tmp_path, order=OrderSettings(window=100)) as served:
+async def test_an_idle_gateway_that_reorders_holds_no_update_back(
+    window: int, tmp_path: Path
+) -> None:
+    async with serving(tmp_path, order=OrderSettings(window=window)) as served:
         listener, client = await listening(served), await served.presence()
         for user in (await served.users())[:12]:
             correlation = await client.send(user, "break")

@@ -151,8 +151,9 @@ class Stream:
     def change(self, agent: int, presence: int, correlation: str) -> int:
         """An update becomes an event, now; returns its number. Where no load runs it waits for no
         other event."""
-        self._pace()  # what is due has happened before
-        number = self.organisation.change(agent, presence, correlation, time.time_ns())
+        now_ns = time.time_ns()
+        self._pace()  # what is due happens before, so that what follows keeps its time
+        number = self.organisation.change(agent, presence, correlation, now_ns)
         if self.load is None and self.organisation.sendable <= number:
             self.organisation.end_block()
         self.wake()
