@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import httpx
 
+from actors import tables
 from actors.data_dir import holder
 from actors.sender.commands import Step
 from actors.web import address
@@ -107,7 +108,7 @@ class ApiClient:
                 answer = _answer(response)
                 if answer.code not in _PASSING:
                     return answer
-                trouble = str(answer.body.get("detail"))
+                trouble = tables.cell(answer.body.get("detail"))
             if self._clock.now_s() >= deadline_s:
                 raise TemporaryError(f"the runtime on {self._data_dir}: {trouble}")
             await asyncio.sleep(ASK_AGAIN_S)
@@ -154,7 +155,7 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 def expected(answer: Answer) -> Body:
     """The body of what must not be refused; RemoteError if it was."""
     if answer.is_problem:
-        raise RemoteError(f"{answer.code}: {answer.body.get('detail')}")
+        raise RemoteError(f"{answer.code}: {tables.cell(answer.body.get('detail'))}")
     return answer.body
 
 
