@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import socket
@@ -18,7 +19,7 @@ from actors.genesys.http import GatewayAddress
 from actors.sender.delivery import Webhook
 from actors.sender.signals import Deliver, Delivered
 from actors.sender_settings import WebhookSettings
-from tests.actors.receiver.rig import credentials, in_loop
+from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
 from tests.actors.sender.presence_gateway import WebhookReceiver, answer
 
 BODY = b'{"event":"presence_change"}'
@@ -34,7 +35,8 @@ def message(number: int = 1) -> Deliver:
 
 async def attempt(url: str, **settings: Any) -> Delivered:
     async with Webhook(WebhookSettings(url=url, **settings), ADDRESS, TLS) as webhook:
-        return await webhook.deliver(message())
+        async with asyncio.timeout(DEADLINE_S):
+            return await webhook.deliver(message())
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
