@@ -1,0 +1,152 @@
+"""Owns what the platform API's refusals mean: one error type for each that is met differently.
+
+It knows no call. A text of ours holds neither a channel's id, which is a secret, nor whom it was
+about (protocol.md §2.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, Final
+
+import orjson
+
+from actors.genesys.http import retry_after_s
+from runtime.errors import RemoteError
+
+MESSAGE_CHARS_MAX: Final = 300
+CODE_CHARS_MAX: Final = 100
+PERMISSIONS_MAX: Final = 20
+
+
+class CloudError(RemoteError):
+    """A call that gave nothing. `status` is 0 if there was no answer."""
+
+    is_passing: ClassVar[bool] = False
+    """Whether the same call may succeed later without anybody's doing."""
+
+    def __init__(
+        self,
+        call: str,
+        status: int,
+        *,
+        code: str = "",
+        message: str = "",
+        context_id: str = "",
+        retry_after: float | None = None,
+        missing_permissions: tuple[str, ...] = (),
+    ) -> None:
+        answer = " ".join(each for each in (str(status or ""), code) if each)
+        shown = ": ".join(each for each in (call, answer, message) if each)
+        super().__init__(shown + (f" (context {context_id})" if context_id else ""))
+        self.status = status
+        self.code = code
+        self.message = message
+        self.context_id = context_id
+        self.retry_after_s = retry_after
+        self.missing_permissions = missing_permissions
+
+
+class NoAnswerError(CloudError):
+    """Network, TLS, proxy, timeout: nobody knows whether the call was carried out."""
+
+    is_passing = True
+
+
+class NoTokenError(CloudError):
+    """The call was never made."""
+
+    is_passing = True
+
+
+class UnauthorisedError(CloudError):
+    """401, with a fresh token as well."""
+
+    is_passing = True  # a secret may be rotated, a client enabled again
+
+
+class ForbiddenError(CloudError):
+    """403: a role lacks what `missing_permissions` names, if it says so."""
+
+
+class NotFoundError(CloudError):
+    """404."""
+
+
+class RateLimitedError(CloudError):
+    """429: the budget waits by itself; the call was not carried out."""
+
+    is_passing = True
+
+
+class RefusedError(CloudError):
+    """Any other 4xx: the call is wrong."""
+
+
+class FailedError(CloudError):
+    """5xx."""
+
+    is_passing = True
+
+
+class OddAnswerError(CloudError):
+    """An answer that breaks the contract."""
+
+    is_passing = True
+
+
+_BY_STATUS: Final[dict[int, type[CloudError]]] = {
+    HTTPStatus.UNAUTHORIZED: UnauthorisedError,
+    HTTPStatus.FORBIDDEN: ForbiddenError,
+    HTTPStatus.NOT_FOUND: NotFoundError,
+    HTTPStatus.TOO_MANY_REQUESTS: RateLimitedError,
+}
+
+
+def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> CloudError:
+    """What an answer that is no success means. The envelope may be absent, or anything at all."""
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        kind: type[CloudError] = FailedError
+    elif status < HTTPStatus.BAD_REQUEST:
+        kind = OddAnswerError
+    else:
+        kind = _BY_STATUS.get(status, RefusedError)
+    envelope = _envelope(body)
+    return kind(
+        call,
+        status,
+        code=_text(envelope.get("code"), CODE_CHARS_MAX),
+        message=_text(envelope.get("message"), MESSAGE_CHARS_MAX),
+        context_id=_text(envelope.get("contextId"), CODE_CHARS_MAX),
+        retry_after=retry_after_s(headers.get("Retry-After")),
+        missing_permissions=_permissions(envelope.get("messageParams")),
+    )
+
+
+def _envelope(body: bytes) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _permissions(params: Any) -> tuple[str, ...]:
+    names = params.get("permissions") if isinstance(params, dict) else None
+    return permissions(names)
+
+
+def permissions(names: object) -> tuple[str, ...]:
+    """Names of permissions: a list of them, or one text with commas or brackets."""
+    if isinstance(names, str):
+        names = names.strip("[]").split(",")
+    if not isinstance(names, list):
+        return ()
+    told = (name.strip() for name in names if isinstance(name, str))
+    return tuple(name[:CODE_CHARS_MAX] for name in told if name)[:PERMISSIONS_MAX]
+
+
+def _text(value: object, chars_max: int) -> str:
+    """In one line, whatever it was."""
+    return " ".join(value.split())[:chars_max] if isinstance(value, str) else ""

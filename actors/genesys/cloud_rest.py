@@ -1,0 +1,326 @@
+"""Owns the calls of the platform API that we make, in the name of one OAuth client.
+
+It knows no plan and no command: arguments in, values or a CloudError out (protocol.md §2.1). Each
+call takes its place in the rate budget, and what its answer says of the limit corrects it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
+
+import httpx
+import orjson
+
+from actors.genesys.cloud import is_user_id
+from actors.genesys.cloud_answers import (
+    Channel,
+    Entity,
+    Page,
+    Subscriptions,
+    channel_of,
+    entities_of,
+    listed,
+    page_of,
+    subscriptions_of,
+)
+from actors.genesys.cloud_errors import (
+    NoAnswerError,
+    NotFoundError,
+    NoTokenError,
+    OddAnswerError,
+    RateLimitedError,
+    UnauthorisedError,
+    refusal,
+)
+from actors.genesys.http import GatewayAddress
+from actors.genesys.pacer import Pacer
+from actors.genesys.secret import MASK, Secret
+from actors.genesys.tokens import TokenProvider, TokenUnavailableError
+from runtime.clock import Clock
+
+CALL_TIMEOUT_S: Final = 10.0
+PAGE_TIMEOUT_S: Final = 30.0  # 500 users with all that they are
+ANSWER_BYTES_MAX: Final = 32 << 20
+REQUEST_BYTES_MAX: Final = 512_000
+USERS_PER_PAGE: Final = 500
+USERS_BY_ID_MAX: Final = 100
+NAMED_PER_PAGE: Final = 100
+SNAPSHOT_PARTS: Final = ("presence", "routingStatus", "outOfOffice")
+
+Collection: TypeAlias = Literal["queues", "groups", "divisions"]
+_COLLECTIONS: Final[dict[Collection, str]] = {
+    "queues": "/api/v2/routing/queues",
+    "groups": "/api/v2/groups",
+    "divisions": "/api/v2/authorization/divisions",
+}
+
+
+class CloudRest:
+    """For one event loop. Every call raises CloudError and its kinds, and ConfigurationError if the
+    gateway refuses the first token of all. The counters only grow."""
+
+    def __init__(
+        self,
+        address: GatewayAddress,
+        tokens: TokenProvider,
+        client: httpx.AsyncClient,
+        pacer: Pacer,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._api_url = address.api_url
+        self._tokens = tokens
+        self._client = client
+        self._pacer = pacer
+        self._clock = clock
+        self.requests = 0
+        self.rate_limited = 0
+
+    # -- users -----------------------------------------------------------------------------------
+
+    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[Page]:
+        """All active users."""
+        params = {"state": "active", **({"expand": ",".join(expand)} if expand else {})}
+        return self._pages("users", "/api/v2/users", params, USERS_PER_PAGE)
+
+    async def users_by_id(self, ids: Sequence[str], expand: Sequence[str] = ()) -> list[Entity]:
+        """Those of them who are active, at most USERS_BY_ID_MAX; in no order."""
+        assert 0 < len(ids) <= USERS_BY_ID_MAX, len(ids)
+        params: dict[str, Any] = {
+            "id": list(ids),
+            "pageSize": USERS_BY_ID_MAX,
+            "pageNumber": 1,
+            "state": "active",
+        }
+        if expand:
+            params["expand"] = ",".join(expand)
+        answer = await self._object("GET", "users by id", "/api/v2/users", params=params)
+        wanted = set(ids)
+        return [user for user in entities_of("users by id", answer) if user["id"] in wanted]
+
+    def members(self, kind: Literal["queues", "groups"], collection: str) -> AsyncIterator[Page]:
+        """Of one queue or group; an entity's `id` is a user's."""
+        path = f"{_COLLECTIONS[kind]}/{quote(collection, safe='')}/members"
+        return self._pages(f"members of {kind}", path, {}, NAMED_PER_PAGE)
+
+    def named(self, kind: Collection) -> AsyncIterator[Page]:
+        """All queues, groups or divisions."""
+        return self._pages(kind, _COLLECTIONS[kind], {}, NAMED_PER_PAGE)
+
+    # -- channels --------------------------------------------------------------------------------
+
+    async def create_channel(self) -> Channel:
+        answer = await self._object("POST", "new channel", "/api/v2/notifications/channels")
+        channel = channel_of(answer)
+        if channel is None:
+            raise OddAnswerError("new channel", 200, message="it has no id or no connectUri")
+        return channel
+
+    async def channels(self) -> list[Channel]:
+        """All of this OAuth client, whoever made them."""
+        answer = await self._object("GET", "channels", "/api/v2/notifications/channels")
+        return [one for each in listed(answer) if (one := channel_of(each)) is not None]
+
+    async def is_channel_alive(self, channel: Secret) -> bool:
+        try:
+            await self._call("HEAD", "channel", _channel_path(channel), hidden=channel)
+        except NotFoundError:
+            return False
+        return True
+
+    async def put_topics(self, channel: Secret, topics: Iterable[str]) -> Subscriptions:
+        """From now on these and no others. A topic that is refused takes no other one with it."""
+        return await self._subscribe("PUT", channel, topics)
+
+    async def add_topics(self, channel: Secret, topics: Iterable[str]) -> Subscriptions:
+        """These as well; told are all that the gateway tells of."""
+        return await self._subscribe("POST", channel, topics)
+
+    async def topics(self, channel: Secret) -> frozenset[str]:
+        """What it listens to."""
+        path = _channel_path(channel) + "/subscriptions"
+        answer = await self._object("GET", "topics of a channel", path, hidden=channel)
+        return frozenset(
+            each["id"]
+            for each in listed(answer)
+            if isinstance(each, dict) and isinstance(each.get("id"), str)
+        )
+
+    async def let_go(self, channel: Secret) -> None:
+        """Clears its topics, so that it ends by itself; one that is gone already is no error."""
+        path = _channel_path(channel) + "/subscriptions"
+        try:
+            await self._call("DELETE", "letting go of a channel", path, hidden=channel)
+        except NotFoundError:
+            return
+
+    async def _subscribe(
+        self, method: str, channel: Secret, topics: Iterable[str]
+    ) -> Subscriptions:
+        asked = list(topics)
+        answer = await self._object(
+            method,
+            "topics of a channel",
+            _channel_path(channel) + "/subscriptions",
+            params={"ignoreErrors": "true"},
+            body=[{"id": topic} for topic in asked],
+            hidden=channel,
+        )
+        return subscriptions_of(asked, answer)
+
+    # -- presences -------------------------------------------------------------------------------
+
+    async def definitions(self) -> list[Entity]:
+        """Of presences; for `actors.genesys.definitions`."""
+        answer = await self._object("GET", "presence definitions", "/api/v2/presence/definitions")
+        return [each for each in listed(answer) if isinstance(each, dict)]
+
+    async def presence(self, user_id: str) -> Entity:
+        return await self._object("GET", "presence of a user", _presence_path(user_id))
+
+    async def patch_presence(
+        self, user_id: str, definition_id: str, message: str | None = None
+    ) -> Entity:
+        """The user's presence as it is now; `modifiedDate` names the change."""
+        body: Entity = {"presenceDefinition": {"id": definition_id}}
+        if message is not None:
+            body["message"] = message
+        path = _presence_path(user_id)
+        return await self._object("PATCH", "presence of a user", path, body=body)
+
+    async def put_presences(self, definition_of: Mapping[str, str]) -> list[Entity]:
+        """Definition ids by user id, all in one call; the presences as they are now."""
+        body = [
+            {"id": user, "source": "PURECLOUD", "presenceDefinition": {"id": definition}}
+            for user, definition in definition_of.items()
+        ]
+        path = "/api/v2/users/presences/bulk"
+        answer = await self._json("PUT", "presences of users", path, body=body)
+        return [each for each in listed(answer) if isinstance(each, dict)]
+
+    # -- how a call is made ----------------------------------------------------------------------
+
+    async def _pages(
+        self, call: str, path: str, params: Mapping[str, Any], page_size: int
+    ) -> AsyncIterator[Page]:
+        number, pages = 1, 1
+        while number <= pages:
+            asked = {**params, "pageSize": page_size, "pageNumber": number}
+            answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
+            page = page_of(call, answer, number)
+            yield page
+            number, pages = number + 1, page.pages
+
+    async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
+        answer = await self._json(method, call, path, **how)
+        if not isinstance(answer, dict):
+            raise OddAnswerError(call, 200, message="the answer is no object")
+        return answer
+
+    async def _json(self, method: str, call: str, path: str, **how: Any) -> Any:
+        content = await self._call(method, call, path, **how)
+        try:
+            return orjson.loads(content)
+        except orjson.JSONDecodeError:
+            raise OddAnswerError(call, 200, message="the answer is not JSON") from None
+
+    async def _call(
+        self,
+        method: str,
+        call: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: Any = None,
+        hidden: Secret | None = None,
+        timeout_s: float = CALL_TIMEOUT_S,
+    ) -> bytes:
+        """The body of a success. A refused token is answered with another one, once."""
+        content = orjson.dumps(body) if method not in ("GET", "HEAD", "DELETE") else None
+        assert len(content or b"") <= REQUEST_BYTES_MAX, f"{call}: {len(content or b'')} bytes"
+        rejected: Secret | None = None
+        while True:
+            token = await self._token(call, rejected)
+            request = self._client.build_request(
+                method,
+                self._api_url + path,
+                params=params,
+                content=content,
+                headers=_headers(token, content),
+                timeout=timeout_s,
+            )
+            try:
+                return await self._send(call, request, timeout_s, hidden)
+            except UnauthorisedError:
+                if rejected is not None:
+                    raise
+                rejected = token
+
+    async def _token(self, call: str, rejected: Secret | None) -> Secret:
+        try:
+            return (await self._tokens.current(rejected=rejected)).value
+        except TokenUnavailableError as error:
+            raise NoTokenError(call, 0, message=error.reason, retry_after=error.retry_s) from None
+
+    async def _send(
+        self, call: str, request: httpx.Request, timeout_s: float, hidden: Secret | None
+    ) -> bytes:
+        async with self._pacer.turn() as budget:
+            self.requests += 1
+            try:
+                async with asyncio.timeout(timeout_s):
+                    reply = await self._client.send(request, stream=True)
+                    try:
+                        budget.corrected(reply.headers, self._clock.now_s())
+                        content = await _read(call, reply)
+                    finally:
+                        await reply.aclose()
+            except TimeoutError:
+                message = f"no answer within {timeout_s:g} s"
+                raise NoAnswerError(call, 0, message=message) from None
+            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+                message = f"{type(error).__name__}: {_without(hidden, str(error))}"
+                raise NoAnswerError(call, 0, message=message) from None
+            if reply.is_success:
+                return content
+            problem = refusal(
+                call, reply.status_code, reply.headers, _bytes_without(hidden, content)
+            )
+            if isinstance(problem, RateLimitedError):
+                self.rate_limited += 1
+                budget.refused(problem.retry_after_s, self._clock.now_s())
+            raise problem
+
+
+def _headers(token: Secret, content: bytes | None) -> dict[str, str]:
+    headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
+    return headers if content is None else headers | {"Content-Type": "application/json"}
+
+
+async def _read(call: str, reply: httpx.Response) -> bytes:
+    content = bytearray()
+    async for part in reply.aiter_bytes():
+        content += part
+        if len(content) > ANSWER_BYTES_MAX:
+            raise OddAnswerError(call, reply.status_code, message="the answer is too long")
+    return bytes(content)
+
+
+def _without(hidden: Secret | None, text: str) -> str:
+    return text if hidden is None else text.replace(hidden.reveal(), MASK)
+
+
+def _bytes_without(hidden: Secret | None, content: bytes) -> bytes:
+    return content if hidden is None else content.replace(hidden.reveal().encode(), MASK.encode())
+
+
+def _channel_path(channel: Secret) -> str:
+    return f"/api/v2/notifications/channels/{quote(channel.reveal(), safe='')}"
+
+
+def _presence_path(user_id: str) -> str:
+    assert is_user_id(user_id), "checked by whoever takes commands"
+    return f"/api/v2/users/{user_id}/presences/PURECLOUD"
