@@ -19,11 +19,12 @@ class Watch:
         self._run = 0
         self._named: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
 
-    def runtime_begins(self, *, knows_epoch: bool) -> None:
+    def runtime_begins(self, *, known_epoch: int) -> None:
         self._run += 1
-        if not knows_epoch:  # nothing of a first session was ever committed: its number is free
+        if not known_epoch:  # nothing of a first session was ever committed
             self.promised_from = None
-            self.epochs.clear()
+        # Nor anything of a numbering beyond the one that the journals know: its number is free.
+        self.epochs = {number: of for number, of in self.epochs.items() if number <= known_epoch}
 
     def begins(self, session: int, epoch: int, socket: Socket) -> None:
         assert self.epochs.setdefault(epoch, socket.epoch) == socket.epoch, (

@@ -90,9 +90,10 @@ class World:
         for disk, intake in zip(self.disks, self.intakes, strict=True):
             disk.prepare(f"run {self._run}")
             intake.by_cursor.clear()
-        knows_epoch = self.page.get("gateway_epoch") > 0
-        assert knows_epoch or not any(disk.rows for disk in self.disks)
-        self.watch.runtime_begins(knows_epoch=knows_epoch)
+        known_epoch = self.page.get("gateway_epoch")
+        bearers = [row for disk in self.disks for row in disk.rows if row.cause != "gap"]
+        assert all(row.epoch <= known_epoch for row in bearers)
+        self.watch.runtime_begins(known_epoch=known_epoch)
         self.shards: list[SimulatedShard | None] = [None] * schedule.shards
         self._shards_stopped_until_s = [0.0] * schedule.shards
         for index in range(schedule.shards):
