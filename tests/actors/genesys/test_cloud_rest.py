@@ -1,0 +1,421 @@
+"""The platform API's calls, against a small real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import orjson
+import pytest
+
+from actors.genesys import cloud_rest
+from actors.genesys.cloud_answers import Channel, Page, Rejected
+from actors.genesys.cloud_errors import (
+    CloudError,
+    FailedError,
+    ForbiddenError,
+    NoAnswerError,
+    NotFoundError,
+    NoTokenError,
+    OddAnswerError,
+    RateLimitedError,
+    RefusedError,
+    UnauthorisedError,
+)
+from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.http import http_client, reach
+from actors.genesys.pacer import Pacer
+from actors.genesys.rate_budget import ALLOWED_HEADER, COUNT_HEADER, RESET_HEADER, Budget
+from actors.genesys.secret import Secret
+from actors.genesys.tokens import TokenProvider
+from runtime.clock import SystemClock
+from tests.actors.genesys.small_cloud import GROUPS, PAGES, QUEUES, Asked, SmallCloud, Trouble
+
+USER = "8b67e4d1-9758-4285-8c45-b49fedff3f99"
+CHANNELS = "/api/v2/notifications/channels"
+CHANNEL = Secret("streaming-1-abc")
+TOPICS = f"{CHANNELS}/streaming-1-abc/subscriptions"
+PRESENCE = f"/api/v2/users/{USER}/presences/PURECLOUD"
+
+
+@asynccontextmanager
+async def client_of(cloud: SmallCloud, budget: Budget | None = None) -> AsyncIterator[CloudRest]:
+    clock = SystemClock()
+    async with http_client(reach(cloud.address, {})) as http:
+        tokens = TokenProvider(
+            cloud.address, (), http, clock=clock, chance=random.Random(1), in_service=True
+        )
+        pacer = Pacer(budget or Budget(200), clock)
+        yield CloudRest(cloud.address, tokens, http, pacer, clock=clock)
+
+
+def with_cloud(test: Callable[[SmallCloud, CloudRest], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with SmallCloud() as cloud, client_of(cloud) as rest:
+            await test(cloud, rest)
+
+    asyncio.run(run())
+
+
+def test_users_are_read_page_by_page() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.add(*(f"u{n}" for n in range(1001)))
+        pages = [page async for page in rest.user_pages(("presence", "routingStatus"))]
+        assert [len(page.entities) for page in pages] == [500, 500, 1]
+        assert {page[2:] for page in pages} == {(3, 1001)}
+        assert dict(cloud.asked[1].query) == {
+            "state": "active",
+            "expand": "presence,routingStatus",
+            "pageSize": "500",
+            "pageNumber": "2",
+        }
+        assert cloud.asked[0].token == "Bearer t1"
+
+    with_cloud(test)
+
+
+def test_an_empty_organisation_is_one_page() -> None:
+    async def test(_cloud: SmallCloud, rest: CloudRest) -> None:
+        assert [page async for page in rest.user_pages()] == [Page([], 1, 0, 0)]
+
+    with_cloud(test)
+
+
+def test_users_by_id_are_those_who_are_still_there() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.add("a", "b", "c")
+        users = await rest.users_by_id(["a", "c", "x"], ("presence",))
+        assert {user["id"] for user in users} == {"a", "c"}
+        assert [each for each in cloud.asked[0].query if each[0] == "id"] == [
+            ("id", "a"),
+            ("id", "c"),
+            ("id", "x"),
+        ]
+
+    with_cloud(test)
+
+
+def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.add(*(f"u{n}" for n in range(150)))
+        cloud.named[QUEUES] = {f"q{n}": f"Queue {n}" for n in range(101)}
+        cloud.members[f"{QUEUES}/q1/members"] = [f"u{n}" for n in range(120)]
+        cloud.members[f"{GROUPS}/g1/members"] = ["u1"]
+        named = [page async for page in rest.named("queues")]
+        assert [len(page.entities) for page in named] == [100, 1]
+        assert sum([len(page.entities) async for page in rest.members("queues", "q1")]) == 120
+        assert [page async for page in rest.members("groups", "g1")] == [
+            Page([{"id": "u1", "name": "N u1"}], 1, 1, 1)
+        ]
+
+    with_cloud(test)
+
+
+def test_an_entity_that_cannot_be_told_by_an_id_is_left_out() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        entities = [{"id": "a"}, {"id": "a/b"}, {"id": 5}, {}, None, "b", {"id": ""}]
+        cloud.answers["GET", PAGES] = lambda _: {"entities": entities, "pageCount": 1, "total": 7}
+        assert [page.entities async for page in rest.user_pages()] == [[{"id": "a"}]]
+
+    with_cloud(test)
+
+
+def test_a_channel_is_made_found_and_let_go() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        told = {
+            "id": "streaming-1-abc",
+            "connectUri": "wss://x/channels/streaming-1-abc",
+            "expires": "2026-11-22T22:00:00.000Z",
+        }
+        channel = Channel(
+            CHANNEL, Secret("wss://x/channels/streaming-1-abc"), 1_795_384_800_000_000
+        )
+        cloud.answers["POST", CHANNELS] = lambda _: told
+        cloud.answers["GET", CHANNELS] = lambda _: {"entities": [told, {}, {"id": "x"}]}
+        cloud.answers["HEAD", f"{CHANNELS}/streaming-1-abc"] = lambda _: b""
+        cloud.answers["DELETE", TOPICS] = lambda _: b""
+        assert await rest.create_channel() == channel
+        assert cloud.asked[0].body in (b"", b"null")
+        assert await rest.channels() == [channel]
+        assert await rest.is_channel_alive(CHANNEL)
+        assert not await rest.is_channel_alive(Secret("streaming-1-gone"))
+        await rest.let_go(CHANNEL)
+        assert cloud.asked[-1].method == "DELETE"
+        await rest.let_go(Secret("streaming-1-gone"))
+        assert "abc" not in repr(channel)
+
+    with_cloud(test)
+
+
+def test_a_refused_topic_takes_no_other_one_with_it() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        def answer(asked: Asked) -> Any:
+            assert dict(asked.query) == {"ignoreErrors": "true"}
+            assert orjson.loads(asked.body) == [{"id": topic} for topic in topics]
+            return {
+                "entities": [
+                    {"id": "V2.USERS.A.ACTIVITY", "state": "Permitted"},
+                    {
+                        "id": "v2.users.b.activity",
+                        "state": "Rejected",
+                        "rejectionReason": "missing\npermissions",
+                        "missingPermissions": ["routing:queue:view", 5],
+                    },
+                    "nonsense",
+                ]
+            }
+
+        topics = [f"v2.users.{user}.activity" for user in "abc"]
+        cloud.answers["PUT", TOPICS] = cloud.answers["POST", TOPICS] = answer
+        for call in (rest.put_topics, rest.add_topics):
+            told = await call(CHANNEL, topics)
+            assert told.permitted == {topics[0]}
+            assert told.rejected == (
+                Rejected(topics[1], "missing permissions", ("routing:queue:view",)),
+                Rejected(topics[2], "not told of in the answer", ()),
+            )
+        cloud.answers["GET", TOPICS] = lambda _: {"entities": [{"id": "x"}, {}]}
+        assert await rest.topics(CHANNEL) == {"x"}
+
+    with_cloud(test)
+
+
+def test_a_presence_is_changed_read_and_changed_for_many() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        now = {"presenceDefinition": {"id": "d1"}, "modifiedDate": "2026-11-21T22:00:00Z"}
+        bodies: list[Any] = []
+
+        def answer(asked: Asked) -> Any:
+            bodies.append(orjson.loads(asked.body or b"null"))
+            assert asked.content_type == ("application/json" if asked.body else "")
+            return now
+
+        cloud.answers["PATCH", PRESENCE] = cloud.answers["GET", PRESENCE] = answer
+        cloud.answers["PUT", "/api/v2/users/presences/bulk"] = lambda asked: orjson.loads(
+            asked.body
+        )
+        assert await rest.patch_presence(USER, "d1") == now
+        assert await rest.patch_presence(USER, "d1", "back at 3") == now
+        assert await rest.presence(USER) == now
+        assert bodies == [
+            {"presenceDefinition": {"id": "d1"}},
+            {"presenceDefinition": {"id": "d1"}, "message": "back at 3"},
+            None,
+        ]
+        assert await rest.put_presences({USER: "d1"}) == [
+            {"id": USER, "source": "PURECLOUD", "presenceDefinition": {"id": "d1"}}
+        ]
+
+    with_cloud(test)
+
+
+ENVELOPE = {
+    "message": "You lack\nsomething",
+    "code": "missing.any.permissions",
+    "status": 403,
+    "messageParams": {"permissions": "[directory:user:view, routing:queue:view]"},
+    "contextId": "ctx-1",
+    "details": [],
+    "errors": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "is_passing"),
+    [
+        (400, RefusedError, False),
+        (403, ForbiddenError, False),
+        (404, NotFoundError, False),
+        (409, RefusedError, False),
+        (500, FailedError, True),
+        (503, FailedError, True),
+        (302, OddAnswerError, True),
+    ],
+)
+def test_a_refusal_has_a_name_and_says_what_the_gateway_said(
+    status: int, kind: type[CloudError], is_passing: bool
+) -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.troubles.append(Trouble(PRESENCE, status, ENVELOPE, {"Retry-After": "3"}))
+        with pytest.raises(CloudError) as raised:
+            await rest.presence(USER)
+        error = raised.value
+        assert type(error) is kind
+        assert error.is_passing == is_passing
+        assert (error.status, error.code) == (status, "missing.any.permissions")
+        assert (error.message, error.context_id) == ("You lack something", "ctx-1")
+        assert error.retry_after_s == 3.0
+        assert error.missing_permissions == ("directory:user:view", "routing:queue:view")
+        assert str(error) == (
+            f"presence of a user: {status} missing.any.permissions: You lack something"
+            " (context ctx-1)"
+        )
+
+    with_cloud(test)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"code":5,"messageParams":[]}'])
+def test_a_refusal_without_an_envelope_is_one_as_well(body: bytes) -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.troubles.append(Trouble(PRESENCE, 502, body))
+        with pytest.raises(FailedError, match=r"presence of a user: 502$"):
+            await rest.presence(USER)
+
+    with_cloud(test)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"entities":5}', b'{"entities":[]}'])
+def test_an_answer_that_breaks_the_contract_is_told_so(body: bytes) -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", PAGES] = lambda _: body
+        with pytest.raises(OddAnswerError, match="users"):
+            [page async for page in rest.user_pages()]
+        cloud.answers["POST", CHANNELS] = lambda _: body
+        with pytest.raises(OddAnswerError, match="new channel"):
+            await rest.create_channel()
+
+    with_cloud(test)
+
+
+def test_a_channel_stands_in_no_error() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        echo = {"code": "c", "message": "channel streaming-1-abc is not yours"}
+        cloud.troubles.append(Trouble(TOPICS, 403, echo))
+        with pytest.raises(ForbiddenError) as raised:
+            await rest.put_topics(CHANNEL, ["v2.users.a.activity"])
+        assert "streaming-1-abc" not in str(raised.value)
+        assert "********" in str(raised.value)
+
+    with_cloud(test)
+
+
+def test_a_refused_token_is_answered_with_another_one_once() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", PRESENCE] = lambda _: {}
+        await rest.presence(USER)
+        cloud.revoked.add("t1")
+        await rest.presence(USER)
+        assert [asked.token for asked in cloud.asked] == ["Bearer t1", "Bearer t1", "Bearer t2"]
+        cloud.revoked |= {"t2", "t3"}
+        with pytest.raises(UnauthorisedError):
+            await rest.presence(USER)
+        assert cloud.tokens == 3
+        assert rest.requests == len(cloud.asked) == 5
+
+    with_cloud(test)
+
+
+def test_without_a_token_nothing_is_asked() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.url = cloud.url.rpartition(":")[0] + ":9"
+        async with client_of(cloud) as alone:
+            with pytest.raises(NoTokenError, match="channels: token request") as raised:
+                await alone.channels()
+        assert raised.value.retry_after_s is not None
+        assert alone.requests == 0
+
+    with_cloud(test)
+
+
+def test_a_call_without_an_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_rest.CloudRest._call, "__kwdefaults__", {
+        **(cloud_rest.CloudRest._call.__kwdefaults__ or {}), "timeout_s": 0.2,
+    })  # fmt: skip
+
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.troubles.append(Trouble(PRESENCE, 0, hangs=True))
+        with pytest.raises(NoAnswerError, match="presence of a user: "):
+            await rest.presence(USER)
+        assert rest._pacer.budget.used(0.0) == 1
+
+    with_cloud(test)
+
+
+def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cloud_rest, "ANSWER_BYTES_MAX", 1000)
+
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", PRESENCE] = lambda _: b'"' + b"x" * 100_000 + b'"'
+        with pytest.raises(OddAnswerError, match="too long"):
+            await rest.presence(USER)
+
+    with_cloud(test)
+
+
+# -- the budget --------------------------------------------------------------------------------
+
+
+class Stepped(SystemClock):
+    """Jumps ahead whenever it is looked at: a minute is over soon."""
+
+    step_s = 0.0
+
+    def __init__(self) -> None:
+        self._ahead_s = 0.0
+
+    def now_s(self) -> float:
+        self._ahead_s += self.step_s
+        return super().now_s() + self._ahead_s
+
+
+def test_a_call_waits_for_its_place_and_who_asked_first_goes_first() -> None:
+    async def run() -> None:
+        clock = Stepped()
+        budget = Budget(2)
+        async with SmallCloud() as cloud, http_client(reach(cloud.address, {})) as http:
+            tokens = TokenProvider(cloud.address, (), http, clock=clock, chance=random.Random(1))
+            pacer = Pacer(budget, clock)
+            rest = CloudRest(cloud.address, tokens, http, pacer, clock=clock)
+            for name in "abcd":
+                cloud.answers["GET", f"/api/v2/users/{name}/presences/PURECLOUD"] = lambda _: {}
+            calls = [asyncio.create_task(rest.presence(name)) for name in "abcd"]
+            while len(cloud.asked) < 2 or pacer.waiting < 2:
+                await asyncio.sleep(0.01)  # until two are through
+            assert [asked.path.split("/")[4] for asked in cloud.asked] == ["a", "b"]
+            assert [call.done() for call in calls[2:]] == [False, False]
+            clock.step_s = 20.0
+            await asyncio.gather(*calls)
+            assert [asked.path.split("/")[4] for asked in cloud.asked] == ["a", "b", "c", "d"]
+
+    asyncio.run(run())
+
+
+def test_a_429_is_counted_and_the_next_call_waits_as_long_as_it_says() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.troubles.append(Trouble(PRESENCE, 429, ENVELOPE, {"Retry-After": "17"}))
+        with pytest.raises(RateLimitedError):
+            await rest.presence(USER)
+        assert rest.rate_limited == 1
+        assert 15.0 < rest._pacer.budget.wait_s(SystemClock().now_s()) <= 17.0
+
+    with_cloud(test)
+
+
+def test_the_headers_of_an_answer_correct_the_budget() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.headers = {COUNT_HEADER: "300", ALLOWED_HEADER: "300", RESET_HEADER: "40"}
+        cloud.answers["GET", PRESENCE] = lambda _: {}
+        await rest.presence(USER)
+        assert 30.0 < rest._pacer.budget.wait_s(SystemClock().now_s()) <= 41.0
+
+    with_cloud(test)
+
+
+def test_a_call_that_is_given_up_leaves_the_queue() -> None:
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", PRESENCE] = lambda _: {}
+        budget = rest._pacer.budget
+        budget.refused(600.0, SystemClock().now_s())
+        call = asyncio.create_task(rest.presence(USER))
+        while rest._pacer.waiting == 0:
+            await asyncio.sleep(0.01)  # until it waits
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        assert rest._pacer.waiting == 0
+        assert budget.used(SystemClock().now_s()) == 0
+        assert cloud.asked == []
+
+    with_cloud(test)
