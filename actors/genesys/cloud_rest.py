@@ -7,7 +7,7 @@ call takes its place in the rate budget, and what its answer says of the limit c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
@@ -51,6 +51,7 @@ NAMED_PER_PAGE: Final = 100
 SNAPSHOT_PARTS: Final = ("presence", "routingStatus", "outOfOffice")
 
 Collection: TypeAlias = Literal["queues", "groups", "divisions"]
+MemberKind: TypeAlias = Literal["queues", "groups"]
 _COLLECTIONS: Final[dict[Collection, str]] = {
     "queues": "/api/v2/routing/queues",
     "groups": "/api/v2/groups",
@@ -81,10 +82,13 @@ class CloudRest:
 
     # -- users -----------------------------------------------------------------------------------
 
-    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[Page]:
-        """All active users."""
+    async def user_page(self, number: int, expand: Sequence[str] = ()) -> Page:
+        """Of all active users; pages are numbered from 1."""
         params = {"state": "active", **({"expand": ",".join(expand)} if expand else {})}
-        return self._pages("users", "/api/v2/users", params, USERS_PER_PAGE)
+        return await self._page("users", "/api/v2/users", number, USERS_PER_PAGE, params)
+
+    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[Page]:
+        return _pages(lambda number: self.user_page(number, expand))
 
     async def users_by_id(self, ids: Sequence[str], expand: Sequence[str] = ()) -> list[Entity]:
         """Those of them who are active, at most USERS_BY_ID_MAX; in no order."""
@@ -101,14 +105,20 @@ class CloudRest:
         wanted = set(ids)
         return [user for user in entities_of("users by id", answer) if user["id"] in wanted]
 
-    def members(self, kind: Literal["queues", "groups"], collection: str) -> AsyncIterator[Page]:
+    async def member_page(self, kind: MemberKind, collection: str, number: int) -> Page:
         """Of one queue or group; an entity's `id` is a user's."""
         path = f"{_COLLECTIONS[kind]}/{quote(collection, safe='')}/members"
-        return self._pages(f"members of {kind}", path, {}, NAMED_PER_PAGE)
+        return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE)
 
-    def named(self, kind: Collection) -> AsyncIterator[Page]:
-        """All queues, groups or divisions."""
-        return self._pages(kind, _COLLECTIONS[kind], {}, NAMED_PER_PAGE)
+    def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[Page]:
+        return _pages(lambda number: self.member_page(kind, collection, number))
+
+    async def named_page(self, kind: Collection, number: int) -> Page:
+        """Of all queues, groups or divisions."""
+        return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE)
+
+    def named_pages(self, kind: Collection) -> AsyncIterator[Page]:
+        return _pages(lambda number: self.named_page(kind, number))
 
     # -- channels --------------------------------------------------------------------------------
 
@@ -203,16 +213,12 @@ class CloudRest:
 
     # -- how a call is made ----------------------------------------------------------------------
 
-    async def _pages(
-        self, call: str, path: str, params: Mapping[str, Any], page_size: int
-    ) -> AsyncIterator[Page]:
-        number, pages = 1, 1
-        while number <= pages:
-            asked = {**params, "pageSize": page_size, "pageNumber": number}
-            answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
-            page = page_of(call, answer, number)
-            yield page
-            number, pages = number + 1, page.pages
+    async def _page(
+        self, call: str, path: str, number: int, size: int, params: Mapping[str, Any] | None = None
+    ) -> Page:
+        asked = {**(params or {}), "pageSize": size, "pageNumber": number}
+        answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
+        return page_of(call, answer, number)
 
     async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
         answer = await self._json(method, call, path, **how)
@@ -293,6 +299,15 @@ class CloudRest:
                 self.rate_limited += 1
                 budget.refused(problem.retry_after_s, self._clock.now_s())
             raise problem
+
+
+async def _pages(page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:
+    """Until the last one, whatever number it has by then."""
+    number, pages = 1, 1
+    while number <= pages:
+        found = await page(number)
+        yield found
+        number, pages = number + 1, found.pages
 
 
 def _headers(token: Secret, content: bytes | None) -> dict[str, str]:

@@ -1,18 +1,25 @@
-"""A cloud of a page: its REST on loopback, with people, queues, and the trouble that a test wants."""
+"""A cloud of a page: its REST on loopback, with people, queues, and what trouble a test wants."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import Counter, deque
-from collections.abc import Callable
+import random
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 import orjson
 from aiohttp import web
 
-from actors.genesys.http import GatewayAddress
+from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.http import GatewayAddress, http_client, reach
+from actors.genesys.pacer import Pacer
+from actors.genesys.rate_budget import Budget
+from actors.genesys.tokens import TokenProvider
+from runtime.clock import SystemClock
 
 PAGES = "/api/v2/users"
 QUEUES, GROUPS = "/api/v2/routing/queues", "/api/v2/groups"
@@ -58,8 +65,6 @@ class SmallCloud:
         self.tokens = 0
         self.revoked: set[str] = set()
         self.headers = {"ININ-Correlation-Id": "c"}
-        self.pages_max_bytes = 0
-        self.windows: Counter[int] = Counter()
         self.url = ""
 
     def add(self, *ids: str, division: str = "d1") -> None:
@@ -149,3 +154,22 @@ class SmallCloud:
         pages = math.ceil(len(found) / size)
         body = {"entities": page, "pageNumber": number, "pageCount": pages, "total": len(found)}
         return self._said(body)
+
+
+@asynccontextmanager
+async def client_of(cloud: SmallCloud, budget: Budget | None = None) -> AsyncIterator[CloudRest]:
+    clock = SystemClock()
+    async with http_client(reach(cloud.address, {})) as http:
+        tokens = TokenProvider(
+            cloud.address, (), http, clock=clock, chance=random.Random(1), in_service=True
+        )
+        pacer = Pacer(budget or Budget(200), clock)
+        yield CloudRest(cloud.address, tokens, http, pacer, clock=clock)
+
+
+def with_cloud(test: Callable[[SmallCloud, CloudRest], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with SmallCloud() as cloud, client_of(cloud) as rest:
+            await test(cloud, rest)
+
+    asyncio.run(run())

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
@@ -21,43 +17,27 @@ from actors.genesys.cloud_errors import (
     NotFoundError,
     NoTokenError,
     OddAnswerError,
-    RateLimitedError,
     RefusedError,
     UnauthorisedError,
 )
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.http import http_client, reach
-from actors.genesys.pacer import Pacer
-from actors.genesys.rate_budget import ALLOWED_HEADER, COUNT_HEADER, RESET_HEADER, Budget
 from actors.genesys.secret import Secret
-from actors.genesys.tokens import TokenProvider
-from runtime.clock import SystemClock
-from tests.actors.genesys.small_cloud import GROUPS, PAGES, QUEUES, Asked, SmallCloud, Trouble
+from tests.actors.genesys.small_cloud import (
+    GROUPS,
+    PAGES,
+    QUEUES,
+    Asked,
+    SmallCloud,
+    Trouble,
+    client_of,
+    with_cloud,
+)
 
 USER = "8b67e4d1-9758-4285-8c45-b49fedff3f99"
 CHANNELS = "/api/v2/notifications/channels"
 CHANNEL = Secret("streaming-1-abc")
 TOPICS = f"{CHANNELS}/streaming-1-abc/subscriptions"
 PRESENCE = f"/api/v2/users/{USER}/presences/PURECLOUD"
-
-
-@asynccontextmanager
-async def client_of(cloud: SmallCloud, budget: Budget | None = None) -> AsyncIterator[CloudRest]:
-    clock = SystemClock()
-    async with http_client(reach(cloud.address, {})) as http:
-        tokens = TokenProvider(
-            cloud.address, (), http, clock=clock, chance=random.Random(1), in_service=True
-        )
-        pacer = Pacer(budget or Budget(200), clock)
-        yield CloudRest(cloud.address, tokens, http, pacer, clock=clock)
-
-
-def with_cloud(test: Callable[[SmallCloud, CloudRest], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with SmallCloud() as cloud, client_of(cloud) as rest:
-            await test(cloud, rest)
-
-    asyncio.run(run())
 
 
 def test_users_are_read_page_by_page() -> None:
@@ -104,10 +84,10 @@ def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
         cloud.named[QUEUES] = {f"q{n}": f"Queue {n}" for n in range(101)}
         cloud.members[f"{QUEUES}/q1/members"] = [f"u{n}" for n in range(120)]
         cloud.members[f"{GROUPS}/g1/members"] = ["u1"]
-        named = [page async for page in rest.named("queues")]
+        named = [page async for page in rest.named_pages("queues")]
         assert [len(page.entities) for page in named] == [100, 1]
-        assert sum([len(page.entities) async for page in rest.members("queues", "q1")]) == 120
-        assert [page async for page in rest.members("groups", "g1")] == [
+        assert sum([len(page.entities) async for page in rest.member_pages("queues", "q1")]) == 120
+        assert [page async for page in rest.member_pages("groups", "g1")] == [
             Page([{"id": "u1", "name": "N u1"}], 1, 1, 1)
         ]
 
@@ -341,81 +321,5 @@ def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPa
         cloud.answers["GET", PRESENCE] = lambda _: b'"' + b"x" * 100_000 + b'"'
         with pytest.raises(OddAnswerError, match="too long"):
             await rest.presence(USER)
-
-    with_cloud(test)
-
-
-# -- the budget --------------------------------------------------------------------------------
-
-
-class Stepped(SystemClock):
-    """Jumps ahead whenever it is looked at: a minute is over soon."""
-
-    step_s = 0.0
-
-    def __init__(self) -> None:
-        self._ahead_s = 0.0
-
-    def now_s(self) -> float:
-        self._ahead_s += self.step_s
-        return super().now_s() + self._ahead_s
-
-
-def test_a_call_waits_for_its_place_and_who_asked_first_goes_first() -> None:
-    async def run() -> None:
-        clock = Stepped()
-        budget = Budget(2)
-        async with SmallCloud() as cloud, http_client(reach(cloud.address, {})) as http:
-            tokens = TokenProvider(cloud.address, (), http, clock=clock, chance=random.Random(1))
-            pacer = Pacer(budget, clock)
-            rest = CloudRest(cloud.address, tokens, http, pacer, clock=clock)
-            for name in "abcd":
-                cloud.answers["GET", f"/api/v2/users/{name}/presences/PURECLOUD"] = lambda _: {}
-            calls = [asyncio.create_task(rest.presence(name)) for name in "abcd"]
-            while len(cloud.asked) < 2 or pacer.waiting < 2:
-                await asyncio.sleep(0.01)  # until two are through
-            assert [asked.path.split("/")[4] for asked in cloud.asked] == ["a", "b"]
-            assert [call.done() for call in calls[2:]] == [False, False]
-            clock.step_s = 20.0
-            await asyncio.gather(*calls)
-            assert [asked.path.split("/")[4] for asked in cloud.asked] == ["a", "b", "c", "d"]
-
-    asyncio.run(run())
-
-
-def test_a_429_is_counted_and_the_next_call_waits_as_long_as_it_says() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
-        cloud.troubles.append(Trouble(PRESENCE, 429, ENVELOPE, {"Retry-After": "17"}))
-        with pytest.raises(RateLimitedError):
-            await rest.presence(USER)
-        assert rest.rate_limited == 1
-        assert 15.0 < rest._pacer.budget.wait_s(SystemClock().now_s()) <= 17.0
-
-    with_cloud(test)
-
-
-def test_the_headers_of_an_answer_correct_the_budget() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
-        cloud.headers = {COUNT_HEADER: "300", ALLOWED_HEADER: "300", RESET_HEADER: "40"}
-        cloud.answers["GET", PRESENCE] = lambda _: {}
-        await rest.presence(USER)
-        assert 30.0 < rest._pacer.budget.wait_s(SystemClock().now_s()) <= 41.0
-
-    with_cloud(test)
-
-
-def test_a_call_that_is_given_up_leaves_the_queue() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
-        cloud.answers["GET", PRESENCE] = lambda _: {}
-        budget = rest._pacer.budget
-        budget.refused(600.0, SystemClock().now_s())
-        call = asyncio.create_task(rest.presence(USER))
-        while rest._pacer.waiting == 0:
-            await asyncio.sleep(0.01)  # until it waits
-        call.cancel()
-        await asyncio.gather(call, return_exceptions=True)
-        assert rest._pacer.waiting == 0
-        assert budget.used(SystemClock().now_s()) == 0
-        assert cloud.asked == []
 
     with_cloud(test)
