@@ -11,11 +11,14 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import uvloop
 
 from tools.fake_gateway import order, organisation, pacing, profiles, stream
+from tools.fake_gateway.cloud import arguments as cloud
+from tools.fake_gateway.cloud.server import CloudGateway
 from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
 from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.script import ScriptSettings
@@ -40,10 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
             json_file=asked.json,
         )
     try:
-        settings, load = _settings(asked)
+        gateway = cloud.gateway(asked) if asked.dialect == "cloud" else _gateway(asked)
         if asked.with_parent:
             _die_with_parent()
-        return uvloop.run(_serve(settings, load))
+        return uvloop.run(_serve(gateway))
     except (ValueError, OSError) as error:
         print(f"fake gateway: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -111,10 +114,11 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
         type=Path,
         help='JSON lines {"at_s": …, "kind": …, …}: faults by second of load',
     )
+    cloud.add_arguments(serve)
     add("--with-parent", action="store_true", help="end when the parent process does")
 
 
-def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load | None]:
+def _gateway(asked: argparse.Namespace) -> Callable[[], Gateway]:
     rate = None if asked.rate == "max" else float(asked.rate)
     load = pacing.Load(rate, asked.seconds, asked.profile)
     usual = profiles.PROFILES[asked.faults]
@@ -151,11 +155,11 @@ def _settings(asked: argparse.Namespace) -> tuple[GatewaySettings, pacing.Load |
         faults=asked.faults,
         schedule=tuple(profiles.read_schedule(asked.timeline)) if asked.timeline else (),
     )
-    return settings, None if asked.paused else load
+    return lambda: Gateway(settings, None if asked.paused else load)
 
 
-async def _serve(settings: GatewaySettings, load: pacing.Load | None) -> int:
-    gateway = Gateway(settings, load)
+async def _serve(made: Callable[[], Gateway | CloudGateway]) -> int:
+    gateway = made()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, gateway.request_stop)

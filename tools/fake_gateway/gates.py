@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from tools.fake_gateway.faults import Fault
+
+class Ordered(Protocol):
+    """A fault of either dialect."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def retry_after_s(self) -> int | None: ...
+    @property
+    def count(self) -> int: ...
 
 
 class Refusal(NamedTuple):
@@ -24,7 +33,7 @@ class Gate:
         self._window_s = window_s
         self._passes: deque[float] = deque()
 
-    def order(self, fault: Fault) -> None:
+    def order(self, fault: Ordered) -> None:
         self._ordered.extend([Refusal(fault.status, fault.retry_after_s)] * fault.count)
 
     @property

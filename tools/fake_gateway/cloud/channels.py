@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
-from tools.fake_gateway.cloud.problems import ApiProblem, not_found
+from tools.fake_gateway.cloud.problems import ApiError, not_found
 from tools.fake_gateway.cloud.topics import Topic
 
 CHANNEL_LIFE_S = 86400.0
@@ -76,7 +76,7 @@ class Channels:
         return self._by_id.get(channel_id)
 
     def owned(self, channel_id: str, client: int) -> Channel:
-        """Raises ApiProblem: another client's channel is none."""
+        """Raises ApiError: another client's channel is none."""
         channel = self._by_id.get(channel_id)
         if channel is None or channel.client != client:
             raise not_found("channel")
@@ -85,16 +85,20 @@ class Channels:
     def subscribe(
         self, channel: Channel, topics: dict[str, Topic], *, replaces: bool, now_s: float
     ) -> None:
-        """Raises ApiProblem, and then nothing has changed."""
+        """Raises ApiError, and then nothing has changed."""
         wanted = topics if replaces else channel.topics | topics
         if sum(topic.size for topic in wanted.values()) > TOPICS_MAX:
-            raise ApiProblem(
+            raise ApiError(
                 400,
                 "notification.subscription.too.many.subscriptions",
                 f"A channel has at most {TOPICS_MAX} topics",
             )
         channel.topics = dict(wanted)
         channel.expires_s = now_s + self._life_s
+
+    def clear(self, channel: Channel) -> None:
+        """Extends nothing."""
+        channel.topics = {}
 
     def expired(self, now_s: float) -> list[Channel]:
         return [channel for channel in self if channel.expires_s <= now_s]

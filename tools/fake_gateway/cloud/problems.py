@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 
-class ApiProblem(Exception):
+class ApiError(Exception):
     """A call that is refused, with what the envelope says."""
 
     def __init__(
@@ -32,17 +32,17 @@ class ApiProblem(Exception):
         }
 
 
-def not_found(what: str) -> ApiProblem:
-    return ApiProblem(404, "not.found", f"{what} was not found", {"entity": what})
+def not_found(what: str) -> ApiError:
+    return ApiError(404, "not.found", f"{what} was not found", {"entity": what})
 
 
-def bad_request(message: str, code: str = "bad.request") -> ApiProblem:
-    return ApiProblem(400, code, message)
+def bad_request(message: str, code: str = "bad.request") -> ApiError:
+    return ApiError(400, code, message)
 
 
-def missing_permission(*permissions: str) -> ApiProblem:
+def missing_permission(*permissions: str) -> ApiError:
     names = ", ".join(permissions)
-    return ApiProblem(
+    return ApiError(
         403,
         "missing.any.permissions",
         f"Unable to perform the requested action. You are missing the following permission(s):"

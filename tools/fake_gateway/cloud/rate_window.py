@@ -15,14 +15,14 @@ class Taken(NamedTuple):
     """`is_over`: one too many; `reset_s`: until the window ends."""
 
     is_over: bool
-    count: int
+    calls: int
     allowed: int
     reset_s: int
 
     @property
     def headers(self) -> dict[str, str]:
         headers = {
-            "inin-ratelimit-count": str(self.count),
+            "inin-ratelimit-count": str(self.calls),
             "inin-ratelimit-allowed": str(self.allowed),
             "inin-ratelimit-reset": str(self.reset_s),
         }

@@ -1,7 +1,8 @@
 """Topics: what a channel may subscribe to, told from its text (protocol.md §2.1). Pure.
 
-`v2.users.{id}.activity`, or one of its parts; a combined topic `v2.users.{id}?presence&routingStatus`
-is as many topics as it combines (ours: the strict reading), and its events bear their own names.
+`v2.users.{id}.activity`, or one of its parts. A combined topic, as in
+`v2.users.{id}?presence&routingStatus`, is as many topics as it combines (ours: the strict reading),
+and its events bear their own names.
 """
 
 from __future__ import annotations

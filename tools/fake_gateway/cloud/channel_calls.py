@@ -1,0 +1,156 @@
+"""ChannelCalls: the REST resources of channels and their subscriptions (protocol.md §2.1)."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from tools.fake_gateway.cloud.channels import Channel, Channels
+from tools.fake_gateway.cloud.door import CLIENT, asked_json, json_response
+from tools.fake_gateway.cloud.organisation import CloudOrganisation
+from tools.fake_gateway.cloud.problems import ApiError, bad_request, missing_permission
+from tools.fake_gateway.cloud.topics import Topic, parse_topic
+
+PERMISSION = "users:activity:view"
+
+
+class Hearing(Protocol):
+    """Who must know when channels change."""
+
+    def created(self, channel: Channel) -> None: ...
+    def subscribed(self, channel: Channel) -> None: ...
+    def lost(self, channel: Channel, reason: str) -> None: ...
+
+
+class Subscriptions:
+    """Takes topics as texts, by REST or over a socket; decides which of them are permitted."""
+
+    def __init__(
+        self, channels: Channels, organisation: CloudOrganisation, hearing: Hearing
+    ) -> None:
+        self._channels = channels
+        self._organisation = organisation
+        self._hearing = hearing
+
+    def take(
+        self, channel: Channel, texts: list[str], *, replaces: bool, ignores: bool
+    ) -> list[dict[str, Any]]:
+        """What the reply lists. One topic that is refused fails all, unless errors are ignored."""
+        answers, topics = [], {}
+        for text in dict.fromkeys(texts):
+            try:
+                topics[text] = self._permitted(text)
+                answers.append(_permitted(text))
+            except ApiError as problem:
+                if not ignores:
+                    raise
+                answers.append(_rejected(text, problem))
+        now_s = time.monotonic()
+        self._channels.subscribe(channel, topics, replaces=replaces, now_s=now_s)
+        self._hearing.subscribed(channel)
+        return answers
+
+    def _permitted(self, text: str) -> Topic:
+        topic = parse_topic(text)
+        agent = None if topic is None else self._organisation.agents.get(topic.user)
+        if topic is None or agent is None or self._organisation.states[agent] == "deleted":
+            raise bad_request(f"The topic is invalid: {text}", "notification.invalid.topic")
+        if self._organisation.is_forbidden(agent):
+            raise missing_permission(PERMISSION)
+        return topic
+
+
+class ChannelCalls:
+    def __init__(self, channels: Channels, subscriptions: Subscriptions, hearing: Hearing) -> None:
+        self._channels = channels
+        self._subscriptions = subscriptions
+        self._hearing = hearing
+
+    def add_to(self, application: web.Application) -> None:
+        router = application.router
+        path = "/api/v2/notifications/channels"
+        router.add_post(path, self._create)
+        router.add_get(path, self._list)
+        router.add_get(path + "/{channel}", self._look, allow_head=False)
+        router.add_head(path + "/{channel}", self._look)
+        subscriptions = path + "/{channel}/subscriptions"
+        router.add_get(subscriptions, self._subscribed, allow_head=False)
+        router.add_post(subscriptions, self._add)
+        router.add_put(subscriptions, self._replace)
+        router.add_delete(subscriptions, self._clear)
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        if await asked_json(request) is not None:
+            raise bad_request("No body is expected", "invalid.body")
+        now_s = time.monotonic()
+        channel, evicted = self._channels.create(request[CLIENT].number, now_s)
+        if evicted is not None:
+            self._hearing.lost(evicted, "evicted")
+        self._hearing.created(channel)
+        return json_response(_entity(channel, request))
+
+    async def _list(self, request: web.Request) -> web.StreamResponse:
+        own = self._channels.of(request[CLIENT].number)
+        return json_response({"entities": [_entity(channel, request) for channel in own]})
+
+    async def _look(self, request: web.Request) -> web.StreamResponse:
+        self._channel(request)
+        return web.Response()
+
+    async def _subscribed(self, request: web.Request) -> web.StreamResponse:
+        channel = self._channel(request)
+        return json_response({"entities": [_permitted(text) for text in channel.topics]})
+
+    async def _add(self, request: web.Request) -> web.StreamResponse:
+        return await self._take(request, replaces=False)
+
+    async def _replace(self, request: web.Request) -> web.StreamResponse:
+        return await self._take(request, replaces=True)
+
+    async def _clear(self, request: web.Request) -> web.StreamResponse:
+        channel = self._channel(request)
+        self._channels.clear(channel)
+        self._hearing.subscribed(channel)
+        return web.Response()
+
+    async def _take(self, request: web.Request, *, replaces: bool) -> web.StreamResponse:
+        channel, asked = self._channel(request), await asked_json(request)
+        if not isinstance(asked, list) or not all(
+            isinstance(one, dict) and isinstance(one.get("id"), str) for one in asked
+        ):
+            raise bad_request('The body is a list of {"id": topic}', "invalid.body")
+        answers = self._subscriptions.take(
+            channel,
+            [one["id"] for one in asked],
+            replaces=replaces,
+            ignores=request.query.get("ignoreErrors", "").lower() == "true",
+        )
+        return json_response({"entities": answers})
+
+    def _channel(self, request: web.Request) -> Channel:
+        return self._channels.owned(request.match_info["channel"], request[CLIENT].number)
+
+
+def _permitted(text: str) -> dict[str, Any]:
+    return {"id": text, "selfUri": "/api/v2/notifications/availabletopics", "state": "Permitted"}
+
+
+def _rejected(text: str, problem: ApiError) -> dict[str, Any]:
+    told: dict[str, Any] = {"id": text, "state": "Rejected", "rejectionReason": problem.message}
+    if problem.status == 403:
+        told["missingPermissions"] = [PERMISSION]
+    return told
+
+
+def _entity(channel: Channel, request: web.Request) -> dict[str, Any]:
+    left = timedelta(seconds=channel.expires_s - time.monotonic())
+    expires = (datetime.now(UTC) + left).isoformat(timespec="milliseconds")
+    scheme = "wss" if request.secure else "ws"
+    return {
+        "connectUri": f"{scheme}://{request.host}/channels/{channel.id}",
+        "id": channel.id,
+        "expires": expires.removesuffix("+00:00") + "Z",
+    }
