@@ -174,6 +174,12 @@ class TokenProvider:
                 return
             await asyncio.sleep(self._wait_s(self._retry_at_s))
 
+    async def close(self) -> None:
+        """Give up a request that is under way; before its client is closed."""
+        if self._request is not None:
+            self._request.cancel()
+            await asyncio.gather(self._request, return_exceptions=True)
+
     def _wait_s(self, until_s: float | None) -> float:
         """In steps: a suspended machine must not oversleep by as long as it slept."""
         left_s = 1.0 if until_s is None else until_s - self._clock.now_s()

@@ -22,7 +22,9 @@ PLANNER_WORDS: Final = (
     "clients_needed",
     "roster_reads",
     "roster_failures",
-    "roster_seconds",  # of the last whole read
+    "roster_seconds",  # that the last whole read took
+    "ids_missing",  # of the file, that are no active user's
+    "commit_failures",
     "requests",
     "requests_refused",  # by 429
     "budget_used",

@@ -84,6 +84,7 @@ class SmallCloud:
         app = web.Application()
         app.router.add_post("/oauth/token", self._token)
         app.router.add_route("*", "/{rest:.*}", self._answer)
+        self._over = asyncio.Event()
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -93,6 +94,7 @@ class SmallCloud:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._over.set()
         await self._runner.cleanup()
 
     async def _token(self, request: web.Request) -> web.Response:
@@ -118,7 +120,7 @@ class SmallCloud:
             if asked.path == trouble.path:
                 self.troubles.remove(trouble)
                 if trouble.hangs:
-                    await asyncio.sleep(3600)  # for ever: the client ends it
+                    await self._over.wait()
                 return self._problem(trouble.status, trouble.body, trouble.headers)
         if (answer := self.answers.get((asked.method, asked.path))) is not None:
             return self._said(answer(asked))

@@ -303,3 +303,20 @@ def test_a_failed_renewal_leaves_the_old_token_to_those_who_wait_for_it() -> Non
 
 def test_a_token_shows_itself_to_nobody() -> None:
     assert "geheim" not in repr(Token(value=Secret("geheim"), granted_s=0.0, life_s=1.0))
+
+
+def test_a_provider_that_is_closed_gives_up_what_it_asked_for() -> None:
+    async def test() -> None:
+        endpoint = Endpoint()
+        endpoint.open.clear()
+        provider = endpoint.provider()
+        await provider.close()
+        asking = asyncio.create_task(provider.current())
+        while not endpoint.requests:
+            await asyncio.sleep(0)  # until it is under way
+        await provider.close()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert provider.refreshes == provider.failures == 0
+
+    in_loop(test)

@@ -1,0 +1,243 @@
+"""Owns how the roster is read: who is to be watched, page by page, in the rate budget.
+
+It knows no plan and no file but the one that a person may list ids in. A page that fails is asked
+for again for a while; a read that was cut short is none, and removes nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final, TypeVar
+
+from actors.genesys.cloud import is_user_id
+from actors.genesys.cloud_answers import Entity, Page, name_of
+from actors.genesys.cloud_errors import CloudError
+from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
+from actors.genesys.reconnect import backoff_s
+from actors.planner.arguments import Watch
+from runtime.errors import ConfigurationError
+
+FILE_BYTES_MAX: Final = 32 << 20
+NAMES_SHOWN_MAX: Final = 5
+
+Answer = TypeVar("Answer")
+Told = Callable[[Mapping[str, str]], None]
+
+
+class UnresolvedError(ConfigurationError):
+    """The settings name whom nobody finds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How a call that fails for a while is repeated before the read is given up."""
+
+    tries_max: int = 8
+    backoff_first_s: float = 2.0
+    backoff_most_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """One whole read. `names`: of everybody to be watched, in the gateway's order."""
+
+    names: Mapping[str, str]
+    missing: int = 0
+    """Ids of the file that are no active user's."""
+
+
+class RosterReader:
+    """For one event loop. What it raises is a CloudError when patience is spent, and
+    ConfigurationError for what only a person can cure."""
+
+    def __init__(
+        self,
+        rest: CloudRest,
+        watch: Watch,
+        *,
+        chance: random.Random,
+        patience: Patience | None = None,
+    ) -> None:
+        self._rest = rest
+        self._watch = watch
+        self._chance = chance
+        self._patience = patience or Patience()
+        self._missed: set[str] = set()  # by a read that may have overlooked them
+
+    async def read(self, held: Mapping[str, str], told: Told = lambda _: None) -> Read:
+        """`held`: whom we watch already, with their names. `told` hears from time to time of those
+        who were found so far."""
+        match self._watch.kind:
+            case "file":
+                return await self._read_file()
+            case "queues" | "groups":
+                return Read(names=await self._read_members(self._watch.kind, held, told))
+            case "divisions":
+                divisions = await self._resolved("divisions")
+                return Read(names=await self._read_users(held, told, divisions))
+        return Read(names=await self._read_users(held, told, None))
+
+    async def queue_names(self) -> dict[str, str]:
+        """Of all queues, for people to read."""
+        return {each["id"]: name_of(each) async for each in self._entities(self._named("queues"))}
+
+    # -- all, or those of some divisions ---------------------------------------------------------
+
+    async def _read_users(
+        self, held: Mapping[str, str], told: Told, divisions: frozenset[str] | None
+    ) -> dict[str, str]:
+        names: dict[str, str] = {}
+        async for page in self._pages(self._rest.user_page):
+            names |= _named(user for user in page.entities if _is_in(user, divisions))
+            told(names)
+        # Whoever joins or leaves while we read shifts the pages behind: somebody may have slipped
+        # from the page to come into the one that was read. So who is missing is asked for by id.
+        vanished = [user for user in held if user not in names]
+        async for user in self._by_id(vanished):
+            if _is_in(user, divisions):
+                names[user["id"]] = name_of(user)
+        return names
+
+    # -- members of queues or groups -------------------------------------------------------------
+
+    async def _read_members(
+        self, kind: MemberKind, held: Mapping[str, str], told: Told
+    ) -> dict[str, str]:
+        names: dict[str, str] = {}
+        is_whole = True
+        for collection in sorted(await self._resolved(kind)):
+            met, totals = set(), set()
+            async for page in self._pages(partial(self._rest.member_page, kind, collection)):
+                names |= _named(page.entities)
+                met |= {user["id"] for user in page.entities}
+                totals.add(page.total)
+                told(names)
+            is_whole = is_whole and totals == {len(met)}
+        missed = {user for user in held if user not in names}
+        if is_whole:
+            self._missed = set()
+            return names
+        # It changed while we read, or does not count as we do: who is missing twice is gone.
+        kept = {user: held[user] for user in held if user in missed - self._missed}
+        self._missed = missed
+        return names | kept
+
+    async def _resolved(self, kind: Collection) -> frozenset[str]:
+        """The ids that the settings mean, by id or by name without regard to case. Raises
+        UnresolvedError if one is not found, or means several."""
+        wanted = dict.fromkeys(self._watch.ids)
+        found: dict[str, set[str]] = {text: set() for text in wanted}
+        texts = {text.strip().casefold(): text for text in wanted}
+        async for each in self._entities(self._named(kind)):
+            for spelt in (each["id"].casefold(), name_of(each).casefold()):
+                if spelt in texts:
+                    found[texts[spelt]].add(each["id"])
+        if unknown := [text for text, ids in found.items() if not ids]:
+            raise UnresolvedError(f"watch_ids: there are no {kind} named {_shown(unknown)}")
+        if several := [text for text, ids in found.items() if len(ids) > 1]:
+            raise UnresolvedError(
+                f"watch_ids: several {kind} are named {_shown(several)}: give their ids"
+            )
+        return frozenset(each for ids in found.values() for each in ids)
+
+    # -- a file ----------------------------------------------------------------------------------
+
+    async def _read_file(self) -> Read:
+        assert self._watch.file is not None, "checked by the settings"
+        wanted = listed_ids(self._watch.file)
+        found = {user["id"]: name_of(user) async for user in self._by_id(wanted)}
+        names = {user: found[user] for user in wanted if user in found}
+        return Read(names=names, missing=len(wanted) - len(names))
+
+    # -- calls -----------------------------------------------------------------------------------
+
+    async def _by_id(self, ids: Sequence[str]) -> AsyncIterator[Entity]:
+        for first in range(0, len(ids), USERS_BY_ID_MAX):
+            some = ids[first : first + USERS_BY_ID_MAX]
+            for user in await self._patiently(partial(self._rest.users_by_id, some)):
+                yield user
+
+    def _named(self, kind: Collection) -> AsyncIterator[Page]:
+        return self._pages(partial(self._rest.named_page, kind))
+
+    async def _entities(self, pages: AsyncIterator[Page]) -> AsyncIterator[Entity]:
+        async for page in pages:
+            for entity in page.entities:
+                yield entity
+
+    async def _pages(self, page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:
+        number, pages = 1, 1
+        while number <= pages:
+            found = await self._patiently(partial(page, number))
+            yield found
+            number, pages = number + 1, found.pages
+
+    async def _patiently(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        tries = 0
+        while True:
+            try:
+                return await call()
+            except CloudError as error:
+                tries += 1
+                if not error.is_passing or tries >= self._patience.tries_max:
+                    raise
+                await asyncio.sleep(self._wait_s(error, tries))
+
+    def _wait_s(self, error: CloudError, tries: int) -> float:
+        if error.retry_after_s is not None:
+            return error.retry_after_s
+        patience = self._patience
+        return backoff_s(
+            tries, self._chance, first_s=patience.backoff_first_s, most_s=patience.backoff_most_s
+        )
+
+
+def _named(users: Iterable[Entity]) -> Iterator[tuple[str, str]]:
+    return ((user["id"], name_of(user)) for user in users)
+
+
+def _is_in(user: Entity, divisions: frozenset[str] | None) -> bool:
+    if divisions is None:
+        return True
+    division = user.get("division")
+    return isinstance(division, dict) and division.get("id") in divisions
+
+
+def _shown(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMES_SHOWN_MAX} more" if len(texts) > NAMES_SHOWN_MAX else ""
+    return ", ".join(map(repr, texts[:NAMES_SHOWN_MAX])) + more
+
+
+def listed_ids(path: Path) -> list[str]:
+    """One id a line; empty lines and those that begin with # are skipped, an id counts once. Raises
+    ConfigurationError for a file that cannot be read, lists nobody, or is none of ids."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise ConfigurationError(f"watch_file = {path}: {error.strerror}") from None
+    if len(content) > FILE_BYTES_MAX:
+        raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+    ids: dict[str, None] = {}
+    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
+        text = line.strip().lower()
+        if text and not text.startswith("#"):
+            if not is_user_id(text):
+                raise ConfigurationError(f"watch_file = {path}: line {number} is no user's id")
+            ids[text] = None
+    if not ids:
+        raise ConfigurationError(f"watch_file = {path}: it lists nobody")
+    return list(ids)

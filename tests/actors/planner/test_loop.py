@@ -1,0 +1,339 @@
+"""The planner's life: first plan, joins, leaves, troubles of the gateway, its page and budget."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import structlog
+
+from actors.genesys.channel_plan import Limits, Slot
+from actors.planner import loop
+from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, Watch
+from actors.planner.loop import Planner
+from actors.planner.roster import Patience
+from actors.planner.store import Roster, prepare, read_names, read_roster
+from runtime.child import Child
+from runtime.clock import SystemClock
+from runtime.counters import DRAINING, LOADED, RUNNING, STARTING, Counters
+from runtime.doorbell import Doorbell
+from runtime.errors import ConfigurationError
+from tests.actors.genesys.small_cloud import PAGES, QUEUES, SmallCloud, Trouble
+from tests.actors.receiver.rig import in_loop, until
+
+HASTY = Patience(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
+SMALL = Limits(topics_per_channel_max=3, channels_per_client_max=2)
+SOON_S = 0.1
+
+
+@dataclass
+class Rig:
+    """One planner's file and page, over as many lives as a test wants."""
+
+    cloud: SmallCloud
+    path: Path
+    generation: int = 0
+    counters: Counters = field(default_factory=lambda: Counters.create("planner", PLANNER_WORDS))
+    doorbell: Doorbell = field(default_factory=lambda: Doorbell.create("receiver-0"))
+    arguments: PlannerArguments = field(init=False)
+    child: Child = field(init=False)
+
+    def __post_init__(self) -> None:
+        prepare(self.path, "run")
+        os.set_blocking(self.doorbell.fileno(), False)
+        self.arguments = PlannerArguments(
+            address=self.cloud.address,
+            path=self.path,
+            run="run",
+            watch=Watch(),
+            clients=1,
+            limits=SMALL,
+            requests_per_minute=3000,
+            roster_every_s=SOON_S,
+            receiver_doorbells=(self.doorbell,),
+        )
+
+    @asynccontextmanager
+    async def living(self) -> AsyncIterator[asyncio.Task[None]]:
+        """One life, stopped at the end of the block."""
+        self.generation += 1
+        self.counters.set("phase", STARTING)
+        self.child = Child("planner", self.generation, self.counters)
+        planner = Planner(self.child, self.arguments, SystemClock(), patience=HASTY)
+        life = asyncio.create_task(planner.live())
+        await asyncio.sleep(0)  # it begins
+        try:
+            yield life
+        finally:
+            self.child.stop()
+            async with asyncio.timeout(10):
+                await life
+
+    async def fails(self) -> ConfigurationError:
+        """The life that ends by itself."""
+        with pytest.raises(ConfigurationError) as raised:
+            async with self.living() as life:
+                await life
+        return raised.value
+
+    def get(self, word: str) -> int:
+        return self.counters.get(word)
+
+    async def beats(self, seconds: float) -> None:
+        """It lives on for so long, whatever it does."""
+        from_ns = self.get("beat_ns")
+        await until(lambda: self.get("beat_ns") > from_ns + seconds * 1e9)
+
+    @property
+    def roster(self) -> Roster:
+        return read_roster(self.path)
+
+    def rung(self) -> bool:
+        try:
+            return bool(os.read(self.doorbell.fileno(), 8))
+        except BlockingIOError:
+            return False
+
+
+def with_rig(tmp_path: Path, test: Callable[[SmallCloud, Rig], Awaitable[None]]) -> None:
+    async def run() -> None:
+        async with SmallCloud() as cloud:
+            await test(cloud, Rig(cloud, tmp_path / "cloud.db"))
+
+    in_loop(run)
+
+
+def test_a_first_read_becomes_a_plan_and_the_receivers_hear_of_it(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add("a", "b", "c", "d")
+        cloud.named[QUEUES] = {"q1": "Sales"}
+        async with rig.living():
+            await until(lambda: rig.get("roster_reads") > 0)
+            assert rig.get("phase") == RUNNING
+            assert rig.roster.plan.slots == {
+                Slot(0, 0): frozenset("abc"),
+                Slot(0, 1): frozenset("d"),
+            }
+            assert (rig.get("plan_version"), rig.roster.version) == (1, 1)
+            assert rig.rung()
+            await until(lambda: read_names(rig.path).queues)
+            assert read_names(rig.path) == (
+                {user: f"N {user}" for user in "abcd"},
+                {"q1": "Sales"},
+            )
+        words = ("agents_watched", "agents_unmonitored", "channels_planned", "clients_needed")
+        assert [rig.get(word) for word in words] == [4, 0, 2, 1]
+        assert rig.get("requests") == len(cloud.asked)
+        assert rig.get("token_refreshes") == 1
+        assert rig.get("phase") == DRAINING
+
+    with_rig(tmp_path, test)
+
+
+def test_who_joins_or_leaves_is_picked_up_and_no_other_channel_is_touched(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abcde")
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+            before = rig.roster.plan.slots
+            assert rig.rung()
+            del cloud.users["e"]
+            cloud.add("f")
+            await until(lambda: rig.get("plan_version") > 1 and "f" in rig.roster.names)
+            await until(lambda: "e" not in rig.roster.names)
+            assert rig.rung()
+            after = rig.roster.plan.slots
+            assert after[Slot(0, 0)] == before[Slot(0, 0)]
+            assert after[Slot(0, 1)] == frozenset("df")
+            version, reads = rig.get("plan_version"), rig.get("roster_reads")
+            cloud.users["a"]["name"] = "Anna"
+            await until(lambda: rig.get("roster_reads") > reads + 1)
+            assert rig.roster.names["a"] == "Anna"
+            assert rig.get("plan_version") == version
+            assert not rig.rung()
+            assert read_names(rig.path).users["e"] == "N e"
+
+    with_rig(tmp_path, test)
+
+
+def test_too_few_clients_are_said_once_with_how_many_are_needed(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abcdefghijklm")
+        with structlog.testing.capture_logs() as lines:
+            async with rig.living():
+                await until(lambda: rig.get("roster_reads") > 2)
+                assert (rig.get("agents_unmonitored"), rig.get("clients_needed")) == (7, 3)
+                assert rig.roster.plan.unmonitored == frozenset("ghijklm")
+                for user in "ghijklm":
+                    del cloud.users[user]
+                await until(lambda: rig.get("agents_unmonitored") == 0)
+        told = [line for line in lines if line["event"].startswith("plan.clients")]
+        assert [line["event"] for line in told] == ["plan.clients_missing", "plan.clients_suffice"]
+        assert (told[0]["unmonitored"], told[0]["clients_needed"]) == (7, 3)
+
+    with_rig(tmp_path, test)
+
+
+def test_a_successor_has_the_plan_before_it_asks_anybody(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abcdefg")
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+        assert rig.rung()
+        slots = rig.roster.plan.slots
+        cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
+        rig.counters = Counters.create("planner", PLANNER_WORDS)  # of another runtime
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+            assert (rig.get("phase"), rig.get("roster_reads")) == (LOADED, 0)
+            assert rig.rung()
+            assert rig.roster.plan.slots == slots
+        cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
+        rig.arguments = replace(rig.arguments, clients=2)  # and one more in the settings
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 2)
+            assert rig.roster.plan.unmonitored == frozenset()
+            assert rig.roster.plan.slots == {
+                **slots,
+                Slot(1, 0): frozenset("g"),
+            }
+
+    with_rig(tmp_path, test)
+
+
+def test_troubles_of_the_gateway_leave_the_plan_as_it_is(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abc")
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+            cloud.troubles.extend([Trouble(PAGES, 500), Trouble(PAGES, 403)])
+            cloud.troubles.extend([Trouble(PAGES, 503)] * 2)
+            cloud.troubles.append(Trouble(PAGES, 429, None, {"Retry-After": "0"}))
+            await until(lambda: rig.get("roster_failures") >= 2)
+            assert rig.roster.plan.slots == {Slot(0, 0): frozenset("abc")}
+            cloud.add("d")
+            await until(lambda: rig.get("plan_version") == 2)
+            assert not cloud.troubles
+            await until(lambda: rig.get("requests_refused") == 1)
+
+    with_rig(tmp_path, test)
+
+
+def test_queues_without_names_hold_nothing_up(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add("a")
+        cloud.troubles.extend([Trouble(QUEUES, 403, {"code": "missing.permission"})] * 5)
+        with structlog.testing.capture_logs() as lines:
+            async with rig.living():
+                await until(lambda: rig.get("roster_reads") > 5)
+        assert rig.get("roster_failures") == 0
+        assert [line["event"] for line in lines].count("queues.unnamed") == 1
+
+    with_rig(tmp_path, test)
+
+
+def test_a_missing_permission_is_named_at_the_start_and_told_in_service(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        lack = Trouble(PAGES, 403, {"messageParams": {"permissions": "directory:user:view"}})
+        cloud.troubles.append(lack)
+        assert "roles of the OAuth client lack directory:user:view" in str(await rig.fails())
+        assert rig.get("plan_version") == 0
+        cloud.troubles.append(lack)
+        async with rig.living():  # a successor
+            await until(lambda: rig.get("roster_reads") > 0)
+            assert rig.get("roster_failures") == 1
+
+    with_rig(tmp_path, test)
+
+
+def test_whom_nobody_finds_is_named_at_the_start_and_told_in_service(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abc")
+        cloud.named[QUEUES] = {"q1": "Sales"}
+        cloud.members[f"{QUEUES}/q1/members"] = ["a", "b"]
+        rig.arguments = replace(rig.arguments, watch=Watch(kind="queues", ids=("Sale",)))
+        assert "no queues named 'Sale'" in str(await rig.fails())
+        rig.generation = 0
+        rig.arguments = replace(rig.arguments, watch=Watch(kind="queues", ids=("Sales",)))
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+            cloud.named[QUEUES] = {}
+            await until(lambda: rig.get("roster_failures") > 1)
+            assert rig.roster.plan.slots == {Slot(0, 0): frozenset("ab")}
+
+    with_rig(tmp_path, test)
+
+
+def test_ids_of_the_file_that_are_nobodys_are_counted(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*"abc")
+        listed = tmp_path / "ids"
+        listed.write_text("a\nb\nzz\n")
+        rig.arguments = replace(rig.arguments, watch=Watch(kind="file", file=listed))
+        async with rig.living():
+            await until(lambda: rig.get("ids_missing") == 1)
+            assert set(rig.roster.names) == {"a", "b"}
+            listed.write_text("b\nc\n")  # it is read again each time
+            await until(lambda: rig.get("ids_missing") == 0)
+            assert set(rig.roster.names) == {"b", "c"}
+            listed.unlink()
+            failures = rig.get("roster_failures")
+            await until(lambda: rig.get("roster_failures") > failures)
+            assert set(rig.roster.names) == {"b", "c"}
+
+    with_rig(tmp_path, test)
+
+
+def test_a_first_read_that_takes_long_is_planned_as_far_as_it_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "PARTIAL_AFTER_S", 0.0)
+
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*(f"u{n}" for n in range(1200)))
+        rig.arguments = replace(rig.arguments, limits=Limits())
+
+        def before_page(number: int) -> None:
+            if number == 1:
+                cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
+
+        cloud.before_page = before_page
+        async with rig.living():
+            await until(lambda: rig.get("plan_version") == 1)
+            assert (rig.get("agents_watched"), rig.get("roster_reads")) == (500, 0)
+            assert rig.get("phase") == LOADED
+
+    with_rig(tmp_path, test)
+
+
+def test_the_share_is_kept_over_two_lives(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.add(*(f"u{n}" for n in range(5000)))
+        rig.arguments = replace(rig.arguments, requests_per_minute=20)  # three of them are ours
+        for _life in range(2):
+            async with rig.living():
+                await until(lambda: rig.get("budget_used") == 3)
+                await until(lambda: len(cloud.asked) == 3)
+                await rig.beats(0.5)
+        assert len(cloud.asked) == 3
+        assert rig.get("roster_reads") == 0
+
+    with_rig(tmp_path, test)
+
+
+def test_it_stops_while_the_gateway_keeps_silent(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
+        async with rig.living() as life:
+            await until(lambda: cloud.asked)
+            rig.child.stop()
+            async with asyncio.timeout(10):
+                await life
+        assert rig.get("plan_version") == 0
+
+    with_rig(tmp_path, test)

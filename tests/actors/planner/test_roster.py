@@ -1,0 +1,249 @@
+"""How the roster is read, also while it changes, and while the gateway has troubles."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from actors.genesys.cloud_errors import FailedError, ForbiddenError
+from actors.genesys.cloud_rest import CloudRest
+from actors.planner.arguments import Watch
+from actors.planner.roster import Patience, Read, RosterReader, UnresolvedError, listed_ids
+from runtime.errors import ConfigurationError
+from tests.actors.genesys.small_cloud import (
+    DIVISIONS,
+    GROUPS,
+    PAGES,
+    QUEUES,
+    SmallCloud,
+    Trouble,
+    with_cloud,
+)
+
+HASTY = Patience(tries_max=3, backoff_first_s=0.001, backoff_most_s=0.002)
+Make = Callable[[Watch], RosterReader]
+
+
+def with_reader(test: Callable[[SmallCloud, Make], Awaitable[None]]) -> None:
+    async def run(cloud: SmallCloud, rest: CloudRest) -> None:
+        def make(watch: Watch) -> RosterReader:
+            return RosterReader(rest, watch, chance=random.Random(1), patience=HASTY)
+
+        await test(cloud, make)
+
+    with_cloud(run)
+
+
+def named(*ids: str) -> dict[str, str]:
+    return {user: f"N {user}" for user in ids}
+
+
+def test_everybody_is_read_in_the_gateways_order_with_their_names() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        ids = [f"u{n}" for n in range(1100, 0, -1)]
+        cloud.add(*ids)
+        told: list[int] = []
+        read = await make(Watch()).read({}, lambda names: told.append(len(names)))
+        assert read == Read(names=named(*ids))
+        assert list(read.names) == ids
+        assert told == [500, 1000, 1100]
+
+    with_reader(test)
+
+
+def test_who_slips_from_a_page_while_we_read_is_not_taken_for_gone() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        ids = [f"u{n:04}" for n in range(1000)]
+        cloud.add(*ids)
+
+        def before_page(number: int) -> None:
+            if number == 2:
+                cloud.users.pop("u0000", None)  # u0500 is on the first page now
+
+        cloud.before_page = before_page
+        reader = make(Watch())
+        first = await reader.read({})
+        assert "u0500" not in first.names  # nobody knows better yet
+        assert "u0000" in first.names
+        cloud.add("u0000")
+        cloud.users = dict(sorted(cloud.users.items()))
+        held = named(*ids)
+        second = await reader.read(held)
+        assert second.names.keys() == held.keys()
+        assert list(second.names)[-1] == "u0500"  # asked for by id
+
+    with_reader(test)
+
+
+def test_who_left_is_gone_and_who_came_is_there() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.add("a", "c")
+        assert (await make(Watch()).read(named("a", "b"))).names == named("a", "c")
+
+    with_reader(test)
+
+
+def test_divisions_are_meant_by_id_or_by_name() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[DIVISIONS] = {"d1": "Home", "d2": "Sales EU", "d3": "Other"}
+        cloud.add("a", division="d1")
+        cloud.add("b", "b2", division="d2")
+        cloud.add("c", division="d3")
+        cloud.users["odd"] = {"id": "odd", "division": 5}
+        read = await make(Watch(kind="divisions", ids=("d1", " sales eu "))).read({})
+        assert read.names == named("a", "b", "b2")
+        cloud.users["b2"]["division"] = {"id": "d3"}
+        reader = make(Watch(kind="divisions", ids=("D1", "Sales EU")))
+        assert (await reader.read(read.names)).names == named("a", "b")
+
+    with_reader(test)
+
+
+@pytest.mark.parametrize(("kind", "path"), [("queues", QUEUES), ("groups", GROUPS)])
+def test_members_of_several_are_watched_once(kind: str, path: str) -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[path] = {"i1": "One", "i2": "Two", "i3": "Three"}
+        cloud.add(*(f"u{n}" for n in range(250)), "x")
+        cloud.members[f"{path}/i1/members"] = [f"u{n}" for n in range(200)]
+        cloud.members[f"{path}/i2/members"] = [f"u{n}" for n in range(150, 250)]
+        cloud.members[f"{path}/i3/members"] = ["x"]
+        watch = Watch(kind=kind, ids=("i1", "TWO"))  # type: ignore[arg-type]  # a parameter
+        read = await make(watch).read(named("gone"))
+        assert read.names == named(*(f"u{n}" for n in range(250)))
+
+    with_reader(test)
+
+
+def test_a_queue_that_changes_while_we_read_removes_nobody_before_the_next_read() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[QUEUES] = {"q": "Queue"}
+        ids = [f"u{n:03}" for n in range(200)]
+        cloud.add(*ids)
+        cloud.members[f"{QUEUES}/q/members"] = list(ids)
+
+        def before_page(number: int) -> None:
+            if number == 2:
+                cloud.members[f"{QUEUES}/q/members"] = ids[1:]  # u100 slips to the first page
+
+        cloud.before_page = before_page
+        reader = make(Watch(kind="queues", ids=("q",)))
+        held = named(*ids, "left")
+        read = await reader.read(held)
+        assert read.names.keys() == held.keys()
+        read = await reader.read(read.names)
+        assert read.names == named(*ids[1:])
+
+    with_reader(test)
+
+
+def test_a_queue_that_never_counts_as_we_do_keeps_nobody_for_ever() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[QUEUES] = {"q": "Queue"}
+        path = f"{QUEUES}/q/members"
+        cloud.answers["GET", path] = lambda _: {
+            "entities": [{"id": "a", "name": "N a"}],
+            "pageCount": 1,
+            "total": 7,
+        }
+        reader = make(Watch(kind="queues", ids=("q",)))
+        once = await reader.read(named("a", "left"))
+        assert once.names == named("a", "left")
+        assert (await reader.read(once.names)).names == named("a")
+
+    with_reader(test)
+
+
+def test_a_name_that_nobody_finds_or_that_means_several_is_told() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[GROUPS] = {"g1": "Team", "g2": "team", "g3": "Other"}
+        with pytest.raises(UnresolvedError, match="no groups named 'Tema', 'x'"):
+            await make(Watch(kind="groups", ids=("Other", "Tema", "x"))).read({})
+        with pytest.raises(UnresolvedError, match="several groups are named 'TEAM': give their id"):
+            await make(Watch(kind="groups", ids=("TEAM",))).read({})
+
+    with_reader(test)
+
+
+def test_a_file_lists_ids_in_the_order_of_their_places(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.add(*(f"u{n}" for n in range(300)))
+        wanted = [f"u{n}" for n in range(249, -1, -1)]
+        path.write_text("# the team\n\n" + "\n".join([*wanted, "nobody", "U5"]) + "\n")
+        read = await make(Watch(kind="file", file=path)).read(named("gone"))
+        assert list(read.names) == wanted
+        assert read == Read(names=named(*wanted), missing=1)
+        assert cloud.paths(PAGES) == 3
+
+    path = tmp_path / "ids"
+    with_reader(test)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "it lists nobody"),
+        (b"# none\n", "it lists nobody"),
+        (b"a\nb c\n", "line 2 is no user's id"),
+        (b"\xff\xfe", "line 1 is no user's id"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_lists_nothing_usable_is_told(
+    content: bytes | None, problem: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "ids"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=problem):
+        listed_ids(path)
+
+
+def test_a_file_of_windows_is_one_as_well(tmp_path: Path) -> None:
+    path = tmp_path / "ids"
+    path.write_bytes("\ufeffA\r\nb\r\n".encode())
+    assert listed_ids(path) == ["a", "b"]
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_page_that_fails_is_asked_for_again_and_no_other(status: int) -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.add(*(f"u{n}" for n in range(1001)))
+
+        def before_page(number: int) -> None:
+            if number == 1 and cloud.paths(PAGES) == 1:
+                trouble = Trouble(PAGES, status, None, {"Retry-After": "0"})
+                cloud.troubles.extend([trouble, trouble])
+
+        cloud.before_page = before_page
+        assert len((await make(Watch()).read({})).names) == 1001
+        numbers = [dict(asked.query)["pageNumber"] for asked in cloud.asked]
+        assert numbers == ["1", "2", "2", "2", "3"]
+
+    with_reader(test)
+
+
+def test_patience_ends_and_a_refusal_needs_none() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.troubles.extend([Trouble(PAGES, 500)] * 9)
+        with pytest.raises(FailedError):
+            await make(Watch()).read({})
+        assert cloud.paths(PAGES) == HASTY.tries_max
+        cloud.troubles.clear()
+        cloud.troubles.append(Trouble(PAGES, 403))
+        with pytest.raises(ForbiddenError):
+            await make(Watch()).read({})
+        assert cloud.paths(PAGES) == HASTY.tries_max + 1
+
+    with_reader(test)
+
+
+def test_queues_have_names() -> None:
+    async def test(cloud: SmallCloud, make: Make) -> None:
+        cloud.named[QUEUES] = {f"q{n}": f"Queue  {n}" for n in range(150)}
+        names = await make(Watch()).queue_names()
+        assert names == {f"q{n}": f"Queue {n}" for n in range(150)}
+
+    with_reader(test)
