@@ -48,6 +48,7 @@ REQUEST_BYTES_MAX: Final = 512_000
 USERS_PER_PAGE: Final = 500
 USERS_BY_ID_MAX: Final = 100
 NAMED_PER_PAGE: Final = 100
+PRESENCES_AT_ONCE_MAX: Final = 50
 SNAPSHOT_PARTS: Final = ("presence", "routingStatus", "outOfOffice")
 
 Collection: TypeAlias = Literal["queues", "groups", "divisions"]
@@ -202,7 +203,9 @@ class CloudRest:
         return await self._object("PATCH", "presence of a user", path, body=body)
 
     async def put_presences(self, definition_of: Mapping[str, str]) -> list[Entity]:
-        """Definition ids by user id, all in one call; the presences as they are now."""
+        """Definition ids by user id, at most PRESENCES_AT_ONCE_MAX in one call; the presences as
+        they are now."""
+        assert 0 < len(definition_of) <= PRESENCES_AT_ONCE_MAX, len(definition_of)
         body = [
             {"id": user, "source": "PURECLOUD", "presenceDefinition": {"id": definition}}
             for user, definition in definition_of.items()

@@ -62,6 +62,7 @@ class SmallCloud:
         self.troubles: deque[Trouble] = deque()
         self.answers: dict[tuple[str, str], Callable[[Asked], Any]] = {}
         self.before_page: Callable[[int], None] = lambda _number: None
+        self.refuses_clients = False
         self.tokens = 0
         self.revoked: set[str] = set()
         self.headers = {"ININ-Correlation-Id": "c"}
@@ -99,6 +100,8 @@ class SmallCloud:
 
     async def _token(self, request: web.Request) -> web.Response:
         assert "scope" not in await request.post()
+        if self.refuses_clients:
+            return web.json_response({"error": "invalid_client"}, status=401)
         self.tokens += 1
         return web.json_response(
             {"access_token": f"t{self.tokens}", "token_type": "bearer", "expires_in": 86_400}
