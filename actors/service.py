@@ -21,7 +21,7 @@ def run(effective: Effective, *, version: str) -> int:
     arguments = log.arguments_of(
         settings.log.format,
         settings.log.level,
-        settings.client_secret.get_secret_value(),
+        *settings.secrets,
         settings.sender.webhook.signing_secret(),
         *passwords_in(proxy),
     )

@@ -5,7 +5,7 @@ and not where a value comes from (`settings_layers`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -22,6 +22,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from actors.cloud_settings import CLIENTS_MAX, ClientSettings, CloudSettings, Printable
 from actors.credentials import Credentials
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
@@ -31,6 +32,8 @@ from runtime.errors import ConfigurationError
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
 DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
+
+Dialect: TypeAlias = Literal["wsp", "cloud"]
 
 
 def _is_host_url(url: str) -> str:
@@ -52,12 +55,6 @@ def _is_proxy_url(url: str) -> str:
     if wrong := problem(url):
         raise ValueError(wrong)
     return url
-
-
-def _is_printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must hold no control characters")
-    return text
 
 
 def _is_power_of_two(number: int) -> int:
@@ -97,7 +94,7 @@ class Settings(BaseSettings):
     )
 
     name: _Name = Field(default="", description="shown in the titles of the processes")
-    dialect: Literal["wsp"] = Field(default="wsp", description="how the gateway speaks")
+    dialect: Dialect = Field(default="wsp", description="how the gateway speaks")
     environment: _HostPart = Field(
         default="", description="the gateway is https://api.{environment}.mypurecloud.com"
     )
@@ -108,13 +105,17 @@ class Settings(BaseSettings):
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
         default=None, description="the gateway's URL; overrides environment and region"
     )
-    client_id: Annotated[str, AfterValidator(_is_printable)] = Field(
-        default="", max_length=500, description="OAuth client"
-    )
+    client_id: Printable = Field(default="", max_length=500, description="OAuth client")
     client_id_file: Path | None = Field(default=None, description="a file that holds the client id")
     client_secret: SecretStr = Field(default=SecretStr(""), description="OAuth client's secret")
     client_secret_file: Path | None = Field(
         default=None, description="a file that holds the secret; read again when it is refused"
+    )
+    clients: tuple[ClientSettings, ...] = Field(
+        default=(), max_length=CLIENTS_MAX - 1, description="more OAuth clients; cloud only"
+    )
+    receivers: int = Field(
+        default=1, ge=1, le=CLIENTS_MAX, description="processes that hold the channels; cloud only"
     )
     ca_file: Path | None = Field(
         default=None, description="certificates trusted beside the system's"
@@ -150,6 +151,7 @@ class Settings(BaseSettings):
     backoff_most_s: float = Field(
         default=30.0, gt=0, le=3600, description="longest wait before a try to connect"
     )
+    cloud: CloudSettings = CloudSettings()
     sender: SenderSettings = SenderSettings()
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
@@ -167,6 +169,24 @@ class Settings(BaseSettings):
     def _says_each_thing_once(self) -> Self:
         if self.environment and self.region:
             raise ValueError("environment and region name the gateway twice: keep one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _says_what_its_dialect_knows(self) -> Self:
+        if self.dialect == "wsp":
+            alien = {"clients": self.clients, "receivers": self.receivers > 1}
+            alien["cloud"] = self.cloud != CloudSettings()
+        else:
+            alien = {"environment": self.environment, "resource": self.resource is not None}
+            alien["appointments"] = self.appointments
+        if strangers := [key for key, is_given in alien.items() if is_given]:
+            others = ", ".join(strangers)
+            raise ValueError(f"dialect = {self.dialect} knows nothing of {others}: drop that")
+        if self.receivers > 1 + len(self.clients):
+            raise ValueError(
+                f"receivers = {self.receivers}, but there are {1 + len(self.clients)} OAuth "
+                "clients, and each belongs to one receiver: give fewer receivers or more clients"
+            )
         return self
 
     @property
@@ -187,6 +207,22 @@ class Settings(BaseSettings):
             client_secret=self.client_secret.get_secret_value(),
             client_secret_file=self.client_secret_file,
         )
+
+    @property
+    def all_credentials(self) -> tuple[Credentials, ...]:
+        """Of every OAuth client; the plan of channels numbers them in this order."""
+        return (self.credentials, *(client.credentials for client in self.clients))
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Those of the clients that stand in the settings themselves: never to be seen in a log."""
+        given = (self.client_secret, *(client.client_secret for client in self.clients))
+        return tuple(secret.get_secret_value() for secret in given)
+
+    @property
+    def has_sender(self) -> bool:
+        """Whether presences can be changed: not in the cloud dialect, whatever is enabled."""
+        return self.sender.enabled and self.dialect == "wsp"
 
 
 def unusable(problems: list[str]) -> ConfigurationError:

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
+from actors.cloud_settings import ClientSettings
 from actors.credentials import read_secret
 from actors.genesys.proxy import MASK, proxy_for, without_password
 from actors.settings import (
@@ -41,6 +42,7 @@ GENESYS_NAMES: Final = {
     "GENESYSCLOUD_REGION": "region",
     "GENESYSCLOUD_REGION_FILE": "region_file",
 }
+CLOUD_IS_TO_COME: Final = "dialect = cloud: this version does not receive it yet, only wsp"
 # Variables with our prefix that are no settings: read by others, never a misspelling.
 OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PRESENCE_CRASH_AT"})
 # Ways to say one thing: a layer that says one of them silences them all in the layers below.
@@ -52,6 +54,7 @@ CHOICES: Final = (
 )
 # Tables whose keys are names of the gateway's making. A variable's name knows no upper case.
 OPEN_TABLES: Final = ("sender.capacity.queues", "sender.presence_of_state")
+CLIENTS: Final = "clients"  # the one list of tables
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -65,11 +68,13 @@ class Effective:
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """(key, value with secrets masked, where it came from), in the order of the fields."""
-        for path, value in _leaves(self.settings.model_dump()):
+        for path, value in _unfolded(self.settings.model_dump()):
             yield named(path), shown(named(path), value), self._origin(path)
 
     def _origin(self, path: _Path) -> str:
         found = self.origins.get(named(path))
+        if found is None and path[0] == CLIENTS:
+            found = self.origins.get(CLIENTS)  # a list is given whole
         if found is None and path[:-2] == ("sender", "capacity", "queues"):
             found = self.origins.get(f"sender.capacity.default.{path[-1]}")  # inherited
         return found or "default"
@@ -103,7 +108,8 @@ def load(
         if problems := _missing(settings):
             raise unusable(problems)
         proxy_for(settings.api_url, settings.proxy, os.environ)
-        settings.credentials()
+        if problems := _given_twice([credentials()[0] for credentials in settings.all_credentials]):
+            raise unusable(problems)
         settings.sender.webhook.signing_secret()
     return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
 
@@ -148,6 +154,10 @@ def _anchor(model: type[BaseModel], table: dict[str, Any], folder: Path) -> None
             table[key] = folder / Path(value).expanduser()
         elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
             _anchor(kind, value, folder)
+        elif key == CLIENTS and isinstance(value, list):
+            for client in value:
+                if isinstance(client, dict):
+                    _anchor(ClientSettings, client, folder)
 
 
 def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
@@ -164,7 +174,10 @@ def _environment_layers() -> Iterator[_Leaf]:
     except (SettingsError, AttributeError):  # a table's variable that holds none, alone or mixed
         tables = " and ".join(ENVIRONMENT_PREFIX + key.upper() for key in _tables())
         way_out = f"{ENVIRONMENT_PREFIX}LOG__LEVEL=debug"
-        raise unusable([f"{tables} are tables: set what is in them, as in {way_out}"]) from None
+        lists = f"{_variable((CLIENTS,))} is a list, given as JSON"
+        raise unusable(
+            [f"{tables} are tables: set what is in them, as in {way_out}; {lists}"]
+        ) from None
     for path, value in _leaves(given):
         yield _variable(path), path, value
     for variable, key in GENESYS_NAMES.items():
@@ -182,6 +195,16 @@ def _leaves(table: Mapping[str, Any], above: _Path = ()) -> Iterator[tuple[_Path
             yield from _leaves(value, (*above, key))
         else:
             yield (*above, key), value
+
+
+def _unfolded(table: Mapping[str, Any]) -> Iterator[tuple[_Path, Any]]:
+    """As `_leaves`, and what is in a list of tables by its number."""
+    for path, value in _leaves(table):
+        if path == (CLIENTS,) and value:
+            for number, client in enumerate(value):
+                yield from _leaves(client, (*path, str(number)))
+        else:
+            yield path, value
 
 
 def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -228,7 +251,8 @@ def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
     if error["type"] == "extra_forbidden":
         return f"{key}{where}: there is no such setting{_near(path)}"
     given = error["input"]
-    if isinstance(given, Mapping | BaseModel):  # whatever it is, a secret may be in it
+    # Whatever it is, a secret may be in it.
+    if isinstance(given, Mapping | BaseModel) or path[0] == CLIENTS:
         return f"{key}{where}: {said}"
     is_text = isinstance(given, str)
     masked = repr(without_password(shown(key, given))) if is_text else without_password(repr(given))
@@ -239,9 +263,12 @@ def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
 def _near(path: _Path) -> str:
     *table, key = path
     depth = len(table)
-    beside = sorted({each[depth] for each in _keys() if each[:depth] == tuple(table)})
+    if path[0] == CLIENTS:
+        beside = sorted(ClientSettings.model_fields)
+    else:
+        beside = sorted({each[depth] for each in _keys() if each[:depth] == tuple(table)})
     near = [named((*table, each)) for each in difflib.get_close_matches(key, beside, n=2)]
-    if not near:  # perhaps it stands in the wrong table
+    if not near and path[0] != CLIENTS:  # perhaps it stands in the wrong table
         leaves = {each[-1] for each in _keys()}
         close = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
         near = [named(each) for each in _keys() if each[-1] in close]
@@ -262,6 +289,10 @@ def _tables() -> list[str]:
 
 def _missing(settings: Settings) -> list[str]:
     problems = []
+    if settings.dialect == "cloud":
+        problems += [CLOUD_IS_TO_COME] if CLOUD_IS_TO_COME else []
+        if settings.base_url is None and not settings.region:
+            problems.append(_way_out("region", "GENESYSCLOUD_REGION"))
     if not settings.client_id and settings.client_id_file is None:
         problems.append(_way_out("client_id", "GENESYSCLOUD_OAUTHCLIENT_ID"))
     if not settings.client_secret.get_secret_value() and settings.client_secret_file is None:
@@ -269,6 +300,12 @@ def _missing(settings: Settings) -> list[str]:
     if settings.ca_file is not None and not settings.ca_file.is_file():
         problems.append(f"ca_file = {settings.ca_file}: there is no such file")
     return problems
+
+
+def _given_twice(client_ids: Sequence[str]) -> list[str]:
+    """Two clients that are one would evict each other's channels, and share one rate limit."""
+    twice = sorted({each for each in client_ids if client_ids.count(each) > 1})
+    return [f"client_id = {each!r} is given twice: each OAuth client counts once" for each in twice]
 
 
 def _way_out(key: str, genesys_name: str) -> str:
@@ -296,8 +333,12 @@ def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
         elif upper not in known:
             near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
             warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
-    for secret in ("client_secret", "sender.webhook.secret"):
-        is_there = secret in (named(keys) for keys, _ in _leaves(table))
-        if is_there and path.stat().st_mode & 0o077:
-            warnings.append(f"{path} holds {secret} and others may read it: chmod 600")
+    given = {named(keys) for keys, _ in _leaves(table)}
+    clients = table.get(CLIENTS)
+    if isinstance(clients, list):  # a layer above may have silenced whatever it is
+        given |= {key for client in clients if isinstance(client, dict) for key in client}
+    secrets = given & {"client_secret", "sender.webhook.secret"}
+    if secrets and path.stat().st_mode & 0o077:
+        told = " and ".join(sorted(secrets))
+        warnings.append(f"{path} holds {told} and others may read it: chmod 600")
     return tuple(warnings)

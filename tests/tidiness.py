@@ -38,12 +38,14 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.credentials",),
         ("actors.genesys.regions",),
         ("actors.genesys.proxy",),
+        ("actors.genesys.channel_plan",),
+        ("actors.genesys.rate_budget",),
     ),
     (("actors.presences",),),
-    (("actors.sender_settings",), ("actors.disk_wait",)),
+    (("actors.sender_settings",), ("actors.disk_wait",), ("actors.genesys.cloud",)),
     (
         ("actors.genesys",),
-        ("actors.settings", "actors.settings_layers"),
+        ("actors.settings", "actors.settings_layers", "actors.cloud_settings"),
         ("actors.data_dir",),
     ),
     (("actors.planner.store", "actors.planner.arguments"),),  # receivers read the plan
