@@ -31,7 +31,11 @@ class DiskWait:
         self._pause = threading.Event()  # never set: it waits without a GIL
 
     def until_done(self, work: Callable[[], Done]) -> Done:
-        """What `work` returns once it is through. Whatever else it raises ends the wait."""
+        """What `work` returns once it is through. Whatever else it raises ends the wait.
+
+        Only a running child shows that it waits: one that starts is not ready before it is through,
+        and one that drains is not running any more."""
+        is_running = self._child.counters.get("phase") == RUNNING
         delay_s, waited_s = RETRY_FIRST_S, 0.0
         while True:
             try:
@@ -39,8 +43,9 @@ class DiskWait:
                 break
             except (TemporaryError, *TRANSIENT_ERRORS) as error:
                 if not waited_s:
-                    self._child.set_phase(WAITING)
                     self._log.error("journal.waiting", path=str(self._path), cause=str(error))
+                    if is_running:
+                        self._child.set_phase(WAITING)
                 self._child.counters.add("commit_failures")
                 self._child.beat()
                 self._pause.wait(delay_s)
@@ -49,5 +54,6 @@ class DiskWait:
                 delay_s = min(2 * delay_s, RETRY_MAX_S)
         if waited_s:
             self._log.info("journal.recovered", path=str(self._path), waited_s=round(waited_s, 1))
-            self._child.set_phase(RUNNING)
+            if self._child.counters.get("phase") == WAITING:  # and not told to drain meanwhile
+                self._child.set_phase(RUNNING)
         return done

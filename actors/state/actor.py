@@ -6,13 +6,13 @@ A shell: it waits, retries and shows counters. What a batch means is decided in 
 from __future__ import annotations
 
 import gc
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from actors.disk_wait import DiskWait
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from actors.state.answering import ANSWERING_WORDS, Answering, AnsweringArguments
 from actors.state.dedup import WINDOW_WIDTH
@@ -38,10 +38,9 @@ from actors.state.suspicion import (
 from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
-from runtime.counters import DRAINING, LOADED, RUNNING, WAITING
+from runtime.counters import DRAINING, LOADED, RUNNING
 from runtime.crash_point import crash_point, poison_point
 from runtime.doorbell import Doorbell
-from runtime.errors import TemporaryError
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
 from runtime.ring_actor import RingActor, wait_for
@@ -50,7 +49,6 @@ BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
 SLOW_COMMIT_S = 0.005
 LINGER_S = 0.002
-RETRY_FIRST_S, RETRY_MAX_S = 0.1, 5.0
 PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
 PRUNE_FOR_S = 0.05
 """Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
@@ -122,7 +120,7 @@ class StateActor(RingActor):
         self._log = structlog.get_logger("actors.state").bind(shard=arguments.index)
         self._journal: Journal | None = None
         self._shard = self._new_shard()
-        self._retry = threading.Event()
+        self._disk = DiskWait(child, self._log, arguments.path)
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._windows_from: int | None = None  # of a pruning that goes on
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
@@ -283,42 +281,27 @@ class StateActor(RingActor):
     def _load(self) -> None:
         """Restores what the journal holds, for as long as it takes until it can be read: a full
         disk has no room for what SQLite keeps beside a journal either."""
-        delay_s, waited_s = RETRY_FIRST_S, 0.0
         path = self._arguments.path
-        while True:
-            try:
-                with damage_named(path):
-                    self._journal = Journal(path, self._arguments.run)
-                    self._shard.restore(self._journal, self._clock.now_s(), self._child.beat)
-                break
-            except (TemporaryError, *TRANSIENT_ERRORS) as error:
-                self._wait_for_disk(error, delay_s, is_first=not waited_s)
-                waited_s += delay_s
-                delay_s = min(2 * delay_s, RETRY_MAX_S)
-                self._shard = self._new_shard()  # what was restored in part is nothing
-        if waited_s:
-            self._log.info("journal.recovered", path=str(path), waited_s=round(waited_s, 1))
+
+        def restore() -> None:
+            self._shard = self._new_shard()  # what was restored in part is nothing
+            with damage_named(path):
+                self._journal = Journal(path, self._arguments.run)
+                self._shard.restore(self._journal, self._clock.now_s(), self._child.beat)
+
+        self._disk.until_done(restore)
 
     def _commit(self, transaction: Transaction) -> None:
         """Commits, for as long as the disk takes. Anything but a transient error of the disk ends
         the process: its successor meets the batch again with the memory of the last commit."""
-        assert self._journal is not None
-        delay_s = RETRY_FIRST_S
+        journal = self._journal
+        assert journal is not None
         started_ns = self._clock.now_ns()
-        while True:
-            try:
-                self._journal.commit(transaction)
-                break
-            except TRANSIENT_ERRORS as error:
-                self._wait_for_disk(error, delay_s, is_first=delay_s == RETRY_FIRST_S)
-                delay_s = min(2 * delay_s, RETRY_MAX_S)
-            except DISK_DAMAGE_ERRORS as error:
-                raise DamagedJournalError(self._arguments.path, error) from None
+        try:
+            self._disk.until_done(lambda: journal.commit(transaction))
+        except DISK_DAMAGE_ERRORS as error:
+            raise DamagedJournalError(self._arguments.path, error) from None
         took_ns = self._clock.now_ns() - started_ns
-        if delay_s != RETRY_FIRST_S:
-            path = str(self._arguments.path)
-            self._log.info("journal.recovered", path=path, waited_s=round(took_ns / 1e9, 1))
-            self._child.set_phase(RUNNING)
         self._shard.committed(transaction, self._clock.wall_us())
         counters = self._child.counters
         counters.add("commits")
@@ -326,15 +309,6 @@ class StateActor(RingActor):
         is_slow = took_ns > SLOW_COMMIT_S * 1e9
         self._batch_records = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
         self._choose_batch()
-
-    def _wait_for_disk(self, error: Exception, delay_s: float, *, is_first: bool) -> None:
-        self._child.counters.add("commit_failures")
-        if is_first:
-            self._child.set_phase(WAITING)
-            self._log.error("journal.waiting", path=str(self._arguments.path), cause=str(error))
-        self._child.beat()
-        self._retry.wait(delay_s)
-        self._child.beat()
 
     def _prune(self, now_s: float) -> None:
         """Some slices of what is past its retention, in a bounded time; more at the next beat."""
