@@ -85,13 +85,29 @@ class Shed(NamedTuple):
     events: int
 
 
+class Watches(NamedTuple):
+    """This agent belongs to this scope from now on. To the owner of the agent only."""
+
+    scope: str
+    user_id: str
+
+
+class Unwatches(NamedTuple):
+    """Nobody watches this agent any more, and why. To the owner of the agent only."""
+
+    user_id: str
+    reason: str
+
+
 def session_flags(session: int) -> int:
     """The flags of an event's record: which session brought it, as far as a byte can say. 0: none
     is told."""
     return session % 255 + 1
 
 
-ControlRecord: TypeAlias = SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark | Shed
+ControlRecord: TypeAlias = (
+    SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark | Shed | Watches | Unwatches
+)
 
 _CONTROL: Vocabulary[ControlRecord] = Vocabulary(
     {
@@ -101,6 +117,8 @@ _CONTROL: Vocabulary[ControlRecord] = Vocabulary(
         Gap: "gap",
         Watermark: "watermark",
         Shed: "shed",
+        Watches: "watches",
+        Unwatches: "unwatches",
     }
 )
 
