@@ -20,6 +20,7 @@ REQUESTS_PER_MINUTE: Final = 300
 COUNT_HEADER: Final = "inin-ratelimit-count"
 ALLOWED_HEADER: Final = "inin-ratelimit-allowed"
 RESET_HEADER: Final = "inin-ratelimit-reset"
+SAME_WINDOW_S: Final = 3.0  # resets are told in whole seconds, and answers take their time
 WAIT_LEAST_S: Final = 0.01  # while all of the share is under way, nobody knows how long
 
 
@@ -65,8 +66,11 @@ class Budget:
         self._window_s = window_s
         self._under_way = 0
         self._ended_s = deque([used_at_s] * min(used, share))  # when answered; ascending
-        self._room = float("inf")  # what the headers leave us …
-        self._room_until_s = float("-inf")  # … until then
+        # What headers told of the gateway's window, which ends then:
+        self._window_ends_s = float("-inf")
+        self._counted = 0.0  # of the whole client, in that window
+        self._allowed = float("inf")
+        self._headers = 0  # answers that told it, of requests that have not ended yet
         self._refused_until_s = float("-inf")
 
     def grant(self, now_s: float) -> float:
@@ -75,7 +79,6 @@ class Budget:
         wait_s = self.wait_s(now_s)
         if wait_s == 0.0:
             self._under_way += 1
-            self._room -= 1
         return wait_s
 
     def wait_s(self, now_s: float) -> float:
@@ -83,12 +86,13 @@ class Budget:
         self._forget(now_s)
         if now_s < self._refused_until_s:
             return self._refused_until_s - now_s
-        if self._under_way + len(self._ended_s) >= self.share:
+        if self._under_way + len(self._ended_s) >= self._share_now:
             if not self._ended_s:
                 return WAIT_LEAST_S
             return max(self._ended_s[0] + self._life_s - now_s, WAIT_LEAST_S)
-        if self._room < 1:
-            return max(self._room_until_s - now_s, WAIT_LEAST_S)
+        # What is under way may be in the count already; once it has ended, the count is exact.
+        if self._counted + self._under_way + 1 > self._allowed:
+            return max(self._window_ends_s - now_s, WAIT_LEAST_S)
         return 0.0
 
     def used(self, now_s: float) -> int:
@@ -97,10 +101,14 @@ class Budget:
         return self._under_way + len(self._ended_s)
 
     def ended(self, now_s: float) -> None:
-        """A granted request was answered, or never will be."""
+        """A granted request was answered, or never will be; `corrected` stands before it."""
         assert self._under_way > 0, "ended without a grant"
         self._under_way -= 1
         self._ended_s.append(now_s)
+        if self._headers:
+            self._headers -= 1
+        else:
+            self._counted += 1  # nobody said so, but it may well have been
 
     def corrected(self, headers: Mapping[str, str], now_s: float) -> None:
         """What an answer says of the client as a whole, in the gateway's present window: others use
@@ -111,14 +119,16 @@ class Budget:
         reset_s = _number(headers.get(RESET_HEADER))
         if count is None or allowed is None or reset_s is None:
             return
-        room = max(allowed - count, 0.0)
-        if allowed < self._total:
-            room = min(room, max(self.share * allowed / self._total, 1.0))
-        # What is under way may or may not be in the count.
-        room -= self._under_way
-        until_s = now_s + min(reset_s, self._window_s) + SLACK_S
-        if now_s >= self._room_until_s or room < self._room:
-            self._room, self._room_until_s = room, until_s
+        self._headers += 1
+        ends_s = now_s + min(reset_s, self._window_s) + SLACK_S
+        self._forget(now_s)
+        if ends_s > self._window_ends_s + SAME_WINDOW_S:
+            self._counted = count
+        elif ends_s < self._window_ends_s - SAME_WINDOW_S:
+            return  # of a window before: it was long on its way
+        else:
+            self._counted = max(self._counted, count)
+        self._window_ends_s, self._allowed = ends_s, allowed
 
     def refused(self, retry_after_s: float | None, now_s: float) -> None:
         """An answer of 429: nothing before that, one window if it does not say."""
@@ -129,11 +139,16 @@ class Budget:
     def _life_s(self) -> float:
         return self._window_s + SLACK_S
 
+    @property
+    def _share_now(self) -> float:
+        """Less, if the client is allowed less; never nothing."""
+        return max(min(self.share, self.share * self._allowed / self._total), 1.0)
+
     def _forget(self, now_s: float) -> None:
         while self._ended_s and now_s >= self._ended_s[0] + self._life_s:
             self._ended_s.popleft()
-        if now_s >= self._room_until_s:
-            self._room = float("inf")
+        if now_s >= self._window_ends_s:
+            self._counted, self._allowed = 0.0, float("inf")
 
 
 def _number(header: str | None) -> float | None:

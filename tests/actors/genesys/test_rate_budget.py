@@ -155,6 +155,47 @@ def test_what_strangers_used_is_not_asked_for_again(mine: int, foreign: int, res
     assert granted == max(0, min(120 - mine, 300 - mine - foreign))
 
 
+def test_what_is_under_way_and_counted_already_is_held_back_only_until_its_answer() -> None:
+    budget = Budget(120)
+    headers = {COUNT_HEADER: "290", ALLOWED_HEADER: "300", RESET_HEADER: "30"}
+    for _ in range(10):
+        assert budget.grant(0.0) == 0.0
+    budget.corrected(headers, 1.0)  # of the first: the count may hold all ten of ours, or one
+    budget.ended(1.0)
+    assert budget.grant(1.0) == 0.0
+    assert 0.0 < budget.grant(1.0) <= 31.0
+    for _ in range(10):
+        budget.corrected(headers, 2.0)
+        budget.ended(2.0)
+    granted = 0
+    while budget.grant(2.0) == 0.0:
+        granted += 1
+    assert granted == 10
+
+
+def test_a_request_whose_answer_was_lost_counts_as_one() -> None:
+    budget = Budget(120)
+    headers = {COUNT_HEADER: "298", ALLOWED_HEADER: "300", RESET_HEADER: "30"}
+    assert budget.grant(0.0) == 0.0
+    budget.corrected(headers, 0.0)
+    budget.ended(0.0)
+    assert budget.grant(0.0) == 0.0
+    budget.ended(10.0)
+    assert budget.grant(10.0) == 0.0
+    assert budget.grant(10.0) > 0.0
+
+
+def test_an_answer_of_the_window_before_says_nothing_of_this_one() -> None:
+    budget = Budget(120)
+    old = {COUNT_HEADER: "300", ALLOWED_HEADER: "300", RESET_HEADER: "1"}
+    new = {COUNT_HEADER: "2", ALLOWED_HEADER: "300", RESET_HEADER: "60"}
+    for headers in (new, old):
+        assert budget.grant(0.0) == 0.0
+        budget.corrected(headers, 0.0)
+        budget.ended(0.0)
+    assert budget.grant(0.0) == 0.0
+
+
 def test_a_client_that_is_allowed_less_shares_the_less() -> None:
     budget = Budget(shares().sender)
     headers = {COUNT_HEADER: "0", ALLOWED_HEADER: "100", RESET_HEADER: "30"}
