@@ -25,31 +25,21 @@ from actors.child_setup import ChildSetup
 from actors.data_dir import DataDir, Identity, Journalling, as_fault, sender_path
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
-from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments
+from actors.receiver.loop import ReceiverArguments
 from actors.sender import store
-from actors.sender.actor import SENDER_WORDS
 from actors.sender.arguments import SenderArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
+from actors.shared_memory import SENDER, WEB, SharedMemory
 from actors.sqlite import TRANSIENT_ERRORS
 from actors.state import journal, reader, redistribute
-from actors.state.actor import SHARD_WORDS, ShardArguments
+from actors.state.actor import ShardArguments
 from actors.state.answering import AnsweringArguments
-from actors.web.arguments import WEB_WORDS, WebArguments
+from actors.web.arguments import WebArguments
 from runtime import crash_point
-from runtime.block import Block
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
-from runtime.doorbell import Doorbell
 from runtime.errors import TemporaryError
-from runtime.ring import ring_bytes
 
-WEB: Final = "web"
-SENDER: Final = "sender"
-RECEIVER: Final = "receiver-0"
-COMMAND_RING_BYTES: Final = 1 << 20
-"""Of orders and of outcomes: some 2,000 with a reason of usual length."""
-QUESTION_RING_BYTES: Final = 256 << 10
-"""Of questions and of answers: over 2,000, of a thousand callers at once."""
 GB: Final = 1_000_000_000
 _SETUP: Final = "actors.child_setup:set_up"
 # Loading some 100,000 agents takes seconds; a shard beats meanwhile, but not while it imports.
@@ -65,9 +55,14 @@ class Runtime:
     environment: Mapping[str, str]  # of the children
     web: Counters
     sender: Counters  # without a sender nobody writes it
-    receiver: Counters
+    receivers: tuple[Counters, ...]
     shards: tuple[Counters, ...]
     data_dir: DataDir
+
+    @property
+    def receiver(self) -> Counters:
+        """The first one, which in the wsp dialect is the only one."""
+        return self.receivers[0]
 
     @classmethod
     def assemble(cls, settings: Settings, log: LogArguments) -> Runtime:
@@ -82,7 +77,7 @@ class Runtime:
         try:
             with _disk_named(data_dir.path):
                 run = prepare(data_dir, settings.shards, settings.journal)
-                if settings.sender.enabled:
+                if settings.has_sender:
                     store.prepare(sender_path(data_dir.path), run)
             return build(settings, data_dir, run, log)
         except BaseException:
@@ -136,57 +131,15 @@ def _disk_named(path: Path) -> Iterator[None]:
         raise as_fault(path, error) from None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shared:
-    """The memory that several children have in common."""
-
-    web: Counters
-    sender: Counters
-    shards: tuple[Counters, ...]
-    receiver: Counters
-    doorbells: Mapping[str, Doorbell]  # by the name of the child that sleeps on it
-    events: tuple[Block, ...]  # receiver → shard
-    orders: Block  # web → sender
-    outcomes: Block  # sender → web
-    questions: tuple[Block, ...]  # sender → shard; none without a sender
-    answers: tuple[Block, ...]  # shard → sender
-
-    @classmethod
-    def create(cls, settings: Settings) -> _Shared:
-        shards = tuple(Counters.create(f"shard-{i}", SHARD_WORDS) for i in range(settings.shards))
-        names = (WEB, SENDER, *(page.name for page in shards), RECEIVER)
-        asked = [page.name for page in shards] if settings.sender.enabled else []
-        return cls(
-            web=Counters.create(WEB, WEB_WORDS),
-            sender=Counters.create(SENDER, SENDER_WORDS),
-            shards=shards,
-            receiver=Counters.create(RECEIVER, RECEIVER_WORDS),
-            doorbells={name: Doorbell.create(name) for name in names},
-            events=tuple(_ring(RECEIVER, page.name, settings.ring_bytes) for page in shards),
-            orders=_ring(WEB, SENDER, COMMAND_RING_BYTES),
-            outcomes=_ring(SENDER, WEB, COMMAND_RING_BYTES),
-            questions=tuple(_ring(SENDER, name, QUESTION_RING_BYTES) for name in asked),
-            answers=tuple(_ring(name, SENDER, QUESTION_RING_BYTES) for name in asked),
-        )
-
-    @property
-    def shard_doorbells(self) -> tuple[Doorbell, ...]:
-        return tuple(self.doorbells[page.name] for page in self.shards)
-
-
-def _ring(producer: str, consumer: str, capacity: int) -> Block:
-    return Block.create(f"{producer} to {consumer}", ring_bytes(capacity))
-
-
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
     """The specs in the order in which they start: downstream first."""
-    shared = _Shared.create(settings)
+    shared = SharedMemory.create(settings)
     if settings.journal == "full":
-        _remember_epoch(shared.receiver, data_dir)
+        _remember_epoch(shared.receivers[0], data_dir)
     setup = ChildSetup(log=log, lock=data_dir.lock)
     web = _web_arguments(settings, data_dir, shared)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
-    if settings.sender.enabled:
+    if settings.has_sender:
         sender = _sender_arguments(settings, data_dir, run, shared)
         specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
     specs += [
@@ -199,7 +152,7 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
         settings,
         "actors.receiver.loop:run",
         _receiver_arguments(settings, shared),
-        shared.receiver,
+        shared.receivers[0],
         setup,
     )
     specs.append(replace(receiver, needs=tuple(page.name for page in shared.shards)))
@@ -209,16 +162,16 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
         environment=children_environment(os.environ),
         web=shared.web,
         sender=shared.sender,
-        receiver=shared.receiver,
+        receivers=shared.receivers,
         shards=shared.shards,
         data_dir=data_dir,
     )
 
 
-def _web_arguments(settings: Settings, data_dir: DataDir, shared: _Shared) -> WebArguments:
+def _web_arguments(settings: Settings, data_dir: DataDir, shared: SharedMemory) -> WebArguments:
     return WebArguments(
         data_dir=data_dir.path,
-        sender_enabled=settings.sender.enabled,
+        sender_enabled=settings.has_sender,
         orders=shared.orders,
         outcomes=shared.outcomes,
         doorbell=shared.doorbells[WEB],
@@ -229,7 +182,7 @@ def _web_arguments(settings: Settings, data_dir: DataDir, shared: _Shared) -> We
 
 
 def _sender_arguments(
-    settings: Settings, data_dir: DataDir, run: str, shared: _Shared
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory
 ) -> SenderArguments:
     return SenderArguments(
         address=gateway_address(settings),
@@ -247,43 +200,41 @@ def _sender_arguments(
     )
 
 
-def _receiver_arguments(settings: Settings, shared: _Shared) -> ReceiverArguments:
+def _receiver_arguments(settings: Settings, shared: SharedMemory) -> ReceiverArguments:
     return ReceiverArguments(
         address=gateway_address(settings),
         resource=settings.resource,
         appointments=settings.appointments,
         attempts_max=settings.attempts_max,
         backoff_most_s=settings.backoff_most_s,
-        rings=shared.events,
+        rings=shared.events[0],
         shard_doorbells=shared.shard_doorbells,
-        own_doorbell=shared.doorbells[RECEIVER],
+        own_doorbell=shared.receiver_doorbells[0],
         shard_counters=shared.shards,
     )
 
 
 def _shard_arguments(
-    settings: Settings, data_dir: DataDir, run: str, shared: _Shared
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory
 ) -> Iterator[ShardArguments]:
-    for index, (ring, doorbell) in enumerate(
-        zip(shared.events, shared.shard_doorbells, strict=True)
-    ):
+    for index, doorbell in enumerate(shared.shard_doorbells):
         yield ShardArguments(
             index=index,
             shards=settings.shards,
             path=data_dir.shard_path(index),
             run=run,
             journalled=settings.journal == "full",
-            rings=(ring,),
+            rings=shared.events_to(index),
             doorbell=doorbell,
-            producer_doorbells=(shared.doorbells[RECEIVER],),
+            producer_doorbells=shared.receiver_doorbells,
             retention_days=settings.retention_days,
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
             answering=_answering(settings, shared, index),
         )
 
 
-def _answering(settings: Settings, shared: _Shared, index: int) -> AnsweringArguments | None:
-    if not settings.sender.enabled:
+def _answering(settings: Settings, shared: SharedMemory, index: int) -> AnsweringArguments | None:
+    if not settings.has_sender:
         return None
     return AnsweringArguments(
         questions=shared.questions[index],

@@ -1,0 +1,90 @@
+"""SharedMemory: the rings, doorbells and pages of one runtime, laid out before any child starts.
+
+Knows no process. Every ring has one producer and one consumer, every page one writer: the child
+that it is named after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from actors.planner.arguments import PLANNER_WORDS
+from actors.receiver.gauges import RECEIVER_WORDS
+from actors.sender.actor import SENDER_WORDS
+from actors.settings import Settings
+from actors.state.actor import SHARD_WORDS
+from actors.web.arguments import WEB_WORDS
+from runtime.block import Block
+from runtime.counters import Counters
+from runtime.doorbell import Doorbell
+from runtime.ring import ring_bytes
+
+WEB: Final = "web"
+SENDER: Final = "sender"
+PLANNER: Final = "planner"
+COMMAND_RING_BYTES: Final = 1 << 20
+"""Of orders and of outcomes: some 2,000 with a reason of usual length."""
+QUESTION_RING_BYTES: Final = 256 << 10
+"""Of questions and of answers: over 2,000, of a thousand callers at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedMemory:
+    """What several children have in common."""
+
+    web: Counters
+    sender: Counters
+    planner: Counters
+    shards: tuple[Counters, ...]
+    receivers: tuple[Counters, ...]
+    doorbells: Mapping[str, Doorbell]  # by the name of the child that sleeps on it
+    events: tuple[tuple[Block, ...], ...]  # receiver → shard: of each receiver one to each shard
+    orders: Block  # web → sender
+    outcomes: Block  # sender → web
+    questions: tuple[Block, ...]  # sender → shard; none without a sender
+    answers: tuple[Block, ...]  # shard → sender
+
+    @classmethod
+    def create(cls, settings: Settings) -> SharedMemory:
+        shards = _pages("shard", settings.shards, SHARD_WORDS)
+        receivers = _pages("receiver", settings.receivers, RECEIVER_WORDS)
+        asked = [page.name for page in shards] if settings.has_sender else []
+        sleepers = (WEB, SENDER, *(page.name for page in (*shards, *receivers)))
+        return cls(
+            web=Counters.create(WEB, WEB_WORDS),
+            sender=Counters.create(SENDER, SENDER_WORDS),
+            planner=Counters.create(PLANNER, PLANNER_WORDS),
+            shards=shards,
+            receivers=receivers,
+            doorbells={name: Doorbell.create(name) for name in sleepers},
+            events=tuple(
+                tuple(_ring(receiver.name, page.name, settings.ring_bytes) for page in shards)
+                for receiver in receivers
+            ),
+            orders=_ring(WEB, SENDER, COMMAND_RING_BYTES),
+            outcomes=_ring(SENDER, WEB, COMMAND_RING_BYTES),
+            questions=tuple(_ring(SENDER, name, QUESTION_RING_BYTES) for name in asked),
+            answers=tuple(_ring(name, SENDER, QUESTION_RING_BYTES) for name in asked),
+        )
+
+    @property
+    def shard_doorbells(self) -> tuple[Doorbell, ...]:
+        return tuple(self.doorbells[page.name] for page in self.shards)
+
+    @property
+    def receiver_doorbells(self) -> tuple[Doorbell, ...]:
+        return tuple(self.doorbells[page.name] for page in self.receivers)
+
+    def events_to(self, shard: int) -> tuple[Block, ...]:
+        """One ring per receiver."""
+        return tuple(rings[shard] for rings in self.events)
+
+
+def _pages(role: str, count: int, words: tuple[str, ...]) -> tuple[Counters, ...]:
+    return tuple(Counters.create(f"{role}-{index}", words) for index in range(count))
+
+
+def _ring(producer: str, consumer: str, capacity: int) -> Block:
+    return Block.create(f"{producer} to {consumer}", ring_bytes(capacity))
