@@ -65,7 +65,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
             "actors.api_client", "actors.send", "actors.send_file", "actors.command_file",
             "actors.file_run",
             "actors.demo", "actors.demo_gateway", "actors.demo_view", "actors.demo_report",
-            "actors.demo_plan", "actors.demo_commands", "actors.demo_run", "actors.demo_kills", "actors.demo_memory",
+            "actors.demo_plan", "actors.demo_commands", "actors.demo_run", "actors.demo_kills",
+            "actors.demo_memory",
         ),
     ),
 )  # fmt: skip
