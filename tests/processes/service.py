@@ -43,6 +43,7 @@ class Service:
         self.data_dir = folder / "data"
         self.log = folder / "log"
         self._processes: list[subprocess.Popen[bytes]] = []
+        self._told_before = 0  # bytes of the log, at the latest start
 
     def start(self, *flags: str, secret: str | None = None) -> subprocess.Popen[bytes]:
         given = {
@@ -54,6 +55,7 @@ class Service:
             "PRESENCE_NAME": "test",
         }
         with self.log.open("ab") as log:
+            self._told_before = log.tell()
             process = subprocess.Popen(
                 [sys.executable, "-m", "runtime", "--log-format", "json", *flags],
                 cwd=ROOT,
@@ -118,7 +120,12 @@ class Service:
         return read_commands(self.data_dir, limit=10_000)
 
     def has_caught_up(self) -> bool:
-        """By the journals, read as `state` reads them: a process for each look would be a load."""
+        """By the journals, read as `state` reads them: a process for each look would be a load.
+
+        They say so of the runtime that wrote them last: the one that was started last must have
+        told of a history of its own."""
+        if b'"history.complete"' not in self.log.read_bytes()[self._told_before :]:
+            return False
         newest = self.gateway.status()["newest_sequence"]
         try:
             shards = reader.summary(self.data_dir)
