@@ -6,9 +6,11 @@ event of the wire looks stands in `actors.genesys.wsp`, what a shard makes of it
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from actors.tagged import Vocabulary
+
+Dialect: TypeAlias = Literal["wsp", "cloud"]
 
 STATES = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
 UNKNOWN = "Unknown"  # ours: a history did not confirm the agent. Never on the wire.
@@ -49,7 +51,9 @@ class HistoryEnds(NamedTuple):
 
 
 class SessionEnds(NamedTuple):
-    """The connection is gone. Session 0: whatever session was up (a receiver starts)."""
+    """The connection is gone. Session 0: whatever session was up (a receiver starts); then the
+    scope may be that of one OAuth client, `c0`, and stands for all of its slots, `c0/0`, `c0/1`, …
+    """
 
     session: int
     scope: str
@@ -86,17 +90,26 @@ class Shed(NamedTuple):
 
 
 class Watches(NamedTuple):
-    """This agent belongs to this scope from now on. To the owner of the agent only."""
+    """Cloud: this agent belongs to this scope now, whichever it belonged to before.
+
+    Sent after each `SessionBegins` for each agent of the scope, and when an agent joins or moves;
+    in either case before its snapshot, which confirms it.
+    """
 
     scope: str
     user_id: str
 
 
 class Unwatches(NamedTuple):
-    """Nobody watches this agent any more, and why. To the owner of the agent only."""
+    """Cloud: nobody watches this agent any more: it becomes Unknown.
 
+    Nothing happens if another scope than this one watches it by now.
+    """
+
+    scope: str
     user_id: str
     reason: str
+    at_us: int
 
 
 def session_flags(session: int) -> int:

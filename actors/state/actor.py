@@ -13,6 +13,7 @@ from pathlib import Path
 import structlog
 
 from actors.disk_wait import DiskWait
+from actors.events import Dialect
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from actors.state.answering import ANSWERING_WORDS, Answering, AnsweringArguments
 from actors.state.dedup import WINDOW_WIDTH
@@ -96,6 +97,7 @@ class ShardArguments:
     retention_bytes: int
     answering: AnsweringArguments | None = None
     """None: there is no sender, and nobody asks."""
+    dialect: Dialect = "wsp"
 
 
 class StateActor(RingActor):

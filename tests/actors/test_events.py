@@ -14,6 +14,8 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
     Shed,
+    Unwatches,
+    Watches,
     Watermark,
     decode_control,
     encode_control,
@@ -36,6 +38,8 @@ _RECORDS = st.one_of(
     st.builds(HistoryEnds, _INTEGERS, _TEXTS, st.booleans(), _INTEGERS),
     st.builds(SessionEnds, _INTEGERS, _TEXTS, _TEXTS, _INTEGERS),
     st.builds(Gap, _INTEGERS, _TEXTS, _INTEGERS, _INTEGERS, _INTEGERS, _TEXTS, _INTEGERS),
+    st.builds(Watches, _TEXTS, _TEXTS),
+    st.builds(Unwatches, _TEXTS, _TEXTS, _TEXTS, _INTEGERS),
     st.builds(Watermark, _INTEGERS, _INTEGERS),
     st.builds(Shed, _INTEGERS),
 )
