@@ -9,6 +9,8 @@ from typing import Any
 from actors import tables
 from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
 from actors.events import SEQUENCE_END
+from actors.planner import repair as planner_repair
+from actors.planner.store import roster_path
 from actors.sender import reader as sender_reader
 from actors.sender import repair as sender_repair
 from actors.sqlite import Finding
@@ -85,6 +87,8 @@ def backup(path: Path, target: Path, *, as_json: bool) -> None:
     copies = reader.backup(path, target)
     if sender_reader.has_store(path):
         copies.append(sender_reader.backup(path, target))
+    if roster_path(path).exists():
+        copies.append(planner_repair.copy(roster_path(path), target))
     copy_meta(path, target)
     if as_json:
         tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
@@ -103,9 +107,13 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     try:
         now_us = SystemClock().wall_us()
-        sender_repair.examine(sender_path(path))  # raises before anything is changed
+        # These raise before anything is changed.
+        sender_repair.examine(sender_path(path))
+        planner_repair.examine(roster_path(path))
         findings = repair(data_dir, now_us)
         if (finding := sender_repair.repair(data_dir, now_us)) is not None:
+            findings.append(finding)
+        if (finding := planner_repair.repair(roster_path(path), now_us)) is not None:
             findings.append(finding)
     finally:
         data_dir.lock.release()
@@ -124,7 +132,9 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
     broken = [each for each in findings if each.problem]
     if broken:
-        print("Nothing was deleted. The next history refills a shard; the sender begins anew.")
+        print(
+            "Nothing was deleted. The next history refills a shard, the others begin anew."
+        )
     else:
         print("Nothing to repair.")
 

@@ -81,6 +81,11 @@ class Names(NamedTuple):
     queues: Mapping[str, str]
 
 
+def roster_path(data_dir: Path) -> Path:
+    """Where the file is in a data directory."""
+    return data_dir / FILE
+
+
 def prepare(path: Path, run: str) -> None:
     """Makes the file if need be and hands it to this run: from now on only `run` commits."""
     path.touch(_MODE)

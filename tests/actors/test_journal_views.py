@@ -13,6 +13,8 @@ import pytest
 from actors import cli
 from actors.data_dir import DataDir, Identity, sender_path
 from actors.events import SCOPE_ALL, Gap, SessionEnds
+from actors.planner.store import prepare as prepare_roster
+from actors.planner.store import roster_path
 from actors.sender.store import prepare as prepare_store
 from actors.state.journal import prepare
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
@@ -155,3 +157,20 @@ def test_backup_and_repair_know_the_store_of_the_sender(
     assert store["problem"]
     assert (Path(store["kept_in"]) / "sender.db").is_file()
     assert not sender_path(data_dir).exists()
+
+
+def test_backup_and_repair_know_the_file_of_the_planner(
+    rig: Rig, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare_roster(roster_path(data_dir), "run-1")
+    copy = tmp_path / "copy"
+    assert cli.main(["backup", str(copy), "--json", "--data-dir", str(data_dir)]) == 0
+    copied = [Path(each["path"]).name for each in json.loads(capsys.readouterr().out)]
+    assert copied == ["shard-00.db", "cloud.db"]
+    rig.journal.close()
+    roster_path(data_dir).write_text("a shopping list\n" * 900)
+    assert cli.main(["repair", "--json", "--data-dir", str(data_dir)]) == 0
+    journal, roster = json.loads(capsys.readouterr().out)
+    assert journal["problem"] is None
+    assert (Path(roster["kept_in"]) / "cloud.db").is_file()
+    assert not roster_path(data_dir).exists()
