@@ -132,9 +132,7 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
     broken = [each for each in findings if each.problem]
     if broken:
-        print(
-            "Nothing was deleted. The next history refills a shard, the others begin anew."
-        )
+        print("Nothing was deleted. The next history refills a shard, the others begin anew.")
     else:
         print("Nothing to repair.")
 
