@@ -45,22 +45,6 @@ cdef class Listener(WSListener):
     that is not routed here: all of them until `is_fast`. It may raise WSProtocolError to end the
     connection. A muted listener answers the peer's control frames and hands on nothing.
     """
-    cdef:
-        readonly object line
-        readonly Outlet outlet
-        public bint is_fast
-        public bint is_muted
-        public bint history_runs
-        public int epoch                    # the number of the gateway's numbering
-        public uint8_t flags                # the byte of our session's number
-        public int64_t newest               # its newest sequence at the acknowledgement
-        readonly int64_t frames             # of any kind: a sign of life
-        readonly int64_t history_frames     # history events, and what is replayed before them
-        readonly int64_t highest            # plausible sequence of an event that was no history
-        public int64_t unbroken             # up to here each one has followed the other
-        bytearray fragments                 # of a message that has not ended; None between two
-        bint is_text                        # the message that `fragments` belong to
-
     def __cinit__(self, line, Outlet outlet not None):
         self.line = line
         self.outlet = outlet
@@ -74,10 +58,7 @@ cdef class Listener(WSListener):
         self.frames += 1
         outlet.count_frame(frame.payload_size)
         if cython.likely(
-            self.is_fast and frame.msg_type == WSMsgType.TEXT and frame.fin
-            and self.fragments is None and not self.is_muted
-            and not transport.is_close_frame_sent
-            and not (frame.rsv1 | frame.rsv2 | frame.rsv3)
+            self.is_routable(transport, frame)
             and route_frame(
                 <const unsigned char*>frame.payload_ptr, frame.payload_size, &route)
             and frame.payload_size <= outlet.payload_max
@@ -95,6 +76,13 @@ cdef class Listener(WSListener):
             self.take_unusual(transport, frame)
         if frame.last_in_buffer and outlet.dirty:
             outlet.publish_dirty()
+
+    cdef bint is_routable(self, WSTransport transport, WSFrame frame) noexcept:
+        return (
+            self.is_fast and frame.msg_type == WSMsgType.TEXT and frame.fin
+            and self.fragments is None and not self.is_muted
+            and not transport.is_close_frame_sent
+            and not (frame.rsv1 | frame.rsv2 | frame.rsv3))
 
     cpdef note_event(self, int64_t sequence, bint is_history):
         """While a history runs, its events and what is replayed before them show that it does."""

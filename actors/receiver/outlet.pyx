@@ -27,8 +27,8 @@ from runtime.atomics cimport store_relaxed
 from runtime.ring cimport Producer
 
 from actors.events import (
-    FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, Shed, decode_control,
-    encode_control,
+    FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, Shed, Unwatches,
+    decode_control, encode_control,
 )
 from actors.genesys.wsp import REASON_TOO_LONG
 from runtime.crash_point import crash_point
@@ -195,6 +195,13 @@ cdef class Outlet:
                 shard, PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), CONTROL, 0,
                 epoch & 0xFFFF, 0)
 
+    def control_of(self, bytes user_id not None, bytes payload not None, int epoch):
+        """Stage a control record in the ring of the agent's owner."""
+        cdef const unsigned char* name = <const unsigned char*>PyBytes_AS_STRING(user_id)
+        self.stage(
+            self.owners[fnv1a_64(name, PyBytes_GET_SIZE(user_id)) & (PARTITIONS - 1)],
+            PyBytes_AS_STRING(payload), PyBytes_GET_SIZE(payload), CONTROL, 0, epoch & 0xFFFF, 0)
+
     # Publishing, and what happens when the shards fall behind
 
     def publish(self):
@@ -284,8 +291,8 @@ cdef class Outlet:
     def drop_spill(self, int64_t lowest_mark):
         """Forget the events that found no room; how many. All behind `lowest_mark` is asked again.
 
-        A gap is not told again, nor what was shed, so these stay. Nothing else may: the end of a
-        history without the events before it would be a lie.
+        A gap is not told again, nor what was shed or is not watched any more, so these stay.
+        Nothing else may: the end of a history without the events before it would be a lie.
         """
         cdef int shard, dropped = 0
         for shard in range(self.shards):
@@ -338,4 +345,5 @@ cdef class Outlet:
 
 
 def is_told_once(record):
-    return record[1] == CONTROL and isinstance(decode_control(record[0]), (Gap, Shed))
+    return record[1] == CONTROL and isinstance(
+        decode_control(record[0]), (Gap, Shed, Unwatches))

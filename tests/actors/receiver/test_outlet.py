@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.events import Gap, HistoryEnds, Watermark, encode_control
+from actors.events import Gap, HistoryEnds, Watches, Watermark, encode_control
 from actors.partition import shard_of
 from actors.receiver import outlet as outlet_module
 from actors.receiver.outlet import OUTLET_WORDS, SPILL_RECORD_BYTES, Outlet
@@ -95,6 +95,16 @@ def test_a_control_record_goes_to_every_ring() -> None:
     bench.outlet.control(payload, 1)
     bench.outlet.publish()
     assert [bench.take(shard) for shard in range(3)] == [[(KIND_CONTROL, 0, payload)]] * 3
+
+
+def test_a_control_record_of_an_agent_goes_to_its_owner_only() -> None:
+    bench = Bench()
+    payload = encode_control(Watches("c0/3", "A"))
+    bench.outlet.control_of(b"A", payload, 1)
+    bench.outlet.publish()
+    owner = shard_of("A", 2)
+    assert [payload for _, _, payload in bench.take(owner)] == [payload]
+    assert bench.take(1 - owner) == []
 
 
 def test_a_rejected_record_says_why_and_is_cut() -> None:

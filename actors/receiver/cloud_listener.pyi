@@ -1,0 +1,3 @@
+from actors.receiver.listener import Listener
+
+class CloudListener(Listener): ...
