@@ -5,7 +5,7 @@ and not where a value comes from (`settings_layers`).
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -24,6 +24,7 @@ from pydantic_settings import (
 
 from actors.cloud_settings import CLIENTS_MAX, ClientSettings, CloudSettings, Printable
 from actors.credentials import Credentials
+from actors.events import Dialect
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
 from actors.sender_settings import SenderSettings
@@ -32,8 +33,6 @@ from runtime.errors import ConfigurationError
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
 DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
-
-Dialect: TypeAlias = Literal["wsp", "cloud"]
 
 
 def _is_host_url(url: str) -> str:

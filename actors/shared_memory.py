@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.planner.arguments import PLANNER_WORDS
+from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from actors.receiver.gauges import RECEIVER_WORDS
 from actors.sender.actor import SENDER_WORDS
 from actors.settings import Settings
@@ -49,7 +50,8 @@ class SharedMemory:
     @classmethod
     def create(cls, settings: Settings) -> SharedMemory:
         shards = _pages("shard", settings.shards, SHARD_WORDS)
-        receivers = _pages("receiver", settings.receivers, RECEIVER_WORDS)
+        words = RECEIVER_WORDS if settings.dialect == "wsp" else CLOUD_RECEIVER_WORDS
+        receivers = _pages("receiver", settings.receivers, words)
         asked = [page.name for page in shards] if settings.has_sender else []
         sleepers = (WEB, SENDER, *(page.name for page in (*shards, *receivers)))
         return cls(

@@ -1,6 +1,7 @@
 """Topology: which children there are, and which rings, doorbells and pages run between them.
 
-    receiver-0 ══ events ══▶ shard-0 … shard-(S-1)        one ring each
+    receiver-0 … ══ events ══▶ shard-0 … shard-(S-1)      one ring each; in the wsp dialect there is
+    one receiver, in the cloud dialect a planner tells several whom to watch
     sender ══ questions ══▶ shard-i ══ answers ══▶ sender
     web ══ orders ══▶ sender ══ outcomes ══▶ web
 
@@ -11,37 +12,39 @@ them inherit. Whatever must be true of the data directory before a child may tou
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
-import apsw
-import structlog
-
+from actors import preparation
 from actors.child_setup import ChildSetup
-from actors.data_dir import DataDir, Identity, Journalling, as_fault, sender_path
+from actors.data_dir import DataDir, Identity, sender_path
+from actors.genesys.cloud import COUNTED, hosts
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
+from actors.planner.arguments import PlannerArguments, Watch
+from actors.receiver.cloud_arguments import CloudClient, CloudReceiverArguments
 from actors.receiver.loop import ReceiverArguments
-from actors.sender import store
 from actors.sender.arguments import SenderArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.shared_memory import SENDER, WEB, SharedMemory
-from actors.sqlite import TRANSIENT_ERRORS
-from actors.state import journal, reader, redistribute
 from actors.state.actor import ShardArguments
 from actors.state.answering import AnsweringArguments
 from actors.web.arguments import WebArguments
 from runtime import crash_point
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
-from runtime.errors import TemporaryError
 
 GB: Final = 1_000_000_000
 _SETUP: Final = "actors.child_setup:set_up"
+Arguments: TypeAlias = (
+    WebArguments
+    | SenderArguments
+    | ShardArguments
+    | PlannerArguments
+    | ReceiverArguments
+    | CloudReceiverArguments
+)
 # Loading some 100,000 agents takes seconds; a shard beats meanwhile, but not while it imports.
 _START_TIMEOUT_S: Final = 60.0
 
@@ -55,6 +58,7 @@ class Runtime:
     environment: Mapping[str, str]  # of the children
     web: Counters
     sender: Counters  # without a sender nobody writes it
+    planner: Counters  # in the wsp dialect nobody writes it
     receivers: tuple[Counters, ...]
     shards: tuple[Counters, ...]
     data_dir: DataDir
@@ -75,67 +79,18 @@ class Runtime:
             settings.data_dir, identity, shards=settings.shards, journal=settings.journal
         )
         try:
-            with _disk_named(data_dir.path):
-                run = prepare(data_dir, settings.shards, settings.journal)
-                if settings.has_sender:
-                    store.prepare(sender_path(data_dir.path), run)
+            run = preparation.prepare(data_dir, settings)
             return build(settings, data_dir, run, log)
         except BaseException:
             data_dir.lock.release()
             raise
 
 
-def prepare(data_dir: DataDir, shards: int, journalling: Journalling) -> str:
-    """Gives the journals this shard count and a new run id, which it returns: from now on no shard
-    of an earlier run can commit anything."""
-    before = data_dir.meta.shards
-    _tell_missing(data_dir)
-    if data_dir.meta.journal == "off":
-        # States of the last clean stop, of no use to a start: nobody knows what happened since.
-        for path in data_dir.path.glob("shard-*.db*"):
-            path.unlink()
-        data_dir.record(shards=shards, journal=journalling)
-    elif redistribute.settle(data_dir, shards):
-        structlog.get_logger().info("agents.redistributed", shards=shards, before=before)
-    run = uuid.uuid4().hex
-    for index in range(shards):
-        journal.prepare(data_dir.shard_path(index), run)
-    return run
-
-
-def _tell_missing(data_dir: DataDir) -> None:
-    """A journal that should be there and is not is begun anew, like those of a first start. But if
-    others are there, somebody has deleted it, and nobody else will say so."""
-    paths = [data_dir.shard_path(index) for index in range(data_dir.meta.shards)]
-    missing = [path for path in paths if not path.exists()]
-    is_moving = any(data_dir.path.glob("redistribution-*.ready"))  # it was interrupted
-    if len(missing) == len(paths) or is_moving or data_dir.meta.journal == "off":
-        return
-    for path in missing:
-        structlog.get_logger().warning(
-            "journal.missing",
-            path=str(path),
-            what="its agents' past is gone; it begins empty, and the next history names them anew. "
-            "To keep what it held: stop, put the file back from a backup, start",
-        )
-
-
-@contextmanager
-def _disk_named(path: Path) -> Iterator[None]:
-    """What a disk says while journals are made ready is a fault that names the directory."""
-    try:
-        yield
-    except (*TRANSIENT_ERRORS, apsw.CantOpenError) as error:
-        raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
-    except OSError as error:
-        raise as_fault(path, error) from None
-
-
 def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
     """The specs in the order in which they start: downstream first."""
     shared = SharedMemory.create(settings)
-    if settings.journal == "full":
-        _remember_epoch(shared.receivers[0], data_dir)
+    if settings.journal == "full" and settings.dialect == "wsp":
+        preparation.remember_epoch(shared.receivers[0], data_dir)
     setup = ChildSetup(log=log, lock=data_dir.lock)
     web = _web_arguments(settings, data_dir, shared)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
@@ -148,23 +103,91 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
             _shard_arguments(settings, data_dir, run, shared), shared.shards, strict=True
         )
     ]
-    receiver = _spec(
-        settings,
-        "actors.receiver.loop:run",
-        _receiver_arguments(settings, shared),
-        shared.receivers[0],
-        setup,
-    )
-    specs.append(replace(receiver, needs=tuple(page.name for page in shared.shards)))
+    specs += _receiving(settings, data_dir, run, shared, setup)
     return Runtime(
         specs=tuple(specs),
         title=title(settings, "supervisor"),
         environment=children_environment(os.environ),
         web=shared.web,
         sender=shared.sender,
+        planner=shared.planner,
         receivers=shared.receivers,
         shards=shared.shards,
         data_dir=data_dir,
+    )
+
+
+def _receiving(
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory, setup: ChildSetup
+) -> list[ChildSpec]:
+    """Whatever brings events to the shards, so that it needs them."""
+    needs = tuple(page.name for page in shared.shards)
+    if settings.dialect == "wsp":
+        entry, arguments = "actors.receiver.loop:run", _receiver_arguments(settings, shared)
+        spec = _spec(settings, entry, arguments, shared.receivers[0], setup)
+        return [replace(spec, needs=needs)]
+    planner = _spec(
+        settings,
+        "actors.planner.loop:run",
+        _planner_arguments(settings, data_dir, run, shared),
+        shared.planner,
+        setup,
+    )
+    # A receiver begins with the plan of this run: clients may have come or gone since the last.
+    needs = (*needs, planner.name)
+    receivers = [
+        _spec(
+            settings,
+            "actors.receiver.cloud_loop:run",
+            _cloud_receiver_arguments(settings, data_dir, run, shared, index),
+            page,
+            setup,
+        )
+        for index, page in enumerate(shared.receivers)
+    ]
+    return [planner, *(replace(spec, needs=needs) for spec in receivers)]
+
+
+def _planner_arguments(
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory
+) -> PlannerArguments:
+    cloud = settings.cloud
+    return PlannerArguments(
+        address=gateway_addresses(settings)[0],
+        path=data_dir.path / preparation.ROSTER,
+        run=run,
+        watch=Watch(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file),
+        clients=len(settings.all_credentials),
+        topics_per_agent=COUNTED[cloud.topics],
+        limits=cloud.limits,
+        requests_per_minute=cloud.requests_per_minute,
+        roster_every_s=cloud.roster_every_s,
+        receiver_doorbells=shared.receiver_doorbells,
+    )
+
+
+def _cloud_receiver_arguments(
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory, index: int
+) -> CloudReceiverArguments:
+    cloud = settings.cloud
+    clients = [
+        CloudClient(number=number, address=address)
+        for number, address in enumerate(gateway_addresses(settings))
+    ]
+    return CloudReceiverArguments(
+        clients=tuple(clients[index :: settings.receivers]),
+        path=preparation.channels_path(data_dir.path, index),
+        run=run,
+        roster_path=data_dir.path / preparation.ROSTER,
+        planner_counters=shared.planner,
+        rings=shared.events[index],
+        shard_doorbells=shared.shard_doorbells,
+        own_doorbell=shared.receiver_doorbells[index],
+        shard_counters=shared.shards,
+        topics=cloud.topics,
+        requests_per_minute=cloud.requests_per_minute,
+        rotate_after_s=cloud.rotate_after_s,
+        backoff_most_s=settings.backoff_most_s,
     )
 
 
@@ -230,6 +253,7 @@ def _shard_arguments(
             retention_days=settings.retention_days,
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
             answering=_answering(settings, shared, index),
+            dialect=settings.dialect,
         )
 
 
@@ -247,7 +271,7 @@ def _answering(settings: Settings, shared: SharedMemory, index: int) -> Answerin
 def _spec(
     settings: Settings,
     entry: str,
-    arguments: WebArguments | SenderArguments | ShardArguments | ReceiverArguments,
+    arguments: Arguments,
     counters: Counters,
     setup: ChildSetup,
 ) -> ChildSpec:
@@ -271,11 +295,23 @@ def title(settings: Settings, name: str) -> str:
 
 
 def gateway_address(settings: Settings) -> GatewayAddress:
-    return GatewayAddress(
-        api_url=settings.api_url,
-        credentials=settings.credentials,
-        ca_file=settings.ca_file,
-        proxy=settings.proxy,
+    """As the first OAuth client reaches it."""
+    return gateway_addresses(settings)[0]
+
+
+def gateway_addresses(settings: Settings) -> tuple[GatewayAddress, ...]:
+    """One for each OAuth client."""
+    is_cloud = settings.dialect == "cloud"
+    token_url = hosts(settings.region, settings.base_url).token_url if is_cloud else None
+    return tuple(
+        GatewayAddress(
+            api_url=settings.api_url,
+            credentials=credentials,
+            token_url=token_url,
+            ca_file=settings.ca_file,
+            proxy=settings.proxy,
+        )
+        for credentials in settings.all_credentials
     )
 
 
@@ -288,13 +324,3 @@ def children_environment(environment: Mapping[str, str]) -> dict[str, str]:
         if not name.upper().startswith((ENVIRONMENT_PREFIX, "GENESYSCLOUD_"))
         or name in crash_point.VARIABLES
     }
-
-
-def _remember_epoch(receiver: Counters, data_dir: DataDir) -> None:
-    """Which numbering of the gateway the marks in the journals belong to: a receiver that knows it
-    resumes behind them, one that does not begins anew."""
-    scopes = [scope for shard in reader.summary(data_dir.path) for scope in shard.scopes.values()]
-    if scopes:
-        newest = max(scopes, key=lambda scope: int(scope["epoch"]))
-        receiver.set("gateway_epoch", newest["epoch"])
-        receiver.note = newest["epoch_name"]

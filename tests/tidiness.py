@@ -57,7 +57,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.child_setup",),
     ),
     (("actors.web",),),  # reads what shards and sender have written
-    (("actors.topology", "actors.shared_memory"),),
+    (("actors.topology", "actors.preparation", "actors.shared_memory"),),
     (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
