@@ -117,21 +117,17 @@ class RosterReader:
         self, kind: MemberKind, held: Mapping[str, str], told: Told
     ) -> dict[str, str]:
         names: dict[str, str] = {}
-        is_whole = True
+        is_exact = True
         for collection in sorted(await self._resolved(kind)):
-            met, totals = set(), set()
             async for page in self._pages(partial(self._rest.member_page, kind, collection)):
                 names |= _named(page.entities)
-                met |= {user["id"] for user in page.entities}
-                totals.add(page.total)
+                is_exact = is_exact and page.pages <= 1
                 told(names)
-            is_whole = is_whole and totals == {len(met)}
         missed = {user for user in held if user not in names}
-        if is_whole:
-            self._missed = set()
-            return names
-        # It changed while we read, or does not count as we do: who is missing twice is gone.
-        kept = {user: held[user] for user in held if user in missed - self._missed}
+        if is_exact:
+            missed, kept = set(), {}
+        else:  # pages shift here as well, and an id says nothing of a queue: gone is who is missing
+            kept = {user: held[user] for user in held if user in missed - self._missed}  # twice
         self._missed = missed
         return names | kept
 

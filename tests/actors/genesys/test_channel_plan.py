@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.genesys.channel_plan import EMPTY, Change, Limits, Plan, Slot, changes, plan, slot_of
@@ -32,6 +32,7 @@ def held(limits: Limits, users: list[str], clients: int, per_agent: int, after: 
     assert bool(after.unmonitored) == (after.clients_needed > clients)
 
 
+@settings(deadline=None)
 @given(steps)
 def test_nobody_is_twice_in_it_no_limit_is_passed_and_who_has_no_room_is_said(
     course: list[tuple[list[str], int, int]],
@@ -42,6 +43,7 @@ def test_nobody_is_twice_in_it_no_limit_is_passed_and_who_has_no_room_is_said(
         held(SMALL, users, clients, per_agent, now)
 
 
+@settings(deadline=None)
 @given(agents, agents, st.integers(1, 4), topics)
 def test_joins_and_leaves_move_nobody(
     first: list[str], second: list[str], clients: int, per_agent: int
@@ -54,6 +56,7 @@ def test_joins_and_leaves_move_nobody(
         assert (user in places) == (user in second)
 
 
+@settings(deadline=None)
 @given(agents, st.integers(1, 4), st.integers(1, 4), topics)
 def test_a_client_more_moves_nobody_and_a_client_less_only_its_own(
     users: list[str], clients: int, then: int, per_agent: int
@@ -65,6 +68,7 @@ def test_a_client_more_moves_nobody_and_a_client_less_only_its_own(
             assert places[user] == slot
 
 
+@settings(deadline=None)
 @given(agents, st.integers(0, 4), topics, st.randoms())
 def test_the_same_roster_in_another_order_changes_nothing(
     users: list[str], clients: int, per_agent: int, chance: object
@@ -77,6 +81,7 @@ def test_the_same_roster_in_another_order_changes_nothing(
     assert changes(before, after) == {}
 
 
+@settings(deadline=None)
 @given(agents, agents, st.integers(1, 4))
 def test_the_changes_lead_from_one_plan_to_the_next(
     first: list[str], second: list[str], clients: int
@@ -136,6 +141,7 @@ def test_a_channel_that_nobody_is_left_on_is_gone_and_its_slot_is_used_again() -
     }
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1000), st.integers(0, 17))
 def test_a_scope_names_its_slot(client: int, number: int) -> None:
     slot = Slot(client, number)

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.events import STATES
@@ -129,11 +129,13 @@ def test_a_snapshot_is_ours_and_cannot_come_over_a_socket() -> None:
     assert isinstance(read_frame(frame(snapshot_topic(ID), {"id": ID})), OddFrame)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_no_bytes_raise(payload: bytes) -> None:
     read_frame(payload)
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers(-(2**40), 2**40) | st.text(max_size=20),
@@ -193,6 +195,7 @@ def test_what_is_no_time_is_refused(text: object) -> None:
         parse_time_us(text)
 
 
+@settings(deadline=None)
 @given(st.datetimes(timezones=st.timezones()))
 def test_no_time_loses_a_microsecond(moment: Any) -> None:
     text = moment.isoformat()
@@ -216,6 +219,7 @@ def test_a_name_that_nobody_knows_stays_as_it_is_and_what_is_none_is_empty() -> 
     assert normal_name(None) == normal_name(5) == ""
 
 
+@settings(deadline=None)
 @given(st.sampled_from((*SYSTEM_PRESENCES, *ROUTING_STATUSES)))
 def test_a_normal_name_is_its_own(name: str) -> None:
     assert normal_name(name) == name
@@ -243,6 +247,7 @@ def test_native_values_are_shown_in_the_tutorials_words(
     assert mapped(presence, routing) == expected
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from((*SYSTEM_PRESENCES, "")) | st.text(max_size=10),
     st.sampled_from((*ROUTING_STATUSES, "")) | st.text(max_size=10),

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from actors.genesys.rate_budget import (
@@ -61,6 +61,7 @@ requests = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10), requests, st.floats(0, WINDOW_S))
 def test_no_window_holds_more_than_the_share_whatever_the_headers_say(
     share: int, course: list[tuple[float, float, float, Headers]], begin_s: float
@@ -75,6 +76,7 @@ def test_no_window_holds_more_than_the_share_whatever_the_headers_say(
         assert sum(first_s <= each < first_s + WINDOW_S for each in asker.counted_s) <= share
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10), lies, st.floats(0, 1e6))
 def test_no_header_holds_a_request_back_for_longer_than_a_window(
     share: int, headers: Headers, now_s: float
@@ -108,6 +110,7 @@ class Gateway:
         }
 
 
+@settings(deadline=None)
 @given(st.floats(0, WINDOW_S), st.integers(0, 3), st.lists(st.floats(0, 300), max_size=40))
 @example(0.0, 0, [])
 def test_writes_are_never_held_back_by_reads_however_greedy(
@@ -137,6 +140,7 @@ def test_writes_are_never_held_back_by_reads_however_greedy(
                 sender.corrected(headers, now_s)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60), st.integers(0, 299), st.integers(1, 59))
 def test_what_strangers_used_is_not_asked_for_again(mine: int, foreign: int, reset_s: int) -> None:
     budget = Budget(120)
@@ -226,6 +230,7 @@ def test_a_request_without_an_answer_keeps_its_place_until_it_is_given_up() -> N
     assert budget.grant(1000.0 + WINDOW_S + SLACK_S) == 0.0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 10), st.integers(0, 12))
 def test_a_successor_has_what_its_predecessor_left(share: int, used: int) -> None:
     budget = Budget(share, total=10, used=used, used_at_s=50.0)
@@ -237,6 +242,7 @@ def test_a_successor_has_what_its_predecessor_left(share: int, used: int) -> Non
     assert Budget(share, total=10, used=used, used_at_s=50.0).used(111.0) == 0
 
 
+@settings(deadline=None)
 @given(st.integers(3, 3000))
 def test_the_shares_are_never_more_than_all(total: int) -> None:
     parts = shares(total)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from actors.genesys.cloud_answers import Page
 from actors.genesys.cloud_errors import FailedError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
 from actors.planner.arguments import Watch
@@ -111,47 +115,42 @@ def test_members_of_several_are_watched_once(kind: str, path: str) -> None:
         cloud.members[f"{path}/i2/members"] = [f"u{n}" for n in range(150, 250)]
         cloud.members[f"{path}/i3/members"] = ["x"]
         watch = Watch(kind=kind, ids=("i1", "TWO"))  # type: ignore[arg-type]  # a parameter
-        read = await make(watch).read(named("gone"))
+        read = await make(watch).read({})
         assert read.names == named(*(f"u{n}" for n in range(250)))
 
     with_reader(test)
 
 
-def test_a_queue_that_changes_while_we_read_removes_nobody_before_the_next_read() -> None:
+def test_who_is_missing_from_a_queue_of_several_pages_is_gone_when_missing_twice() -> None:
     async def test(cloud: SmallCloud, make: Make) -> None:
         cloud.named[QUEUES] = {"q": "Queue"}
         ids = [f"u{n:03}" for n in range(200)]
-        cloud.add(*ids)
+        cloud.add(*ids, "new")
         cloud.members[f"{QUEUES}/q/members"] = list(ids)
 
         def before_page(number: int) -> None:
-            if number == 2:
-                cloud.members[f"{QUEUES}/q/members"] = ids[1:]  # u100 slips to the first page
+            if number == 2:  # u100 slips to the first page, and the queue has as many as before
+                cloud.members[f"{QUEUES}/q/members"] = [*ids[1:], "new"]
 
         cloud.before_page = before_page
         reader = make(Watch(kind="queues", ids=("q",)))
         held = named(*ids, "left")
         read = await reader.read(held)
-        assert read.names.keys() == held.keys()
+        assert read.names.keys() == {*ids, "left", "new"}
         read = await reader.read(read.names)
-        assert read.names == named(*ids[1:])
+        assert read.names == named(*ids[1:], "u000", "new")
+        assert (await reader.read(read.names)).names == named(*ids[1:], "new")
 
     with_reader(test)
 
 
-def test_a_queue_that_never_counts_as_we_do_keeps_nobody_for_ever() -> None:
+def test_who_is_missing_from_a_queue_of_one_page_is_gone() -> None:
     async def test(cloud: SmallCloud, make: Make) -> None:
         cloud.named[QUEUES] = {"q": "Queue"}
-        path = f"{QUEUES}/q/members"
-        cloud.answers["GET", path] = lambda _: {
-            "entities": [{"id": "a", "name": "N a"}],
-            "pageCount": 1,
-            "total": 7,
-        }
+        cloud.add("a")
+        cloud.members[f"{QUEUES}/q/members"] = ["a"]
         reader = make(Watch(kind="queues", ids=("q",)))
-        once = await reader.read(named("a", "left"))
-        assert once.names == named("a", "left")
-        assert (await reader.read(once.names)).names == named("a")
+        assert (await reader.read(named("a", "left"))).names == named("a")
 
     with_reader(test)
 
@@ -247,3 +246,48 @@ def test_queues_have_names() -> None:
         assert names == {f"q{n}": f"Queue {n}" for n in range(150)}
 
     with_reader(test)
+
+
+class Moving:
+    """A gateway without a network whose people come and go before any page is read."""
+
+    PAGE = 3
+
+    def __init__(self, present: set[str], course: list[tuple[set[str], set[str]]]) -> None:
+        self.present = set(present)
+        self.ever = set(present)
+        self.throughout = set(present)
+        self._course = list(course)
+
+    def _move(self) -> None:
+        if self._course:
+            joining, leaving = self._course.pop(0)
+            self.present = (self.present | joining) - leaving
+            self.ever |= joining
+            self.throughout -= leaving
+
+    async def user_page(self, number: int) -> Page:
+        self._move()
+        there = sorted(self.present)
+        entities = [{"id": i} for i in there[(number - 1) * self.PAGE : number * self.PAGE]]
+        return Page(entities, number, -(-len(there) // self.PAGE), len(there))
+
+    async def users_by_id(self, ids: list[str]) -> list[dict[str, str]]:
+        self._move()
+        return [{"id": user} for user in ids if user in self.present]
+
+
+people = st.sets(st.integers(0, 15).map("u{:02}".format))
+
+
+@settings(deadline=None)
+@given(people, people, st.lists(st.tuples(people, people), max_size=8))
+def test_nobody_who_was_there_all_the_time_is_taken_for_gone(
+    present: set[str], held: set[str], course: list[tuple[set[str], set[str]]]
+) -> None:
+    cloud = Moving(present, course)
+    reader = RosterReader(cloud, Watch(), chance=random.Random(1))  # type: ignore[arg-type]  # a twin
+    read = asyncio.run(reader.read(dict.fromkeys(held, "")))
+    assert held & cloud.throughout <= read.names.keys() <= cloud.ever
+    if not course:
+        assert read.names.keys() == present

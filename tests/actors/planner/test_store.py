@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from actors.genesys.channel_plan import EMPTY, Plan, Slot
+from actors.genesys.channel_plan import EMPTY, Limits, Plan, Slot, plan
 from actors.planner.store import Names, Store, prepare, read_names, read_roster
 from runtime.errors import ConfigurationError, LocalError
 
@@ -107,3 +110,35 @@ def test_a_damaged_file_is_named_with_its_cure(path: Path) -> None:
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"cloud\.db cannot be opened"):
         read_roster(tmp_path / "cloud.db")
+
+
+rosters = st.lists(st.sets(st.sampled_from("abcdefgh")), max_size=6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(rosters, st.integers(0, 3))
+def test_what_is_read_is_what_was_committed_last_whatever_the_course(
+    course: list[set[str]], clients: int
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cloud.db"
+        prepare(path, "run-1")
+        ever: dict[str, str] = {}
+        now, version = EMPTY, 0
+        for at_us, users in enumerate(course, 1):
+            store = Store(path, "run-1")
+            planned = plan(
+                store.roster.plan,
+                sorted(users),
+                clients,
+                1,
+                Limits(topics_per_channel_max=2, channels_per_client_max=1),
+            )
+            names = {user: f"{user}{at_us}" for user in users}
+            assert store.commit(planned, names, at_us) == (version == 0 or planned != now)
+            version += version == 0 or planned != now
+            now, ever = planned, ever | names
+            store.close()
+            told = read_roster(path)
+            assert (told.version, told.plan, told.names) == (version, now, names)
+            assert read_names(path).users == ever
