@@ -66,6 +66,10 @@ class ShardJournal:
             )
         ]
 
+    def gap_rows(self) -> list[tuple[str, int, int, str]]:
+        """(scope, since, until, reason) in µs; since 0: nobody knows."""
+        return list(self._select("SELECT scope, since_us, at_us, reason FROM gaps ORDER BY row"))
+
     def first_row(self) -> int:
         return int(self._connection.execute("SELECT coalesce(min(id), 1) FROM transitions").get)
 

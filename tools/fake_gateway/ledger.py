@@ -71,3 +71,10 @@ def read_ledger(directory: Path) -> Iterator[dict[str, Any]]:
             if not line.endswith(b"\n"):
                 return
             yield orjson.loads(line)
+
+
+def dialect_of(directory: Path) -> str:
+    """That the gateway spoke."""
+    if not (directory / LEDGER_NAME).exists():
+        return "wsp"
+    return str(next(read_ledger(directory), {}).get("dialect", "wsp"))

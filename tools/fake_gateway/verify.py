@@ -19,6 +19,7 @@ from typing import Any
 
 import orjson
 
+from tools.fake_gateway.cloud import verify as cloud
 from tools.fake_gateway.command_judge import CommandJudge
 from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
 from tools.fake_gateway.excuses import Reach
@@ -26,6 +27,7 @@ from tools.fake_gateway.expectation import Expectation, LedgerError
 from tools.fake_gateway.findings import Findings, Latencies
 from tools.fake_gateway.journals import JournalError, ShardJournal, open_journals
 from tools.fake_gateway.judge import INITIAL, NEVER, UNKNOWN, Judge
+from tools.fake_gateway.ledger import dialect_of
 from tools.fake_gateway.script import STATES
 from tools.fake_gateway.sender_store import open_store
 
@@ -43,15 +45,19 @@ def run(
     json_file: Path | None = None,
 ) -> int:
     """Prints the result and returns the exit code."""
+    is_journalled = journal == "full"
     gc.disable()  # millions of small tuples, none of them in a cycle
     try:
-        result = verify(
-            ledger,
-            data,
-            is_journalled=journal == "full",
-            to_newest=to_newest,
-            give_up_after_s=give_up_after_s,
-        )
+        if dialect_of(ledger) == "cloud":
+            result = cloud.verify(ledger, data, is_journalled=is_journalled, to_newest=to_newest)
+        else:
+            result = verify(
+                ledger,
+                data,
+                is_journalled=is_journalled,
+                to_newest=to_newest,
+                give_up_after_s=give_up_after_s,
+            )
     except (LedgerError, JournalError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return EXIT_UNUSABLE

@@ -63,6 +63,7 @@ class Client:
             if message.type is aiohttp.WSMsgType.TEXT:
                 self.frames.append(orjson.loads(message.data))
             elif message.type is aiohttp.WSMsgType.CLOSE:
+                await self.socket.close()  # answered: the gateway need not wait for it
                 return int(message.data or 1005)
             elif message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
                 return None

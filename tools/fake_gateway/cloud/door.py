@@ -22,6 +22,7 @@ from tools.fake_gateway.rest import HANG_S, bearer
 
 BODY_BYTES_MAX = 512_000
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
+TOO_MANY = "too.many.requests"
 SOCKET_PREFIX = "/channels/"  # the id is the secret: no token, no budget
 CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
 
@@ -56,6 +57,7 @@ class Door:
             return await handler(request)
         headers = {"ININ-Correlation-Id": str(uuid.uuid4())}
         client: OAuthClient | None = None
+        is_limited = False
         try:
             if request.path != TOKEN_PATH:
                 client = self._client(request)
@@ -65,13 +67,14 @@ class Door:
         except ApiError as problem:
             answer = json_response(problem.envelope(), problem.status)
             headers |= problem.headers
+            is_limited = problem.code == TOO_MANY
         except web.HTTPException as refusal:
             status = refusal.status
             code = {404: "not.found", 405: "method.not.allowed", 413: "request.too.large"}
             told = ApiError(status, code.get(status, "http.error"), refusal.reason)
             answer = json_response(told.envelope(), status)
         answer.headers.update(headers)
-        self._note(request, client, answer.status, headers)
+        self._note(request, client, answer.status, headers, is_limited)
         return answer
 
     def _client(self, request: web.Request) -> OAuthClient:
@@ -87,7 +90,7 @@ class Door:
         if taken.is_over:
             raise ApiError(
                 429,
-                "too.many.requests",
+                TOO_MANY,
                 f"Rate limit exceeded the maximum. Retry the request in [{taken.reset_s}] seconds",
             )
 
@@ -109,6 +112,7 @@ class Door:
         client: OAuthClient | None,
         status: int,
         headers: dict[str, str],
+        is_limited: bool,
     ) -> None:
         route = request.match_info.route.resource
         what = f"{request.method} {route.canonical if route is not None else '?'}"
@@ -119,7 +123,8 @@ class Door:
             what=what,
             client=None if client is None else client.number,
             status=status,
-            count=int(headers.get("inin-ratelimit-count", 0)),
+            calls=int(headers.get("inin-ratelimit-count", 0)),
+            limited=is_limited,
             at_us=time.time_ns() // 1000,
         )
 

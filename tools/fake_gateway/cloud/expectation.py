@@ -1,0 +1,225 @@
+"""CloudExpectation: what a runtime must have kept, computed from a cloud ledger. Knows no journal.
+
+Everything that happened is made to happen again, from seed, stretches and changes. An event is
+named by its number; what an agent was before all events, which only a snapshot tells, by the agent.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools.fake_gateway.cloud.activity import Held, Traced
+from tools.fake_gateway.cloud.definitions import (
+    COMMUNICATING,
+    DEFINITIONS,
+    IDLE,
+    INTERACTING,
+    OFF_QUEUE,
+    OFFLINE,
+    ON_QUEUE,
+)
+from tools.fake_gateway.cloud.faults import FRAME_FAULTS
+from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, Hearers
+from tools.fake_gateway.cloud.organisation import activity_of
+from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
+from tools.fake_gateway.expectation import LedgerError
+from tools.fake_gateway.ledger import read_ledger
+from tools.fake_gateway.script import Script, ScriptSettings
+from tools.fake_gateway.timeline import Stretch
+
+INITIAL, NEVER = -1, -2  # instead of the number of an event
+_SYSTEMS = tuple(definition.system for definition in DEFINITIONS)
+
+
+class Fact(NamedTuple):
+    """What a row must say: one of these presences, in the tutorials' words."""
+
+    state: str
+    presences: tuple[str, ...]
+
+
+class Change(NamedTuple):
+    """From outside, by a client of ours or by somebody else."""
+
+    number: int
+    agent: int
+    presence: int | None
+    at_us: int  # the time that the reply named
+    by: str
+
+
+def fact_of(presence: int, routing: int) -> Fact:
+    """protocol.md §2, last lines."""
+    system = _SYSTEMS[presence]
+    if routing in (INTERACTING, COMMUNICATING):
+        return Fact("Talking", ("busy",))
+    if routing == IDLE and system == ON_QUEUE:
+        return Fact("Available", ("available",))
+    if system == OFFLINE and routing == OFF_QUEUE:
+        return Fact("Not Available", ("offline",))
+    return Fact("Not Available", ("busy", "break", "available", "offline"))
+
+
+class CloudExpectation:
+    """`of_agent` and `times_us`: per agent the numbers of its events, and their times, growing."""
+
+    def __init__(self, directory: Path) -> None:
+        lines = read_ledger(directory)
+        run = next(lines, None)
+        if run is None or run["kind"] != "run" or run.get("dialect") != "cloud":
+            raise LedgerError(f"{directory} holds no ledger of a cloud gateway")
+        self.script = Script(ScriptSettings(**run["script"]))
+        self.users = self.script.users
+        self.agents = len(self.users)
+        self._late_every: int = run["late"][0]
+        self.copied: set[int] = set()  # events whose frames came again, on whatever socket
+        self._activity = activity_of(self.script, (0, 0))
+        self.hearers = Hearers(self.agents)
+        self.of_agent = [array("q") for _ in range(self.agents)]
+        self.times_us = [array("q") for _ in range(self.agents)]
+        self._before = [self._activity.held(agent) for agent in range(self.agents)]
+        self.presences, self.routings = array("b"), array("b")
+        self.queues, self.socket_of = array("b"), array("i")
+        self._line_firsts, self._line_us = array("q"), array("q")
+        self.changes: list[Change] = []
+        self.active = bytearray(b"\1") * self.agents
+        self.faults: Counter[str] = Counter()
+        self.calls: Counter[str] = Counter()
+        self.too_many_requests = 0
+        self.fullest_window = 0
+        self.ended: dict[str, Any] | None = None
+        self._read_all(lines)
+
+    def _read_all(self, lines: Any) -> None:
+        for line in lines:
+            kind = line["kind"]
+            if kind == "steps":
+                self._steps(line)
+            elif kind == "change":
+                self._change(line)
+            elif kind == "stretch":
+                stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
+                self._activity.add_stretch(stretch)
+            elif kind == "roster":
+                self.active[line["agent"]] = line["state"] == "active"
+            elif kind == "fault":
+                self.faults[line["what"]] += 1
+            elif kind == "call":
+                self.calls[line["what"]] += 1
+                self.too_many_requests += line["limited"]
+                self.fullest_window = max(self.fullest_window, line["calls"])
+            elif kind == "end":
+                self.ended = line
+            else:
+                self.hearers.add(line)
+
+    def _steps(self, line: dict[str, Any]) -> None:
+        first, count = line["first"], line["last"] + 1 - line["first"]
+        if first != self._activity.head:
+            raise LedgerError(f"event {self._activity.head} is missing before {first}")
+        every, step = self._late_every, self._activity.steps
+        if every:
+            self.copied.update(range(first + every - 1 - step % every, first + count, every))
+        self._add(self._activity.trace(count), line["at_us"])
+
+    def _change(self, line: dict[str, Any]) -> None:
+        agent = line["agent"]
+        at_ms = self._activity.change(
+            agent,
+            line["at_ms"],
+            presence=line["presence"],
+            routing=line["routing"],
+            message=line["message"],
+        )
+        change = Change(line["number"], agent, line["presence"], at_ms * 1000, line["by"])
+        self.changes.append(change)
+        held = self._activity.held(agent)
+        one = ((agent,), (at_ms,), (held.presence,), (held.routing,), (held.queues,))
+        codes = ("i", "q", "b", "b", "b")
+        traced = Traced(*(array(code, value) for code, value in zip(codes, one, strict=True)))
+        self._add(traced, line["at_us"])
+
+    def _add(self, traced: Traced, at_us: int) -> None:
+        number = len(self.socket_of)
+        self._line_firsts.append(number)
+        self._line_us.append(at_us)
+        of_agent, times_us = self.of_agent, self.times_us
+        for agent, time_ms in zip(traced.agents, traced.times_ms, strict=True):
+            of_agent[agent].append(number)
+            times_us[agent].append(time_ms * 1000)
+            number += 1
+        self.presences += traced.presences
+        self.routings += traced.routings
+        self.queues += traced.queues
+        self.socket_of.extend(map(self.hearers.told.__getitem__, traced.agents))
+
+    # What happened.
+
+    @property
+    def head(self) -> int:
+        return len(self.socket_of)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every event tells its agent's whole state."""
+        return self.hearers.masks <= {ACTIVITY}
+
+    @property
+    def is_all_told(self) -> bool:
+        """Whether every event has a frame, for whoever hears of its agent."""
+        both = PRESENCE | ROUTING_STATUS
+        return all(mask & ACTIVITY or mask & both == both for mask in self.hearers.masks)
+
+    @property
+    def sent_broken(self) -> int:
+        return sum(self.faults[kind] for kind in FRAME_FAULTS)
+
+    def sent_us(self, number: int) -> int:
+        return self._line_us[bisect_right(self._line_firsts, number) - 1]
+
+    def number_at(self, agent: int, at_us: int) -> int | None:
+        """The event of an agent at that time, INITIAL, or None."""
+        times = self.times_us[agent]
+        place = bisect_left(times, at_us)
+        if place < len(times) and times[place] == at_us:
+            return self.of_agent[agent][place]
+        held = self._before[agent]
+        before = (held.presence_ms, held.routing_ms, held.away_ms, held.queues_ms)
+        return INITIAL if any(at_us == time_ms * 1000 for time_ms in before) else None
+
+    def last_number(self, agent: int, end: int | None = None) -> int:
+        """Of the agent's last event, below `end`; or INITIAL."""
+        numbers = self.of_agent[agent]
+        place = len(numbers) if end is None else bisect_left(numbers, end)
+        return numbers[place - 1] if place else INITIAL
+
+    def numbers_from(self, agent: int, begin: int) -> array[int]:
+        numbers = self.of_agent[agent]
+        return numbers[bisect_left(numbers, begin) :]
+
+    def fact(self, agent: int, number: int) -> Fact:
+        if number == INITIAL:
+            held: Held = self._before[agent]
+            return fact_of(held.presence, held.routing)
+        return fact_of(self.presences[number], self.routings[number])
+
+    def queue(self, agent: int, number: int) -> str:
+        """The first active one."""
+        queues = self.script.queues
+        return queues[(self.script.homes[agent] + self.queues[number]) % len(queues)]
+
+    def is_left_out(self, agent: int) -> bool:
+        """At the end."""
+        return self.hearers.told[agent] == LEFT_OUT
+
+    def end_of(self, agent: int) -> int | None:
+        """Behind the last event that the agent's last socket may have been told; None: it stands
+        to the end."""
+        if self.hearers.left[agent] >= 0:
+            return self.hearers.left[agent]
+        socket = self.hearers.last_socket[agent]
+        return None if socket == NOBODY else self.hearers.sockets[socket].closed_head

@@ -1,0 +1,282 @@
+"""CloudVerification: a cloud gateway's ledger against what a runtime kept, as one JSON object.
+
+lost                events that were told and stand in no row, and that no gap row accounts for;
+                    agents who were subscribed and are not held at all
+phantom             rows of what nobody was told
+inversions          rows that come before an earlier event of their agent
+duplicate_effects   events that stand twice
+state_mismatches    rows, final states, pages or counts that say something wrong
+over_budget         calls that a budget refused, in a run without faults
+commands            what a sender did (see `sent.py`); null: there was none
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation
+from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
+from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL
+from tools.fake_gateway.cloud.judge import FOUND_OTHERWISE, CloudJudge
+from tools.fake_gateway.findings import KINDS, Findings
+from tools.fake_gateway.journals import ShardJournal, open_journals
+from tools.fake_gateway.judge import UNKNOWN
+
+OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
+PLAN_NAME = "cloud.db"
+
+
+def verify(
+    ledger: Path, data: Path, *, is_journalled: bool = True, to_newest: bool = False
+) -> dict[str, Any]:
+    """Raises LedgerError or JournalError."""
+    began_s = time.monotonic()
+    expectation = CloudExpectation(ledger)
+    _tell(f"ledger: {expectation.head} events", began_s)
+    findings = Findings((*KINDS, "over_budget"))
+    archived, current = open_journals(data)
+    try:
+        counts: Counter[str] = sum((journal.counts() for journal in current), Counter())
+        quarantined: Counter[str] = sum((each.quarantined() for each in current), Counter())
+        _check_counts(findings, counts)
+        if is_journalled:
+            accounts = _Accounts(expectation, findings, scopes(data), to_newest=to_newest)
+            told = accounts.full(archived + current, counts)
+        else:
+            told = _final_only(expectation, findings, current)
+    finally:
+        for journal in archived + current:
+            journal.close()
+    if not expectation.faults:
+        for _ in range(expectation.too_many_requests):
+            findings.add("over_budget", "a call was told 429")
+    _tell("verified" if findings.is_clean else "there are findings", began_s)
+    sockets = expectation.hearers.sockets
+    return {
+        "verified": findings.is_clean,
+        "dialect": "cloud",
+        **findings.counts,
+        "expected": sum(socket not in (NOBODY, LEFT_OUT) for socket in expectation.socket_of),
+        "unheard": expectation.socket_of.count(NOBODY),
+        "generated": expectation.head,
+        **told,
+        "agents": expectation.agents,
+        "sockets": len(sockets),
+        "sent_broken": expectation.sent_broken,
+        "changes": len(expectation.changes),
+        "calls": dict(expectation.calls),
+        "too_many_requests": expectation.too_many_requests,
+        "fullest_window": expectation.fullest_window,
+        "faults": dict(expectation.faults),
+        "quarantined": dict(quarantined),
+        "counts": dict(counts),
+        "seconds": round(time.monotonic() - began_s, 2),
+        "examples": findings.examples,
+    }
+
+
+class _Accounts:
+    """Which events may rightly be missing, and what is held at the end."""
+
+    def __init__(
+        self,
+        expectation: CloudExpectation,
+        findings: Findings,
+        scope_of: dict[str, str],
+        *,
+        to_newest: bool,
+    ) -> None:
+        self._expectation = expectation
+        self._findings = findings
+        self._scope_of = scope_of
+        self._to_newest = to_newest
+        self._judge = CloudJudge(expectation, findings)
+        self._gaps: dict[str, GapRows] = {}
+        self._excused = self._overtaken = self._cut = self._stale = 0
+
+    def full(self, journals: list[ShardJournal], counts: Counter[str]) -> dict[str, Any]:
+        judge, is_complete, gap_rows = self._judge, True, 0
+        for journal in journals:
+            judge.journal(journal.name, journal.users(), journal.rows(), journal.commits())
+            rows = [GapRow(*row) for row in journal.gap_rows()]
+            self._gaps[journal.name] = GapRows(rows)
+            gap_rows += len(rows)
+            is_complete &= journal.first_row() == 1 and "/" not in journal.name
+            for row_id in journal.unmatched_gaps():
+                where = {"journal": journal.name, "row": row_id}
+                self._findings.add("state_mismatches", "gap row", **where)
+            self._check_pages(journal)
+        for agent in range(self._expectation.agents):
+            if self._expectation.hearers.begun[agent] >= 0:
+                self._agent(agent)
+        kept: dict[str, int] = {
+            "applied": judge.rows["live"] + judge.rows["history"],
+            "late": judge.rows["late"],
+        }
+        for outcome, count in kept.items():
+            if is_complete and counts[outcome] != count:
+                self._findings.add(
+                    "state_mismatches", "counts", count=outcome, rows=count, told=counts[outcome]
+                )
+        return {
+            "excused": self._excused,
+            "overtaken": self._overtaken,
+            "cut": self._cut,
+            "stale_at_end": self._stale,
+            "rows": sum(kept.values()),
+            "late_rows": judge.rows["late"],
+            "history_rows": judge.rows["history"],
+            "unknown_rows": judge.rows["lost"],
+            "gaps": gap_rows,
+            "latency_ms": judge.latencies.quantiles_ms(),
+        }
+
+    def _agent(self, agent: int) -> None:
+        judge, user = self._judge, self._expectation.users[agent]
+        held, state = judge.held[agent], judge.held_state[agent]
+        if held == NEVER:
+            self._findings.add("lost", "an agent who is not held", user=user)
+            return
+        end = self._expectation.end_of(agent)
+        is_overtaken_by = NEVER  # the next row is a snapshot's, of this event
+        begun = self._expectation.hearers.begun[agent]
+        for number in reversed(self._expectation.numbers_from(agent, begun)):
+            found = judge.found[number]
+            if found:
+                is_overtaken_by = number if found == FOUND_OTHERWISE else NEVER
+            elif end is None or number < end:
+                self._missing(agent, number, is_overtaken_by)
+        if self._expectation.is_left_out(agent):
+            return
+        if state == UNKNOWN:
+            where = {"user": user, "expected": "a state"}
+            self._findings.add("state_mismatches", "Unknown at the end", **where)
+            return
+        fact = self._expectation.fact(agent, held)
+        last = self._expectation.last_number(agent, end)
+        if held < last and not self._may_be_behind(agent, last):
+            self._findings.add(
+                "state_mismatches",
+                "not the newest event at the end",
+                user=user,
+                expected_event=last,
+                found_event=held,
+            )
+        elif state != fact.state:
+            self._findings.add(
+                "state_mismatches", "final state", user=user, expected=fact.state, found=state
+            )
+
+    def _missing(self, agent: int, number: int, overtaken_by: int) -> None:
+        """An event without a row: overtaken by a snapshot of the same session, owned up to, cut at
+        the end, or lost."""
+        expectation, judge = self._expectation, self._judge
+        socket = expectation.socket_of[number]
+        gaps = self._gaps.get(judge.journal_of[agent] or "", GapRows(()))
+        scope = self._scope_of.get(expectation.users[agent])
+        if socket == LEFT_OUT or not expectation.is_all_told:
+            return
+        if socket > 0 and overtaken_by > number:
+            closed_head = expectation.hearers.sockets[socket].closed_head
+            if closed_head is None or overtaken_by < closed_head:
+                self._overtaken += 1
+                return
+        if socket > 0 and number > judge.last_live[socket]:
+            told = expectation.hearers.sockets[socket]
+            if told.closed_us is not None and gaps.cover(told.closed_us, scope):
+                self._excused += 1
+                return
+            if told.is_left and not self._to_newest:
+                self._cut += 1  # the runtime was ended in mid-stream
+                return
+        elif socket in (NOBODY, SEVERAL) and gaps.cover(expectation.sent_us(number), scope):
+            self._excused += 1
+            return
+        where = {"user": expectation.users[agent], "event": number, "socket": socket}
+        self._findings.add("lost", "event", sent_us=expectation.sent_us(number), **where)
+
+    def _may_be_behind(self, agent: int, last: int) -> bool:
+        """The runtime ended before it could know, or while the agent was stale."""
+        hearers = self._expectation.hearers
+        socket = hearers.sockets.get(hearers.last_socket[agent])
+        if self._to_newest or socket is None:
+            return False
+        if not socket.is_left:
+            self._stale += 1
+            return True
+        return last > self._judge.last_live[socket.number]
+
+    def _check_pages(self, journal: ShardJournal) -> None:
+        """A page that is as new as its agents' last rows says what they say."""
+        judge = self._judge
+        for upto, (_, user, state, *_rest, row, _tail) in _paged(journal):
+            agent = judge.number_of.get(user)
+            if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
+                continue
+            if (state, row) != (judge.held_state[agent], judge.last_row[agent]):
+                self._findings.add(
+                    "state_mismatches",
+                    "page",
+                    journal=journal.name,
+                    user=user,
+                    expected=[judge.held_state[agent], judge.last_row[agent]],
+                    found=[state, row],
+                )
+
+
+def _paged(journal: ShardJournal) -> list[tuple[int, tuple[Any, ...]]]:
+    """(true up to, (agent, user, state, …, row id, the rest)); see `journals.py`."""
+    return [(upto, (*one[:9], one[9:])) for upto, one in journal.pages()]
+
+
+def _final_only(
+    expectation: CloudExpectation, findings: Findings, journals: list[ShardJournal]
+) -> dict[str, Any]:
+    """Without rows: everybody's state."""
+    found = {one[1]: one[2] for journal in journals for _, one in journal.pages()}
+    for user in found.keys() - set(expectation.users):
+        findings.add("phantom", "nobody in the organisation", user=user)
+    for agent, user in enumerate(expectation.users):
+        if expectation.hearers.begun[agent] < 0:
+            continue
+        last = expectation.last_number(agent, expectation.end_of(agent))
+        rightly = expectation.fact(agent, last).state
+        if user not in found:
+            findings.add("lost", "an agent who is not held", user=user)
+        elif found[user] != rightly and expectation.active[agent]:
+            where = {"user": user, "expected": rightly, "found": found[user]}
+            findings.add("state_mismatches", "final state", **where)
+    return {"rows": 0}
+
+
+def _check_counts(findings: Findings, counts: Counter[str]) -> None:
+    total = sum(counts[outcome] for outcome in OUTCOMES)
+    if counts["received"] != total:
+        where = {"count": "received", "told": counts["received"], "sum": total}
+        findings.add("state_mismatches", "counts", **where)
+
+
+def scopes(data: Path) -> dict[str, str]:
+    """By user the scope of the plan's slot; nothing where no planner has begun."""
+    path = data / PLAN_NAME
+    if not path.exists():
+        return {}
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        rows = connection.execute("SELECT id, client, slot FROM users WHERE slot IS NOT NULL")
+        found = {user: f"c{client}/{slot}" for user, client, slot in rows}
+        connection.close()
+    except apsw.Error as error:
+        print(f"verify: {path} cannot be read ({error}); any gap row will do", file=sys.stderr)
+        return {}
+    return found
+
+
+def _tell(what: str, began_s: float) -> None:
+    print(f"verify {time.monotonic() - began_s:6.1f} s: {what}", file=sys.stderr, flush=True)
