@@ -30,6 +30,7 @@ class AskQueue(NamedTuple):
 
 class Watch(NamedTuple):
     """Tell when a transition of this agent bears this correlation id, also if it was before this.
+    In the cloud dialect that is `presence@` and the µs of the presence's modifiedDate.
 
     Renewed about once a second for as long as the sender cares.
     """
@@ -46,6 +47,8 @@ class AgentTold(NamedTuple):
     queue: str | None
     at_us: int  # since when the agent is in this state; 0 if never seen
     stale_since_us: int | None  # None: confirmed now; 0: no session was ever up
+    definition: str | None = None  # cloud: id of the presence definition that it is in
+    routing: str | None = None  # cloud: routing status, by its normal name
 
 
 class QueueTold(NamedTuple):

@@ -134,6 +134,9 @@ def _over(default: Mapping[Any, Any]) -> BeforeValidator:
     return BeforeValidator(complete)
 
 
+_DefinitionName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
 class SenderSettings(BaseModel):
     """How presences are changed."""
 
@@ -152,6 +155,10 @@ class SenderSettings(BaseModel):
     transitions: Annotated[dict[Presence, tuple[Presence, ...]], _over(DEFAULT_TRANSITIONS)] = (
         Field(default_factory=lambda: dict(DEFAULT_TRANSITIONS))
     )
+    cloud_transitions: dict[_DefinitionName, tuple[_DefinitionName, ...]] = Field(
+        default_factory=dict
+    )
+    """By name or id; a presence that is not named may be left for any other."""
     presence_of_state: Annotated[dict[str, Presence], _over(PRESENCE_OF_STATE)] = Field(
         default_factory=lambda: dict(PRESENCE_OF_STATE)
     )

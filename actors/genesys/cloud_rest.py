@@ -184,9 +184,11 @@ class CloudRest:
 
     # -- presences -------------------------------------------------------------------------------
 
-    async def definitions(self) -> list[Entity]:
-        """Of presences; for `actors.genesys.definitions`."""
-        answer = await self._object("GET", "presence definitions", "/api/v2/presence/definitions")
+    async def definitions(self, *, deactivated: bool = False) -> list[Entity]:
+        """Of presences, for `actors.genesys.definitions`: those in use, or those that are not."""
+        params = {"deactivated": "true"} if deactivated else None
+        path = "/api/v2/presence/definitions"
+        answer = await self._object("GET", "presence definitions", path, params=params)
         return [each for each in listed(answer) if isinstance(each, dict)]
 
     async def presence(self, user_id: str) -> Entity:

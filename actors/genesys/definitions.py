@@ -33,11 +33,12 @@ class Unmeant(NamedTuple):
 
 
 class Definitions:
-    """Those that are in use."""
+    """Those that are in use; of the others only that they are not is told."""
 
     def __init__(self, entities: Iterable[Mapping[str, Any]]) -> None:
-        found = (_definition(each) for each in entities)
-        self.by_id = {each.id.lower(): each for each in found if each is not None}
+        found = [(_definition(each), each.get("deactivated") is True) for each in entities]
+        self.by_id = {each.id.lower(): each for each, gone in found if each and not gone}
+        self._gone = [each for each, gone in found if each and gone]
 
     def __len__(self) -> int:
         return len(self.by_id)
@@ -62,6 +63,10 @@ class Definitions:
             if found:
                 ids = ", ".join(sorted(each.id for each in found)[:NAMES_SHOWN_MAX])
                 return Unmeant(f"{text!r} names {len(found)} presence definitions: {ids}")
+        if any(each.id.lower() == text.lower() for each in self._gone) or _labelled(
+            self._gone, folded
+        ):
+            return Unmeant(f"the presence definition {text!r} is deactivated")
         return Unmeant(f"no presence definition is named {text!r}; there are {self._shown()}")
 
     def _shown(self) -> str:
@@ -80,8 +85,6 @@ def _definition(entity: Mapping[str, Any]) -> Definition | None:
     """None: it cannot be chosen."""
     id_, presence = entity.get("id"), normal_name(entity.get("systemPresence"))
     if not isinstance(id_, str) or not is_user_id(id_) or not presence:
-        return None
-    if entity.get("deactivated") is True:
         return None
     by_language = _labels(entity.get("languageLabels"))
     named = next((by_language[each] for each in DEFAULT_LANGUAGES if each in by_language), None)

@@ -216,7 +216,7 @@ class SenderActor(RingActor):
                     )
                 case Report(outcome=outcome):
                     self._stage(self._ends.outcomes, encode_outcome(outcome), "outcomes_dropped")
-                case signals.Send() | signals.CheckUser():
+                case signals.Send() | signals.Patch() | signals.CheckUser():
                     wishes.append(action)
         for producer in (self._ends.outcomes, *self._ends.questions):
             producer.publish()

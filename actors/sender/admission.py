@@ -15,6 +15,7 @@ from actors.sender.deadlines import NEVER_S, Deadlines
 
 Missing: TypeAlias = Literal["rate", "in-flight"]
 _WINDOW_LEAST_S: Final = 1.0
+_MINUTE_S: Final = 60.0
 
 
 class Granted(NamedTuple):
@@ -34,12 +35,12 @@ Verdict: TypeAlias = Granted | TimedOut
 class Rate:
     """A sliding window: in no second are there more grants than `updates_per_s`.
 
-    Below one a second: one per 1 / updates_per_s.
+    Below one a second: one per 1 / updates_per_s. Another window than a second has as many grants.
     """
 
-    def __init__(self, updates_per_s: float) -> None:
+    def __init__(self, updates_per_s: float, window_s: float = _WINDOW_LEAST_S) -> None:
         most = max(1, int(updates_per_s))
-        self._window_s = max(_WINDOW_LEAST_S, 1.0 / updates_per_s)
+        self._window_s = max(window_s, window_s / updates_per_s)
         self._granted: deque[float] = deque([-NEVER_S] * most, maxlen=most)
         self._fresh = 0  # granted, and not used yet as far as is known
 
@@ -68,8 +69,13 @@ class Rate:
 class Admission:
     """Two permits for each holder, and the queue before them."""
 
-    def __init__(self, updates_per_s: float, in_flight_max: int) -> None:
+    def __init__(
+        self, updates_per_s: float, in_flight_max: int, per_minute: int | None = None
+    ) -> None:
         self._rate = Rate(updates_per_s)
+        self._rates = [self._rate]
+        if per_minute is not None:
+            self._rates.append(Rate(per_minute, _MINUTE_S))
         self._in_flight_max = in_flight_max
         self._holders: dict[str, None] = {}
         self._queue: OrderedDict[str, float] = OrderedDict()  # holder: it waits until then
@@ -95,26 +101,28 @@ class Admission:
     def due_s(self) -> float:
         """When `decide` may have something to say without anything else happening."""
         is_rate_all = bool(self._queue) and len(self._holders) < self._in_flight_max
-        return min(self._deadlines.due_s, self._rate.free_at_s if is_rate_all else NEVER_S)
+        return min(self._deadlines.due_s, self.rate_free_at_s if is_rate_all else NEVER_S)
 
     @property
     def rate_free_at_s(self) -> float:
-        return self._rate.free_at_s
+        return max(rate.free_at_s for rate in self._rates)
 
     def missing(self, now_s: float) -> Missing:
         """Why the first of the queue waits."""
-        return "rate" if now_s < self._rate.free_at_s else "in-flight"
+        return "rate" if now_s < self.rate_free_at_s else "in-flight"
 
     def holds(self, holder: str) -> bool:
         return holder in self._holders
 
     def start(self, now_s: float) -> None:
-        """Nobody knows what a predecessor sent a moment ago: the rate's bucket is empty."""
+        """Nobody knows what a predecessor sent a moment ago: the bucket of the second is empty. How
+        much of a minute it used is known to whoever keeps the budget."""
         self._rate.exhaust(now_s)
 
     def used(self, now_s: float) -> None:
         """Whoever was granted its permits since the last time sends only now."""
-        self._rate.used(now_s)
+        for rate in self._rates:
+            rate.used(now_s)
 
     def occupy(self, holder: str) -> None:
         """What a predecessor sent is in flight, even beyond the limit."""
@@ -149,6 +157,8 @@ class Admission:
         while self._deadlines.due_s < now_s:
             yield self._timed_out(now_s)
         while self._queue and self._has_room(now_s):
+            taken = [rate.take(now_s) for rate in self._rates]
+            assert all(taken), "room for it in every window"
             holder, _ = self._queue.popitem(last=False)
             self._deadlines.drop(holder)
             self._holders[holder] = None
@@ -157,7 +167,7 @@ class Admission:
             yield self._timed_out(now_s)
 
     def _has_room(self, now_s: float) -> bool:
-        return len(self._holders) < self._in_flight_max and self._rate.take(now_s)
+        return len(self._holders) < self._in_flight_max and now_s >= self.rate_free_at_s
 
     def _timed_out(self, now_s: float) -> TimedOut:
         holder = self._deadlines.take(now_s)

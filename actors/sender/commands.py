@@ -132,7 +132,7 @@ class Report(NamedTuple):
     outcome: OutcomeRecord
 
 
-Action: TypeAlias = Record | Ask | Report | signals.Send | signals.CheckUser
+Action: TypeAlias = Record | Ask | Report | signals.Send | signals.Patch | signals.CheckUser
 
 
 def iso_ms(at_us: int) -> str:

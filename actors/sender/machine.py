@@ -12,11 +12,12 @@ from typing import Final
 
 from actors.orders import NotTaken, Order, Taken
 from actors.questions import AgentTold, Answer, QueueTold, Shown
-from actors.sender import signals, transitions
+from actors.sender import signals
 from actors.sender.book import Book
 from actors.sender.capacity import CapacityAnalyzer, LimitsAnalyzer
 from actors.sender.commands import KEY_BOUND, Action, Code, Command, Refusal, Report, Step
 from actors.sender.deadlines import NEVER_S
+from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.latency import Latency
 from actors.sender.sending import Sending
 from actors.sender.validation import Passed, Validation, Verdict
@@ -34,16 +35,20 @@ class CommandMachine:
         shards: int,
         chance: random.Random,
         analyzer: CapacityAnalyzer | None = None,
+        *,
+        dialect: Dialect | None = None,
     ) -> None:
         self._settings = settings
+        self._dialect = dialect or WspDialect(settings)
         self._book = Book(on_end=self._ended)
-        self._sending = Sending(settings, shards, chance, self._book)
+        self._sending = Sending(settings, self._dialect, shards, chance, self._book)
         self._validation = Validation(
             settings,
-            shards,
-            analyzer or LimitsAnalyzer(),
-            self._book.act,
-            chance.getrandbits(_FIRST_QUESTION_BITS),
+            self._dialect,
+            shards=shards,
+            analyzer=analyzer or LimitsAnalyzer(),
+            act=self._book.act,
+            first_question=chance.getrandbits(_FIRST_QUESTION_BITS),
         )
 
     # What shows
@@ -127,8 +132,13 @@ class CommandMachine:
                 self._sending.line_up(line)
             case signals.LineDown():
                 self._sending.line_down(signal)
+            case signals.StatesKnown():
+                self._dialect.learn(signal)
+                self._validation.learned(now_s)
             case signals.Acknowledged():
                 self._sending.answered(signal)
+            case signals.Unanswered():
+                self._sending.unanswered(signal)
             case signals.NotSent(correlation=correlation):
                 self._sending.not_sent(correlation)
             case signals.UserChecked():
@@ -163,7 +173,7 @@ class CommandMachine:
         command = _command(order, self._book.now_us)
         give_up_s = self._book.now_s + self._settings.give_up_after_s
         flight = self._book.accept(command, order.order, give_up_s)
-        if refusal := transitions.malformed(command):
+        if refusal := self._dialect.malformed(command):
             self._book.refuse(flight, refusal)
         else:
             self._validation.begin(command, self._book.now_s)

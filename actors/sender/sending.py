@@ -14,15 +14,15 @@ import math
 import random
 from typing import Any, Final, Literal, NamedTuple
 
-from actors.genesys.presence import update_frame
 from actors.partition import shard_of
 from actors.questions import Shown, Watch
 from actors.sender.admission import Admission, Granted, TimedOut
 from actors.sender.book import Book, Flight, Stage
 from actors.sender.commands import Ask, Code, Refusal, Step
 from actors.sender.deadlines import Deadlines
-from actors.sender.settling import TOO_MANY, backoff_s, refusal_of, retry_delay_s
-from actors.sender.signals import Acknowledged, LineDown, Send
+from actors.sender.dialect import Dialect
+from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
+from actors.sender.signals import Acknowledged, LineDown, Unanswered
 from actors.sender_settings import SenderSettings
 
 WATCH_AGAIN_S: Final = 1.0
@@ -39,13 +39,21 @@ class Sending:
     """`start` comes first, once."""
 
     def __init__(
-        self, settings: SenderSettings, shards: int, chance: random.Random, book: Book
+        self,
+        settings: SenderSettings,
+        dialect: Dialect,
+        shards: int,
+        chance: random.Random,
+        book: Book,
     ) -> None:
         self._settings = settings
+        self._dialect = dialect
         self._shards = shards
         self._chance = chance
         self._book = book
-        self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
+        self._admission = Admission(
+            settings.updates_per_s, settings.in_flight_max, dialect.changes_per_minute
+        )
         self._deadlines: Deadlines[_Timer] = Deadlines()
         self._lines: dict[int, None] = {}  # the newest last
         self._line_reason = "none was up yet"
@@ -170,8 +178,8 @@ class Sending:
         )
         flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
         flight.was_in_doubt = flight.is_in_doubt
-        frame = update_frame(command.user_id, command.to_state, command.reason, command.id)
-        book.act(Send(flight.line, command.id, frame))
+        change = self._dialect.change(flight.command, flight.line, is_in_doubt=flight.is_in_doubt)
+        book.act(change)
         self._watch(flight)
         self._set("next", flight, book.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
@@ -195,6 +203,13 @@ class Sending:
             flight, _step_between(flight), "its line had gone before it left", **changes
         )
         self._queue_again(flight)
+
+    def unanswered(self, signal: Unanswered) -> None:
+        flight = self._book.flights.get(signal.correlation)
+        if flight is None or flight.stage is not Stage.SENT:
+            self._book.counts["stray"] += 1
+        else:
+            self._unanswered(flight, signal.reason)
 
     def _unanswered(self, flight: Flight, why: str) -> None:
         """The stream may show it for a while, then it is sent again."""
@@ -226,7 +241,7 @@ class Sending:
             counts["duplicate"] += 1
         elif answer.success:
             counts["late"] += flight.stage is not Stage.SENT
-            self._acknowledged(flight, "")
+            self._acknowledged(flight, answer.shown_as)
         elif flight.stage is Stage.SENT or self._answers_the_only_try(flight):
             self._declined(flight, answer)
         else:
@@ -240,7 +255,7 @@ class Sending:
         return True
 
     def _declined(self, flight: Flight, answer: Acknowledged) -> None:
-        book, tries, refusal = self._book, flight.command.tries, refusal_of(answer)
+        book, tries, refusal = self._book, flight.command.tries, self._dialect.refusal_of(answer)
         book.counts["negative"] += 1
         book.counts["rate_limited"] += answer.status == TOO_MANY
         self._stop_waiting(flight)
@@ -255,8 +270,11 @@ class Sending:
     def _acknowledged(self, flight: Flight, detail: str) -> None:
         self._stop_waiting(flight)
         flight.line = None
+        is_watched = self._dialect.awaited(flight.command) is not None
         self._book.acknowledge(flight, detail)
         self._confirm(flight, self._settings.confirm_s)
+        if not is_watched:
+            self._watch(flight)
 
     def _confirm(self, flight: Flight, within_s: float) -> None:
         flight.stage = Stage.CONFIRMING
@@ -264,13 +282,23 @@ class Sending:
 
     def shown(self, shown: Shown) -> None:
         """A transition bears the id: nothing else confirms, above all no equal state."""
+        awaiting = [flight for flight in self._awaiting(shown) if _is_out(flight)]
+        for flight in awaiting:
+            if flight.stage is not Stage.CONFIRMING:
+                self._acknowledged(flight, "shown by the stream")
+            self._end(flight, Step.CONFIRMED, "")
+        self._book.counts["stray"] += not awaiting
+
+    def _awaiting(self, shown: Shown) -> list[Flight]:
+        """Several, if the gateway has answered them with one and the same change."""
         flight = self._book.flights.get(shown.correlation)
-        if flight is None or not _is_out(flight) or shown.user_id != flight.command.user_id:
-            self._book.counts["stray"] += 1
-            return
-        if flight.stage is not Stage.CONFIRMING:
-            self._acknowledged(flight, "shown by the stream")
-        self._end(flight, Step.CONFIRMED, "")
+        flights = [flight] if flight is not None else list(self._book.flights.values())
+        return [
+            each
+            for each in flights
+            if each.command.user_id == shown.user_id
+            and self._dialect.awaited(each.command) == shown.correlation
+        ]
 
     # Time
 
@@ -321,9 +349,11 @@ class Sending:
             self._refuse_permit(flight, missing, self._settings.give_up_after_s)
 
     def _watch(self, flight: Flight) -> None:
-        user_id = flight.command.user_id
+        awaited, user_id = self._dialect.awaited(flight.command), flight.command.user_id
+        if awaited is None:
+            return
         shard = shard_of(user_id, self._shards)
-        self._book.act(Ask(shard, Watch(user_id, flight.id)))
+        self._book.act(Ask(shard, Watch(user_id, awaited)))
         self._set("watch", flight, self._book.now_s + WATCH_AGAIN_S)
 
     # Ends
@@ -331,6 +361,8 @@ class Sending:
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
         if missing is Code.RATE:
             most = f"{self._settings.updates_per_s:g} updates a second are sent"
+            if per_minute := self._dialect.changes_per_minute:
+                most += f", {per_minute} a minute"
             left_s = max(0.0, self._admission.rate_free_at_s - self._book.now_s)
             retry_after_ms = math.ceil(left_s * 1e3) + 1
         else:

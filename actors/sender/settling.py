@@ -8,10 +8,10 @@ from __future__ import annotations
 import random
 from typing import Final
 
-from actors.genesys.presence import SCOPES
 from actors.sender.commands import Code, Refusal
 from actors.sender.signals import Acknowledged
 
+FORBIDDEN: Final = 403
 TOO_MANY: Final = 429
 BACKOFF_FIRST_S: Final = 1.0
 BACKOFF_MOST_S: Final = 5.0
@@ -20,16 +20,17 @@ BACKOFF_JITTER_S: Final = (0.1, 0.5)
 _REFUSALS: Final[dict[int, tuple[Code, str]]] = {
     400: (Code.BAD_REQUEST, "the gateway finds the update malformed"),
     401: (Code.UNAUTHORISED, "the gateway does not accept our token"),
-    403: (Code.SCOPE, f"the scope {SCOPES[0]} is missing"),
     404: (Code.NO_SUCH_USER, "the gateway knows no such user"),
     TOO_MANY: (Code.GATEWAY_RATE, "the gateway finds our updates too many"),
 }
 
 
-def refusal_of(answer: Acknowledged) -> Refusal:
-    """Of a negative acknowledgement."""
+def refusal_of(answer: Acknowledged, forbidden: str) -> Refusal:
+    """Of a negative acknowledgement. `forbidden`: what a 403 means."""
     failed = (Code.GATEWAY_ERROR, f"the gateway failed with {answer.status}")
     code, meaning = _REFUSALS.get(answer.status, failed)
+    if answer.status == FORBIDDEN:
+        code, meaning = Code.SCOPE, forbidden
     said = " ".join(part for part in (answer.code, answer.message) if part)
     return Refusal(code, f"{meaning}: {said}" if said else meaning)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from actors.genesys.definitions import Definitions
+
 # What happened: the loop tells the actor.
 
 
@@ -29,6 +31,20 @@ class Acknowledged(NamedTuple):
     code: str
     message: str
     retry_after_ms: int | None
+    shown_as: str = ""  # cloud: by which the stream will show it; "": it cannot be known
+
+
+class Unanswered(NamedTuple):
+    """No answer will come, and nobody knows whether the gateway has carried it out."""
+
+    correlation: str
+    reason: str
+
+
+class StatesKnown(NamedTuple):
+    """Cloud: the presences that there are, as of now."""
+
+    definitions: Definitions
 
 
 class NotSent(NamedTuple):
@@ -58,7 +74,17 @@ class Due(NamedTuple):
     """The time that was asked for has come."""
 
 
-Signal: TypeAlias = LineUp | LineDown | Acknowledged | NotSent | UserChecked | Delivered | Due
+Signal: TypeAlias = (
+    LineUp
+    | LineDown
+    | StatesKnown
+    | Acknowledged
+    | Unanswered
+    | NotSent
+    | UserChecked
+    | Delivered
+    | Due
+)
 
 # What to do: the actor tells the loop.
 
@@ -69,6 +95,18 @@ class Send(NamedTuple):
     line: int
     correlation: str
     frame: bytes
+
+
+class Patch(NamedTuple):
+    """Cloud: one change, as a call. `doubted_since_us`: an earlier try of it may have taken, the
+    first of them at that time; so the presence is read before it is changed again."""
+
+    line: int
+    correlation: str
+    user_id: str
+    state: str  # as it was asked for
+    message: str
+    doubted_since_us: int | None
 
 
 class CheckUser(NamedTuple):
@@ -89,4 +127,4 @@ class WakeAt(NamedTuple):
     due_s: float
 
 
-Wish: TypeAlias = Send | CheckUser | Deliver | WakeAt
+Wish: TypeAlias = Send | Patch | CheckUser | Deliver | WakeAt

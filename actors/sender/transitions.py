@@ -40,10 +40,10 @@ def judge(command: Command, told: AgentTold, settings: SenderSettings) -> Refusa
     """May this agent go there?"""
     presence = held(told.state, told.presence, settings.presence_of_state)
     overridden: list[str] = []
-    if doubt := _doubt(told, presence):
+    if reason := doubt(told, presence):
         if not command.forced:
-            return doubt
-        overridden.append(doubt.detail)
+            return reason
+        overridden.append(reason.detail)
     if command.expected is not None and command.expected != presence:
         is_held = presence or "not known"
         text = f"expected {command.expected}, but the agent's presence is {is_held}"
@@ -55,7 +55,12 @@ def judge(command: Command, told: AgentTold, settings: SenderSettings) -> Refusa
     return Standing(presence, told.queue, tuple(overridden))
 
 
-def _doubt(told: AgentTold, presence: str | None) -> Refusal | None:
+def leaves(held: str | None, to_state: str) -> bool:
+    """Whether the change takes an agent out of *available*."""
+    return held == "available" and to_state != "available"
+
+
+def doubt(told: AgentTold, presence: str | None) -> Refusal | None:
     """Why the agent's state is not known, and since when."""
     if told.state is None:
         return Refusal(Code.NEVER_SEEN, "the agent was never seen on the state stream")

@@ -13,10 +13,10 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actors.partition import shard_of
 from actors.questions import AgentTold, AskAgent, AskQueue, QueueTold
-from actors.sender import transitions
 from actors.sender.capacity import CapacityAnalyzer, Departures, QueueCounts
 from actors.sender.commands import Ask, Code, Command, Refusal
 from actors.sender.deadlines import Deadlines
+from actors.sender.dialect import Dialect
 from actors.sender.signals import CheckUser, UserChecked
 from actors.sender.transitions import Standing
 from actors.sender_settings import SenderSettings
@@ -54,12 +54,7 @@ class _Check:
     question: int
     asked: str = ""  # for people, if no answer comes
     standing: Standing | None = None  # once the agent is known
-
-    @property
-    def is_departure(self) -> bool:
-        standing = self.standing
-        assert standing is not None, "the agent is known by then"
-        return leaves(standing.presence, self.command.to_state) and standing.queue is not None
+    is_departure: bool = False  # likewise
 
 
 @dataclass(slots=True)
@@ -91,23 +86,21 @@ class _QueueCheck:
         )
 
 
-def leaves(held: str | None, to_state: str) -> bool:
-    """Whether the change takes an agent out of *available*."""
-    return held == "available" and to_state != "available"
-
-
 class Validation:
     """`first_question`: numbers of a predecessor, whose answers may still come, are far from it."""
 
     def __init__(
         self,
         settings: SenderSettings,
+        dialect: Dialect,
+        *,
         shards: int,
         analyzer: CapacityAnalyzer,
         act: Callable[[Ask | CheckUser], None],
         first_question: int,
     ) -> None:
         self._settings = settings
+        self._dialect = dialect
         self._shards = shards
         self._analyzer = analyzer
         self._act = act
@@ -139,12 +132,14 @@ class Validation:
         self._checks[command.id] = check
         self._agents[check.question] = command.id
         self._ask_agent(check, now_s)
-        shard = shard_of(command.user_id, self._shards)
-        self._wait(check, now_s, ANSWER_WITHIN_S, f"shard {shard} did not answer")
+        awaited = f"shard {shard_of(command.user_id, self._shards)} did not answer"
+        if not self._dialect.is_ready:
+            awaited = "it was not known which presences there are"
+        self._wait(check, now_s, ANSWER_WITHIN_S, awaited)
 
     def reserve(self, command: Command) -> None:
         """A predecessor's command that is on its way: its agent may be leaving a queue."""
-        if command.queue is not None and leaves(command.held, command.to_state):
+        if command.queue is not None and self._dialect.leaves(command.held, command.to_state):
             self._departures.begin(command.id, command.queue)
 
     def ended(self, command_id: str) -> None:
@@ -191,9 +186,15 @@ class Validation:
 
     # The agent
 
+    def learned(self, now_s: float) -> None:
+        """It is known now which states there are: whoever waited for that is asked about."""
+        for command_id in self._agents.values():
+            self._ask_agent(self._checks[command_id], now_s)
+
     def _ask_agent(self, check: _Check, now_s: float) -> None:
         user_id = check.command.user_id
-        self._act(Ask(shard_of(user_id, self._shards), AskAgent(check.question, user_id)))
+        if self._dialect.is_ready:
+            self._act(Ask(shard_of(user_id, self._shards), AskAgent(check.question, user_id)))
         self._deadlines.set(_Timer("agent", check.command.id), now_s + ASK_AGAIN_S)
 
     def _agent_told(self, told: AgentTold, now_s: float) -> None:
@@ -203,12 +204,14 @@ class Validation:
             return
         del self._agents[told.question]
         self._deadlines.drop(_Timer("agent", check.command.id))
-        judged = transitions.judge(check.command, told, self._settings)
+        judged = self._dialect.judge(check.command, told)
         if isinstance(judged, Refusal):
             self._reject(check.command.id, judged)
             return
         check.standing = judged
-        if self._settings.user_check:
+        leaves = self._dialect.leaves(judged.presence, check.command.to_state)
+        check.is_departure = leaves and judged.queue is not None
+        if self._dialect.checks_users:
             self._check_user(check, now_s)
         else:
             self._check_capacity(check, now_s)

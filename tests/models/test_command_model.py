@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.sender.commands import Step
-from actors.sender.validation import leaves
+from actors.sender.transitions import leaves
 from actors.sender_settings import CapacitySettings, QueueLimits, SenderSettings
 from tests.models.command_world import BEFORE_SEND, USERS, World
 

@@ -1,0 +1,188 @@
+"""Owns what commands are in the cloud dialect: presence definitions, their rule, and modifiedDate.
+
+Pure: knows no call; `actors.sender.cloud_loop` makes them (protocol.md §2.1). The gateway knows no
+correlation id of ours. What names a change is the modifiedDate in the answer to it: the detail of
+the step *acknowledged* holds it, as the correlation by which the stream will show it, so that it is
+as durable as the step. An equal presence that somebody sets by hand bears another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from actors.genesys.cloud import normal_name, parse_time_us
+from actors.genesys.definitions import Definition, Definitions, Unmeant
+from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, shares
+from actors.questions import AgentTold
+from actors.sender.commands import Code, Command, Refusal, Step, iso_ms
+from actors.sender.settling import refusal_of
+from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
+from actors.sender.transitions import Standing, doubt
+from actors.sender_settings import SenderSettings
+
+SHOWN_AS: Final = "presence@"
+STATE_CHARS_MAX: Final = 200
+MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
+PERMISSION_NEEDED: Final = "presence:userPresence:edit"
+READS_SHARE: Final = 10  # one of so many requests is kept for reading
+CLOCKS_APART_S: Final = 2.0  # the gateway's and ours; a change within it may be a later one
+OVERTAKEN: Final = 409  # ours: the presence has been changed since, to something else
+
+_ON_QUEUE: Final = "ON_QUEUE"
+_INTERACTING: Final = "INTERACTING"
+
+
+class CloudDialect:
+    """Learns the definitions from the loop; before that nothing is judged."""
+
+    checks_users = False  # the stream has shown the agent, and an unknown one is answered with 404
+
+    def __init__(
+        self, settings: SenderSettings, requests_per_minute: int = REQUESTS_PER_MINUTE
+    ) -> None:
+        self._settings = settings
+        self._definitions: Definitions | None = None
+        share = shares(requests_per_minute).sender
+        self.changes_per_minute: int | None = max(share - max(share // READS_SHARE, 1), 1)
+
+    @property
+    def is_ready(self) -> bool:
+        return self._definitions is not None
+
+    def learn(self, states: StatesKnown) -> None:
+        self._definitions = states.definitions
+
+    # The rule
+
+    def malformed(self, command: Command) -> Refusal | None:
+        for text in (command.to_state, command.expected):
+            if text is not None and not 0 < len(text.strip()) <= STATE_CHARS_MAX:
+                why = f"a presence is named by 1 to {STATE_CHARS_MAX} characters"
+                return Refusal(Code.NO_SUCH_STATE, why)
+        if (chars := len(command.reason)) > MESSAGE_CHARS_MAX:
+            why = f"the reason has {chars} characters, at most {MESSAGE_CHARS_MAX}"
+            return Refusal(Code.REASON_TOO_LONG, why)
+        if self._definitions is not None:
+            for text in (command.to_state, command.expected):
+                meant = self._definitions.meant(text) if text is not None else None
+                if isinstance(meant, Unmeant):
+                    return Refusal(Code.NO_SUCH_STATE, meant.reason)
+        return None
+
+    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+        """Any change but to the presence that is held already, or what the settings allow from it;
+        who is in an interaction is moved by force only."""
+        definitions = self._definitions
+        assert definitions is not None, "nobody is judged before it is ready"
+        if refusal := self.malformed(command):  # accepted before it was ready
+            return refusal
+        wanted = definitions.meant(command.to_state)
+        assert isinstance(wanted, Definition), wanted
+        held = definitions.by_id.get((told.definition or "").lower())
+        overridden: list[str] = []
+        if reason := doubt(told, told.definition or told.presence):
+            if not command.forced:
+                return reason
+            overridden.append(reason.detail)
+        shown = held.label if held is not None else told.definition or told.presence
+        if command.expected is not None and definitions.meant(command.expected) != held:
+            text = (
+                f"expected {command.expected}, but the agent's presence is {shown or 'not known'}"
+            )
+            return Refusal(Code.NOT_AS_EXPECTED, text)
+        for against in self._against(definitions, held, wanted, told):
+            if not command.forced:
+                return Refusal(Code.TRANSITION, against)
+            overridden.append(against)
+        return Standing(shown, told.queue, tuple(overridden))
+
+    def _against(
+        self,
+        definitions: Definitions,
+        held: Definition | None,
+        wanted: Definition,
+        told: AgentTold,
+    ) -> list[str]:
+        against = []
+        allowed = None if held is None else self._allowed(definitions, held)
+        if held == wanted:
+            against.append(f"the agent is in {wanted.label} already")
+        elif held and allowed is not None and not _names(definitions, allowed, wanted):
+            ways = ", ".join(allowed) or "nowhere"
+            against.append(
+                f"from {held.label} to {wanted.label} is not allowed; from {held.label} to: {ways}"
+            )
+        if told.routing == _INTERACTING or (told.routing is None and told.state == "Talking"):
+            against.append("the agent is in an interaction: only force moves them")
+        return against
+
+    def _allowed(self, definitions: Definitions, held: Definition) -> tuple[str, ...] | None:
+        """None: anywhere."""
+        table = self._settings.cloud_transitions
+        return next((to for name, to in table.items() if definitions.meant(name) == held), None)
+
+    def leaves(self, held: str | None, to_state: str) -> bool:
+        """Whoever is on queue is held to be available: before the definitions are known a name in
+        another language counts as leaving, which refuses rather one too many than one too few."""
+        return self._is_on_queue(held or "") and not self._is_on_queue(to_state)
+
+    def _is_on_queue(self, text: str) -> bool:
+        meant = None if self._definitions is None else self._definitions.meant(text)
+        if isinstance(meant, Definition):
+            return meant.system_presence == _ON_QUEUE
+        return normal_name(text) == _ON_QUEUE
+
+    # On the wire
+
+    def awaited(self, command: Command) -> str | None:
+        is_named = command.step is Step.ACKNOWLEDGED and command.detail.startswith(SHOWN_AS)
+        return command.detail if is_named else None
+
+    def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
+        since_us = command.first_sent_us if is_in_doubt else None
+        wanted = (command.user_id, command.to_state, command.reason)
+        return Patch(line, command.id, *wanted, since_us)
+
+    def refusal_of(self, answer: Acknowledged) -> Refusal:
+        if answer.status == OVERTAKEN:
+            return Refusal(Code.NOT_AS_EXPECTED, answer.message)
+        return refusal_of(
+            answer, f"the roles of the OAuth client lack a permission ({PERMISSION_NEEDED})"
+        )
+
+
+def _names(definitions: Definitions, names: tuple[str, ...], wanted: Definition) -> bool:
+    return any(definitions.meant(name) == wanted for name in names)
+
+
+def shown_as(presence: Mapping[str, Any]) -> str:
+    """By which the stream shows the change that this answer tells of; "" if it does not say."""
+    try:
+        return f"{SHOWN_AS}{parse_time_us(presence.get('modifiedDate'))}"
+    except ValueError:
+        return ""
+
+
+def overtaken(presence: Mapping[str, Any], wanted: Definition, since_us: int) -> str:
+    """Why a change that may have taken at `since_us` or later must not be made again, "" if it may.
+
+    Somebody has changed the presence since, to something else: made again it would undo what was
+    wanted last. If it is the wanted one it may be ours or set by hand, nobody knows; making it
+    again changes nothing for the agent, and its answer is one that can be confirmed. So does one
+    that has not been changed since.
+    """
+    definition = presence.get("presenceDefinition")
+    held = definition.get("id") if isinstance(definition, dict) else None
+    try:
+        modified_us = parse_time_us(presence.get("modifiedDate"))
+    except ValueError:
+        return ""
+    is_wanted = isinstance(held, str) and held.lower() == wanted.id.lower()
+    if is_wanted or modified_us < since_us - CLOCKS_APART_S * 1e6:
+        return ""
+    name = definition.get("systemPresence") if isinstance(definition, dict) else None
+    now = normal_name(name) or "another presence"
+    return (
+        f"the agent's presence was changed to {now} at {iso_ms(modified_us)}, after the first try"
+    )

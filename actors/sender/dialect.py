@@ -1,0 +1,101 @@
+"""Owns what commands depend on the dialect in: which states there are, where an agent may go, how a
+change is sent, and by what the stream shows it.
+
+Pure: the machine is given one of these, and is the same for both (protocol.md §1.3, §2).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from actors.genesys.presence import SCOPES, update_frame
+from actors.questions import AgentTold
+from actors.sender import transitions
+from actors.sender.commands import Command, Refusal
+from actors.sender.settling import refusal_of
+from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
+from actors.sender.transitions import Standing
+from actors.sender_settings import SenderSettings
+
+
+class Dialect(Protocol):
+    """What the machine asks."""
+
+    @property
+    def checks_users(self) -> bool:
+        """Whether a user is asked for by REST before the change."""
+        ...
+
+    @property
+    def changes_per_minute(self) -> int | None:
+        """At most, beside the settings' rate per second."""
+        ...
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it is known which states there are."""
+        ...
+
+    def learn(self, states: StatesKnown) -> None: ...
+
+    def malformed(self, command: Command) -> Refusal | None:
+        """What is wrong with it whatever its agent does."""
+        ...
+
+    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+        """May this agent go there? Asked only when it is ready."""
+        ...
+
+    def leaves(self, held: str | None, to_state: str) -> bool:
+        """Whether the change takes an agent out of *available*."""
+        ...
+
+    def awaited(self, command: Command) -> str | None:
+        """The correlation by which the stream will show this command; None: not known yet."""
+        ...
+
+    def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
+        """The next try. `is_in_doubt`: an earlier one may have taken."""
+        ...
+
+    def refusal_of(self, answer: Acknowledged) -> Refusal:
+        """What a negative answer means."""
+        ...
+
+
+class WspDialect:
+    """Four presences, a socket, and correlation ids of our own."""
+
+    changes_per_minute: int | None = None
+    is_ready = True
+
+    def __init__(self, settings: SenderSettings) -> None:
+        self._settings = settings
+
+    @property
+    def checks_users(self) -> bool:
+        return self._settings.user_check
+
+    def learn(self, states: StatesKnown) -> None:
+        raise AssertionError(f"the four presences are known, nobody tells of {states}")
+
+    def malformed(self, command: Command) -> Refusal | None:
+        return transitions.malformed(command)
+
+    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+        return transitions.judge(command, told, self._settings)
+
+    def leaves(self, held: str | None, to_state: str) -> bool:
+        return transitions.leaves(held, to_state)
+
+    def awaited(self, command: Command) -> str | None:
+        return command.id
+
+    def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
+        """In doubt or not: the gateway tells a repeated try by its correlation id."""
+        del is_in_doubt
+        frame = update_frame(command.user_id, command.to_state, command.reason, command.id)
+        return Send(line, command.id, frame)
+
+    def refusal_of(self, answer: Acknowledged) -> Refusal:
+        return refusal_of(answer, f"the scope {SCOPES[0]} is missing")
