@@ -28,7 +28,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite",)),
+    (("actors.tagged",), ("actors.sqlite",), ("actors.times",)),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -62,6 +62,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
             "actors.journal_views", "actors.tables", "actors.command_views",
+            "actors.online", "actors.settings_views",
             "actors.api_client", "actors.send", "actors.send_file", "actors.command_file",
             "actors.file_run",
             "actors.demo", "actors.demo_gateway", "actors.demo_view", "actors.demo_report",
@@ -81,6 +82,7 @@ PURE = (
     "actors/file_run.py",
     "actors/partition.py",
     "actors/presences.py",
+    "actors/times.py",
     "actors/genesys/channel_plan.py",
     "actors/genesys/cloud.py",
     "actors/genesys/cloud_answers.py",
@@ -242,6 +244,7 @@ BANS = (
         ("runtime/__main__.py", "actors/cli.py", "actors/demo.py", "actors/demo_report.py",
          "actors/demo_view.py",
          "actors/journal_views.py", "actors/tables.py",
+         "actors/settings_views.py",
          "actors/send.py", "actors/send_file.py", "actors/command_views.py")),
     Ban(("os.fork", "os.forkpty", "pty.fork"), "spawn: fork copies locks", _everywhere),
     Ban(("multiprocessing.",), "ChildSpec and a ring: no tracker, nothing to unlink",

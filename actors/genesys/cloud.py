@@ -6,7 +6,6 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import orjson
@@ -14,6 +13,7 @@ import orjson
 from actors.events import USER_ID_BYTES_MAX
 from actors.genesys.regions import domain_of
 from actors.presences import Presence
+from actors.times import microseconds
 
 # -- hosts ---------------------------------------------------------------------------------------
 
@@ -218,24 +218,9 @@ def _text(value: object) -> str:
 
 # -- times ---------------------------------------------------------------------------------------
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-TIME_CHARS_MAX: Final = 40
-
-
-def parse_time_us(text: object) -> int:
-    """An ISO-8601 time with its offset as integer µs since 1970 UTC; ValueError for all else. As
-    text, `…17.067Z` would stand before `…17Z`."""
-    if type(text) is not str or len(text) > TIME_CHARS_MAX:
-        raise ValueError("time is not ISO-8601")
-    try:
-        moment = datetime.fromisoformat(text)
-        if moment.tzinfo is None:
-            raise ValueError
-        past = moment - _EPOCH
-    except (ValueError, OverflowError):
-        raise ValueError("time is not ISO-8601 with an offset") from None
-    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
-
+parse_time_us: Final = microseconds
+"""A time of the wire as integer µs; ValueError for what is none. As text, `…17.067Z` would stand
+before `…17Z`."""
 
 # -- names ---------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from actors.events import (
     UNKNOWN,
     USER_ID_BYTES_MAX,
 )
+from actors.times import microseconds
 
 QUEUE_CHARS_MAX = 128
 STATE_CHARS_MAX = 64
@@ -158,20 +159,6 @@ def timestamp(at_us: int) -> str:
 def _second(second: int) -> str:
     """Cached: a restart writes the times of 65,536 rows again, many of one second."""
     return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
-
-
-def microseconds(stamp: Any) -> int:
-    """An ISO-8601 time with its offset as integer µs since 1970 UTC; ValueError for all else."""
-    if type(stamp) is not str or len(stamp) > 40:
-        raise ValueError("timestamp is not ISO-8601")
-    try:
-        moment = datetime.fromisoformat(stamp)
-        if moment.tzinfo is None:
-            raise ValueError
-        past = moment - _EPOCH
-    except (ValueError, OverflowError):
-        raise ValueError("timestamp is not ISO-8601 with an offset") from None
-    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
 
 
 class Times(dict[Any, int]):

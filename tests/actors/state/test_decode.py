@@ -14,10 +14,10 @@ from actors.state.decode import (
     Names,
     Times,
     checked,
-    microseconds,
     parse_frames,
     timestamp,
 )
+from actors.times import microseconds
 from tests.actors.state.lending import event
 
 
