@@ -130,28 +130,17 @@ def check(
     journal: _Journal = None,
     log_format: _LogFormat = None,
     log_level: _LogLevel = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="try token, permissions and one channel as well")
+    ] = False,
     as_json: _Json = False,
 ) -> None:
     """Validate the settings and show them, secrets masked, with the origin of each."""
-    effective = _effective(locals())
-    rows = list(effective.rows())
+    effective = _effective({key: value for key, value in locals().items() if key != "online"})
 
-    from actors import tables  # noqa: PLC0415
+    from actors import settings_views  # noqa: PLC0415
 
-    if as_json:
-        settings = {key: {"value": value, "from": origin} for key, value, origin in rows}
-        tables.show_json(
-            {
-                "gateway": effective.settings.api_url,
-                "settings": settings,
-                "warnings": list(effective.warnings),
-            }
-        )
-        return
-    rows.insert(0, ("(gateway)", effective.settings.api_url, ""))
-    tables.show("settings", ("setting", "value", "from"), rows)
-    for warning in effective.warnings:
-        print(f"{DISTRIBUTION}: warning: {warning}", file=sys.stderr)
+    raise typer.Exit(settings_views.show(effective, online=online, as_json=as_json))
 
 
 def _effective(given: dict[str, Any]) -> Effective:
