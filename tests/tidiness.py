@@ -28,7 +28,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite",)),
+    (("actors.tagged",), ("actors.sqlite",), ("actors.times",)),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -82,6 +82,7 @@ PURE = (
     "actors/file_run.py",
     "actors/partition.py",
     "actors/presences.py",
+    "actors/times.py",
     "actors/genesys/channel_plan.py",
     "actors/genesys/cloud.py",
     "actors/genesys/cloud_answers.py",
