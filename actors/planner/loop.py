@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import structlog
@@ -131,7 +131,8 @@ class Planner:
 
     def _on_stop(self) -> None:
         self._child.set_phase(DRAINING)
-        self._loop.call_soon_threadsafe(self._stopped.set)
+        with suppress(RuntimeError):  # it has just ended by itself
+            self._loop.call_soon_threadsafe(self._stopped.set)
 
     def _pacer(self) -> Pacer:
         """Our share, less what a predecessor used of it within the last window."""
@@ -240,6 +241,8 @@ class Planner:
     async def _read(self) -> None:
         began_s = self._clock.now_s()
         read = await self._reader.read(self._store.roster.names, self._on_found)
+        if not read.names and (self._store.roster.names or not self._has_read):
+            self._log.warning("roster.empty", what="the roles of the OAuth client see nobody")
         self._plan(read.names)
         self._has_read = True
         if self._counters.get("phase") in (STARTING, LOADED):

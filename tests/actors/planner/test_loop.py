@@ -179,6 +179,17 @@ def test_too_few_clients_are_said_once_with_how_many_are_needed(tmp_path: Path) 
     with_rig(tmp_path, test)
 
 
+def test_an_organisation_without_anybody_is_a_plan_and_is_said_once(tmp_path: Path) -> None:
+    async def test(cloud: SmallCloud, rig: Rig) -> None:
+        with structlog.testing.capture_logs() as lines:
+            async with rig.living():
+                await until(lambda: rig.get("roster_reads") > 2)
+                assert (rig.get("plan_version"), rig.get("phase")) == (1, RUNNING)
+        assert [line["event"] for line in lines].count("roster.empty") == 1
+
+    with_rig(tmp_path, test)
+
+
 def test_a_successor_has_the_plan_before_it_asks_anybody(tmp_path: Path) -> None:
     async def test(cloud: SmallCloud, rig: Rig) -> None:
         cloud.add(*"abcdefg")
