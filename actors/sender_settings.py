@@ -149,6 +149,7 @@ class SenderSettings(BaseModel):
     ack_timeout_s: float = Field(default=5.0, gt=0, le=60)
     settle_s: float = Field(default=5.0, gt=0, le=60)
     confirm_s: float = Field(default=10.0, gt=0, le=600)
+    confirm_stale_s: float = Field(default=60.0, ge=0, le=600)  # more, if the stream is down
     give_up_after_s: float = Field(default=30.0, gt=0, le=600)
     tries_max: int = Field(default=5, ge=1, le=100)
     user_check: bool = True

@@ -105,6 +105,7 @@ PURE = (
     "actors/sender/dialect.py",
     "actors/sender/latency.py",
     "actors/sender/machine.py",
+    "actors/sender/watching.py",
     "actors/sender/register.py",
     "actors/sender/sending.py",
     "actors/sender/settling.py",

@@ -62,7 +62,8 @@ class Flight:
     is_in_doubt: bool = False  # a try went unanswered
     was_in_doubt: bool = False  # before the last try
     line: int | None = None  # that the last try went over, as long as that is unanswered
-    last: str = ""  # what became of the last try
+    last: str = ""  # what became of the last try, or why it is not confirmed
+    question: int | None = None  # its time to be confirmed is over, and its shard is asked
 
     @property
     def id(self) -> str:

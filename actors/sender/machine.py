@@ -119,6 +119,8 @@ class CommandMachine:
     def answer(self, shard: int, answer: Answer, now_s: float, now_us: int) -> list[Action]:
         self._at(now_s, now_us)
         match answer:
+            case AgentTold() if self._sending.agent_told(answer):
+                pass
             case AgentTold() | QueueTold():
                 self._judged(self._validation.answer(shard, answer, now_s))
             case Shown():

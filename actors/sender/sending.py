@@ -14,19 +14,18 @@ import math
 import random
 from typing import Any, Final, Literal, NamedTuple
 
-from actors.partition import shard_of
-from actors.questions import Shown, Watch
+from actors.questions import AgentTold, Shown
 from actors.sender.admission import Admission, Granted, TimedOut
 from actors.sender.book import Book, Flight, Stage
-from actors.sender.commands import Ask, Code, Refusal, Step
+from actors.sender.commands import Code, Refusal, Step
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
 from actors.sender.signals import Acknowledged, LineDown, Unanswered
+from actors.sender.watching import LOOK_S, Watching
 from actors.sender_settings import SenderSettings
 
 WATCH_AGAIN_S: Final = 1.0
-LOOK_S: Final = 1.0  # after a start a shard has at least so long to show what it has
 CLOCKS_APART_MOST_S: Final = 1.0  # more than that, and the wall clock was set
 
 
@@ -48,7 +47,6 @@ class Sending:
     ) -> None:
         self._settings = settings
         self._dialect = dialect
-        self._shards = shards
         self._chance = chance
         self._book = book
         self._admission = Admission(
@@ -58,6 +56,7 @@ class Sending:
         self._lines: dict[int, None] = {}  # the newest last
         self._line_reason = "none was up yet"
         self._lineless: dict[str, None] = {}  # in the order of arrival
+        self._watching = Watching(settings, dialect, shards, book)
 
     @property
     def due_s(self) -> float:
@@ -282,23 +281,20 @@ class Sending:
 
     def shown(self, shown: Shown) -> None:
         """A transition bears the id: nothing else confirms, above all no equal state."""
-        awaiting = [flight for flight in self._awaiting(shown) if _is_out(flight)]
+        awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
         for flight in awaiting:
             if flight.stage is not Stage.CONFIRMING:
                 self._acknowledged(flight, "shown by the stream")
             self._end(flight, Step.CONFIRMED, "")
         self._book.counts["stray"] += not awaiting
 
-    def _awaiting(self, shown: Shown) -> list[Flight]:
-        """Several, if the gateway has answered them with one and the same change."""
-        flight = self._book.flights.get(shown.correlation)
-        flights = [flight] if flight is not None else list(self._book.flights.values())
-        return [
-            each
-            for each in flights
-            if each.command.user_id == shown.user_id
-            and self._dialect.awaited(each.command) == shown.correlation
-        ]
+    def agent_told(self, told: AgentTold) -> bool:
+        """Whether it was asked for here. What a shard has to show it shows before it answers."""
+        if not self._watching.is_ours(told):
+            return False
+        if flight := self._watching.told(told):
+            self._end(flight, Step.UNCONFIRMED, flight.last)
+        return True
 
     # Time
 
@@ -323,10 +319,17 @@ class Sending:
             case Stage.SETTLING:
                 self._try_again(flight)
             case Stage.CONFIRMING:
-                why = f"no transition with its id within {settings.confirm_s:g} s"
-                self._end(flight, Step.UNCONFIRMED, why)
+                self._not_confirmed(flight)
             case _:
                 raise AssertionError(f"nothing is next in {flight.stage}")
+
+    def _not_confirmed(self, flight: Flight) -> None:
+        within_s = self._watching.overdue(flight)
+        if within_s is None:
+            self._end(flight, Step.UNCONFIRMED, flight.last)
+        else:
+            self._confirm(flight, within_s)
+            self._watch(flight)
 
     def _give_up(self, flight: Flight) -> None:
         within, tries = f"{self._settings.give_up_after_s:g} s", flight.command.tries
@@ -349,12 +352,8 @@ class Sending:
             self._refuse_permit(flight, missing, self._settings.give_up_after_s)
 
     def _watch(self, flight: Flight) -> None:
-        awaited, user_id = self._dialect.awaited(flight.command), flight.command.user_id
-        if awaited is None:
-            return
-        shard = shard_of(user_id, self._shards)
-        self._book.act(Ask(shard, Watch(user_id, awaited)))
-        self._set("watch", flight, self._book.now_s + WATCH_AGAIN_S)
+        if self._watching.ask(flight):
+            self._set("watch", flight, self._book.now_s + WATCH_AGAIN_S)
 
     # Ends
 
@@ -381,6 +380,7 @@ class Sending:
     def _let_go(self, flight: Flight) -> None:
         self._stop_waiting(flight)
         self._drop("watch", flight)
+        self._watching.end(flight)
 
     def _stop_waiting(self, flight: Flight) -> None:
         """For whatever it is: nothing of it may come any more."""

@@ -64,11 +64,8 @@ def doubt(told: AgentTold, presence: str | None) -> Refusal | None:
     """Why the agent's state is not known, and since when."""
     if told.state is None:
         return Refusal(Code.NEVER_SEEN, "the agent was never seen on the state stream")
-    if told.stale_since_us == 0:
-        return Refusal(Code.STALE, "the agent's state is not confirmed: no session was ever up")
     if told.stale_since_us is not None:
-        since = iso_ms(told.stale_since_us)
-        return Refusal(Code.STALE, f"the agent's state is not confirmed since {since}")
+        return Refusal(Code.STALE, not_confirmed(told.stale_since_us))
     since = iso_ms(told.at_us)
     if told.state == UNKNOWN:
         text = f"the agent is Unknown since {since}: a history did not confirm it"
@@ -77,6 +74,12 @@ def doubt(told: AgentTold, presence: str | None) -> Refusal | None:
         text = f"the agent is in state {told.state!r} since {since}, which means no presence"
         return Refusal(Code.UNKNOWN_AGENT_STATE, text)
     return None
+
+
+def not_confirmed(since_us: int) -> str:
+    if not since_us:
+        return "the agent's state is not confirmed: no session was ever up"
+    return f"the agent's state is not confirmed since {iso_ms(since_us)}"
 
 
 def _not_allowed(presence: str, to_state: str, settings: SenderSettings) -> Refusal | None:

@@ -72,6 +72,7 @@ class World:
         self.agents: dict[str, tuple[str, str]] = dict.fromkeys(USERS, ("Available", "available"))
         self.applied: dict[str, int] = {}
         self.shown: set[str] = set()
+        self.stale_since_us: int | None = None
         self.acks: deque[tuple[int, signals.Acknowledged]] = deque()
         self.machine = self.new_machine()
 
@@ -149,6 +150,9 @@ class World:
         assert command.step in FOLLOWS.get(last, set()), f"{last} → {command.step}"
         others = [each.id for each in self.store.values() if each.key == command.key is not None]
         assert others in ([], [command.id]), "two commands under one key"
+        if command.step is Step.UNCONFIRMED and self.stale_since_us is not None:
+            most_s = self.settings.confirm_s + self.settings.confirm_stale_s
+            assert self.now_us - (command.acknowledged_us or 0) >= most_s * 1e6, "it may be shown"
         self.store[command.id] = command
         self.audit.setdefault(command.id, []).append(command.step)
         if record.webhook is not None:
@@ -216,7 +220,7 @@ class World:
         match question:
             case AskAgent(question=number, user_id=user_id):
                 assert shard == shard_of(user_id, SHARDS)
-                told = (*self.agents[user_id], QUEUE, self.now_us, None)
+                told = (*self.agents[user_id], QUEUE, self.now_us, self.stale_since_us)
                 self.answer(shard, AgentTold(number, user_id, *told))
             case AskQueue(question=number, queue=queue):
                 self.answer(shard, QueueTold(number, queue, *self.count(shard), None))

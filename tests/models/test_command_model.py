@@ -83,6 +83,11 @@ class Commands(RuleBasedStateMachine):
     def the_stream_shows_what_was_applied(self) -> None:
         self.world.shown |= self.world.applied.keys()
 
+    @rule()
+    def the_stream_goes_down_or_is_back(self) -> None:
+        world = self.world
+        world.stale_since_us = world.now_us if world.stale_since_us is None else None
+
     @rule(user_id=st.sampled_from(USERS), to_busy=st.booleans())
     def an_agent_changes_by_hand(self, user_id: str, to_busy: bool) -> None:
         state = ("Talking", "busy") if to_busy else ("Available", "available")
@@ -158,7 +163,7 @@ class Commands(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When all is well again each command comes to its end."""
         world = self.world
-        until_s = world.now_s + ENOUGH_S
+        until_s, world.stale_since_us = world.now_s + ENOUGH_S, None
         while world.now_s < until_s:
             if world.line is None:
                 world.line_up()

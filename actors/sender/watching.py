@@ -1,0 +1,95 @@
+"""Watching: what the shards are asked about commands on their way, and what their answers mean.
+
+Knows no permit, line or deadline. That no transition names a command says something only if the
+stream was up. So when its time is over (it is *overdue*) its shard is asked, and while the stream
+is down it is waited for, up to a limit: what it brings when it is back perhaps names the command,
+and a replay comes before the stream counts as confirmed again.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.partition import shard_of
+from actors.questions import AgentTold, AskAgent, Shown, Watch
+from actors.sender.book import Book, Flight
+from actors.sender.commands import Ask
+from actors.sender.dialect import Dialect
+from actors.sender.transitions import not_confirmed
+from actors.sender_settings import SenderSettings
+
+LOOK_S: Final = 1.0  # so long a shard has at least to show what it has
+
+
+class Watching:
+    """Its questions about agents have numbers below 0: those of the validation are above."""
+
+    def __init__(self, settings: SenderSettings, dialect: Dialect, shards: int, book: Book) -> None:
+        self._settings = settings
+        self._dialect = dialect
+        self._shards = shards
+        self._book = book
+        self._question = 0
+        self._overdue: dict[int, Flight] = {}  # by the question about its agent
+
+    def ask(self, flight: Flight) -> bool:
+        """To be repeated about once a second. False if nothing would name the command yet."""
+        awaited, user_id = self._dialect.awaited(flight.command), flight.command.user_id
+        if awaited is None:
+            return False
+        shard = shard_of(user_id, self._shards)
+        self._book.act(Ask(shard, Watch(user_id, awaited)))
+        if flight.question is not None:  # behind the watch: what there is to show comes first
+            self._book.act(Ask(shard, AskAgent(flight.question, user_id)))
+        return True
+
+    def named(self, shown: Shown) -> list[Flight]:
+        """Several, if the gateway has answered them with one and the same change."""
+        flight = self._book.flights.get(shown.correlation)
+        flights = [flight] if flight is not None else list(self._book.flights.values())
+        return [
+            each
+            for each in flights
+            if each.command.user_id == shown.user_id
+            and self._dialect.awaited(each.command) == shown.correlation
+        ]
+
+    # Overdue
+
+    def overdue(self, flight: Flight) -> float | None:
+        """Nothing has named it in time: how much longer it is waited for; None: no longer, and
+        `flight.last` says why. While it is, its shard is to be asked about the stream as well."""
+        age_s = self._book.age_s(flight.command.acknowledged_us)
+        if flight.question is not None:
+            flight.last = f"{_nothing_within(round(age_s))}; {flight.last}"
+            return None
+        most_s = self._settings.confirm_stale_s
+        if self._dialect.awaited(flight.command) is None:
+            flight.last = _nothing_within(self._settings.confirm_s)
+            return None
+        self._question -= 1
+        self._overdue[self._question] = flight
+        flight.question, flight.last = self._question, "its shard did not answer"
+        return max(LOOK_S, min(self._settings.confirm_s + most_s - age_s, most_s))
+
+    def is_ours(self, told: AgentTold) -> bool:
+        """Whether it was asked for here."""
+        return told.question in self._overdue
+
+    def told(self, told: AgentTold) -> Flight | None:
+        """The command that is unconfirmed by this answer, and `last` says why; None: the stream is
+        down, and is waited for."""
+        flight = self._overdue[told.question]
+        if told.stale_since_us is None:
+            flight.last = _nothing_within(self._settings.confirm_s)
+            return flight
+        flight.last = not_confirmed(told.stale_since_us)
+        return None
+
+    def end(self, flight: Flight) -> None:
+        if flight.question is not None:
+            del self._overdue[flight.question]
+
+
+def _nothing_within(seconds: float) -> str:
+    return f"no transition with its id within {seconds:g} s"
