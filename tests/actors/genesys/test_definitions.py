@@ -81,7 +81,7 @@ json = st.recursive(
 keys = ("id", "type", "systemPresence", "languageLabels", "deactivated")
 
 
-@settings(deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.fixed_dictionaries(dict.fromkeys(keys, json)), max_size=5), st.text())
 def test_nothing_that_a_gateway_lists_raises(entities: list[dict[str, Any]], text: str) -> None:
     definitions = Definitions(entities)

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from actors.genesys import pacer as pacer_module
 from actors.genesys.cloud_errors import RateLimitedError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import http_client, reach
@@ -33,7 +34,11 @@ class Stepped(SystemClock):
         return super().now_s() + self._ahead_s
 
 
-def test_a_call_waits_for_its_place_and_who_asked_first_goes_first() -> None:
+def test_a_call_waits_for_its_place_and_who_asked_first_goes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pacer_module, "STEP_MOST_S", 0.02)
+
     async def run() -> None:
         clock = Stepped()
         budget = Budget(2)
