@@ -12,8 +12,10 @@ from typing import TypeVar
 from actors.genesys.http import GatewayAddress
 from actors.genesys.presence import update_frame
 from actors.sender import signals
+from actors.sender.cloud_loop import CloudLoop
 from actors.sender.line import Policy
 from actors.sender.loop import LOOP_WORDS, Loop
+from actors.sender.loop_life import LoopLife
 from actors.sender_settings import SenderSettings
 from runtime.clock import SystemClock
 from runtime.counters import Counters
@@ -41,7 +43,7 @@ class Living:
         self.clock = SystemClock()
         self.loop = self.make()
 
-    def make(self) -> Loop:
+    def make(self) -> LoopLife:
         return Loop(
             address=GatewayAddress(
                 api_url=self.url, credentials=self.credentials, ca_file=self.ca_file
@@ -54,7 +56,7 @@ class Living:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Loop]:
+    async def running(self) -> AsyncIterator[LoopLife]:
         """The loop lives for as long as the block lasts, then it is asked to stop."""
         life = asyncio.ensure_future(self.loop.live())
         try:
@@ -78,6 +80,27 @@ class Living:
 
     async def until_told(self, fact: Callable[[signals.Signal], bool]) -> None:
         await until(lambda: any(map(fact, self.told)))
+
+
+@dataclass
+class CloudLiving(Living):
+    """In the cloud dialect."""
+
+    requests_per_minute: int = 300
+
+    def make(self) -> LoopLife:
+        return CloudLoop(
+            address=GatewayAddress(
+                api_url=self.url,
+                credentials=self.credentials,
+                token_url=f"{self.url}/oauth/token",
+            ),
+            settings=self.settings,
+            counters=self.counters,
+            tell=self.told.append,
+            clock=self.clock,
+            requests_per_minute=self.requests_per_minute,
+        )
 
 
 def send(line: int, correlation: str = "c1", state: str = "busy") -> signals.Send:

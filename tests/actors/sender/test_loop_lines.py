@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import structlog
 
-from actors.sender.loop import TICK_S
+from actors.sender.loop_life import TICK_S
 from actors.sender.signals import (
     Acknowledged,
     LineDown,

@@ -1,0 +1,246 @@
+"""A sender's loop in the cloud dialect, against the strict gateway in the test's own loop."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.genesys.cloud import parse_time_us
+from actors.genesys.definitions import Definition
+from actors.sender import signals
+from actors.sender.cloud_dialect import OVERTAKEN
+from actors.sender.cloud_loop import CloudLoop
+from actors.sender.signals import (
+    Acknowledged,
+    LineDown,
+    LineUp,
+    NotSent,
+    Patch,
+    StatesKnown,
+    Unanswered,
+)
+from actors.sender_settings import SenderSettings
+from runtime.errors import ConfigurationError
+from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
+from tests.actors.receiver.rig import until
+from tests.actors.sender.living import CloudLiving
+from tests.fake_gateway.clients import in_loop
+
+FIRST = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
+LONG_AGO_US = 1
+AHEAD_US = 32_503_680_000_000_000  # the year 3000: nothing was changed since
+
+
+def living(gateway: Bundled, **more: Any) -> CloudLiving:
+    address = gateway.address
+    return CloudLiving(address.api_url, credentials=address.credentials, **more)
+
+
+def patch(up: LineUp, user: str, state: str = "Meal", **more: Any) -> Patch:
+    asked = {"message": "", "doubted_since_us": None, "correlation": FIRST} | more
+    return Patch(line=up.line, user_id=user, state=state, **asked)
+
+
+async def presence_of(gateway: Bundled, user: str) -> dict[str, Any]:
+    async with rest_of(gateway) as rest:
+        return await rest.presence(user)
+
+
+@in_loop
+async def test_a_change_is_acknowledged_with_what_the_stream_will_show(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            known = await sender.first(StatesKnown)
+            assert sender.told.index(known) < sender.told.index(up), "nobody sends what is unknown"
+            assert sender.counters.get("connected") == 1
+            assert sender.counters.get("definitions") == len(known.definitions) > 10
+            loop.wish([patch(up, user, " mahlzeit ", message="lunch | 12:00")])
+            told = await sender.first(Acknowledged)
+            now = await presence_of(gateway, user)
+            shown_as = f"presence@{parse_time_us(now['modifiedDate'])}"
+            assert told == Acknowledged(FIRST, True, 200, "", "", None, shown_as)
+            meal = known.definitions.meant("Meal")
+            assert isinstance(meal, Definition)
+            assert now["presenceDefinition"]["id"] == meal.id
+            assert now["message"] == "lunch | 12:00"
+        assert sender.counters.get("updates_sent") == 1
+        assert sender.counters.get("requests") == 3, "two lists of definitions and the change"
+
+
+@in_loop
+async def test_every_refusal_has_its_status_and_changes_nothing(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        before = await presence_of(gateway, user)
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            wrong = {
+                404: patch(up, str(uuid.UUID(int=1))),
+                400: patch(up, user, "Old Lunch"),
+            }
+            answers = 0
+            for status, change in wrong.items():
+                loop.wish([change])
+                answers += 1
+                told = await sender.first(Acknowledged, answers)
+                assert (told.success, told.status) == (False, status)
+                assert told.message
+            loop.wish([patch(up, "../x")])
+            answers += 1
+            assert (await sender.first(Acknowledged, answers)).status == 404
+            assert sender.counters.get("updates_sent") == 1, "of those only one was a call"
+            for status, refusals in ((400, 1), (401, 2), (403, 1)):  # a fresh token is tried too
+                await gateway.fault("refuse-writes", status=status, count=refusals)
+                loop.wish([patch(up, user)])
+                answers += 1
+                told = await sender.first(Acknowledged, answers)
+                assert (told.success, told.status) == (False, status)
+        assert await presence_of(gateway, user) == before
+
+
+@in_loop
+async def test_what_nobody_knows_is_told_as_unanswered(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            for n, status in enumerate((500, 502, 503), 1):
+                await gateway.fault("refuse-writes", status=status)
+                loop.wish([patch(up, user)])
+                told = await sender.first(Unanswered, n)
+                assert told.correlation == FIRST
+                assert str(status) in told.reason
+
+
+@in_loop
+async def test_a_call_is_cut_before_its_command_would_be_tried_again(tmp_path: Path) -> None:
+    settings = SenderSettings(ack_timeout_s=0.05, settle_s=0.05)
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway, settings=settings), (await gateway.users())[0]
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            assert isinstance(loop, CloudLoop)
+            await gateway.fault("slow-rest", seconds=600.0)
+            loop.wish([patch(up, user)])
+            await until(lambda: sender.counters.get("updates_sent") == 1)
+            await until(lambda: loop.trying == 0)
+            loop.wish([patch(up, user, correlation="next")])
+            assert (await sender.first(Acknowledged)).correlation == "next"
+            assert sender.all(Unanswered) == [], "the machine has its own clock"
+
+
+@in_loop
+async def test_a_try_in_doubt_is_made_again_unless_somebody_changed_the_presence_since(
+    tmp_path: Path,
+) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        await gateway.told("/updates", {"user": user, "state": "Break"})
+        by_hand = await presence_of(gateway, user)
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            loop.wish([patch(up, user, doubted_since_us=LONG_AGO_US)])
+            told = await sender.first(Acknowledged)
+            assert (told.success, told.status) == (False, OVERTAKEN)
+            assert told.message.startswith("the agent's presence was changed to BREAK at ")
+            assert await presence_of(gateway, user) == by_hand
+
+            loop.wish([patch(up, user, "Break", doubted_since_us=LONG_AGO_US)])
+            told = await sender.first(Acknowledged, 2)
+            assert told.success, "what is held is what was wanted"
+            by_us = parse_time_us((await presence_of(gateway, user))["modifiedDate"])
+            assert told.shown_as == f"presence@{by_us}"
+            assert by_us > parse_time_us(by_hand["modifiedDate"]), "by hand is not by us"
+
+            loop.wish([patch(up, user, doubted_since_us=AHEAD_US)])
+            assert (await sender.first(Acknowledged, 3)).success, "it stood there before"
+
+
+@in_loop
+async def test_a_429_is_waited_for_by_all(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            await gateway.fault("refuse-writes", status=429, retry_after_s=1)
+            loop.wish([patch(up, user)])
+            told = await sender.first(Acknowledged)
+            assert (told.success, told.status, told.retry_after_ms) == (False, 429, 1000)
+            loop.wish([patch(up, user, correlation="next")])
+            assert await sender.first(NotSent) == NotSent("next")
+            down = await sender.first(LineDown)
+            assert down.reason.startswith("the share of the request budget is spent for ")
+            again = await sender.first(LineUp, 2)
+            loop.wish([patch(up, user, correlation="late"), patch(again, user)])
+            assert await sender.first(NotSent, 2) == NotSent("late"), "for a line that is gone"
+            assert (await sender.first(Acknowledged, 2)).success
+        assert sender.counters.get("requests_refused") == 1
+
+
+@in_loop
+async def test_a_share_that_is_spent_is_never_exceeded_and_a_successor_knows_it(
+    tmp_path: Path,
+) -> None:
+    async with bundled(tmp_path, agents=5, calls_per_minute=20) as gateway:
+        user = (await gateway.users())[0]
+        sender = living(gateway, requests_per_minute=20)  # eight of them are the sender's
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            loop.wish([patch(up, user, correlation=str(n)) for n in range(9)])
+            await sender.first(LineDown)
+            await until(lambda: len(sender.all(Acknowledged)) == 6)
+            assert all(each.success for each in sender.all(Acknowledged))
+            assert [each.correlation for each in sender.all(NotSent)] == ["6", "7", "8"]
+            assert sender.told.index(sender.all(LineDown)[0]) > sender.told.index(
+                sender.all(Acknowledged)[-1]
+            ), "what was under way has its answers first"
+        assert sender.counters.get("budget_used") == 8
+        status = await gateway.told("/status")
+        assert "429" not in str(status.get("statuses")), status
+        successor = sender.make()
+        assert isinstance(successor, CloudLoop)
+        assert successor._pacer().budget.wait_s(sender.clock.now_s()) > 1.0
+
+
+@in_loop
+async def test_without_a_token_nothing_is_sent_and_it_goes_on_with_the_next(
+    tmp_path: Path,
+) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, user = living(gateway), (await gateway.users())[0]
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            await gateway.fault("refuse-tokens", status=500)
+            await gateway.fault("expire-tokens")
+            loop.wish([patch(up, user)])
+            assert await sender.first(NotSent) == NotSent(FIRST)
+            down = await sender.first(LineDown)
+            assert down == LineDown(up.line, "the token request was answered with 500")
+            again = await sender.first(LineUp, 2)
+            loop.wish([patch(again, user)])
+            assert (await sender.first(Acknowledged)).success
+
+
+@in_loop
+async def test_a_gateway_that_does_not_know_us_ends_the_first_start(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender = CloudLiving(gateway.address.api_url, credentials=lambda: ("who", "wrong"))
+        with pytest.raises(ConfigurationError, match="check client_id and client_secret"):
+            await sender.loop.live()
+
+
+@in_loop
+async def test_definitions_that_cannot_be_read_are_a_line_that_is_down(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender = living(gateway)
+        await gateway.fault("refuse-rest", status=500)
+        async with sender.running():
+            down = await sender.first(LineDown)
+            assert down.reason.startswith("presence definitions: 500")
+            await sender.first(LineUp)
+            assert isinstance(sender.told[-2], signals.StatesKnown)
