@@ -56,6 +56,10 @@ ONCE_A_LIFE = {"after-load", *RECEIVER_POINTS[3:]}
 RATE = 3_000
 
 
+# The steps of the cloud dialect are tried where its gateway is: tests/actors/{planner,receiver}.
+CLOUD = ("actors/planner/", "actors/receiver/cloud", "actors/receiver/channel")
+
+
 def wishes(child: str, points: Sequence[str], passage: int) -> list[str]:
     return [
         f"{child}:{point}" if point in ONCE_A_LIFE else f"{child}:{point}:{passage}"
@@ -79,7 +83,12 @@ def settle(service: Service, process: subprocess.Popen[bytes]) -> None:
 def test_every_named_step_of_the_product_is_tried_here() -> None:
     named = re.compile(r'crash_point\("([\w-]+)"\)|"(after-[\w-]+-staged)"')
     sources = [*ROOT.glob("actors/**/*.py"), *ROOT.glob("actors/**/*.pyx"), *ROOT.glob("runtime/*")]
-    texts = [path.read_text() for path in sources if path.suffix in {".py", ".pyx"}]
+    texts = [
+        path.read_text()
+        for path in sources
+        if path.suffix in {".py", ".pyx"}
+        and not path.relative_to(ROOT).as_posix().startswith(CLOUD)
+    ]
     found = {first or second for text in texts for first, second in named.findall(text)}
     assert found == {*SHARD_POINTS, *RECEIVER_POINTS, *SENDER_POINTS, *STOP_POINTS, GAP_POINT}
 
