@@ -57,6 +57,7 @@ class Meta:
     gateway: str
     organisation: str
     journal: Journalling = "full"
+    has_store: bool = False  # a sender has begun with it
 
 
 class Lock:
@@ -120,6 +121,12 @@ class DataDir:
         """To be called once the journals are those of this many shards, and not before."""
         self.meta = dataclasses.replace(self.meta, shards=shards, journal=journal)
         _write(self.path, self.meta)
+
+    def record_store(self, is_there: bool) -> None:
+        """To be called when the sender's store was made, or set aside."""
+        if self.meta.has_store != is_there:
+            self.meta = dataclasses.replace(self.meta, has_store=is_there)
+            _write(self.path, self.meta)
 
     def shard_path(self, shard: int) -> Path:
         return shard_path(self.path, shard)

@@ -32,7 +32,7 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
     with _disk_named(data_dir.path):
         run = _prepare_journals(data_dir, settings.shards, settings.journal)
         if settings.has_sender:
-            store.prepare(sender_path(data_dir.path), run)
+            _prepare_store(data_dir, run)
         if settings.dialect == "cloud":
             planner_store.prepare(data_dir.path / ROSTER, run)
     return run
@@ -76,6 +76,19 @@ def _tell_missing(data_dir: DataDir) -> None:
             what="its agents' past is gone; it begins empty, and the next history names them anew. "
             "To keep what it held: stop, put the file back from a backup, start",
         )
+
+
+def _prepare_store(data_dir: DataDir, run: str) -> None:
+    path = sender_path(data_dir.path)
+    if data_dir.meta.has_store and not path.exists():
+        structlog.get_logger().warning(
+            "sender.missing",
+            path=str(path),
+            what="its commands, their keys, the audit and the webhook messages that waited are "
+            "gone; it begins empty. To keep them: stop, put the file back from a backup, start",
+        )
+    store.prepare(path, run)
+    data_dir.record_store(is_there=True)
 
 
 @contextmanager

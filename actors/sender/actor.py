@@ -21,7 +21,7 @@ import uvloop
 from actors.disk_wait import DiskWait
 from actors.orders import NotTaken, OutcomeRecord, Resend, Taken, decode_order, encode_outcome
 from actors.questions import decode_answer, encode_question
-from actors.sender import signals
+from actors.sender import outbox, signals
 from actors.sender.arguments import SenderArguments
 from actors.sender.audit import audit_line
 from actors.sender.book import COUNTED
@@ -149,7 +149,7 @@ class SenderActor(RingActor):
     def on_batch(self, batch: Batch) -> None:
         crash_point("after-peek")
         actions: list[Action] = []
-        revived: list[tuple[Resend, Resent | None]] = []
+        revived: list[Resent] = []
         for index in range(batch.count):
             try:
                 if batch.ring > 0:
@@ -162,13 +162,14 @@ class SenderActor(RingActor):
                 self._log.error("record.malformed", ring=batch.ring, cause=str(error))
                 continue
             if isinstance(order, Resend):
-                revived.append((order, self._revival(order)))
+                outcome, resent = self._revival(order)
+                actions.append(Report(outcome))
+                revived += resent
             else:
                 store = self._store
                 bound = store.command(order.command_id) or store.bound(order.key)
                 actions += self._machine.order(order, bound, *self._now())
-        actions += [Report(_resend_outcome(*one)) for one in revived]
-        self._carry_out(actions, [resent for _, resent in revived if resent is not None])
+        self._carry_out(actions, revived)
 
     def on_message(self, message: signals.Signal) -> None:
         if not isinstance(message, signals.Delivered):
@@ -263,10 +264,20 @@ class SenderActor(RingActor):
         if deliveries:
             self._host.wish(deliveries)
 
-    def _revival(self, order: Resend) -> Resent | None:
-        if not self._store.is_dead(order.message_id):
-            return None
-        return Resent(order.message_id, order.who, self._clock.wall_us())
+    def _revival(self, order: Resend) -> tuple[OutcomeRecord, list[Resent]]:
+        """What waits is taken as well: an order comes again when our answer was lost."""
+        state = self._store.letter_state(order.message_id)
+        taken = Taken(order.order, order.message_id, state != outbox.DEAD)
+        match state:
+            case outbox.DEAD:
+                return taken, [Resent(order.message_id, order.who, self._clock.wall_us())]
+            case outbox.WAITING:
+                return taken, []
+            case outbox.DELIVERED:
+                why = f"{order.message_id} was delivered"
+            case _:
+                why = f"there is no message {order.message_id}"
+        return NotTaken(order.order, NOT_DEAD, why), []
 
     # --- what others see ---------------------------------------------------------------------
 
@@ -283,10 +294,10 @@ class SenderActor(RingActor):
         _show_latency(put, "confirmation", machine.to_confirmation)
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + OUTBOX_LOOK_S
-            outbox = self._store.outbox_counts()
-            put("webhooks_waiting", outbox.waiting)
-            put("webhooks_dead", outbox.dead)
-            put("webhooks_oldest_us", outbox.oldest_us or 0)
+            owed = self._store.outbox_counts()
+            put("webhooks_waiting", owed.waiting)
+            put("webhooks_dead", owed.dead)
+            put("webhooks_oldest_us", owed.oldest_us or 0)
 
     def _prune(self, now_s: float) -> None:
         """A slice of what is past its retention; more at the next beat."""
@@ -301,12 +312,6 @@ class SenderActor(RingActor):
 
     def _now(self) -> tuple[float, int]:
         return self._clock.now_s(), self._clock.wall_us()
-
-
-def _resend_outcome(order: Resend, resent: Resent | None) -> OutcomeRecord:
-    if resent is None:
-        return NotTaken(order.order, NOT_DEAD, f"{order.message_id} is no dead message")
-    return Taken(order.order, order.message_id, False)
 
 
 def _show_latency(put: Callable[[str, int], None], name: str, latency: Latency) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from actors.orders import Taken, Told
 from actors.sender.commands import (
-    RELEASES_KEY,
+    RETRY_AFTER_MS,
     Action,
     Code,
     Command,
@@ -35,9 +35,6 @@ COUNTED: Final = (
     *(f"refused_{code.name.lower()}" for code in Code),
 )  # fmt: skip
 """The names in `Book.counts`. late, duplicate, stray: answers that changed nothing."""
-
-RETRY_AFTER_MS: Final = {Code.IN_FLIGHT: 1_000, Code.UNAVAILABLE: 2_000, Code.CAPACITY: 5_000}
-"""What a caller is told who was refused for a want that passes; the rate knows its own time."""
 
 
 class Stage(Enum):
@@ -125,13 +122,13 @@ class Book:
         code = refusal.code
         self.counts[f"refused_{code.name.lower()}"] += 1
         changes: dict[str, Any] = {"ended_us": self.now_us, "code": code.value}
-        if code in RELEASES_KEY:
+        if code in RETRY_AFTER_MS:
             changes["key"] = None
-            retry_after_ms = retry_after_ms or RETRY_AFTER_MS.get(code)
         self._end(flight, Step.REFUSED, refusal.detail, changes, retry_after_ms)
 
     def tell(self, command: Command, retry_after_ms: int | None = None) -> None:
-        told = Told(command.id, command.step, command.code, command.detail, retry_after_ms)
+        after_ms = retry_after_ms or RETRY_AFTER_MS.get(command.code)
+        told = Told(command.id, command.step, command.code, command.detail, after_ms)
         self.act(Report(told))
 
     def act(self, action: Action) -> None:

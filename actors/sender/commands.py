@@ -73,8 +73,14 @@ class Refusal(NamedTuple):
     detail: str
 
 
-RELEASES_KEY: Final = frozenset({Code.RATE, Code.IN_FLIGHT, Code.CAPACITY, Code.UNAVAILABLE})
-"""What has nothing to do with the command itself: under the same key it may be tried again."""
+RETRY_AFTER_MS: Final[dict[str, int]] = {
+    Code.RATE: 1_000,
+    Code.IN_FLIGHT: 1_000,
+    Code.UNAVAILABLE: 2_000,
+    Code.CAPACITY: 5_000,
+}
+"""What has nothing to do with the command itself: under the same key it may be tried again, and
+after so long, unless more is known."""
 
 KEY_BOUND: Final = "key-bound"
 """`NotTaken.code`: under this key there is another command."""

@@ -62,7 +62,8 @@ class CommandMachine:
     @property
     def counts(self) -> dict[str, int]:
         """By the names of `book.COUNTED`."""
-        return self._book.counts
+        counts = self._book.counts
+        return {**counts, "stray": counts["stray"] + self._validation.strays}
 
     @property
     def to_acknowledgement(self) -> Latency:

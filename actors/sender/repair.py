@@ -23,7 +23,11 @@ def repair(data_dir: DataDir, now_us: int) -> Finding | None:
     problem = examine(path)
     if problem is None:
         return None
-    return Finding(path, problem, set_aside(path, now_us) if problem else None)
+    if not problem:
+        return Finding(path, problem, None)
+    kept_in = set_aside(path, now_us)
+    data_dir.record_store(is_there=False)  # so that the next start does not miss it
+    return Finding(path, problem, kept_in)
 
 
 def examine(path: Path) -> str | None:

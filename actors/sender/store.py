@@ -312,20 +312,12 @@ class Store:
         rows = self._connection.execute(f"{_LETTER_SELECT} AND {condition} LIMIT ?", (at_us, limit))
         return list(map(Letter._make, rows))
 
-    def next_due_us(self, on_way: Collection[str] = ()) -> int | None:
-        """When the next letter is due that is not on the way; None: none waits."""
-        found = self._connection.execute(
-            "SELECT message_id, due_us FROM outbox WHERE state = 'waiting' ORDER BY due_us LIMIT ?",
-            (1 + len(on_way),),
-        )
-        return next((due_us for one, due_us in found if one not in on_way), None)
-
-    def is_dead(self, message: str) -> bool:
-        """Whether this letter can be sent again."""
-        state = self._connection.execute(
+    def letter_state(self, message: str) -> str | None:
+        """Waiting, delivered or dead; None: there is no such letter, or not any more."""
+        state: str | None = self._connection.execute(
             "SELECT state FROM outbox WHERE message_id = ?", (message,)
         ).get
-        return bool(state == DEAD)
+        return state
 
     def outbox_counts(self) -> OutboxCounts:
         return outbox_counts(self._connection)

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from actors.orders import Told
 from actors.sender import reader
-from actors.sender.commands import Command
+from actors.sender.commands import RETRY_AFTER_MS, Command
 from actors.sender.reader import CommandStory, LetterRow
 from actors.sender.store import OutboxCounts
 from runtime.errors import RuntimeFault
@@ -52,7 +52,8 @@ class Book:
         if story is None:
             return None
         command = story.command
-        return Told(command.id, command.step, command.code, command.detail, None)
+        after_ms = RETRY_AFTER_MS.get(command.code)
+        return Told(command.id, command.step, command.code, command.detail, after_ms)
 
     async def letters(self, *, limit: int, state: str | None) -> list[LetterRow]:
         """The newest first."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from actors.orders import NotTaken, Order, Resend, Taken, Told
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Step
 from actors.web.link import Link
 from actors.web.problems import Problem
 from runtime.clock import Clock
@@ -22,11 +22,10 @@ ORDERS_WAITING_MAX: Final = 5_000
 REFUSAL_KNOWN_AT_ONCE_S: Final = 1.0
 WAIT_MAX_S: Final = 60.0
 RETRY_AFTER_MS: Final = 1_000
-"""Where a refusal that may be said again does not say when."""
+"""Of what is refused here, before the sender has it."""
 
 _UNDECIDED: Final = frozenset({Step.ACCEPTED, Step.VALIDATED})
 """After these a command may still be refused by our own rules, in a moment."""
-_SAID_AGAIN: Final = frozenset({Code.RATE, Code.IN_FLIGHT})
 
 
 class Wanted(NamedTuple):
@@ -167,14 +166,11 @@ def _is_decided(step: str) -> bool:
 
 
 def _refusal(told: Told, is_repeated: bool) -> Problem:
-    retry_after_ms = told.retry_after_ms
-    if retry_after_ms is None and told.code in _SAID_AGAIN:
-        retry_after_ms = RETRY_AFTER_MS
     return Problem(
         told.code,
         told.detail,
         command=told.command_id,
-        retry_after_ms=retry_after_ms,
+        retry_after_ms=told.retry_after_ms,
         headers=replayed(is_repeated),
     )
 

@@ -143,19 +143,6 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _beat(child: Child, link: Link, server: _Server) -> None:
-    """Life, and what may have been missed."""
-    counters = child.counters
-    before = counters.get("requests")
-    while True:
-        child.beat()
-        if not link.is_closed:
-            link.look()
-        counters.set("connections", len(server.server_state.connections))
-        counters.set("requests", before + server.server_state.total_requests)
-        await asyncio.sleep(BEAT_S)
-
-
 def _raise_descriptors() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

@@ -270,6 +270,21 @@ def test_a_journal_that_somebody_deleted_is_missed_and_a_first_start_misses_none
     assert told(shards=3) == [("journal.missing", str(gone)), ("agents.redistributed", "")]
 
 
+def test_a_store_of_the_sender_that_somebody_deleted_is_missed(tmp_path: Path) -> None:
+    def told(**fields: Any) -> list[tuple[str, str]]:
+        with structlog.testing.capture_logs() as lines:
+            Runtime.assemble(settings(tmp_path, **fields), LOG).data_dir.lock.release()
+        return [(line["event"], line.get("path", "")) for line in lines]
+
+    assert told(sender={"enabled": False}) == []
+    assert told() == []  # the first start with a sender
+    gone = tmp_path / "data" / "sender.db"
+    gone.unlink()
+    assert told(sender={"enabled": False}) == []  # nobody wants it now
+    assert told() == [("sender.missing", str(gone))]
+    assert told() == []
+
+
 def test_children_get_their_settings_as_values_and_not_as_variables() -> None:
     given = {
         "PATH": "/bin",

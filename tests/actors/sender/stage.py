@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -156,6 +156,12 @@ class Stage:
                     return wish
             self._pause()
         raise AssertionError(f"no {kind.__name__} within {DEADLINE_S} s: {self.host.wishes}")
+
+    def until(self, fact: Callable[[], bool]) -> None:
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not fact():
+            assert time.monotonic() < deadline_s, f"not within {DEADLINE_S} s"
+            self._pause()
 
     def _pause(self) -> None:
         assert self.actor.is_alive(), "the actor has ended"

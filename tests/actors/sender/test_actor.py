@@ -10,6 +10,7 @@ import pytest
 from actors.orders import NotTaken, Resend, Taken, Told
 from actors.questions import Shown
 from actors.sender import reader, signals
+from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import Step
 from actors.sender_settings import SenderSettings, WebhookSettings
 from tests.actors.sender.stage import Stage, acknowledged, order
@@ -130,6 +131,12 @@ def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> 
     assert isinstance(refused, NotTaken)
     assert refused.order == 8
     assert stage.wished(signals.Deliver).message_id == letter.message_id
+    stage.order(Resend(7, letter.message_id, "uid:0"))  # web has not heard our answer
+    assert next(outcomes) == Taken(7, letter.message_id, True)
+    stage.tell(signals.Delivered(letter.message_id, True, 200, "taken"))
+    stage.until(lambda: stage.counters.get("webhooks_delivered") == 1)
+    stage.order(Resend(9, letter.message_id, "uid:0"))
+    assert next(outcomes) == NotTaken(9, NOT_DEAD, f"{letter.message_id} was delivered")
     stage.end()
 
 

@@ -130,6 +130,17 @@ def test_what_ended_in_a_batch_that_is_not_committed_yet_is_known() -> None:
     assert Taken(2, first, True) in around.said
 
 
+def test_a_refusal_that_is_said_again_says_as_well_when_to_come_back() -> None:
+    around = Around(updates_per_s=1)
+    around.order("ann")
+    refused = around.order("bob")
+    around.pass_s(0.2)
+    assert around.told(refused).retry_after_ms == 901
+    around.order("bob", command_id=refused, key=refused)  # our answer was lost
+    assert around.told(refused).code == "rate"
+    assert around.told(refused).retry_after_ms == 1_000
+
+
 def test_a_key_released_in_a_batch_that_is_not_committed_yet_may_try_again() -> None:
     around = Around(line=None, give_up_after_s=3)
     first = around.order(key="k")

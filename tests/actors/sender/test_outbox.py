@@ -33,6 +33,7 @@ from actors.sender_settings import WebhookSettings
 from tests.actors.sender.drawer import NOW_US, Drawer, accepted, record, story
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+NEVER_US = 1 << 60
 SETTINGS = WebhookSettings(url="https://wfm", give_up_after_s=600, backoff_most_s=60)
 
 
@@ -282,7 +283,7 @@ class Wfm(RuleBasedStateMachine):
             self.drawer.settle(Resent(message, "uid:0", self.now_us))
             self.born_us[message] = self.now_us
             self.failures[message] = 0
-            assert not self.drawer.store.is_dead(message)
+            assert self.drawer.store.letter_state(message) == WAITING
 
     @invariant()
     def at_most_four_are_on_their_way(self) -> None:
@@ -299,7 +300,8 @@ class Wfm(RuleBasedStateMachine):
         assert all(self.received[message] == self.written[message] for message in self.succeeded)
 
     def dead(self) -> list[str]:
-        return [message for message in self.written if self.drawer.store.is_dead(message)]
+        state_of = self.drawer.store.letter_state
+        return [message for message in self.written if state_of(message) == DEAD]
 
     def _finish(self) -> None:
         """With a webhook that is up, everything arrives that is not dead, in bounded rounds."""
@@ -310,10 +312,10 @@ class Wfm(RuleBasedStateMachine):
                 self.answer(0, True, True)
             if self.pending:
                 self.commit()
-            due_us = self.drawer.store.next_due_us(self.post.on_way)
-            if due_us is None:
+            waiting = self.drawer.store.due(NEVER_US, 1, self.post.on_way)
+            if not waiting:
                 break
-            self.now_us = max(self.now_us, due_us)
+            self.now_us = max(self.now_us, waiting[0].due_us)
             self.send()
         assert self.drawer.store.outbox_counts().waiting == 0
         assert set(self.succeeded) | set(self.dead()) == set(self.written)

@@ -105,9 +105,6 @@ def test_letters_are_lent_when_due_the_longest_waiting_first_and_none_twice(
     drawer.settle(Attempt(ids[2], WAITING, NOW_US + 5_000, NOW_US, 503, "busy"))
     assert due(NOW_US) == [ids[1], ids[0]]
     assert due(NOW_US + 5_000) == [ids[1], ids[0], ids[2]]
-    assert store.next_due_us() == NOW_US - 2
-    assert store.next_due_us(ids[:2]) == NOW_US + 5_000
-    assert store.next_due_us(ids) is None
 
 
 def test_a_letter_is_due_at_once_if_its_clock_has_been_put_back(drawer: Drawer) -> None:
@@ -123,7 +120,7 @@ def test_a_dead_letter_is_not_lent_until_it_is_sent_again_which_is_audited(drawe
     drawer.settle(Attempt(message, DEAD, NOW_US + DAY_US, NOW_US + DAY_US, 500, "no"))
     assert drawer.store.due(NOW_US + 9 * DAY_US, 4) == []
     assert drawer.store.outbox_counts() == OutboxCounts(0, 1, None)
-    assert drawer.store.is_dead(message)
+    assert drawer.store.letter_state(message) == DEAD
     again_us = NOW_US + 2 * DAY_US
     drawer.settle(Resent(message, "uid:7", again_us))
     drawer.settle(Resent(message, "uid:7", again_us + 1))  # it is not dead any more

@@ -29,7 +29,7 @@ from actors.orders import (
 )
 from actors.sender import store
 from actors.sender.actor import NOT_DEAD
-from actors.sender.commands import KEY_BOUND, RELEASES_KEY, Command, Record, Step
+from actors.sender.commands import KEY_BOUND, RETRY_AFTER_MS, Command, Record, Step
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime.block import Block
@@ -160,7 +160,7 @@ class FakeSender:
                 step=step,
                 code=fate.code if is_last else "",
                 detail=fate.detail if is_last else "",
-                key=None if step == Step.REFUSED and fate.code in RELEASES_KEY else command.key,
+                key=None if step == Step.REFUSED and fate.code in RETRY_AFTER_MS else command.key,
                 ended_us=NOW_US if step.is_end else None,
             )
             owes = self.webhooks and step == Step.ACKNOWLEDGED
