@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
+from actors.events import Dialect
 from actors.topology import children_environment
 from runtime.clock import Clock, SystemClock
 from runtime.errors import LocalError
@@ -53,6 +54,10 @@ class BundledGateway:
         self.base_url = str(ready["base_url"])
         self.client_id = str(ready["client_id"])
         self.client_secret = str(ready["client_secret"])
+        self.clients = [  # all of them; the wsp dialect has the one above
+            (str(each["client_id"]), str(each["client_secret"]))
+            for each in ready.get("clients", (ready,))
+        ]
         self.ca_file = None if ready["ca_file"] is None else Path(ready["ca_file"])
 
     @classmethod
@@ -65,6 +70,8 @@ class BundledGateway:
         tls: bool,
         faults: str = "none",
         ack_loss: float = 0.0,
+        dialect: Dialect = "wsp",
+        clients: int = 1,
     ) -> Self:
         """Paused, with its ports open. Raises LocalError if it does not come up."""
         webhook_secret = f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
@@ -74,6 +81,7 @@ class BundledGateway:
                 *("--agents", str(agents), "--seed", str(seed), "--faults", faults),
                 *("--ack-loss", str(ack_loss), "--webhook-secret", webhook_secret),
                 *(["--tls"] if tls else []),
+                *("--dialect", dialect, "--clients", str(clients)),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Role: TypeAlias = Literal["web", "sender", "shard", "receiver"]
+from actors.cloud_settings import CloudSettings
+from actors.events import Dialect
+from actors.genesys.channel_plan import EMPTY, plan
+from actors.genesys.cloud import COUNTED
+
+Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
 FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
 
 
@@ -14,6 +19,7 @@ FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
 class Plan:
     """What was asked for."""
 
+    dialect: Dialect = "wsp"
     agents: int = 5_000
     rate: float | Literal["max"] = 2_000
     seconds: float = 30.0  # 0: until Ctrl-C
@@ -28,6 +34,14 @@ class Plan:
     kill_every_s: float | None = None  # on average; None: nobody is killed
     data_dir: Path | None = None  # None: a temporary one
     json_path: Path | None = None
+
+    @property
+    def clients(self) -> int:
+        """OAuth clients whose channels have room for all agents."""
+        if self.dialect == "wsp":
+            return 1
+        cloud, agents = CloudSettings(), [str(number) for number in range(self.agents)]
+        return plan(EMPTY, agents, 1, COUNTED[cloud.topics], cloud.limits).clients_needed
 
     @property
     def is_troubled(self) -> bool:

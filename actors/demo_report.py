@@ -54,6 +54,9 @@ class Report:
     stale_s: float  # during load and catching up
     memory: Mapping[str, Any]
     memory_growth: Mapping[str, float] | None  # None: the run was too short for it
+    dialect: str
+    ready_s: float  # from the start until every agent is confirmed
+    cloud: Mapping[str, Any] | None  # what only that dialect has
     agents: int
     rate: float | str
     seconds: float
@@ -68,6 +71,8 @@ class Report:
 
     @property
     def faults_by_kind(self) -> dict[str, int]:
+        if self.cloud is not None:  # whose program counts them, and tells of none
+            return dict(sorted(self.cloud["faults"].items()))
         return dict(sorted(Counter(str(fault["kind"]) for fault in self.faults).items()))
 
     @property
@@ -105,6 +110,9 @@ def _rows(report: Report) -> Iterator[tuple[str, object]]:
         yield name, getattr(report, name)
     for name in FINDINGS:
         yield f"{name} (must be 0)", getattr(report, name)
+    yield "ready after, s", report.ready_s
+    if report.cloud is not None:
+        yield from _cloud_rows(report.cloud)
     yield "events per second", round(report.throughput_per_s)
     for role, cpu_us in report.cpu_us_per_event.items():
         yield f"CPU per event, {role}, µs", cpu_us
@@ -117,6 +125,15 @@ def _rows(report: Report) -> Iterator[tuple[str, object]]:
         yield from _trouble_rows(report)
     for name, share in (report.memory_growth or {}).items():
         yield f"memory growth from minute 12, {name}, %", 100 * share
+
+
+def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    yield "OAuth clients, channels", f"{cloud['clients']}, {cloud['channels']}"
+    yield "channels made, lost", f"{cloud['channels_created']}, {cloud['channels_lost']}"
+    yield "requests, refused with 429", f"{cloud['requests']:,}, {cloud['too_many_requests']}"
+    yield "most requests in a minute", ", ".join(map(str, cloud["fullest_window"]))
+    for kind, times in cloud["faults"].items():
+        yield f"fault: {kind}", times
 
 
 def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -17,7 +17,9 @@ from actors.demo_gateway import BundledGateway
 from actors.demo_kills import KillPlan, Kills
 from actors.demo_memory import MemorySeries
 from actors.demo_plan import Plan
+from actors.demo_progress import progress_of
 from actors.demo_view import Sample, UseMeter, View
+from actors.events import Dialect
 from actors.topology import Runtime
 from runtime.clock import SystemClock
 from runtime.counters import Counters
@@ -26,7 +28,8 @@ from runtime.supervisor import Supervisor
 
 STEP_S: Final = 0.05
 STATUS_EVERY_S: Final = 0.25
-READY_TIMEOUT_S: Final = 60.0
+# A cloud is asked for its agents page by page, in its rate budget.
+READY_TIMEOUT_S: Final[Mapping[Dialect, float]] = {"wsp": 60.0, "cloud": 240.0}
 CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
 BEAT_TIMEOUT_S: Final = 5.0
@@ -80,6 +83,7 @@ class DemoRun:
         self._view = view
         self._wishes = wishes
         self._clock = SystemClock()
+        self._progress = progress_of(runtime)
         self._meter = UseMeter()
         self._status: dict[str, Any] = {}
         self._status_s = float("-inf")
@@ -91,6 +95,7 @@ class DemoRun:
         self._kill_plan = KillPlan(plan.kill_every_s, plan.seed)
         self.kills = Kills(self._pages, self._roles)
         self.memory = MemorySeries()
+        self.ready_s = 0.0  # that the start took
         self.stale_s = 0.0  # while anything was to be shown
         self.begun_s, self.begun_us = 0.0, 0  # the load
         self.first: Moment | None = None
@@ -101,8 +106,10 @@ class DemoRun:
 
     def run(self) -> None:
         """From the start to the drained end."""
+        started_s = self._clock.now_s()
         self._supervisor.start()
         self._wait_until_ready()
+        self.ready_s = self._clock.now_s() - started_s
         self.first = self._beaten()
         self._load()
         self._settle_commands()
@@ -113,33 +120,21 @@ class DemoRun:
 
     def _wait_until_ready(self) -> None:
         """Connected, and every agent named by the history."""
-        deadline_s = self._clock.now_s() + READY_TIMEOUT_S
+        timeout_s = READY_TIMEOUT_S[self._plan.dialect]
+        deadline_s = self._clock.now_s() + timeout_s
         while not self._is_ready():
             self.look("starting")
             if self._wishes.count:
                 raise Interrupted
             if self._clock.now_s() > deadline_s:
                 raise LocalError(
-                    f"the runtime is not ready within {READY_TIMEOUT_S:g} s: "
-                    f"{self._total('agents'):,} of {self._plan.agents:,} agents are known"
+                    f"the runtime is not ready within {timeout_s:g} s: "
+                    f"{self._total('agents'):,} of {self._plan.agents:,} agents are known; "
+                    f"{', '.join(self._progress.unconfirmed())}"
                 )
 
     def _is_ready(self) -> bool:
-        return not self._unconfirmed() and self._total("agents") >= self._plan.agents
-
-    def _unconfirmed(self) -> list[str]:
-        """Why what is held may not be shown as true."""
-        receiver = self._runtime.receiver
-        found = [
-            f"{page.name} has not confirmed its agents"
-            for page in self._runtime.shards
-            if page.get("stale_since_us")
-        ]
-        if not receiver.get("connected"):
-            found.append("no session is up")
-        elif receiver.get("history_running"):
-            found.append("a history is running")
-        return found
+        return not self._progress.unconfirmed() and self._total("agents") >= self._plan.agents
 
     def _load(self) -> None:
         self.begun_s, self.begun_us = self._clock.now_s(), self._clock.wall_us()
@@ -158,7 +153,7 @@ class DemoRun:
 
     def _start_commands(self) -> None:
         plan = self._plan
-        if plan.commands_per_s:
+        if plan.commands_per_s and self._runtime.has_sender:
             self.commands = DemoCommands(
                 self._runtime.data_dir.path,
                 self._gateway.users(plan.agents),
@@ -212,8 +207,7 @@ class DemoRun:
 
     def _behind(self, asked_ns: int) -> list[str]:
         """What is still to come; nothing that a dead child's page says counts."""
-        status, receiver = self._status, self._runtime.receiver
-        newest = int(status["newest_sequence"])
+        status = self._status
         found = [
             f"{name} shows no sign of life"
             for name, page in self._pages.items()
@@ -221,16 +215,8 @@ class DemoRun:
         ]
         if status["faults_left"]:
             found.append(f"the gateway has {status['faults_left']} faults left")
-        if receiver.note != status["epoch"]:
-            found.append("the gateway's present numbering is not known yet")
-        found += [
-            f"{page.name} is at {page.get('mark_sequence'):,} of epoch {page.get('mark_epoch')}, "
-            f"the gateway at {newest:,}"
-            for page in self._runtime.shards
-            if page.get("mark_epoch") != receiver.get("gateway_epoch")
-            or page.get("mark_sequence") != newest
-        ]
-        found += self._unconfirmed()
+        found += self._progress.behind(status, self._clock.now_s() - self._changed_s)
+        found += self._progress.unconfirmed()
         if not int(status["sockets"]):
             found.append("the gateway has no socket")
         return found
@@ -262,7 +248,9 @@ class DemoRun:
         while now_s - self._seen[0][0] > RATE_SPAN_S:
             self._seen.popleft()
         span_s = now_s - self._seen[0][0]
-        receiver = self._runtime.receiver
+        routed = sum(
+            page.get("events_routed") + page.get("rejected") for page in self._runtime.receivers
+        )
         pids = self._supervisor.pids
         uses = self._meter.read({**pids, "gateway": self._gateway.pid}, now_s)
         if self.begun_s and phase in _ASKING:
@@ -272,13 +260,11 @@ class DemoRun:
             Sample(
                 at_s=now_s,
                 phase=phase,
-                sent=int(self._status.get("sent", 0)),
+                sent=self.sent,
                 received=received,
                 applied=self._total("applied"),
                 received_per_s=(received - self._seen[0][1]) / span_s if span_s else 0.0,
-                in_rings=max(
-                    0, receiver.get("events_routed") + receiver.get("rejected") - received
-                ),
+                in_rings=max(0, routed - received),
                 restarts=sum(self._supervisor.restarts.values()),
                 uses=uses,
             )
@@ -287,9 +273,14 @@ class DemoRun:
     def _observe(self, pids: Mapping[str, int | None], now_s: float) -> None:
         """What a fault or a kill did since the last look."""
         self.kills.watch(pids, now_s)
-        if self._looked_s is not None and self._unconfirmed():
+        if self._looked_s is not None and self._progress.unconfirmed():
             self.stale_s += now_s - self._looked_s
         self._looked_s = now_s
+
+    @property
+    def sent(self) -> int:
+        """By the gateway, when it was asked last."""
+        return int(self._status.get("sent", 0))
 
     def _total(self, word: str) -> int:
         return sum(page.get(word) for page in self._runtime.shards)

@@ -64,6 +64,10 @@ class Runtime:
     data_dir: DataDir
 
     @property
+    def has_sender(self) -> bool:
+        return any(spec.name == self.sender.name for spec in self.specs)
+
+    @property
     def receiver(self) -> Counters:
         """The first one, which in the wsp dialect is the only one."""
         return self.receivers[0]

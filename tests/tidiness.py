@@ -67,7 +67,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
             "actors.file_run",
             "actors.demo", "actors.demo_gateway", "actors.demo_view", "actors.demo_report",
             "actors.demo_plan", "actors.demo_commands", "actors.demo_run", "actors.demo_kills",
-            "actors.demo_memory",
+            "actors.demo_memory", "actors.demo_progress",
         ),
     ),
 )  # fmt: skip

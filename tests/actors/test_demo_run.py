@@ -41,7 +41,8 @@ class Scene:
             specs=[
                 SimpleNamespace(name=page.name, role=role, counters=page) for page, role in names
             ],
-            receiver=self.receiver,
+            receivers=(self.receiver,),
+            planner=SimpleNamespace(name="planner"),
             shards=self.shards,
         )
         nobody: Any = None
