@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 import apsw
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from actors.data_dir import sender_path
@@ -89,6 +89,7 @@ def test_an_empty_chain_is_whole(drawer: Drawer) -> None:
     at=st.integers(0, 500),
     flip=st.integers(1, 255),
 )
+@example(row=2, column="id", at=0, flip=2)
 def test_any_change_of_any_byte_of_a_row_is_found(
     whole: Path, row: int, column: str, at: int, flip: int
 ) -> None:
@@ -96,11 +97,13 @@ def test_any_change_of_any_byte_of_a_row_is_found(
         connection = apsw.Connection(str(sender_path(data_dir)))
         value = connection.execute(f"SELECT {column} FROM audit WHERE id = ?", (row,)).get
         connection.close()
+        first = row
         if isinstance(value, int):
             changed: object = value ^ flip << 8 * (at % 7)
             forge(data_dir, f"UPDATE OR IGNORE audit SET {column} = ? WHERE id = ?", changed, row)
             # A number that another row has is no change that the file takes.
             assume(column != "id" or changed not in range(1, 13))
+            first = 1 if (column, changed) == ("id", 0) else row  # it stands before all others now
         else:
             text = bytearray(value.encode())
             text[at % len(text)] ^= flip
@@ -112,7 +115,7 @@ def test_any_change_of_any_byte_of_a_row_is_found(
             )
         verdict = reader.verify_audit(data_dir)
     assert verdict.problem
-    assert verdict.broken == row
+    assert verdict.broken == first
 
 
 @settings(max_examples=150, deadline=None)
