@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 import pykka
 import structlog
@@ -25,16 +25,20 @@ from actors.sender import outbox, signals
 from actors.sender.arguments import SenderArguments
 from actors.sender.audit import audit_line
 from actors.sender.book import COUNTED
+from actors.sender.cloud_dialect import CloudDialect
+from actors.sender.cloud_loop import CloudLoop
 from actors.sender.commands import Action, Ask, Record, Report
+from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.latency import Latency
 from actors.sender.loop import LOOP_WORDS, Loop
+from actors.sender.loop_life import LoopLife
 from actors.sender.machine import CommandMachine
 from actors.sender.outbox import Attempt, Outbox, Resent
 from actors.sender.store import KIND, DamagedStoreError, Store
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
-from runtime.counters import DRAINING, LOADED, RUNNING
+from runtime.counters import DRAINING, LOADED, RUNNING, Counters
 from runtime.crash_point import crash_point
 from runtime.inbox import RingInbox
 from runtime.ring import KIND_CONTROL, Batch, Consumer, Producer
@@ -119,7 +123,9 @@ class SenderActor(RingActor):
         self._clock: Clock = SystemClock()
         self._log = structlog.get_logger("actors.sender")
         chance = random.Random()  # noqa: S311 - jitter and a first question's number
-        self._machine = CommandMachine(arguments.settings, len(ends.answers), chance)
+        self._machine = CommandMachine(
+            arguments.settings, len(ends.answers), chance, dialect=_dialect(arguments)
+        )
         self._outbox = Outbox(arguments.settings.webhook, chance)
         self._has_webhook = bool(arguments.settings.webhook.url)
         self._disk = DiskWait(child, self._log, arguments.path)
@@ -337,12 +343,7 @@ async def _live(child: Child, arguments: SenderArguments) -> None:
         with suppress(pykka.ActorDeadError):  # the loop hears of it next
             actor.tell(signal)
 
-    host = Loop(
-        address=arguments.address,
-        settings=arguments.settings,
-        counters=child.counters,
-        tell=tell,
-    )
+    host = _loop(arguments, child.counters, tell)
     actor = SenderActor.start(child, arguments, ends, inbox, host)
 
     def stop() -> None:
@@ -358,6 +359,26 @@ async def _live(child: Child, arguments: SenderArguments) -> None:
     finally:
         actor.stop(block=False)
         await ended
+
+
+def _dialect(arguments: SenderArguments) -> Dialect:
+    if arguments.dialect == "cloud":
+        return CloudDialect(arguments.settings, arguments.requests_per_minute)
+    return WspDialect(arguments.settings)
+
+
+def _loop(
+    arguments: SenderArguments, counters: Counters, tell: Callable[[signals.Signal], None]
+) -> LoopLife:
+    around: dict[str, Any] = {
+        "address": arguments.address,
+        "settings": arguments.settings,
+        "counters": counters,
+        "tell": tell,
+    }
+    if arguments.dialect == "cloud":
+        return CloudLoop(requests_per_minute=arguments.requests_per_minute, **around)
+    return Loop(**around)
 
 
 def _ends(arguments: SenderArguments, generation: int) -> Ends:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from actors.genesys.http import GatewayAddress
+from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 from actors.sender_settings import SenderSettings
 from runtime.block import Block
 from runtime.doorbell import Doorbell
@@ -18,7 +20,7 @@ class SenderArguments:
     Per shard a ring of questions, a ring of answers and a doorbell, in the order of the shards.
     """
 
-    address: GatewayAddress
+    address: GatewayAddress  # cloud: of the first OAuth client
     settings: SenderSettings
     path: Path  # of sender.db
     run: str
@@ -30,3 +32,5 @@ class SenderArguments:
     doorbell: Doorbell  # its own: rung for orders and answers
     web_doorbell: Doorbell  # rung for outcomes
     shard_doorbells: tuple[Doorbell, ...]  # rung for questions
+    dialect: Literal["wsp", "cloud"] = "wsp"
+    requests_per_minute: int = REQUESTS_PER_MINUTE  # cloud: of the client; a share is the sender's

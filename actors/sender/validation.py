@@ -134,7 +134,7 @@ class Validation:
         self._ask_agent(check, now_s)
         awaited = f"shard {shard_of(command.user_id, self._shards)} did not answer"
         if not self._dialect.is_ready:
-            awaited = "it was not known which presences there are"
+            awaited = "no presence definition was read"
         self._wait(check, now_s, ANSWER_WITHIN_S, awaited)
 
     def reserve(self, command: Command) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from actors.orders import NotTaken, Order, Taken, Told
@@ -12,6 +13,7 @@ from actors.questions import AgentTold, AskAgent, AskQueue, QueueTold, Shown, Wa
 from actors.sender import signals
 from actors.sender.capacity import CapacityAnalyzer
 from actors.sender.commands import Action, Ask, Command, Record, Report, Step
+from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.machine import CommandMachine
 from actors.sender_settings import SenderSettings
 
@@ -24,10 +26,16 @@ class Around:
     itself. `pass_s` lets time pass and wakes the machine exactly when it wants to be woken."""
 
     def __init__(
-        self, analyzer: CapacityAnalyzer | None = None, *, line: int | None = 1, **settings: Any
+        self,
+        analyzer: CapacityAnalyzer | None = None,
+        *,
+        line: int | None = 1,
+        dialect: Callable[[SenderSettings], Dialect] = WspDialect,
+        **settings: Any,
     ) -> None:
         self.settings = SenderSettings(**settings)
         self.analyzer = analyzer
+        self.dialect = dialect
         self.now_s = 1_000.0
         self.wall_slip_us = 0
         self.chance = random.Random(7)
@@ -43,7 +51,7 @@ class Around:
         self.said: list[Taken | Told | NotTaken] = []
         self.asked: list[Ask] = []
         self.checked: list[str] = []
-        self.sent: list[signals.Send] = []
+        self.sent: list[signals.Send | signals.Patch] = []
         self.sent_at_s: list[float] = []
         self.start()
         if line is not None:
@@ -57,7 +65,11 @@ class Around:
     def start(self) -> None:
         """A sender starts, or starts again: what the store has is all that is left."""
         self.machine = CommandMachine(
-            self.settings, SHARDS, random.Random(self.chance.random()), self.analyzer
+            self.settings,
+            SHARDS,
+            random.Random(self.chance.random()),
+            self.analyzer,
+            dialect=self.dialect(self.settings),
         )
         unsettled = [each for each in self.store.values() if not each.step.is_end]
         self.do(self.machine.restore(unsettled, self.now_s, self.now_us))
@@ -96,12 +108,16 @@ class Around:
     def acknowledge(self, command_id: str) -> None:
         self.signal(signals.Acknowledged(command_id, True, 200, "", "", None))
 
+    def answer_with(self, command_id: str, shown_as: str) -> None:
+        """Of a call in the cloud."""
+        self.signal(signals.Acknowledged(command_id, True, 200, "", "", None, shown_as))
+
     def decline(self, command_id: str, status: int, **said: Any) -> None:
         told = {"code": "", "message": "", "retry_after_ms": None} | said
         self.signal(signals.Acknowledged(command_id, False, status, **told))
 
-    def show(self, command_id: str, user_id: str = "ann") -> None:
-        shown = Shown(command_id, user_id, "Talking", "busy", self.now_us)
+    def show(self, correlation: str, user_id: str = "ann") -> None:
+        shown = Shown(correlation, user_id, "Talking", "busy", self.now_us)
         self.answer(shard_of(user_id, SHARDS), shown)
 
     def pass_s(self, seconds: float) -> None:
@@ -154,9 +170,9 @@ class Around:
     def tries(self, command_id: str) -> int:
         return sum(each.correlation == command_id for each in self.sent)
 
-    def watches(self, command_id: str) -> int:
-        questions = [each.question for each in self.asked]
-        return sum(isinstance(each, Watch) and each.correlation == command_id for each in questions)
+    def watches(self, correlation: str) -> int:
+        watches = [each.question for each in self.asked if isinstance(each.question, Watch)]
+        return sum(each.correlation == correlation for each in watches)
 
     def do(self, actions: list[Action]) -> None:
         """All records first, as the actor does."""
@@ -172,7 +188,7 @@ class Around:
                 case Ask():
                     self.asked.append(action)
                     self._reply(action)
-                case signals.Send():
+                case signals.Send() | signals.Patch():
                     assert self.store[action.correlation].step is Step.SENT, "not durable"
                     self.sent.append(action)
                     self.sent_at_s.append(self.now_s)

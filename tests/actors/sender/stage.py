@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from actors.genesys.http import GatewayAddress
 from actors.orders import Order, OutcomeRecord, Resend, decode_outcome, encode_order
@@ -58,7 +58,7 @@ class FakeHost:
 class Stage:
     """`start` begins a life of the actor, `end` stops it; rings and file outlive it."""
 
-    def __init__(self, folder: Path, settings: SenderSettings) -> None:
+    def __init__(self, folder: Path, settings: SenderSettings, **more: Any) -> None:
         self.bell, self.web_bell = Doorbell.create("sender"), Doorbell.create("web")
         self.shard_bells = tuple(Doorbell.create(f"shard-{i}") for i in range(SHARDS))
         self.counters = Counters.create("sender", SENDER_WORDS)
@@ -75,6 +75,7 @@ class Stage:
             doorbell=self.bell,
             web_doorbell=self.web_bell,
             shard_doorbells=self.shard_bells,
+            **more,
         )
         prepare(self.arguments.path, RUN)
         self._orders = Producer(self.arguments.orders, generation=1, doorbell=self.bell)
@@ -131,12 +132,13 @@ class Stage:
         assert self._answers[shard].stage(encode_answer(answer), KIND_CONTROL)
         self._answers[shard].publish()
 
-    def tell_agent(self, user_id: str, state: str, queue: str | None = None) -> None:
+    def tell_agent(self, user_id: str, state: str, queue: str | None = None, **more: Any) -> None:
         """Waits for the question about this agent and answers it."""
         shard = shard_of(user_id, SHARDS)
         asked = next(q for q in self.questions(shard) if isinstance(q, AskAgent))
         assert asked.user_id == user_id
-        self.answer(shard, AgentTold(asked.question, user_id, state, None, queue, 1, None))
+        told = AgentTold(asked.question, user_id, state, None, queue, 1, None)
+        self.answer(shard, told._replace(**more))
 
     def watch(self, user_id: str) -> Watch:
         return next(q for q in self.questions(shard_of(user_id, SHARDS)) if isinstance(q, Watch))

@@ -6,6 +6,7 @@ import orjson
 import pytest
 
 from actors.orders import NotTaken, Taken
+from actors.sender import signals
 from actors.sender.commands import Code
 from tests.actors.sender.around import Around
 
@@ -16,6 +17,7 @@ def test_a_command_is_sent_acknowledged_and_confirmed() -> None:
     around = Around()
     command_id = around.order("ann", "busy", reason="lunch | soon\n")
     (send,) = around.sent
+    assert isinstance(send, signals.Send)
     update, _, correlation = send.frame.rpartition(b"|corr:")
     assert orjson.loads(update) == {
         "type": "presence",
