@@ -19,9 +19,10 @@ audit_incomplete        a command whose steps in the audit do not lead to where 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from typing import Any
 
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S, US_PER_S
+from tools.fake_gateway.dealings import GIVE_UP_AFTER_S, US_PER_S, Dealings, Message
 from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.findings import Findings
 from tools.fake_gateway.sender_store import RESENT, Command, SenderStore
@@ -75,9 +76,8 @@ class CommandJudge:
             self._command(command)
         self._find_twice()
         self._find_nobodys({row.command for row in store.audit})
-        self._check_audit(store)
-        self._check_webhooks(store)
-        letters = Counter(letter.state for letter in store.letters)
+        check_audit(self.findings, store)
+        check_webhooks(self.findings, store, dealings.messages)
         return {
             **self.findings.counts,
             "commands": len(store.commands),
@@ -90,14 +90,8 @@ class CommandJudge:
             "unacknowledged": dealings.unacknowledged,
             "most_in_a_second": dealings.most_in_a_second,
             "most_tries": max((command.tries for command in store.commands), default=0),
-            "acknowledged_ms": _acknowledged_ms(store),
-            "webhooks": {
-                "waiting": letters["waiting"],
-                "delivered": letters["delivered"],
-                "dead": letters["dead"],
-                "received": sum(map(len, dealings.messages.values())),
-                "refused": dealings.refused_messages,
-            },
+            "acknowledged_ms": acknowledged_ms(store),
+            "webhooks": letter_counts(store, dealings),
             "audit_rows": len(store.audit),
             "examples": self.findings.examples,
         }
@@ -143,50 +137,65 @@ class CommandJudge:
         for correlation in self._dealings.updates.keys() - known:
             self.findings.add("updates_of_nobody", "no such command", command=correlation)
 
-    def _check_audit(self, store: SenderStore) -> None:
-        for row, what in store.broken():
-            self.findings.add("audit_broken", what, row=row)
-        steps: dict[str, list[str]] = defaultdict(list)
-        for row_ in store.audit:
-            if row_.step != RESENT:
-                steps[row_.command].append(row_.step)
-        for command in store.commands:
-            told = steps[command.id]
-            if told[:1] != [FIRST_STEP] or told[-1] != command.step:
-                self.findings.add(
-                    "audit_incomplete", "steps", command=command.id, step=command.step, found=told
-                )
-            ends = [step for step in told if step in ENDS]
-            if len(ends) > 1:
-                self.findings.add("without_end", "more than one", command=command.id, found=ends)
 
-    def _check_webhooks(self, store: SenderStore) -> None:
-        """Where nothing is owed to anybody, none were wanted."""
-        add, messages = self.findings.add, self._dealings.messages
-        commands = {command.id: command for command in store.commands}
-        letters = {letter.id: letter for letter in store.letters}
-        for id_, told in messages.items():
-            letter = letters.get(id_)
-            command = commands.get(letter.command) if letter is not None else None
-            if command is None:
-                add("webhook_ids", "no success has this id", id=id_)
-                continue
-            if command.acknowledged_us is None:
-                add("webhook_unearned", "the command was no success", id=id_, command=command.id)
-            if set(told) != {(command.user, command.state)}:
-                add("webhook_ids", "it tells of something else", id=id_, command=command.id)
-        if not letters and not messages:
-            return
-        letter_of = {letter.command: letter for letter in store.letters}
-        for command in store.commands:
-            letter = letter_of.get(command.id)
-            is_told = letter is not None and letter.id in messages
-            if command.acknowledged_us is not None and not is_told:
-                state = None if letter is None else letter.state
-                add("webhook_missing", "never received", command=command.id, letter=state)
+def check_audit(findings: Findings, store: SenderStore) -> None:
+    for row, what in store.broken():
+        findings.add("audit_broken", what, row=row)
+    steps: dict[str, list[str]] = defaultdict(list)
+    for row_ in store.audit:
+        if row_.step != RESENT:
+            steps[row_.command].append(row_.step)
+    for command in store.commands:
+        told = steps[command.id]
+        if told[:1] != [FIRST_STEP] or told[-1] != command.step:
+            findings.add(
+                "audit_incomplete", "steps", command=command.id, step=command.step, found=told
+            )
+        ends = [step for step in told if step in ENDS]
+        if len(ends) > 1:
+            findings.add("without_end", "more than one", command=command.id, found=ends)
 
 
-def _acknowledged_ms(store: SenderStore) -> dict[str, float | None]:
+def check_webhooks(
+    findings: Findings, store: SenderStore, messages: Mapping[str, list[Message]]
+) -> None:
+    """Where nothing is owed to anybody, none were wanted."""
+    add = findings.add
+    commands = {command.id: command for command in store.commands}
+    letters = {letter.id: letter for letter in store.letters}
+    for id_, told in messages.items():
+        letter = letters.get(id_)
+        command = commands.get(letter.command) if letter is not None else None
+        if command is None:
+            add("webhook_ids", "no success has this id", id=id_)
+            continue
+        if command.acknowledged_us is None:
+            add("webhook_unearned", "the command was no success", id=id_, command=command.id)
+        if set(told) != {(command.user, command.state)}:
+            add("webhook_ids", "it tells of something else", id=id_, command=command.id)
+    if not letters and not messages:
+        return
+    letter_of = {letter.command: letter for letter in store.letters}
+    for command in store.commands:
+        letter = letter_of.get(command.id)
+        is_told = letter is not None and letter.id in messages
+        if command.acknowledged_us is not None and not is_told:
+            state = None if letter is None else letter.state
+            add("webhook_missing", "never received", command=command.id, letter=state)
+
+
+def letter_counts(store: SenderStore, dealings: Dealings) -> dict[str, int]:
+    letters = Counter(letter.state for letter in store.letters)
+    return {
+        "waiting": letters["waiting"],
+        "delivered": letters["delivered"],
+        "dead": letters["dead"],
+        "received": sum(map(len, dealings.messages.values())),
+        "refused": dealings.refused_messages,
+    }
+
+
+def acknowledged_ms(store: SenderStore) -> dict[str, float | None]:
     """From the first try to the acknowledgement."""
     taken_us = sorted(
         one.acknowledged_us - one.first_sent_us

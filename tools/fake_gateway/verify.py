@@ -45,19 +45,17 @@ def run(
     json_file: Path | None = None,
 ) -> int:
     """Prints the result and returns the exit code."""
-    is_journalled = journal == "full"
+    how: dict[str, Any] = {
+        "is_journalled": journal == "full",
+        "to_newest": to_newest,
+        "give_up_after_s": give_up_after_s,
+    }
     gc.disable()  # millions of small tuples, none of them in a cycle
     try:
         if dialect_of(ledger) == "cloud":
-            result = cloud.verify(ledger, data, is_journalled=is_journalled, to_newest=to_newest)
+            result = cloud.verify(ledger, data, **how)
         else:
-            result = verify(
-                ledger,
-                data,
-                is_journalled=is_journalled,
-                to_newest=to_newest,
-                give_up_after_s=give_up_after_s,
-            )
+            result = verify(ledger, data, **how)
     except (LedgerError, JournalError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return EXIT_UNUSABLE

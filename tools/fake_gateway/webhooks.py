@@ -10,7 +10,7 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import orjson
@@ -28,9 +28,18 @@ _KEYS = {"event", "userId", "state", "timestamp"}
 
 
 class WebhookReceiver:
-    """`secret`: messages must be signed with it (the Standard Webhooks convention)."""
+    """`secret`: messages must be signed with it (the Standard Webhooks convention). `states`: that
+    a message may tell of; None: any."""
 
-    def __init__(self, ledger: Ledger, gate: Gate, secret: str | None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        gate: Gate,
+        secret: str | None,
+        *,
+        states: Collection[str] | None = PRESENCES,
+    ) -> None:
+        self._states = states
         self._ledger = ledger
         self._gate = gate
         self._key = None if secret is None else key_of(secret)
@@ -40,7 +49,7 @@ class WebhookReceiver:
         body = await request.read()
         refusal = self._gate.refusal(time.monotonic())
         headers = request.headers  # names without regard to case
-        message, complaint = _told(body, headers)
+        message, complaint = _told(body, headers, self._states)
         if complaint is None and self._key is not None:
             complaint = wrong_signature(self._key, headers, body, time.time())
         status = 204 if complaint is None else 400
@@ -63,7 +72,9 @@ class WebhookReceiver:
         return web.Response(status=status)
 
 
-def _told(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], str | None]:
+def _told(
+    body: bytes, headers: Mapping[str, str], states: Collection[str] | None
+) -> tuple[dict[str, Any], str | None]:
     """What the body says, and what is wrong with it."""
     try:
         told = orjson.loads(body)
@@ -72,7 +83,8 @@ def _told(body: bytes, headers: Mapping[str, str]) -> tuple[dict[str, Any], str 
     if not isinstance(told, dict) or told.keys() != _KEYS:
         return {}, f"the body is not an object of {', '.join(sorted(_KEYS))}"
     message = {"user": told["userId"], "state": told["state"], "timestamp": told["timestamp"]}
-    if told["event"] != "presence_change" or told["state"] not in PRESENCES:
+    is_state = isinstance(told["state"], str) if states is None else told["state"] in states
+    if told["event"] != "presence_change" or not is_state:
         return message, "the body tells of no presence change"
     if not headers.get("webhook-id"):
         return message, "no webhook-id"

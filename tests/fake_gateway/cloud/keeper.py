@@ -52,6 +52,17 @@ class Held:
     presence: str = ""
     routing_us: int = 0
     routing: str = ""
+    queues_us: int = 0
+    queue: str | None = None
+    message: str = ""
+    definition: str = ""
+    away: tuple[bool, int] = (False, 0)
+
+    @property
+    def packed(self) -> list[Any]:
+        system = self.presence.replace("ONQUEUE", "ON_QUEUE")
+        presence = [system, self.definition, self.message, self.presence_us]
+        return [*presence, self.routing, self.routing_us, [], 0, *self.away, 0]
 
     @property
     def mapped(self) -> tuple[str, str]:
@@ -141,7 +152,7 @@ class Keeper:
             path = f"/api/v2/users?pageSize=100&{EXPANDED}&id={ids}"
             answer = await self.gateway.call("GET", path)
             for user in answer.entities:
-                self._told(user["id"], user["presence"], user["routingStatus"], None, "history")
+                self._told(user["id"], user, "history")
         self.fresh.add(slot)
 
     async def _read(self, slot: int, client: Client) -> None:
@@ -179,36 +190,36 @@ class Keeper:
         if user not in self.users or '"LEVITATING"' in text:
             self.counts["quarantined"] += 1
         elif kind == "presence":
-            self._told(user, body if body["primary"] else None, None, None, "live")
-        elif kind == "routingStatus":
-            self._told(user, None, body["routingStatus"], None, "live")
+            self._told(user, {"presence": body} if body["primary"] else {}, "live")
         else:
-            queue = body["activeQueueIds"][0]
-            self._told(user, body["presence"], body["routingStatus"], queue, "live")
+            self._told(user, body, "live")
 
-    def _told(
-        self,
-        user: str,
-        presence: dict[str, Any] | None,
-        routing: dict[str, Any] | None,
-        queue: str | None,
-        cause: str,
-    ) -> None:
+    def _told(self, user: str, body: dict[str, Any], cause: str) -> None:
         held, newest_us = self.held.setdefault(user, Held()), 0
         self.counts["received"] += cause == "history"
+        presence, routing = body.get("presence"), body.get("routingStatus")
+        office, queues = body.get("outOfOffice"), body.get("activeQueueIds")
         if presence is not None and _us(presence["modifiedDate"]) > held.presence_us:
             held.presence_us = newest_us = _us(presence["modifiedDate"])
-            name = presence["presenceDefinition"]["systemPresence"]
-            held.presence = name.replace("_", "").upper()
+            definition = presence["presenceDefinition"]
+            held.presence = definition["systemPresence"].replace("_", "").upper()
+            held.definition = definition["id"]
+            held.message = presence.get("presenceMessage") or presence.get("message") or ""
         if routing is not None and _us(routing["startTime"]) > held.routing_us:
             held.routing_us, held.routing = _us(routing["startTime"]), routing["status"]
             newest_us = max(newest_us, held.routing_us)
+        if queues is not None and _us(body["dateActiveQueuesChanged"]) > held.queues_us:
+            held.queues_us, held.queue = _us(body["dateActiveQueuesChanged"]), queues[0]
+            newest_us = max(newest_us, held.queues_us)
+        if office is not None and _us(office["modifiedDate"]) > held.away[1]:
+            held.away = (office["active"], _us(office["modifiedDate"]))
+            newest_us = max(newest_us, held.away[1])
         if not newest_us:
             self.counts["unchanged" if cause == "history" else "duplicates"] += 1
             return
         self.counts["applied"] += 1
         state, mapped = held.mapped
-        self.rows.append(Row(user, state, newest_us, queue, mapped, cause))
+        self.rows.append(Row(user, state, newest_us, held.queue, mapped, cause))
 
     def chain(self) -> None:
         """Fills in what each row must say of the one before it."""
@@ -244,7 +255,8 @@ class Keeper:
                     ),
                 )  # fmt: skip
                 pages[row.user] = [agent, row.user, row.to_state, row.at_us, row.queue]
-                pages[row.user] += [row.presence, 1, row.at_us, row_id]
+                pages[row.user] += [row.presence, 1, row.at_us, row_id, None]
+                pages[row.user].append(self.held[row.user].packed)
             connection.execute("INSERT INTO commits VALUES (?, ?)", (len(self.rows), _now_us()))
             data = orjson.dumps(list(pages.values()))
             connection.execute("INSERT INTO pages VALUES (0, ?, ?)", (len(self.rows), data))

@@ -104,6 +104,7 @@ def test_under_all_kinds_of_faults_every_event_is_held_or_owned_up_to(
     result = checked(tmp_path, keeper, to_newest=True)
     assert found(result) == {}, result["examples"]
     assert result["excused"] > 0
+    assert (result["completions"] > 0) is (kind == ".activity")
     assert result["gaps"] > 10
     assert result["faults"].keys() >= {fault["kind"] for fault in FAULTS}
 
@@ -155,6 +156,14 @@ def miscount(keeper: Keeper) -> None:
     keeper.counts["received"] += 1
 
 
+def misname_a_presence(keeper: Keeper) -> None:
+    keeper.held[keeper.users[4]].definition = "another"
+
+
+def misdate_a_status(keeper: Keeper) -> None:
+    keeper.held[keeper.users[4]].routing_us += 1
+
+
 def end_unknown(keeper: Keeper) -> None:
     keeper.rows.append(Row(keeper.users[7], "Unknown", 1, None, None, "lost"))
 
@@ -169,6 +178,8 @@ def end_unknown(keeper: Keeper) -> None:
         (swap_two_events, {"inversions"}),
         (misstate_the_last, {"state_mismatches"}),
         (miscount, {"state_mismatches"}),
+        (misname_a_presence, {"state_mismatches"}),
+        (misdate_a_status, {"state_mismatches"}),
         (end_unknown, {"state_mismatches"}),
     ],
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from tools.fake_gateway.cloud.faults import broken_frames
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
-from tools.fake_gateway.cloud.topics import ACTIVITY, Topic
+from tools.fake_gateway.cloud.topics import ACTIVITY, ROUTING_STATUS, Topic
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.stream import (
@@ -264,12 +264,13 @@ class Broadcast:
     def _send_broken(self, line: Line, now_s: float) -> None:
         """Frame faults are made of a healthy event, which is sent whole before them."""
         heard = self._audience.get(line.channel)
-        if heard is None or not heard[1]:
+        topic = (heard[2][0] & (ACTIVITY | ROUTING_STATUS)) if heard and heard[1] else 0
+        if heard is None or not topic:
             return
-        event = self._organisation.activity.frame(heard[1][0], ACTIVITY)
-        if heard[2][0] & ACTIVITY:
-            line.write(event, now_s)
-            self.sent.events += 1
+        topic = ACTIVITY if topic & ACTIVITY else ROUTING_STATUS
+        event = self._organisation.activity.frame(heard[1][0], topic)
+        line.write(event, now_s)
+        self.sent.events += 1
         for kind in line.broken:
             line.write(broken_frames(kind, event), now_s)
             self.sent.broken += 1

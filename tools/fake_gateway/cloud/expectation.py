@@ -26,6 +26,7 @@ from tools.fake_gateway.cloud.faults import FRAME_FAULTS
 from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, Hearers
 from tools.fake_gateway.cloud.organisation import activity_of
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
+from tools.fake_gateway.dealings import Dealings
 from tools.fake_gateway.expectation import LedgerError
 from tools.fake_gateway.ledger import read_ledger
 from tools.fake_gateway.script import Script, ScriptSettings
@@ -49,6 +50,7 @@ class Change(NamedTuple):
     agent: int
     presence: int | None
     at_us: int  # the time that the reply named
+    made_us: int
     by: str
 
 
@@ -86,12 +88,12 @@ class CloudExpectation:
         self.queues, self.socket_of = array("b"), array("i")
         self._line_firsts, self._line_us = array("q"), array("q")
         self.changes: list[Change] = []
-        self.active = bytearray(b"\1") * self.agents
+        self.away = bytearray(self.agents)  # who was not active once, as far as anybody said so
         self.faults: Counter[str] = Counter()
         self.calls: Counter[str] = Counter()
         self.too_many_requests = 0
         self.fullest_window = 0
-        self.ended: dict[str, Any] | None = None
+        self.dealings = Dealings()
         self._read_all(lines)
 
     def _read_all(self, lines: Any) -> None:
@@ -105,15 +107,15 @@ class CloudExpectation:
                 stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
                 self._activity.add_stretch(stretch)
             elif kind == "roster":
-                self.active[line["agent"]] = line["state"] == "active"
+                self.away[line["agent"]] |= line["state"] != "active"
             elif kind == "fault":
                 self.faults[line["what"]] += 1
             elif kind == "call":
                 self.calls[line["what"]] += 1
                 self.too_many_requests += line["limited"]
                 self.fullest_window = max(self.fullest_window, line["calls"])
-            elif kind == "end":
-                self.ended = line
+            elif kind == "webhook":
+                self.dealings.add(line)
             else:
                 self.hearers.add(line)
 
@@ -135,7 +137,8 @@ class CloudExpectation:
             routing=line["routing"],
             message=line["message"],
         )
-        change = Change(line["number"], agent, line["presence"], at_ms * 1000, line["by"])
+        told = (line["number"], agent, line["presence"], at_ms * 1000, line["at_us"])
+        change = Change(*told, line["by"])
         self.changes.append(change)
         held = self._activity.held(agent)
         one = ((agent,), (at_ms,), (held.presence,), (held.routing,), (held.queues,))
@@ -207,10 +210,23 @@ class CloudExpectation:
             return fact_of(held.presence, held.routing)
         return fact_of(self.presences[number], self.routings[number])
 
+    def is_queue_new(self, agent: int, number: int) -> bool:
+        """Whether that event changed the agent's queues; before all events they were new."""
+        before = self.last_number(agent, number) if number >= 0 else INITIAL
+        return number < 0 or self.queues[number] != (self.queues[before] if before >= 0 else 0)
+
     def queue(self, agent: int, number: int) -> str:
         """The first active one."""
-        queues = self.script.queues
-        return queues[(self.script.homes[agent] + self.queues[number]) % len(queues)]
+        queues, turned = self.script.queues, self.queues[number] if number >= 0 else 0
+        return queues[(self.script.homes[agent] + turned) % len(queues)]
+
+    def may_be_unknown(self, agent: int) -> bool:
+        """Whether a snapshot may have failed to name somebody who was to be heard of."""
+        return bool(self.away[agent]) or self.hearers.was_left[agent] > 0
+
+    def final_held(self, agent: int) -> Held:
+        """As all that happened has left the agent."""
+        return self._activity.held(agent)
 
     def is_left_out(self, agent: int) -> bool:
         """At the end."""

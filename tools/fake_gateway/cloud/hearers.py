@@ -37,6 +37,7 @@ class Hearers:
         self.sockets: dict[int, Socket] = {}
         self.last_socket = array("i", [NOBODY]) * agents
         self.left = array("q", [-1]) * agents  # since which event they are left out, or -1
+        self.was_left = bytearray(agents)
         self.masks: set[int] = set()
         self._former: list[int] = []
         self._channels: list[list[int]] = [[] for _ in range(agents)]  # by agent
@@ -81,6 +82,7 @@ class Hearers:
             if not self._channels[agent]:
                 self.told[agent] = LEFT_OUT
                 self.left[agent] = head
+                self.was_left[agent] = 1
 
     def _closed(self, line: Mapping[str, Any]) -> None:
         socket = self.sockets[line["socket"]]

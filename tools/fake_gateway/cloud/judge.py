@@ -27,6 +27,8 @@ class CloudJudge:
         self.found = bytearray(expectation.head)
         self.held = [NEVER] * expectation.agents  # the number of the newest event
         self.held_state: list[str | None] = [None] * expectation.agents
+        self.held_cause: list[str | None] = [None] * expectation.agents
+        self.completions = 0
         self.last_row = [0] * expectation.agents  # in the journal at hand
         self.journal_of: list[str | None] = [None] * expectation.agents
         self.rows: Counter[str] = Counter()
@@ -81,15 +83,40 @@ class CloudJudge:
         if cause == "lost":
             if to_state != UNKNOWN:
                 self._mismatch("to_state", UNKNOWN, to_state, where)
+            if not self.expectation.may_be_unknown(agent):
+                self.findings.add("state_mismatches", "Unknown without a reason", **where)
             self.held_state[agent] = UNKNOWN
             return None
         number = self.expectation.number_at(agent, at_us)
         if number is None or self.expectation.hearers.begun[agent] < 0:
             self.findings.add("phantom", "a row of what nobody was told", at_us=at_us, **where)
             return None
+        if self._is_completion(agent, number, row):
+            self._complete(agent, number, row, where)
+            return None
         self._content(agent, number, row, where)
         self._order(agent, number, row, where)
         return number
+
+    def _is_completion(self, agent: int, number: int, row: Row) -> bool:
+        """No snapshot tells of queues: an event that it has overtaken may still bring them, at the
+        time since when they are so."""
+        return (
+            self.expectation.is_whole
+            and row[11] == "live"
+            and NEVER < number <= self.held[agent]
+            and self.held_cause[agent] == "history"
+            and self.expectation.is_queue_new(agent, number)
+        )
+
+    def _complete(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
+        """It says what is held already, but for the queue."""
+        self.completions += 1
+        if row[4] != self.held_state[agent]:
+            self._mismatch("state", self.held_state[agent], row[4], where)
+        queue = self.expectation.queue(agent, number)
+        if row[8] != queue:
+            self._mismatch("queue", queue, row[8], where)
 
     def _content(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
         expectation = self.expectation
@@ -114,7 +141,7 @@ class CloudJudge:
         elif cause == "late":
             if number > held:
                 self._mismatch("cause", "live", "late", where)
-        elif number < held and (self.expectation.is_whole or cause == "live"):
+        elif number < held and not self._may_tell_a_part_late(number, cause):
             self.findings.add("inversions", f"after event {held} of this agent", **where)
         if number >= 0:
             is_live = cause == "live"
@@ -123,8 +150,14 @@ class CloudJudge:
             if is_live and socket > 0 and number not in self.expectation.copied:
                 self.last_live[socket] = max(self.last_live[socket], number)
         if cause != "late":
+            self.held_cause[agent] = cause
             self.held[agent] = max(held, number)
             self.held_state[agent] = to_state
+
+    def _may_tell_a_part_late(self, number: int, cause: str) -> bool:
+        """One part may come by a snapshot, or by a copy, when the other is newer already."""
+        expectation = self.expectation
+        return not expectation.is_whole and (cause == "history" or number in expectation.copied)
 
     def _mismatch(self, field: str, expected: Any, found: Any, where: dict[str, Any]) -> None:
         self.findings.add("state_mismatches", field, expected=expected, found=found, **where)

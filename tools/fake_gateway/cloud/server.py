@@ -142,7 +142,7 @@ class CloudGateway:
         self._people = People(self._organisation, self._broadcast.change)
         self._channel_calls = ChannelCalls(self._channels, subscriptions, self)
         self._webhooks = WebhookReceiver(
-            self._ledger, gates["refuse-webhooks"], settings.webhook_secret
+            self._ledger, gates["refuse-webhooks"], settings.webhook_secret, states=None
         )
 
     # Its life.

@@ -7,7 +7,7 @@ inversions          rows that come before an earlier event of their agent
 duplicate_effects   events that stand twice
 state_mismatches    rows, final states, pages or counts that say something wrong
 over_budget         calls that a budget refused, in a run without faults
-commands            what a sender did (see `sent.py`); null: there was none
+commands            what a sender did (see `command_judge.py`); null: there was none
 """
 
 from __future__ import annotations
@@ -20,20 +20,29 @@ from typing import Any
 
 import apsw
 
+from tools.fake_gateway.cloud.command_judge import CloudCommandJudge
 from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation
 from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
 from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL
 from tools.fake_gateway.cloud.judge import FOUND_OTHERWISE, CloudJudge
+from tools.fake_gateway.cloud.natives import wrong_fields
+from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
 from tools.fake_gateway.findings import KINDS, Findings
 from tools.fake_gateway.journals import ShardJournal, open_journals
 from tools.fake_gateway.judge import UNKNOWN
+from tools.fake_gateway.sender_store import open_store
 
 OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 PLAN_NAME = "cloud.db"
 
 
 def verify(
-    ledger: Path, data: Path, *, is_journalled: bool = True, to_newest: bool = False
+    ledger: Path,
+    data: Path,
+    *,
+    is_journalled: bool = True,
+    to_newest: bool = False,
+    give_up_after_s: float = GIVE_UP_AFTER_S,
 ) -> dict[str, Any]:
     """Raises LedgerError or JournalError."""
     began_s = time.monotonic()
@@ -53,13 +62,16 @@ def verify(
     finally:
         for journal in archived + current:
             journal.close()
+    judge = CloudCommandJudge(expectation, open_store(data), give_up_after_s=give_up_after_s)
+    commands = judge.judge()
     if not expectation.faults:
         for _ in range(expectation.too_many_requests):
             findings.add("over_budget", "a call was told 429")
-    _tell("verified" if findings.is_clean else "there are findings", began_s)
+    is_clean = findings.is_clean and judge.findings.is_clean
+    _tell("verified" if is_clean else "there are findings", began_s)
     sockets = expectation.hearers.sockets
     return {
-        "verified": findings.is_clean,
+        "verified": is_clean,
         "dialect": "cloud",
         **findings.counts,
         "expected": sum(socket not in (NOBODY, LEFT_OUT) for socket in expectation.socket_of),
@@ -70,6 +82,7 @@ def verify(
         "sockets": len(sockets),
         "sent_broken": expectation.sent_broken,
         "changes": len(expectation.changes),
+        "commands": commands,
         "calls": dict(expectation.calls),
         "too_many_requests": expectation.too_many_requests,
         "fullest_window": expectation.fullest_window,
@@ -131,6 +144,7 @@ class _Accounts:
             "stale_at_end": self._stale,
             "rows": sum(kept.values()),
             "late_rows": judge.rows["late"],
+            "completions": judge.completions,
             "history_rows": judge.rows["history"],
             "unknown_rows": judge.rows["lost"],
             "gaps": gap_rows,
@@ -213,45 +227,55 @@ class _Accounts:
         return last > self._judge.last_live[socket.number]
 
     def _check_pages(self, journal: ShardJournal) -> None:
-        """A page that is as new as its agents' last rows says what they say."""
-        judge = self._judge
-        for upto, (_, user, state, *_rest, row, _tail) in _paged(journal):
+        """A page that is as new as its agents' last rows says what they say, and, of who stands as
+        the last event left them, how they stand."""
+        judge, expectation = self._judge, self._expectation
+        for upto, fields in journal.pages():
+            user, state, row = fields[1], fields[2], fields[8]
             agent = judge.number_of.get(user)
             if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
                 continue
+            where = {"journal": journal.name, "user": user}
             if (state, row) != (judge.held_state[agent], judge.last_row[agent]):
                 self._findings.add(
                     "state_mismatches",
                     "page",
-                    journal=journal.name,
-                    user=user,
                     expected=[judge.held_state[agent], judge.last_row[agent]],
                     found=[state, row],
+                    **where,
                 )
+            if judge.held[agent] == expectation.last_number(agent) and state != UNKNOWN:
+                _check_native(expectation, self._findings, agent, fields)
 
 
-def _paged(journal: ShardJournal) -> list[tuple[int, tuple[Any, ...]]]:
-    """(true up to, (agent, user, state, …, row id, the rest)); see `journals.py`."""
-    return [(upto, (*one[:9], one[9:])) for upto, one in journal.pages()]
+def _check_native(
+    expectation: CloudExpectation, findings: Findings, agent: int, fields: list[Any]
+) -> None:
+    held, is_whole = expectation.final_held(agent), expectation.is_whole
+    for what, expected, found in wrong_fields(fields, held, is_whole=is_whole):
+        where = {"user": expectation.users[agent], "expected": expected, "found": found}
+        findings.add("state_mismatches", what, **where)
 
 
 def _final_only(
     expectation: CloudExpectation, findings: Findings, journals: list[ShardJournal]
 ) -> dict[str, Any]:
     """Without rows: everybody's state."""
-    found = {one[1]: one[2] for journal in journals for _, one in journal.pages()}
+    found = {one[1]: one for journal in journals for _, one in journal.pages()}
     for user in found.keys() - set(expectation.users):
         findings.add("phantom", "nobody in the organisation", user=user)
     for agent, user in enumerate(expectation.users):
-        if expectation.hearers.begun[agent] < 0:
+        if expectation.hearers.begun[agent] < 0 or expectation.is_left_out(agent):
             continue
         last = expectation.last_number(agent, expectation.end_of(agent))
         rightly = expectation.fact(agent, last).state
         if user not in found:
             findings.add("lost", "an agent who is not held", user=user)
-        elif found[user] != rightly and expectation.active[agent]:
-            where = {"user": user, "expected": rightly, "found": found[user]}
+        elif found[user][2] != rightly:
+            where = {"user": user, "expected": rightly, "found": found[user][2]}
             findings.add("state_mismatches", "final state", **where)
+        elif last == expectation.last_number(agent):
+            _check_native(expectation, findings, agent, found[user])
     return {"rows": 0}
 
 

@@ -1,0 +1,45 @@
+"""Natives: what a page of a runtime says of an agent in the platform's own words. Pure.
+
+A page holds of each agent its row's fields, an appointment, and (here) eleven native values: system
+presence, definition, message, modifiedDate, routing status, startTime, queues, since when, out of
+office, since when, and what of it a snapshot told; times in µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tools.fake_gateway.cloud.activity import Held
+from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES
+
+PLACE = 10  # of the native values among an agent's fields
+
+
+def wrong_fields(
+    fields: Sequence[Any], held: Held, *, is_whole: bool
+) -> Iterator[tuple[str, Any, Any]]:
+    """(what, expected, found) against how the agent stands. Where parts of it are told, nobody is
+    told of an absence."""
+    if len(fields) <= PLACE:
+        return  # a journal without them
+    if fields[PLACE] is None:
+        yield "native", "native values", None
+        return
+    (system, definition, message, presence_us, routing, routing_us) = fields[PLACE][:6]
+    is_away, away_us = fields[PLACE][8:10]
+    right = DEFINITIONS[held.presence]
+    told = [
+        ("systemPresence", right.event_presence, system),
+        ("presenceDefinition", right.id, definition),
+        ("message", held.message, message),
+        ("modifiedDate", held.presence_ms * 1000, presence_us),
+        ("routingStatus", ROUTING_STATUSES[held.routing], routing),
+        ("startTime", held.routing_ms * 1000, routing_us),
+    ]
+    if is_whole:
+        told += [
+            ("outOfOffice", held.is_away, is_away),
+            ("outOfOffice.modifiedDate", held.away_ms * 1000, away_us),
+        ]
+    yield from (one for one in told if one[1] != one[2])
