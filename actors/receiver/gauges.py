@@ -42,8 +42,7 @@ class Gauges:
         self._tally = tally
         self._log = log
         self._before = {word: counters.get(word) for word in ("control_frames", "shed")}
-        self._pressure_told_s = float("-inf")
-        self._pressure_is_told = False
+        self._pressure = PressureLines(counters, log)
 
     def start(self, at_us: int) -> None:
         """No session of ours is up yet."""
@@ -67,12 +66,25 @@ class Gauges:
             put("stale_since_us", at_us)
 
     def show_pressure(self, is_on: bool, now_s: float) -> None:
-        """Each pause is counted; told are the first, and one in a while of those that follow."""
+        self._pressure.show(is_on, now_s, shed=dict(self._tally.shed))
+
+
+class PressureLines:
+    """Each pause is counted; told are the first, and one in a while of those that follow."""
+
+    def __init__(self, counters: Counters, log: Any) -> None:
+        self._counters = counters
+        self._log = log
+        self._told_s = float("-inf")
+        self._is_told = False
+
+    def show(self, is_on: bool, now_s: float, **more: object) -> None:
+        """`more`: told with the end of it."""
         if is_on:
             self._counters.add("pauses")
-            self._pressure_is_told = now_s >= self._pressure_told_s + PRESSURE_LINE_EVERY_S
-            if self._pressure_is_told:
-                self._pressure_told_s = now_s
+            self._is_told = now_s >= self._told_s + PRESSURE_LINE_EVERY_S
+            if self._is_told:
+                self._told_s = now_s
                 self._log.warning("pressure.on", pauses=self._counters.get("pauses"))
-        elif self._pressure_is_told:
-            self._log.info("pressure.off", shed=dict(self._tally.shed))
+        elif self._is_told:
+            self._log.info("pressure.off", **more)

@@ -1,0 +1,107 @@
+"""Owns what a channel's machine knows of one channel and of one line, and what a silence means.
+
+Pure. It knows no other channel and no decision but that of the watchdog (protocol.md §2.3).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from actors.genesys import reconnect
+from actors.receiver.cloud_arguments import BACKOFF_MOST_S, ROTATE_AFTER_S
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelPolicy:
+    """The numbers by which a channel lives."""
+
+    rotate_after_s: float = ROTATE_AFTER_S
+    rotate_spread: float = 0.1  # so much of that earlier, at random: never all at once
+    refused_retry_s: float = 1_800.0  # a missing permission may have been granted since
+    backoff_first_s: float = reconnect.BACKOFF_FIRST_S
+    backoff_most_s: float = BACKOFF_MOST_S
+    proven_after_s: float = reconnect.PROVEN_AFTER_S
+    ping_after_s: tuple[float, ...] = reconnect.PING_AFTER_S
+    dead_after_s: float = reconnect.DEAD_AFTER_S
+    tick_most_s: float = reconnect.TICK_MOST_S
+    doubted_after: int = 2  # handshakes in a row that fail: perhaps the channel is gone
+
+
+@dataclass(slots=True, eq=False)
+class Channel:
+    """One channel of the gateway's, from the wish for it on."""
+
+    number: int
+    is_made: bool = False
+    users: frozenset[str] = frozenset()  # of the last subscription
+    refused: Mapping[str, str] = field(default_factory=dict)  # among them, and why
+    is_doubted: bool = True  # the subscription is to be made again
+    is_busy: bool = False  # a call is under way
+    retry_at_s: float = float("-inf")
+    rotate_at_s: float = float("inf")
+    handshakes_failed: int = 0  # in a row
+
+    @property
+    def heard(self) -> frozenset[str]:
+        """Whose events it brings."""
+        return self.users - self.refused.keys()
+
+
+@dataclass(slots=True, eq=False)
+class Tries:
+    """How often in a row something of a slot has failed, and when to try again."""
+
+    policy: ChannelPolicy
+    chance: random.Random
+    count: int = 0
+
+    def failed(self, now_s: float, retry_after_s: float | None) -> float:
+        """Once more; the next try is at that time: full jitter, never before we are asked to."""
+        self.count += 1
+        return max(self.wait_until_s(now_s), now_s + (retry_after_s or 0.0))
+
+    def wait_until_s(self, now_s: float) -> float:
+        first_s, most_s = self.policy.backoff_first_s, self.policy.backoff_most_s
+        before = max(self.count - 1, 0)
+        return now_s + reconnect.backoff_s(before, self.chance, first_s=first_s, most_s=most_s)
+
+    def forgive(self, line: Line, now_s: float) -> None:
+        """A line that has lived for long enough proves that all is well."""
+        if now_s - line.opened_s >= self.policy.proven_after_s:
+            self.count = 0
+
+
+class Silence(Enum):
+    NOTHING = "nothing"
+    PING = "ping"
+    DEAD = "dead"
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """One socket on a channel."""
+
+    number: int
+    channel: Channel
+    is_told_closing: bool = False
+    opened_s: float = 0.0
+    frames: int = 0
+    quiet_s: float = 0.0  # of reading
+    pings: int = 0
+
+    def observe(self, frames: int, read_s: float, policy: ChannelPolicy) -> Silence:
+        """We have read for `read_s` more seconds, and so many frames came since it opened."""
+        if frames != self.frames:
+            self.frames, self.quiet_s, self.pings = frames, 0.0, 0
+            return Silence.NOTHING
+        self.quiet_s += read_s
+        if self.quiet_s >= policy.dead_after_s:
+            return Silence.DEAD
+        due = policy.ping_after_s[self.pings : self.pings + 1]
+        if due and self.quiet_s >= due[0]:
+            self.pings += 1
+            return Silence.PING
+        return Silence.NOTHING

@@ -1,0 +1,122 @@
+"""Owns what the shards are told of one slot: sessions, who belongs to it, how far its snapshot is.
+
+Pure, and a part of the slot's machine, which tells it when lines begin and end. It knows no line,
+channel or retry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Watches
+from actors.receiver import channel_signals as signals
+from actors.receiver.channel_signals import Action, Numbers
+from actors.receiver.signals import Number, Tell, Write
+
+EPOCH = 1  # the cloud numbers nothing: one numbering for ever
+
+
+class ChannelSession:
+    """The newest session of a scope. `act` takes the actions, in order.
+
+    `missed`: why there is something that nobody can know, to be told as a gap by the next session.
+    """
+
+    def __init__(
+        self, scope: str, numbers: Numbers, act: Callable[[Action], None], missed: str | None
+    ) -> None:
+        self.scope = scope
+        self.number = 0
+        self.is_up = False
+        self.has_history = False  # the snapshot is not whole
+        self.watched: frozenset[str] = frozenset()  # as the shards were told
+        self.moved: frozenset[str] = frozenset()  # to another scope, which tells of them
+        self.pending: dict[str, None] = {}  # of the snapshot, in order
+        self.is_asked = False  # some of them are under way
+        self._numbers = numbers
+        self._act = act
+        self._missed = missed
+
+    def begin(
+        self, line: int, heard: frozenset[str], refused: Mapping[str, str], at_us: int
+    ) -> None:
+        """Everything that the line brings from now on belongs to it, and a snapshot is due."""
+        self._stop_asking()
+        self.number = number = self._numbers.next_session()
+        self.is_up = self.has_history = True
+        self._act(Number(number))
+        # The gap first: once a shard knows the new session, nobody would tell it again.
+        if self._missed is not None:
+            self._act(Write(Gap(number, self.scope, EPOCH, 0, 0, self._missed, at_us)))
+            self._missed = None
+        self._act(Write(SessionBegins(number, self.scope, EPOCH, "", 0, None, at_us)))
+        self.watch(heard, refused, at_us, is_anew=True)
+        self._act(signals.Stream(line, number))
+        self.pending = dict.fromkeys(sorted(heard))
+        self._tell("session.begins", agents=len(heard))
+
+    def watch(
+        self,
+        heard: frozenset[str],
+        refused: Mapping[str, str],
+        at_us: int,
+        *,
+        is_anew: bool = False,
+    ) -> None:
+        """Tells the shards who belongs to this scope; whoever is new is asked for."""
+        for user in sorted(self.watched - heard):
+            self.pending.pop(user, None)
+            if user not in self.moved:
+                reason = refused.get(user)
+                why = "not in the plan any more" if reason is None else f"topic refused: {reason}"
+                self._act(signals.WriteOf(Unwatches(self.scope, user, why, at_us)))
+        joined = heard - self.watched
+        for user in sorted(heard if is_anew else joined):
+            self._act(signals.WriteOf(Watches(self.scope, user)))
+        if self.is_up:
+            self.pending.update(dict.fromkeys(sorted(joined)))
+        self.watched = heard
+
+    def ask(self) -> None:
+        """For all that are pending."""
+        self.is_asked = True
+        self._act(signals.Snapshot(self.number, tuple(self.pending)))
+
+    def named(self, users: Iterable[str], is_last: bool) -> None:
+        """These were answered for."""
+        for user in users:
+            self.pending.pop(user, None)
+        self.is_asked = not is_last
+
+    def failed(self) -> None:
+        """The rest of what was asked for was not."""
+        self.is_asked = False
+
+    def end_history(self, at_us: int) -> None:
+        self.has_history = False
+        self._act(Write(HistoryEnds(self.number, self.scope, True, at_us)))
+        self._tell("snapshot.whole")
+
+    def end(self, reason: str, at_us: int) -> None:
+        """No line streams any more."""
+        if not self.is_up:
+            return
+        self._stop_asking()
+        self.is_up = self.has_history = False
+        self.pending = {}
+        self._missed = reason
+        self._act(Write(SessionEnds(self.number, self.scope, reason, at_us)))
+        self._tell("session.ends", reason=reason)
+
+    def forget(self) -> None:
+        """The scope is given up: nothing of it was missed."""
+        self._missed = None
+
+    def _stop_asking(self) -> None:
+        if self.is_asked:
+            self._act(signals.StopSnapshot())
+        self.is_asked = False
+
+    def _tell(self, event: str, **fields: object) -> None:
+        told = (("scope", self.scope), ("session", self.number), *fields.items())
+        self._act(Tell(event, told))

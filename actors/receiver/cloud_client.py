@@ -1,0 +1,268 @@
+"""Owns what a receiver does in the name of one OAuth client: calls, snapshots, our channels.
+
+It decides nothing: what a call has come to becomes a signal for the machine that wanted it. It
+knows no socket. A channel is recorded before anybody learns of it (trap 29).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final
+
+import orjson
+
+from actors.events import session_flags
+from actors.genesys.channel_plan import Slot
+from actors.genesys.cloud import TopicsSetting, snapshot_topic, subscribed_topic, subscribed_user
+from actors.genesys.cloud_answers import Entity, Subscriptions
+from actors.genesys.cloud_errors import CloudError, NotFoundError
+from actors.genesys.cloud_rest import SNAPSHOT_PARTS, USERS_BY_ID_MAX, CloudRest
+from actors.genesys.pacer import Pacer
+from actors.genesys.rate_budget import WINDOW_S, Budget, shares
+from actors.genesys.secret import Secret
+from actors.receiver import channel_signals as signals
+from actors.receiver.channel_session import EPOCH
+from actors.receiver.channel_store import ChannelRecord, ChannelStore
+from actors.receiver.life import Life
+from actors.receiver.outlet import Outlet
+from actors.sqlite import TRANSIENT_ERRORS
+from runtime.clock import Clock
+from runtime.counters import Counters
+from runtime.crash_point import crash_point
+from runtime.errors import TemporaryError
+
+SNAPSHOTS_AT_ONCE: Final = 4
+"""Of one client: the others queue, so that the first ones are whole while the budget still waits
+for the last."""
+DISK_RETRY_S: Final = 1.0
+FOREIGN_EVERY_S: Final = 3_600.0
+FOREIGN_NAMED_MAX: Final = 20
+_SNAPSHOT_FIELDS: Final = ("id", *SNAPSHOT_PARTS)  # names and addresses are nobody's business here
+
+Tell = Callable[[Slot, signals.Signal], None]
+
+
+class CloudClient:
+    """For one event loop. `tell` takes the signals for the machine of a slot, at once."""
+
+    def __init__(
+        self,
+        number: int,
+        rest: CloudRest,
+        store: ChannelStore,
+        *,
+        life: Life,
+        outlet: Outlet,
+        counters: Counters,
+        topics: TopicsSetting,
+        clock: Clock,
+        tell: Tell,
+        log: Any,
+    ) -> None:
+        self.number = number
+        self.rest = rest
+        self.foreign = 0
+        self.snapshots_waiting = 0
+        self._store = store
+        self._life = life
+        self._outlet = outlet
+        self._counters = counters
+        self._topics = topics
+        self._clock = clock
+        self._tell = tell
+        self._log = log.bind(client=number)
+        self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
+        self._snapshots: dict[Slot, asyncio.Task[None]] = {}
+        self._desk = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
+
+    # Whose channels are ours
+
+    def found(self) -> list[ChannelRecord]:
+        """What a predecessor has recorded, the youngest first."""
+        return [each for each in self._store.channels() if each.slot.client == self.number]
+
+    def reuse(self, channel: int, record: ChannelRecord) -> None:
+        self._records[channel] = record
+        self._counters.add("channels_reused")
+
+    def discard(self, record: ChannelRecord) -> None:
+        """One of a predecessor's that nobody needs."""
+        self._life.spawn(self._let_go(record))
+
+    def connect_uri(self, channel: int) -> Secret:
+        return self._records[channel].connect_uri
+
+    async def count_foreign(self) -> None:
+        """Channels of this client that others have made: they are never touched."""
+        while True:
+            try:
+                theirs = await self._foreign()
+            except CloudError as error:
+                self._log.warning("channels.not_listed", cause=str(error))
+            else:
+                if theirs and len(theirs) != self.foreign:
+                    named = theirs[:FOREIGN_NAMED_MAX]
+                    self._log.warning("channels.foreign", channels=len(theirs), named=named)
+                self.foreign = len(theirs)
+            await self._sleep(FOREIGN_EVERY_S)
+
+    async def _foreign(self) -> list[str]:
+        """Their names: an id would be a key, so it is a part of its digest."""
+        listed = await self.rest.channels()
+        ours = {record.id.reveal() for record in self._store.channels()}
+        theirs = (each.id.reveal() for each in listed)
+        return sorted(
+            hashlib.sha256(each.encode()).hexdigest()[:8] for each in theirs if each not in ours
+        )
+
+    # What the machines want
+
+    def carry_out(self, slot: Slot, action: signals.Action) -> None:
+        match action:
+            case signals.Create(channel=channel):
+                self._life.spawn(self._create(slot, channel))
+            case signals.Subscribe(channel=channel, users=users):
+                self._life.spawn(self._subscribe(slot, channel, self._records[channel], users))
+            case signals.LetGo(channel=channel):
+                if (record := self._records.pop(channel, None)) is not None:
+                    self._life.spawn(self._let_go(record))
+            case signals.Forget(channel=channel):
+                if (record := self._records.pop(channel, None)) is not None:
+                    self._counters.add("channels_lost")
+                    self._life.spawn(self._forget(record))
+            case signals.Snapshot(session=session, users=users):
+                self._stop_snapshot(slot)
+                task = self._life.spawn(self._snapshot(slot, session, users))
+                self._snapshots[slot] = task
+            case signals.StopSnapshot():
+                self._stop_snapshot(slot)
+            case _:
+                raise AssertionError(action)
+
+    async def _create(self, slot: Slot, number: int) -> None:
+        try:
+            channel = await self.rest.create_channel()
+        except CloudError as error:
+            self._tell(slot, signals.CallFailed(number, str(error), False, error.retry_after_s))
+            return
+        crash_point("after-channel-created")
+        at_us = self._clock.wall_us()
+        record = ChannelRecord(channel.id, slot, channel.connect_uri, at_us, channel.expires_us)
+        await self._durably(lambda: self._store.add(record))
+        crash_point("after-channel-recorded")
+        self._records[number] = record
+        self._counters.add("channels_created")
+        self._tell(slot, signals.Created(number))
+
+    async def _subscribe(
+        self, slot: Slot, number: int, record: ChannelRecord, users: frozenset[str]
+    ) -> None:
+        topics = [subscribed_topic(user, self._topics) for user in sorted(users)]
+        try:
+            taken = await self.rest.put_topics(record.id, topics)
+        except CloudError as error:
+            is_gone = isinstance(error, NotFoundError)
+            self._tell(slot, signals.CallFailed(number, str(error), is_gone, error.retry_after_s))
+            return
+        crash_point("after-channel-subscribed")
+        await self._durably(lambda: self._store.refuse(slot, taken.rejected, self._clock.wall_us()))
+        self._tell(slot, signals.Subscribed(number, users, _refused(taken)))
+
+    async def _let_go(self, record: ChannelRecord) -> None:
+        """It ends by itself if that fails; but ours it is until then."""
+        try:
+            await self.rest.let_go(record.id)
+        except CloudError as error:
+            self._log.warning("channel.not_let_go", scope=record.slot.scope, cause=str(error))
+            return
+        await self._forget(record)
+
+    async def _forget(self, record: ChannelRecord) -> None:
+        await self._durably(lambda: self._store.forget(record.id))
+
+    # Snapshots
+
+    def _stop_snapshot(self, slot: Slot) -> None:
+        task = self._snapshots.pop(slot, None)
+        if task is not None:
+            task.cancel()
+
+    async def _snapshot(self, slot: Slot, session: int, users: tuple[str, ...]) -> None:
+        self.snapshots_waiting += 1
+        try:
+            async with self._desk:
+                step = USERS_BY_ID_MAX
+                parts = [users[at : at + step] for at in range(0, len(users), step)]
+                await self._ask(slot, session, parts)
+        finally:
+            self.snapshots_waiting -= 1
+
+    async def _ask(self, slot: Slot, session: int, parts: list[tuple[str, ...]]) -> None:
+        flags = session_flags(session)
+        for place, part in enumerate(parts, start=1):
+            try:
+                found = await self.rest.users_by_id(part, SNAPSHOT_PARTS)
+            except CloudError as error:
+                failed = signals.SnapshotFailed(session, str(error), error.retry_after_s)
+                self._tell(slot, failed)
+                return
+            for user in found:
+                user_id: str = user["id"]
+                self._outlet.event(user_id.encode(), _snapshot_frame(user), EPOCH, 0, flags)
+            crash_point("after-snapshot-staged")
+            self._tell(slot, signals.Named(session, part, place == len(parts)))
+
+    # Disk and time
+
+    async def _durably(self, work: Callable[[], None]) -> None:
+        """Until it is on the disk, however long that takes; all else goes on meanwhile."""
+        is_told = False
+        while True:
+            try:
+                work()
+                return
+            except (TemporaryError, *TRANSIENT_ERRORS) as error:
+                self._counters.add("commit_failures")
+                if not is_told:
+                    self._log.error("channels.not_recorded", cause=str(error))
+                is_told = True
+            await asyncio.sleep(DISK_RETRY_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        """In steps: a suspended machine must not oversleep by as long as it slept."""
+        due_s = self._clock.now_s() + seconds
+        while (left_s := due_s - self._clock.now_s()) > 0:
+            await asyncio.sleep(min(left_s, 1.0))
+
+
+def kept_pacer(counters: Counters, place: int, total: int, clock: Clock) -> Pacer:
+    """A receiver's share of one client, less what a predecessor used of it in the last window."""
+    words = f"budget_used_{place}", f"budget_used_ns_{place}"
+    used, used_ns = counters.get(words[0]), counters.get(words[1])
+    is_recent = used > 0 and clock.now_ns() - used_ns < WINDOW_S * 1e9
+    budget = Budget(
+        shares(total).receiver,
+        total=total,
+        used=used if is_recent else 0,
+        used_at_s=clock.now_s(),
+    )
+
+    def remember(used: int) -> None:
+        counters.set(words[0], used)
+        counters.set(words[1], clock.now_ns())
+
+    return Pacer(budget, clock, on_used=remember)
+
+
+def _refused(taken: Subscriptions) -> dict[str, str]:
+    """Why, by user. A topic that is nobody's was never asked for."""
+    told = ((subscribed_user(each.topic), each.reason) for each in taken.rejected)
+    return {user: reason for user, reason in told if user is not None}
+
+
+def _snapshot_frame(user: Entity) -> bytes:
+    body = {name: user[name] for name in _SNAPSHOT_FIELDS if name in user}
+    topic = snapshot_topic(user["id"])
+    return orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})

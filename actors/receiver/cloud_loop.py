@@ -1,0 +1,414 @@
+"""Owns the life of a receiver of channels: timers, sockets, the plan; it carries out what the
+machines of the slots want.
+
+It decides nothing: what happens becomes a signal for the machine of a slot, what that answers is
+done here, in order, before the next signal. All of it runs on one uvloop, in one thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+from typing import Final
+
+import structlog
+import uvloop
+
+from actors.disk_wait import DiskWait
+from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, encode_control
+from actors.genesys.channel_plan import Plan, Slot
+from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.http import Reach, http_client, reach
+from actors.genesys.tokens import TokenProvider
+from actors.planner.store import Roster, read_roster
+from actors.receiver import channel_signals as signals
+from actors.receiver.channel import ChannelMachine
+from actors.receiver.channel_line import ChannelPolicy
+from actors.receiver.channel_session import EPOCH
+from actors.receiver.channel_signals import Numbers
+from actors.receiver.channel_socket import ChannelSocket
+from actors.receiver.channel_store import ChannelStore
+from actors.receiver.cloud_arguments import (
+    CLOUD_RECEIVER_WORDS,
+    CloudReceiverArguments,
+)
+from actors.receiver.cloud_arguments import (
+    CloudClient as ClientArguments,
+)
+from actors.receiver.cloud_client import CloudClient, kept_pacer
+from actors.receiver.cloud_gauges import CloudGauges
+from actors.receiver.connection import Tally
+from actors.receiver.gauges import PressureLines
+from actors.receiver.life import STAGED_POINTS, TICK_S, Life
+from actors.receiver.outlet import Outlet
+from actors.receiver.signals import (
+    Abort,
+    Close,
+    HistoryWanted,
+    Number,
+    Ping,
+    Refused,
+    StopAsked,
+    Tell,
+    Write,
+)
+from runtime.child import Child
+from runtime.clock import Clock, SystemClock
+from runtime.counters import Counters
+from runtime.crash_point import crash_point
+from runtime.errors import LocalError, TemporaryError
+from runtime.ring import Producer
+
+__all__ = ["CLOUD_RECEIVER_WORDS", "CloudReceiverArguments", "run"]
+
+PLAN_RETRY_S: Final = 1.0
+_COUNTED = {HistoryEnds: "snapshots", Gap: "gaps", SessionBegins: "sessions_begun"}
+
+
+def run(child: Child, arguments: CloudReceiverArguments) -> None:
+    """The entry of the child. Raises ConfigurationError when the gateway refuses who we are (exit
+    78). It never gives up otherwise."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(live(child, arguments, SystemClock()))
+
+
+async def live(
+    child: Child,
+    arguments: CloudReceiverArguments,
+    clock: Clock,
+    policy: ChannelPolicy | None = None,
+) -> None:
+    """One life, from the file to the last record."""
+    log = structlog.get_logger("actors.receiver")
+    disk = DiskWait(child, log, arguments.path)
+    async with AsyncExitStack() as stack:
+        store = disk.until_done(lambda: ChannelStore(arguments.path, arguments.run))
+        stack.callback(store.close)
+        receiver = CloudReceiver(child, arguments, store, clock=clock, policy=policy)
+        for place, client in enumerate(arguments.clients):
+            await receiver.serve(place, client, stack)
+        await receiver.live()
+
+
+class CloudReceiver:
+    """One life."""
+
+    def __init__(
+        self,
+        child: Child,
+        arguments: CloudReceiverArguments,
+        store: ChannelStore,
+        *,
+        clock: Clock,
+        policy: ChannelPolicy | None = None,
+    ) -> None:
+        self._child = child
+        self._arguments = arguments
+        self._store = store
+        self._clock = clock
+        self._log = structlog.get_logger("actors.receiver")
+        self._loop = asyncio.get_running_loop()
+        self._life = Life(child, clock, self._log)
+        counters = self._counters = child.counters
+        self._chance = random.Random()  # noqa: S311 - jitter
+        self._policy = policy or ChannelPolicy(
+            rotate_after_s=arguments.rotate_after_s, backoff_most_s=arguments.backoff_most_s
+        )
+        producers = [
+            Producer(ring, generation=child.generation, doorbell=doorbell)
+            for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
+        ]
+        self._outlet = Outlet(
+            producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
+        )
+        self._numbers = Numbers(session=counters.get("session"))
+        self._is_known = counters.get("session") > 0
+        self._tally = Tally()
+        self._clients: dict[int, CloudClient] = {}
+        self._ways: dict[int, Reach] = {}
+        self._tokens: list[TokenProvider] = []
+        self._machines: dict[Slot, ChannelMachine] = {}
+        self._sockets: dict[int, ChannelSocket] = {}
+        self._plan: Plan | None = None
+        self._is_reading_plan = False
+        self._plan_retry_s = float("-inf")
+        self._histories_wanted: set[tuple[int, int]] = set()  # by shard and its generation
+        self._pressure = PressureLines(counters, self._log)
+        self._timer: asyncio.TimerHandle | None = None
+        self._gauges: CloudGauges
+
+    async def serve(self, place: int, client: ClientArguments, stack: AsyncExitStack) -> None:
+        """One more OAuth client, before `live`; `place`: among the budgets on the page."""
+        counters, address = self._counters, client.address
+        way = reach(address)
+        http = await stack.enter_async_context(http_client(way))
+        tokens = TokenProvider(
+            address,
+            (),
+            http,
+            clock=self._clock,
+            chance=self._chance,
+            in_service=self._is_known or counters.get("token_refreshes") > 0,
+        )
+        stack.push_async_callback(tokens.close)
+        self._tokens.append(tokens)
+        pacer = kept_pacer(counters, place, self._arguments.requests_per_minute, self._clock)
+        self._ways[client.number] = way
+        self._clients[client.number] = CloudClient(
+            client.number,
+            CloudRest(address, tokens, http, pacer, clock=self._clock),
+            self._store,
+            life=self._life,
+            outlet=self._outlet,
+            counters=counters,
+            topics=self._arguments.topics,
+            clock=self._clock,
+            tell=self._signal,
+            log=self._log,
+        )
+
+    # Life
+
+    async def live(self) -> None:
+        """Until we are stopped."""
+        self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_rung)
+        self._child.set_phase(Counters.LOADED)
+        self._counters.set("exhausted", 0)
+        self._gauges = CloudGauges(
+            self._counters, list(self._clients.values()), self._tokens, self._tally, self._log
+        )
+        for number, client in self._clients.items():
+            ends = SessionEnds(0, f"c{number}", "the receiver starts", self._clock.wall_us())
+            self._outlet.control(encode_control(ends), EPOCH)
+            self._life.spawn(client.count_foreign())
+        self._outlet.publish()
+        self._child.set_phase(Counters.RUNNING)
+        self._tick()
+        self._child.on_stop(self._on_stop)
+        await self._life.over.wait()
+        self._child.set_phase(Counters.DRAINING)
+        await self._drain()
+        if self._life.failure is not None:
+            raise self._life.failure
+
+    async def _drain(self) -> None:
+        await self._life.drain(self._outlet)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._arguments.own_doorbell.fileno())
+        await self._life.end_tasks()
+        self._show()
+        self._outlet.publish()
+
+    def _on_stop(self) -> None:
+        """In the middle of any bytecode of ours."""
+        self._loop.call_soon_threadsafe(self._stop)
+
+    def _stop(self) -> None:
+        if not self._life.over.is_set():
+            self._log.info("receiver.stops")
+            self._signal_all(StopAsked())
+            self._life.over.set()
+
+    # The plan
+
+    async def _follow_plan(self) -> None:
+        """Reads it beside the loop: it may name a hundred thousand agents."""
+        try:
+            roster = await asyncio.to_thread(read_roster, self._arguments.roster_path)
+        except (LocalError, TemporaryError) as error:
+            self._log.warning("plan.not_read", cause=str(error))
+            self._plan_retry_s = self._clock.now_s() + PLAN_RETRY_S
+            return
+        finally:
+            self._is_reading_plan = False
+        if roster.version == 0:
+            self._plan_retry_s = self._clock.now_s() + PLAN_RETRY_S
+        elif not self._life.over.is_set():
+            self._apply(roster)
+
+    def _read_plan_if_new(self) -> None:
+        planned = self._arguments.planner_counters.get("plan_version")
+        is_new = self._plan is None or planned > self._counters.get("plan_version")
+        if is_new and not self._is_reading_plan and self._clock.now_s() >= self._plan_retry_s:
+            self._is_reading_plan = True
+            self._life.spawn(self._follow_plan())
+
+    def _apply(self, roster: Roster) -> None:
+        """Each slot hears who belongs to it now; one that does not change does nothing."""
+        before = self._plan.slots if self._plan is not None else {}
+        places = roster.plan.places()
+        ours = {slot for slot in roster.plan.slots if slot.client in self._clients}
+        if self._plan is None:
+            self._make_machines(ours)
+        self._plan = roster.plan
+        for slot in sorted(ours | self._machines.keys()):
+            users, held = roster.plan.slots.get(slot, frozenset()), before.get(slot, frozenset())
+            if users != held:
+                moved = frozenset(user for user in held - users if user in places)
+                if slot not in self._machines:
+                    self._make_machine(slot, is_known=False)
+                self._signal(slot, signals.Planned(users, moved))
+        self._counters.set("plan_version", roster.version)
+        self._log.info("plan.applied", version=roster.version, channels=len(ours))
+        crash_point("after-plan-applied")
+
+    def _make_machines(self, slots: set[Slot]) -> None:
+        """With the channels of our predecessor, as far as they are still planned."""
+        for slot in sorted(slots):
+            self._make_machine(slot, is_known=self._is_known)
+        now_s, now_us = self._clock.now_s(), self._clock.wall_us()
+        taken = set()
+        for client in self._clients.values():
+            for record in client.found():
+                slot = record.slot
+                if slot not in slots or slot in taken:
+                    client.discard(record)
+                    continue
+                taken.add(slot)
+                age_s = max(now_us - record.created_us, 0) / 1e6
+                client.reuse(self._machines[slot].adopt(age_s, now_s), record)
+
+    def _make_machine(self, slot: Slot, *, is_known: bool) -> None:
+        self._machines[slot] = ChannelMachine(
+            slot, self._policy, self._chance, self._numbers, is_known=is_known
+        )
+
+    # Signals in, actions out
+
+    def _signal_all(self, signal: signals.Signal) -> None:
+        for slot in list(self._machines):
+            self._signal(slot, signal)
+
+    def _signal(self, slot: Slot, signal: signals.Signal) -> None:
+        if isinstance(signal, Refused):
+            self._counters.add("handshake_refusals")
+        machine = self._machines[slot]
+        actions = machine.handle(signal, self._clock.now_s(), self._clock.wall_us())
+        for action in actions:
+            self._carry_out(slot, action)
+        if actions:
+            self._outlet.publish()
+
+    def _carry_out(self, slot: Slot, action: signals.Action) -> None:
+        match action:
+            case Write(record=record):
+                self._outlet.control(encode_control(record), EPOCH)
+                if (word := _COUNTED.get(type(record))) is not None:
+                    self._counters.add(word)
+                crash_point(STAGED_POINTS[type(record)])
+            case signals.WriteOf(record=record):
+                self._outlet.control_of(record.user_id.encode(), encode_control(record), EPOCH)
+            case Number(session=session):
+                self._counters.set("session", session)
+                crash_point("after-session-number")
+            case signals.Connect(line=line, channel=channel):
+                self._connect(slot, line, channel)
+            case signals.Stream(line=line, session=session):
+                self._sockets[line].stream(session)
+                crash_point("after-stream")
+            case Ping(line=line) if line in self._sockets:
+                self._sockets[line].ping()
+            case Close(line=line, code=code) if line in self._sockets:
+                self._sockets[line].close(code)
+            case Abort(line=line) if line in self._sockets:
+                self._sockets[line].abort()
+            case Ping() | Close() | Abort():
+                pass  # it has just ended
+            case Tell(event=event, fields=fields, level=level):
+                self._count_told(event)
+                getattr(self._log, level)(event, **dict(fields))
+            case _:
+                self._clients[slot.client].carry_out(slot, action)
+
+    def _count_told(self, event: str) -> None:
+        if event == "channel.rotated":
+            self._counters.add("rotations")
+        elif event == "channel.retry":
+            self._counters.add("reconnects")
+
+    def _connect(self, slot: Slot, line: int, channel: int) -> None:
+        socket = ChannelSocket(
+            line,
+            self._clients[slot.client].connect_uri(channel),
+            way=self._ways[slot.client],
+            outlet=self._outlet,
+            tally=self._tally,
+            tell=lambda signal: self._signal(slot, signal),
+        )
+        self._sockets[line] = socket
+
+        async def live() -> None:
+            end = await socket.live()
+            del self._sockets[line]
+            self._signal(slot, end)
+
+        self._life.spawn(live(), f"line {line}")
+
+    # What the shards say
+
+    def _on_rung(self) -> None:
+        """By a shard that has made room, or by the planner."""
+        self._arguments.own_doorbell.cancel()
+        self._outlet.relieve()
+        self._read_plan_if_new()
+
+    def _on_pressure(self, is_on: bool) -> None:
+        for socket in self._sockets.values():
+            if is_on:
+                socket.pause()
+            else:
+                socket.resume()
+        self._pressure.show(is_on, self._clock.now_s())
+
+    def _on_overflow(self) -> None:
+        self._loop.call_soon(self._overflowed)
+
+    def _overflowed(self) -> None:
+        dropped = self._outlet.drop_spill(0)
+        self._log.warning("spill.dropped", records=dropped)
+        self._signal_all(signals.Overflowed())
+
+    def _give_histories(self) -> None:
+        """A shard that lost its way in the middle of a snapshot is given another one, once in each
+        of its lives: scopes that are not up get theirs anyway."""
+        session = self._counters.get("session")
+        for number, page in enumerate(self._arguments.shard_counters):
+            if not page.get("wants_history") or page.get("session") not in (0, session):
+                continue
+            life = number, page.get("generation")
+            if life not in self._histories_wanted:
+                self._histories_wanted.add(life)
+                self._log.warning("history.wanted", shard=number)
+                self._signal_all(HistoryWanted())
+
+    # Time
+
+    def _tick(self) -> None:
+        if self._life.over.is_set():
+            return
+        self._outlet.relieve()
+        self._read_plan_if_new()
+        self._give_histories()
+        frames = {line: socket.frames for line, socket in self._sockets.items()}
+        self._signal_all(signals.Tick(frames, is_reading=not self._outlet.is_pressed))
+        self._rotate()
+        self._show()
+        self._child.beat()
+        if self._outlet.failure is not None:
+            self._life.fail(self._outlet.failure)
+            return
+        self._timer = self._loop.call_later(TICK_S, self._tick)
+
+    def _rotate(self) -> None:
+        """One channel of a client at a time: two are all that it has to spare."""
+        now_s = self._clock.now_s()
+        for number in self._clients:
+            machines = [each for slot, each in self._machines.items() if slot.client == number]
+            due = next((each for each in machines if each.wants_rotation(now_s)), None)
+            if due is not None and not any(each.is_rotating for each in machines):
+                self._signal(due.slot, signals.RotateAsked())
+
+    def _show(self) -> None:
+        self._gauges.show(self._machines.values(), self._clock.wall_us())
