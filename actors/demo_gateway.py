@@ -72,6 +72,7 @@ class BundledGateway:
         ack_loss: float = 0.0,
         dialect: Dialect = "wsp",
         clients: int = 1,
+        scopes: str | None = None,
     ) -> Self:
         """Paused, with its ports open. Raises LocalError if it does not come up."""
         webhook_secret = f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
@@ -82,6 +83,7 @@ class BundledGateway:
                 *("--ack-loss", str(ack_loss), "--webhook-secret", webhook_secret),
                 *(["--tls"] if tls else []),
                 *("--dialect", dialect, "--clients", str(clients)),
+                *(["--scopes", scopes] if scopes is not None else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

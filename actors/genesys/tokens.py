@@ -27,6 +27,8 @@ SHORT_LIFE_S = 180.0  # a token that lives less is renewed at half its life
 MARGIN_S = 60.0
 REFUSED_RETRY_S = 300.0
 LIFE_MOST_S = 10 * 365 * 86_400.0
+CHECK_IDENTITY = "check client_id and client_secret"
+GIVE_SCOPE = "give it to the client"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +63,19 @@ class TokenUnavailableError(RemoteError):
 
 
 class _FailedError(Exception):
-    """One request failed, for a reason that shows no secret."""
+    """One request failed, for a reason that shows no secret. `cure`: what a person may do."""
 
     def __init__(
-        self, reason: str, *, is_refused: bool = False, retry_after: float | None = None
+        self,
+        reason: str,
+        *,
+        is_refused: bool = False,
+        retry_after: float | None = None,
+        cure: str = CHECK_IDENTITY,
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.cure = cure
         self.is_refused = is_refused
         self.retry_after = retry_after
 
@@ -96,7 +104,8 @@ def read_grant(body: bytes, scopes: Sequence[str], now_s: float) -> Token:
         missing = [scope for scope in scopes if scope not in granted.split()]
         if missing:
             names = ", ".join(missing)
-            raise _FailedError(f"the client lacks the scope {names}", is_refused=True)
+            reason = f"the client lacks the scope {names}"
+            raise _FailedError(reason, is_refused=True, cure=GIVE_SCOPE)
     return Token(value=Secret(text), granted_s=now_s, life_s=float(life_s))
 
 
@@ -104,6 +113,7 @@ class TokenProvider:
     """One token for all who ask, renewed before it ends. For one event loop.
 
     `in_service`: a token was granted before, so that a refusal is no mistake in the settings.
+    `without_scope`: how whoever starts us may do without what the scopes are for.
     The counters `refreshes` and `failures` only grow.
     """
 
@@ -116,7 +126,9 @@ class TokenProvider:
         clock: Clock,
         chance: random.Random,
         in_service: bool = False,
+        without_scope: str = "",
     ) -> None:
+        self._without_scope = without_scope
         self._address = address
         self._scopes = tuple(scopes)
         self._client = client
@@ -222,9 +234,10 @@ class TokenProvider:
         self._failures_in_row += 1
         self._last_failure = failure
         if failure.is_refused and not self._in_service:
-            return ConfigurationError(
-                f"{self._address.api_url}: {failure.reason}; check client_id and client_secret"
-            )
+            cure = failure.cure
+            if cure == GIVE_SCOPE and self._without_scope:
+                cure = f"{cure}, or {self._without_scope}"
+            return ConfigurationError(f"{self._address.api_url}: {failure.reason}; {cure}")
         if failure.is_refused:
             delay_s = REFUSED_RETRY_S
         else:

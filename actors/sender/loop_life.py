@@ -142,6 +142,7 @@ class LoopLife(ABC):
                 clock=self._clock,
                 chance=self._chance,
                 in_service=self._counters.get("token_refreshes") > 0,
+                without_scope="set sender.enabled = false, if no presence is to be changed",
             )
             self._open(client)
             stack.push_async_callback(self._tokens.close)

@@ -120,6 +120,9 @@ async def test_every_answer_of_the_gateway_and_the_loss_of_its_socket(tmp_path: 
 async def test_a_client_without_the_scope_is_told_so_before_any_socket(tmp_path: Path) -> None:
     scopes = frozenset({"notifications:read", "notifications:subscribe", "user:read"})
     async with serving(tmp_path, scopes=scopes) as served:
-        with pytest.raises(ConfigurationError, match="lacks the scope presence:write"):
+        text = (
+            "lacks the scope presence:write; give it to the client, or set sender.enabled = false"
+        )
+        with pytest.raises(ConfigurationError, match=text):
             await living(served).loop.live()
         assert ledger(served, "presence-opened") == []
