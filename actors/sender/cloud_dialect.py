@@ -26,8 +26,8 @@ STATE_CHARS_MAX: Final = 200
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
 PERMISSION_NEEDED: Final = "presence:userPresence:edit"
 READS_SHARE: Final = 10  # one of so many requests is kept for reading
-CLOCKS_APART_S: Final = 2.0  # the gateway's and ours; a change within it may be a later one
-OVERTAKEN: Final = 409  # ours: the presence has been changed since, to something else
+CLOCKS_APART_S: Final = 2.0  # the gateway's and ours: so much earlier may still be since
+CHANGED_SINCE: Final = 409  # ours: the presence has been changed since the first try
 
 _ON_QUEUE: Final = "ON_QUEUE"
 _INTERACTING: Final = "INTERACTING"
@@ -145,7 +145,7 @@ class CloudDialect:
         return Patch(line, command.id, *wanted, since_us)
 
     def refusal_of(self, answer: Acknowledged) -> Refusal:
-        if answer.status == OVERTAKEN:
+        if answer.status == CHANGED_SINCE:
             return Refusal(Code.NOT_AS_EXPECTED, answer.message)
         return refusal_of(
             answer, f"the roles of the OAuth client lack a permission ({PERMISSION_NEEDED})"
@@ -164,25 +164,24 @@ def shown_as(presence: Mapping[str, Any]) -> str:
         return ""
 
 
-def overtaken(presence: Mapping[str, Any], wanted: Definition, since_us: int) -> str:
-    """Why a change that may have taken at `since_us` or later must not be made again, "" if it may.
+def changed_since(presence: Mapping[str, Any], wanted: Definition, since_us: int) -> str:
+    """Why a change that may have taken at `since_us` or later is not made again; "" if it may be.
 
-    Somebody has changed the presence since, to something else: made again it would undo what was
-    wanted last. If it is the wanted one it may be ours or set by hand, nobody knows; making it
-    again changes nothing for the agent, and its answer is one that can be confirmed. So does one
-    that has not been changed since.
+    Only a presence that still is as it was before may be changed again. One that has been changed
+    to something else would be changed back, against what somebody wanted last. One that is the
+    wanted one may be ours, and would be changed twice; or somebody has set it by hand, and then it
+    confirms nothing: nobody can tell the two apart, and so the command will be *unknown*.
     """
-    definition = presence.get("presenceDefinition")
-    held = definition.get("id") if isinstance(definition, dict) else None
     try:
         modified_us = parse_time_us(presence.get("modifiedDate"))
     except ValueError:
         return ""
-    is_wanted = isinstance(held, str) and held.lower() == wanted.id.lower()
-    if is_wanted or modified_us < since_us - CLOCKS_APART_S * 1e6:
+    if modified_us < since_us - CLOCKS_APART_S * 1e6:
         return ""
-    name = definition.get("systemPresence") if isinstance(definition, dict) else None
-    now = normal_name(name) or "another presence"
-    return (
-        f"the agent's presence was changed to {now} at {iso_ms(modified_us)}, after the first try"
-    )
+    found = presence.get("presenceDefinition")
+    definition: Mapping[str, Any] = found if isinstance(found, dict) else {}
+    if str(definition.get("id")).lower() == wanted.id.lower():
+        name, doubt = wanted.label, ", whether by this command or by hand nobody can tell"
+    else:
+        name, doubt = normal_name(definition.get("systemPresence")) or "another presence", ""
+    return f"the agent was changed to {name} at {iso_ms(modified_us)}, after the first try{doubt}"

@@ -31,7 +31,7 @@ from actors.genesys.pacer import Pacer
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
 from actors.genesys.reconnect import backoff_s
 from actors.sender import signals
-from actors.sender.cloud_dialect import OVERTAKEN, overtaken, shown_as
+from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since, shown_as
 from actors.sender.loop_life import TICK_S, LoopLife
 
 KEEP_S: Final = 600.0
@@ -249,8 +249,8 @@ class CloudLoop(LoopLife):
             return _refused(change, HTTPStatus.NOT_FOUND, "no user can have this id")
         if change.doubted_since_us is not None:
             held = await self._rest.presence(change.user_id)
-            if why := overtaken(held, wanted, change.doubted_since_us):
-                return _refused(change, OVERTAKEN, why)
+            if why := changed_since(held, wanted, change.doubted_since_us):
+                return _refused(change, CHANGED_SINCE, why)
         self._counters.add("updates_sent")
         message = change.message or None
         now: Entity = await self._rest.patch_presence(change.user_id, wanted.id, message)

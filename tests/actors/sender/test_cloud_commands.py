@@ -6,7 +6,7 @@ from typing import Any
 
 from actors.questions import AskAgent
 from actors.sender import signals
-from actors.sender.cloud_dialect import OVERTAKEN, CloudDialect
+from actors.sender.cloud_dialect import CHANGED_SINCE, CloudDialect
 from actors.sender.commands import Code, Step
 from tests.actors.sender.around import Around
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
@@ -74,15 +74,27 @@ def test_an_equal_presence_that_is_set_by_hand_confirms_nothing() -> None:
     assert around.command(command_id).step is Step.UNCONFIRMED
 
 
-def test_a_reply_that_is_lost_is_never_made_up_for_by_an_equal_presence() -> None:
-    around = cloud()
+def test_an_answer_that_is_lost_is_not_made_up_for_by_an_equal_presence() -> None:
+    around = cloud(tries_max=2)
     command_id = around.order("ann", "Meal")
     around.signal(signals.Unanswered(command_id, "presence of a user: 502"))
     around.agent("ann", "Not Available", presence="break", definition="d-meal")
     around.show(BY_HAND)
     assert around.command(command_id).step is Step.UNANSWERED
     around.pass_s(7.0)
-    assert around.tries(command_id) == 2, "only an answer of its own acknowledges it"
+    around.decline(command_id, CHANGED_SINCE, message="by this command or by hand")
+    around.pass_s(30.0)
+    command = around.command(command_id)
+    assert (command.step, command.acknowledged_us) == (Step.UNKNOWN, None)
+    assert "by this command or by hand" in command.detail
+
+
+def test_what_had_not_taken_is_made_again_and_confirmed_by_its_own_answer() -> None:
+    around = cloud()
+    command_id = around.order("ann", "Meal")
+    around.signal(signals.Unanswered(command_id, "presence of a user: 502"))
+    around.pass_s(7.0)
+    assert around.tries(command_id) == 2
     around.answer_with(command_id, SHOWN_AS)
     around.show(SHOWN_AS)
     assert around.command(command_id).step is Step.CONFIRMED
@@ -141,7 +153,7 @@ def test_what_somebody_changed_since_is_unknown_and_not_changed_back() -> None:
     command_id = around.order("ann", "Meal")
     around.signal(signals.Unanswered(command_id, "presence of a user: 502"))
     around.pass_s(7.0)
-    around.decline(command_id, OVERTAKEN, message="the agent's presence was changed to BREAK")
+    around.decline(command_id, CHANGED_SINCE, message="the agent's presence was changed to BREAK")
     assert around.command(command_id).step is Step.UNANSWERED
     around.pass_s(30.0)
     command = around.command(command_id)

@@ -9,7 +9,7 @@ import pytest
 
 from actors.genesys.definitions import Definition, Definitions
 from actors.questions import AgentTold
-from actors.sender.cloud_dialect import CloudDialect, overtaken, shown_as
+from actors.sender.cloud_dialect import CloudDialect, changed_since, shown_as
 from actors.sender.commands import Code, Command, Refusal, Step
 from actors.sender.signals import Acknowledged, Patch, StatesKnown
 from actors.sender.transitions import Standing
@@ -204,18 +204,19 @@ def test_a_change_is_known_by_its_modified_date_in_microseconds(
 
 
 @pytest.mark.parametrize(
-    ("definition", "modified", "is_overtaken"),
+    ("definition", "modified", "why"),
     [
-        ("d-break", "2026-01-01T00:00:01Z", True),
-        ("d-break", "2025-12-31T23:59:59Z", True),  # within what clocks may be apart
-        ("d-break", "2025-12-31T23:59:57Z", False),  # it has stood there since before
-        ("D-MEAL", "2026-01-01T00:00:01Z", False),  # ours, or by hand: the same to the agent
-        ("d-break", "odd", False),
-        (None, "2026-01-01T00:00:01Z", True),
+        ("d-break", "2026-01-01T00:00:01Z", "the agent was changed to BREAK at "),
+        ("d-break", "2025-12-31T23:59:59Z", "the agent was changed to BREAK at "),  # clocks differ
+        ("d-break", "2025-12-31T23:59:57Z", ""),  # it has stood there since before
+        ("D-MEAL", "2026-01-01T00:00:01Z", "by this command or by hand nobody can tell"),
+        ("D-MEAL", "2025-12-31T23:59:57Z", ""),
+        (None, "2026-01-01T00:00:01Z", "the agent was changed to BREAK at "),
+        ("d-break", "odd", ""),
     ],
 )
-def test_what_was_changed_since_to_something_else_is_not_changed_back(
-    definition: str | None, modified: str, is_overtaken: bool
+def test_only_what_is_as_it_was_before_may_be_changed_again(
+    definition: str | None, modified: str, why: str
 ) -> None:
     meal = DEFINITIONS.meant("Meal")
     assert isinstance(meal, Definition)
@@ -223,9 +224,12 @@ def test_what_was_changed_since_to_something_else_is_not_changed_back(
         "presenceDefinition": {"id": definition, "systemPresence": "Break"},
         "modifiedDate": modified,
     }
-    assert bool(overtaken(presence, meal, AT_US)) == is_overtaken
-    if definition == "d-break" and is_overtaken:
-        assert "was changed to BREAK at" in overtaken(presence, meal, AT_US)
+    said = changed_since(presence, meal, AT_US)
+    assert why in said
+    assert bool(said) == bool(why)
+    assert changed_since({"modifiedDate": "2026-01-01T00:00:01Z"}, meal, AT_US).startswith(
+        "the agent was changed to another presence at 2026-01-01T00:00:01.000Z"
+    )
 
 
 @pytest.mark.parametrize(
