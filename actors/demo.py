@@ -299,7 +299,7 @@ def _cloud(plan: Plan, runtime: Runtime, findings: Mapping[str, Any]) -> dict[st
         "channels_lost": total("channels_lost"),
         "requests": total("requests") + runtime.planner.get("requests"),
         "too_many_requests": int(findings["too_many_requests"]),
-        "fullest_window": list(findings["fullest_window"]),
+        "fullest_window": int(findings["fullest_window"]),
         "faults": dict(findings["faults"]),
     }
 

@@ -101,7 +101,7 @@ class _Client:
     async def of_wsp(self) -> AsyncIterator[Trial]:
         """A token for each of its uses."""
         uses = [("token of the receiver", wsp.SCOPES)]
-        uses += [("token of the sender", presence.SCOPES)] if self._settings.has_sender else []
+        uses += [("token of the sender", presence.SCOPES)] if self._settings.sender.enabled else []
         for what, scopes in uses:
             yield await self._token(what, self._tokens(scopes), f"with {' '.join(scopes)}")
 

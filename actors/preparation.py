@@ -16,6 +16,8 @@ import structlog
 
 from actors.data_dir import DataDir, Journalling, as_fault, sender_path
 from actors.planner import store as planner_store
+from actors.receiver import channel_store
+from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.sender import store
 from actors.settings import Settings
 from actors.sqlite import TRANSIENT_ERRORS
@@ -31,16 +33,52 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
     ConfigurationError that names the directory."""
     with _disk_named(data_dir.path):
         run = _prepare_journals(data_dir, settings.shards, settings.journal)
-        if settings.has_sender:
+        if settings.sender.enabled:
             _prepare_store(data_dir, run)
         if settings.dialect == "cloud":
             planner_store.prepare(data_dir.path / ROSTER, run)
+            _prepare_channels(data_dir.path, settings.receivers, run)
     return run
 
 
 def channels_path(path: Path, receiver: int) -> Path:
     """The channels that a receiver has made."""
     return path / f"channels-{receiver}.db"
+
+
+def channel_files(path: Path) -> list[Path]:
+    """Of all receivers that have ever been."""
+    found = {int(each.stem.rpartition("-")[2]): each for each in path.glob("channels-[0-9]*.db")}
+    return [found[index] for index in sorted(found)]
+
+
+def _prepare_channels(path: Path, receivers: int, run: str) -> None:
+    """A file for each receiver, with the channels of its own OAuth clients: after a change of their
+    number it would take its own for somebody else's, and they count all the same."""
+    own = [channels_path(path, index) for index in range(receivers)]
+    for each in {*own, *channel_files(path)}:
+        channel_store.prepare(each, run)
+    for each in channel_files(path):
+        source = ChannelStore(each, run)
+        try:
+            for record in source.channels():
+                target = own[record.slot.client % receivers]
+                if target != each:
+                    _move(record, source, target, run)
+        finally:
+            source.close()
+        if each not in own:
+            for file in path.glob(f"{each.name}*"):  # the log beside it
+                file.unlink()
+
+
+def _move(record: ChannelRecord, source: ChannelStore, path: Path, run: str) -> None:
+    target = ChannelStore(path, run)
+    try:
+        target.add(record)
+    finally:
+        target.close()
+    source.forget(record.id)  # behind the other: a crash between them leaves it twice, not never
 
 
 def _prepare_journals(data_dir: DataDir, shards: int, journalling: Journalling) -> str:

@@ -218,11 +218,6 @@ class Settings(BaseSettings):
         given = (self.client_secret, *(client.client_secret for client in self.clients))
         return tuple(secret.get_secret_value() for secret in given)
 
-    @property
-    def has_sender(self) -> bool:
-        """Whether presences can be changed: not in the cloud dialect, whatever is enabled."""
-        return self.sender.enabled and self.dialect == "wsp"
-
 
 def unusable(problems: list[str]) -> ConfigurationError:
     lines = "".join(f"\n  {problem}" for problem in problems)

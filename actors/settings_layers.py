@@ -53,7 +53,11 @@ CHOICES: Final = (
     ("sender.webhook.secret", "sender.webhook.secret_file"),
 )
 # Tables whose keys are names of the gateway's making. A variable's name knows no upper case.
-OPEN_TABLES: Final = ("sender.capacity.queues", "sender.presence_of_state")
+OPEN_TABLES: Final = (
+    "sender.capacity.queues",
+    "sender.presence_of_state",
+    "sender.cloud_transitions",
+)
 CLIENTS: Final = "clients"  # the one list of tables
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 

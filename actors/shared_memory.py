@@ -52,7 +52,7 @@ class SharedMemory:
         shards = _pages("shard", settings.shards, SHARD_WORDS)
         words = RECEIVER_WORDS if settings.dialect == "wsp" else CLOUD_RECEIVER_WORDS
         receivers = _pages("receiver", settings.receivers, words)
-        asked = [page.name for page in shards] if settings.has_sender else []
+        asked = [page.name for page in shards] if settings.sender.enabled else []
         sleepers = (WEB, SENDER, *(page.name for page in (*shards, *receivers)))
         return cls(
             web=Counters.create(WEB, WEB_WORDS),

@@ -98,7 +98,7 @@ def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) ->
     setup = ChildSetup(log=log, lock=data_dir.lock)
     web = _web_arguments(settings, data_dir, shared)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
-    if settings.has_sender:
+    if settings.sender.enabled:
         sender = _sender_arguments(settings, data_dir, run, shared)
         specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
     specs += [
@@ -198,7 +198,7 @@ def _cloud_receiver_arguments(
 def _web_arguments(settings: Settings, data_dir: DataDir, shared: SharedMemory) -> WebArguments:
     return WebArguments(
         data_dir=data_dir.path,
-        sender_enabled=settings.has_sender,
+        sender_enabled=settings.sender.enabled,
         orders=shared.orders,
         outcomes=shared.outcomes,
         doorbell=shared.doorbells[WEB],
@@ -224,6 +224,8 @@ def _sender_arguments(
         doorbell=shared.doorbells[SENDER],
         web_doorbell=shared.doorbells[WEB],
         shard_doorbells=shared.shard_doorbells,
+        dialect=settings.dialect,
+        requests_per_minute=settings.cloud.requests_per_minute,
     )
 
 
@@ -262,7 +264,7 @@ def _shard_arguments(
 
 
 def _answering(settings: Settings, shared: SharedMemory, index: int) -> AnsweringArguments | None:
-    if not settings.has_sender:
+    if not settings.sender.enabled:
         return None
     return AnsweringArguments(
         questions=shared.questions[index],

@@ -195,8 +195,3 @@ def test_the_defaults_leave_room_for_rotations_and_are_those_of_the_planner() ->
     assert settings.limits == Limits()
     assert settings.roster_every_s == ROSTER_EVERY_S
     assert WatchKind.__args__ == CloudSettings.model_fields["watch"].annotation.__args__  # type: ignore[attr-defined, union-attr]  # of a Literal
-
-
-def test_presences_cannot_be_changed_in_this_dialect() -> None:
-    assert Settings().has_sender
-    assert not Settings(dialect="cloud", region="eu-west-1").has_sender
