@@ -207,7 +207,7 @@ class StateActor(RingActor):
 
     def on_stop(self) -> None:
         """A clean stop: every state in its page, so that the next start replays nothing."""
-        journal = self._journal or Journal(self._arguments.path, self._arguments.run)
+        journal = self._journal or self._open_journal()
         self._journal = journal
         crash_point("before-last-commit")
         self._commit(self._shard.prepare(self._clock.now_s(), finish=True))
@@ -278,7 +278,12 @@ class StateActor(RingActor):
             rings=len(arguments.rings),
             now_s=self._clock.now_s(),
             journalled=arguments.journalled,
+            dialect=arguments.dialect,
         )
+
+    def _open_journal(self) -> Journal:
+        arguments = self._arguments
+        return Journal(arguments.path, arguments.run, arguments.dialect)
 
     def _load(self) -> None:
         """Restores what the journal holds, for as long as it takes until it can be read: a full
@@ -288,7 +293,7 @@ class StateActor(RingActor):
         def restore() -> None:
             self._shard = self._new_shard()  # what was restored in part is nothing
             with damage_named(path):
-                self._journal = Journal(path, self._arguments.run)
+                self._journal = self._open_journal()
                 self._shard.restore(self._journal, self._clock.now_s(), self._child.beat)
 
         self._disk.until_done(restore)

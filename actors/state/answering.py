@@ -59,8 +59,11 @@ class Answering:
         """Answers a batch of questions from what is held, which is committed."""
         self._counters.add("questions", batch.count)
         questions = list(self._decoded(batch))
+        sessions = shard.sessions
         self._send(
-            self._replies.answer(questions, shard.holding, shard.sessions.stale_since_us, now_s)
+            self._replies.answer(
+                questions, shard.holding, sessions.stale_since_us, now_s, sessions.stale_of
+            )
         )
         self._counters.set("watches", self._replies.watches)
 

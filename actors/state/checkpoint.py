@@ -13,6 +13,7 @@ import orjson
 
 from actors.state.holding import Agent, Appointment, Holding
 from actors.state.journal import Page
+from actors.state.native import unpacked
 
 PAGE_AGENTS: Final = 256
 CYCLE_S: Final = 20.0
@@ -82,11 +83,18 @@ def page_of(agent_id: int) -> int:
 
 
 def encode_page(agents: Iterable[Agent]) -> bytes:
-    """A JSON array of [id, user id, state, at µs, queue, presence, epoch, sequence, row id], and of
-    an agent that has an appointment that one behind it."""
+    """A JSON array of [id, user id, state, at µs, queue, presence, epoch, sequence, row id]; behind
+    these the appointment of an agent that has one, and the native values of one that has them."""
     return orjson.dumps(
-        [(*_fields(a), tuple(a.appointment)) if a.appointment else _fields(a) for a in agents]
+        [_all_fields(a) if a.appointment or a.native else _fields(a) for a in agents]
     )
+
+
+def _all_fields(a: Agent) -> tuple[Any, ...]:
+    appointment = None if a.appointment is None else tuple(a.appointment)
+    if a.native is None:
+        return (*_fields(a), appointment)
+    return (*_fields(a), appointment, a.native.packed())
 
 
 def _fields(a: Agent) -> tuple[Any, ...]:
@@ -98,6 +106,8 @@ def decode_page(data: bytes) -> Iterator[Agent]:
         agent = Agent(fields[0], fields[1])
         (agent.state, agent.at_us, agent.queue) = fields[2:5]
         (agent.presence, agent.epoch, agent.sequence, agent.row) = fields[5:9]
-        if len(fields) > 9:
+        if len(fields) > 9 and fields[9] is not None:
             agent.appointment = Appointment._make(fields[9])
+        if len(fields) > 10:
+            agent.native = unpacked(fields[10])
         yield agent

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, TypeAlias
 
+from actors.state.native import Native
+
 AGENTS_MAX = 2_000_000
 """Agents of one shard, some 250 MB: names that a gateway makes up do not grow memory for ever."""
 CORRELATED_MAX = 10_000
@@ -89,6 +91,7 @@ class Agent:
         "epoch",
         "id",
         "named",
+        "native",
         "presence",
         "queue",
         "row",
@@ -110,6 +113,8 @@ class Agent:
         self.named = 0
         """The session whose history named this agent last."""
         self.appointment: Appointment | None = None
+        self.native: Native | None = None
+        """Cloud: what the platform says itself."""
 
     def replay(self, row: Transition) -> None:
         """What a committed row did to this agent; nothing if its page knows the row already."""
@@ -135,7 +140,13 @@ class Holding:
         self.gaps: list[GapRow] = []
         self.new_agents: list[tuple[int, str]] = []
         self.appointed: set[int] = set()
-        """Numbers of agents whose appointment no checkpoint has yet."""
+        """Numbers of agents whose appointment, or presence of another source, no checkpoint has
+        yet."""
+        self.natives: list[tuple[int, str]] = []
+        """Cloud: the native values behind a row, by the row's number."""
+        self.watched: dict[int, tuple[str, int]] = {}
+        """Cloud: by an agent's number, the scope that watches it now ("": none) and the session in
+        which it was named last; what no journal has yet."""
         self.correlated: deque[Correlated] = deque(maxlen=CORRELATED_MAX)
         """What bears a correlation id, until somebody takes it: in the order of the rows."""
 
@@ -231,17 +242,28 @@ class Holding:
 
     def take(self) -> Owed:
         """What the journal is owed since the last call; the caller now answers for it."""
-        owed = Owed(self.new_agents, self.rows if self.rows is not None else [], self.gaps)
+        owed = Owed(
+            self.new_agents,
+            self.rows if self.rows is not None else [],
+            self.gaps,
+            self.natives,
+            self.watched,
+        )
         self.new_agents = []
         self.gaps = []
+        self.natives = []
+        self.watched = {}
         if self.rows is not None:
             self.rows = []
         return owed
 
 
 class Owed(NamedTuple):
-    """Agents, transitions and gaps that the next transaction must hold."""
+    """Agents, transitions and gaps that the next transaction must hold; in the cloud dialect also
+    native values by row, and who is watched by number."""
 
     agents: list[tuple[int, str]]
     rows: list[Row]
     gaps: list[GapRow]
+    natives: list[tuple[int, str]]
+    watched: dict[int, tuple[str, int]]

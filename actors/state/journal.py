@@ -16,6 +16,7 @@ import apsw
 import orjson
 
 from actors import sqlite
+from actors.events import Dialect
 from actors.sqlite import DamagedFileError, Kind
 from actors.state.holding import GapRow, Owed, Transition
 from actors.state.quarantine import Quarantine, Rejection
@@ -65,6 +66,19 @@ CREATE TABLE progress(
 );
 INSERT INTO progress VALUES (1, '', '[]', 0, 0, 1, '{}', '{}', x'', 0);
 """
+
+CLOUD_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS natives(
+    row INTEGER PRIMARY KEY,      -- transitions.id
+    data TEXT NOT NULL            -- JSON: what the agent's native values were then
+);
+CREATE TABLE IF NOT EXISTS watched(
+    agent INTEGER PRIMARY KEY,    -- agents.id
+    scope TEXT NOT NULL,          -- "": nobody watches it any more
+    named INTEGER NOT NULL        -- the session in which its whole state was told last
+);
+"""
+"""What journals of the cloud dialect have beside the others."""
 
 _INSERT_TRANSITION = "INSERT INTO transitions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"
 _UPDATE_PROGRESS = """
@@ -171,6 +185,8 @@ def _hand_over(connection: apsw.Connection, run: str) -> None:
             "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
             (run, orjson.dumps(scopes).decode()),
         )
+        if _columns(connection, "watched"):
+            connection.execute("UPDATE watched SET named = 0")
 
 
 def _columns(connection: apsw.Connection, table: str) -> set[str]:
@@ -181,11 +197,16 @@ def _columns(connection: apsw.Connection, table: str) -> set[str]:
 class Journal:
     """The open journal of a shard; one thread uses it."""
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path, run: str, dialect: Dialect | None = None) -> None:
+        """`dialect` None: whichever it was written in."""
         self.path = path
         self._run = run
         self._connection = connect(path)
         sqlite.make_durable(self._connection)
+        if dialect == "cloud":
+            with self._connection:
+                self._connection.execute(CLOUD_SCHEMA)
+        self.dialect: Dialect = dialect_of(self._connection)
         self._quarantine = Quarantine(self._connection)
 
     def close(self) -> None:
@@ -240,6 +261,11 @@ class Journal:
                 executemany(_INSERT_TRANSITION, owed.rows)
             if owed.gaps:
                 executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", owed.gaps)
+            if owed.natives:
+                executemany("INSERT INTO natives VALUES (?, ?)", owed.natives)
+            if owed.watched:
+                watched = [(agent, *where) for agent, where in owed.watched.items()]
+                executemany("INSERT OR REPLACE INTO watched VALUES (?, ?, ?)", watched)
             if transaction.rejections:
                 self._quarantine.add(transaction.rejections)
             if transaction.silent is not None:
@@ -286,6 +312,18 @@ class Journal:
         )
         return map(Transition._make, rows)
 
+    def natives_behind(self, row: int) -> Iterator[tuple[int, str]]:
+        """Agent and native values of the rows with a greater id that have any, in their order."""
+        return self._connection.execute(
+            "SELECT agent, data FROM natives JOIN transitions ON id = row"
+            " WHERE row > ? ORDER BY row",
+            (row,),
+        )
+
+    def watched(self) -> dict[int, tuple[str, int]]:
+        """By an agent's number: its scope, and the session in which it was named last."""
+        return watched_in(self._connection) if self.dialect == "cloud" else {}
+
     def prune(self, *, older_than_us: int, bytes_max: int, keep_from: int, slice_rows: int) -> int:
         """Deletes at most `slice_rows` of the oldest rows that are too old or too many, none at or
         behind `keep_from`; returns how many. Called again until it returns 0."""
@@ -302,6 +340,8 @@ class Journal:
             deleted = self._connection.changes()
             self._connection.execute("DELETE FROM gaps WHERE row < ?", (end,))
             self._connection.execute("DELETE FROM commits WHERE last_row < ?", (end,))
+            if self.dialect == "cloud":
+                self._connection.execute("DELETE FROM natives WHERE row < ?", (end,))
         return deleted
 
     def _first_younger(self, first: int, end: int, older_than_us: int) -> int:
@@ -329,6 +369,17 @@ class Journal:
             (count,),
         ).get
         return 0 if row is None else int(row)
+
+
+def dialect_of(connection: apsw.Connection) -> Dialect:
+    """The dialect of an open journal, told by its tables."""
+    return "cloud" if _columns(connection, "natives") else "wsp"
+
+
+def watched_in(connection: apsw.Connection) -> dict[int, tuple[str, int]]:
+    """Of an open journal of the cloud dialect; see `Journal.watched`."""
+    rows = connection.execute("SELECT agent, scope, named FROM watched")
+    return {agent: (scope, named) for agent, scope, named in rows}
 
 
 def gap_rows(connection: apsw.Connection) -> Iterator[GapRow]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors.data_dir import DataDir, shard_path
-from actors.events import RESUME_MARGIN, SCOPE_ALL
+from actors.events import RESUME_MARGIN, SCOPE_ALL, Dialect
 from actors.partition import shard_of
 from actors.state.checkpoint import PAGE_AGENTS, encode_page
 from actors.state.holding import Agent, GapRow, Holding
@@ -89,6 +89,7 @@ class _Gathered(NamedTuple):
     counts: dict[str, int]
     scopes: dict[str, Scope]
     gaps: list[GapRow]
+    dialect: Dialect | None
 
 
 def _gather(paths: Sequence[Path]) -> _Gathered:
@@ -112,14 +113,15 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
     # No resume reaches further back.
     handled = array("q", sorted(n for n in handled if n >= mark - RESUME_MARGIN))
     next_row = max((shard.holding.next_row for shard in shards), default=1)
-    return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes, gaps)
+    dialect = shards[0].dialect if shards else None
+    return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes, gaps, dialect)
 
 
 def _restore(path: Path) -> Shard:
     prepare(path, _RUN)
     journal = Journal(path, _RUN)
     try:
-        shard = Shard(0, 1, rings=0, now_s=0.0)
+        shard = Shard(0, 1, rings=0, now_s=0.0, dialect=journal.dialect)
         shard.restore(journal, 0.0, lambda: None)
     finally:
         journal.close()
@@ -153,7 +155,7 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
         replay_from=last_row,
     )
     prepare(path, _RUN)
-    journal = Journal(path, _RUN)
+    journal = Journal(path, _RUN, gathered.dialect)
     try:
         journal.commit(Transaction(holding.take(), progress, gathered.handled.tobytes(), (), pages))
     finally:
@@ -166,4 +168,6 @@ def _adopt(holding: Holding, old: Agent) -> None:
     agent.state, agent.at_us = old.state, old.at_us
     agent.queue, agent.presence = old.queue, old.presence
     agent.epoch, agent.sequence = old.epoch, old.sequence
-    agent.appointment = old.appointment
+    agent.appointment, agent.native = old.appointment, old.native
+    if old.native is not None and old.native.scope:
+        holding.watched[agent.id] = (old.native.scope, 0)

@@ -93,7 +93,7 @@ def _restored(path: Path) -> Known:
         connection.close()
     journal = Journal(path, run)
     try:
-        shard = Shard(0, 1, rings=0, now_s=0.0)
+        shard = Shard(0, 1, rings=0, now_s=0.0, dialect=journal.dialect)
         shard.restore(journal, 0.0, lambda: None)
     finally:
         journal.close()

@@ -6,7 +6,7 @@ transitions after their commit. A question that is never answered is asked again
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
 from actors.events import UNKNOWN
 from actors.presences import held
@@ -22,6 +22,7 @@ from actors.questions import (
     Watch,
 )
 from actors.state.holding import CORRELATED_MAX, Agent, Correlated, Holding
+from actors.state.native import TIMELESS_US
 
 WATCHES_MAX = 10_000
 """Beyond it a watch is not kept, and learns of its transition when it is renewed."""
@@ -72,19 +73,25 @@ class Replies:
         holding: Holding,
         stale_since_us: int | None,
         now_s: float,
+        stale_of: Callable[[Agent], int | None] | None = None,
     ) -> Iterator[Answer]:
-        """The answers, in the order of the questions; one look at all agents for all queues."""
+        """The answers, in the order of the questions; one look at all agents for all queues.
+
+        `stale_of`: since when one agent is not confirmed, where that is not the same for all.
+        """
         queues = {each.queue for each in questions if isinstance(each, AskQueue)}
         counts = queue_counts(holding.by_id, queues, self._presence_of_state) if queues else {}
         for question in questions:
             match question:
                 case AskAgent(number, user_id):
                     agent = holding.by_user.get(user_id)
-                    yield _told(number, user_id, agent, stale_since_us)
+                    since_us = stale_of(agent) if stale_of and agent else stale_since_us
+                    yield _told(number, user_id, agent, since_us)
                 case AskQueue(number, queue):
                     yield QueueTold(number, queue, *counts[queue], stale_since_us)
                 case Watch(user_id, correlation):
                     shown = self._watch((user_id, correlation), now_s)
+                    shown = shown or _held(holding.by_user.get(user_id), correlation)
                     if shown is not None:
                         yield shown
 
@@ -101,9 +108,28 @@ class Replies:
 def _told(number: int, user_id: str, agent: Agent | None, stale_since_us: int | None) -> AgentTold:
     if agent is None:
         return AgentTold(number, user_id, None, None, None, 0, stale_since_us)
+    native = agent.native
     return AgentTold(
-        number, user_id, agent.state, agent.presence, agent.queue, agent.at_us, stale_since_us
+        number,
+        user_id,
+        agent.state,
+        agent.presence,
+        agent.queue,
+        agent.at_us,
+        stale_since_us,
+        None if native is None else native.definition or None,
+        None if native is None else native.routing_status or None,
     )
+
+
+def _held(agent: Agent | None, correlation: str) -> Shown | None:
+    """Cloud: the presence that is waited for is the one that is held, however long it has been."""
+    if agent is None or agent.native is None or agent.state is None:
+        return None
+    native = agent.native
+    if native.presence_us <= TIMELESS_US or native.correlation != correlation:
+        return None
+    return Shown(correlation, agent.user_id, agent.state, agent.presence, native.presence_us)
 
 
 def queue_counts(

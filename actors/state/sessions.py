@@ -52,6 +52,9 @@ class Scope:
 class Sessions:
     """The scopes of a shard. The wsp dialect has exactly one."""
 
+    NAMES_ARE_DURABLE = False
+    """Whether a shard that starts in mid-history still knows who was named."""
+
     def __init__(self, merge: Merge, scopes: dict[str, Scope] | None = None) -> None:
         self._merge = merge
         self.scopes = scopes or {}
@@ -59,7 +62,7 @@ class Sessions:
         """Gaps told so far."""
         self._told_epoch = 0  # the newest numbering whose end was told
         for scope in self.scopes.values():
-            scope.is_interrupted = scope.history_runs
+            scope.is_interrupted = scope.history_runs and not self.NAMES_ARE_DURABLE
         self.wants_history = self._is_any_interrupted()
 
     @classmethod
@@ -86,8 +89,20 @@ class Sessions:
             default=None,
         )
 
-    def apply(self, record: ControlRecord) -> None:
-        """Carries out one control record."""
+    def stale_of(self, _agent: Agent) -> int | None:
+        """Since when this agent is not confirmed; None: it is; 0: it never was."""
+        return self.stale_since_us
+
+    def restore(self, watched: dict[int, tuple[str, int]]) -> None:
+        """Where agents are watched: with one scope there is nothing to know."""
+        assert not watched
+
+    def want_from(self, _rings: int) -> None:
+        """Nothing is known: a history must name all agents again."""
+        self.wants_history = True
+
+    def apply(self, record: ControlRecord, _ring: int = 0) -> None:
+        """Carries out one control record, which came by this ring."""
         match record:
             case SessionBegins():
                 self._begin(record)
@@ -133,47 +148,53 @@ class Sessions:
         if not record.complete:
             return
         scope.stale_since_us = None
+        self._lose(lambda agent: self._is_unnamed(agent, record.scope, scope), record.at_us)
+
+    def _is_unnamed(self, agent: Agent, _name: str, scope: Scope) -> bool:
+        """Whether the history of this scope should have named the agent and did not."""
         asked_at = (scope.epoch, scope.newest)
-        self._lose(
-            lambda agent: (
-                agent.named != scope.session and (agent.epoch, agent.sequence) <= asked_at
-            ),
-            record.at_us,
-        )
+        return agent.named != scope.session and (agent.epoch, agent.sequence) <= asked_at
 
     def _lose(self, is_lost: Callable[[Agent], bool], at_us: int) -> None:
         """Whom nothing confirms any more becomes Unknown, never Available."""
-        holding = self._merge.holding
-        for agent in holding.by_id:
-            if agent.state == UNKNOWN or not is_lost(agent):
-                continue
-            holding.write(
-                agent,
-                UNKNOWN,
-                at_us=at_us,
-                received_us=at_us,
-                epoch=agent.epoch,
-                sequence=agent.sequence,
-                queue=agent.queue,
-                presence=agent.presence,
-                cause="lost",
-            )
-            agent.state = UNKNOWN
-            agent.at_us = at_us
+        for agent in self._merge.holding.by_id:
+            if is_lost(agent):
+                self._lose_one(agent, at_us)
+
+    def _lose_one(self, agent: Agent, at_us: int) -> None:
+        if agent.state == UNKNOWN:
+            return
+        self._merge.holding.write(
+            agent,
+            UNKNOWN,
+            at_us=at_us,
+            received_us=at_us,
+            epoch=agent.epoch,
+            sequence=agent.sequence,
+            queue=agent.queue,
+            presence=agent.presence,
+            cause="lost",
+        )
+        agent.state = UNKNOWN
+        agent.at_us = at_us
 
     def _end(self, record: SessionEnds) -> None:
         for name, scope in self.scopes.items():
-            if record.session not in (0, scope.session):
-                continue
-            if record.session != 0 and record.scope != name:
+            if record.session not in (0, scope.session) or not self._is_meant(record, name):
                 continue
             scope.is_up = scope.history_runs = False
             scope.is_interrupted = False
             if scope.stale_since_us is None:
                 scope.stale_since_us = record.at_us
         if record.reason == END_EXHAUSTED:
-            self._lose(lambda _: True, record.at_us)
+            self._lose(lambda agent: self._is_given_up(agent, record), record.at_us)
         self.wants_history = self._is_any_interrupted()
+
+    def _is_meant(self, record: SessionEnds, name: str) -> bool:
+        return record.session == 0 or record.scope == name
+
+    def _is_given_up(self, _agent: Agent, _record: SessionEnds) -> bool:
+        return True
 
     def enter(self, epoch: int, scope: str, at_us: int) -> None:
         """A numbering begins. If nobody has told us how an older one ended, then because that was

@@ -11,14 +11,19 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from actors.events import SEQUENCE_STEP_MAX, decode_control
+import orjson
+
+from actors.events import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.partition import shard_of
 from actors.state.checkpoint import Checkpoint, decode_page
+from actors.state.cloud_merge import CloudMerge
+from actors.state.cloud_sessions import CloudSessions
 from actors.state.decode import JOINT, parse_frames, timestamp
 from actors.state.dedup import WINDOW_WIDTH
 from actors.state.holding import Agent, Correlated, Holding, Transition
 from actors.state.journal import Commit, Journal, Progress, ToldRow, Transaction
 from actors.state.merge import Merge, digest_of
+from actors.state.native import unpacked
 from actors.state.quarantine import ROWS_MAX, Rejection, rejection
 from actors.state.sessions import Sessions
 from runtime.crash_point import crash_point
@@ -70,13 +75,22 @@ class Shard:
     """The state of the agents of one shard, and what its journal is owed."""
 
     def __init__(
-        self, index: int, shards: int, *, rings: int, now_s: float, journalled: bool = True
+        self,
+        index: int,
+        shards: int,
+        *,
+        rings: int,
+        now_s: float,
+        journalled: bool = True,
+        dialect: Dialect = "wsp",
     ) -> None:
         self.holding = Holding(
             owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
         )
-        self.merge = Merge(self.holding)
-        self.sessions = Sessions(self.merge)
+        self.merge = Merge(self.holding) if dialect == "wsp" else CloudMerge(self.holding)
+        self._sessions_of = Sessions if dialect == "wsp" else CloudSessions
+        self.sessions = self._sessions_of(self.merge)
+        self.dialect = dialect
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=0, upto={})
         self.cursors = [0] * rings
         self._rejections: deque[Rejection] = deque(maxlen=ROWS_MAX)
@@ -102,6 +116,7 @@ class Shard:
 
     def restore(self, journal: Journal, now_s: float, beat: Callable[[], None]) -> None:
         """Loads the checkpoint and replays the rows behind it; then the windows."""
+        assert journal.dialect == self.dialect, f"{journal.path} speaks {journal.dialect}"
         stored = journal.stored()
         progress = stored.progress
         upto = self._restore_agents(journal, beat)
@@ -114,12 +129,15 @@ class Shard:
         self.holding.next_row = progress.next_row
         self.cursors[: len(progress.cursors)] = progress.cursors
         self.merge.counts.update(progress.counts)
-        self.sessions = Sessions.from_json(self.merge, progress.sessions)
+        self._restore_natives(journal, progress.replay_from)
+        self.sessions = self._sessions_of.from_json(self.merge, progress.sessions)
+        self.sessions.restore(journal.watched())
         self.sessions.gaps = journal.gap_count()
         self.merge.epoch = max(self.merge.epoch, progress.mark_epoch)
         if progress.mark_epoch == self.merge.epoch:
             self.merge.mark = progress.mark_sequence
-        self._restore_windows(journal.told_behind(start), stored.silent, now_s, beat)
+        if self.dialect == "wsp":
+            self._restore_windows(journal.told_behind(start), stored.silent, now_s, beat)
         self._restore_correlated(journal.correlated_behind(start))
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=progress.replay_from, upto=upto)
 
@@ -127,7 +145,7 @@ class Shard:
         """Without a journal a successor knows nothing: a history must name all agents again, and
         nothing up to its predecessor's mark need be replayed for it."""
         self.merge.epoch, self.merge.mark = mark_epoch, mark
-        self.sessions.wants_history = True
+        self.sessions.want_from(len(self.cursors))
 
     def _restore_agents(self, journal: Journal, beat: Callable[[], None]) -> dict[int, int]:
         """The agents of all pages, then those that no page has yet; row up to which each page
@@ -141,6 +159,13 @@ class Shard:
         for agent_id, user_id in journal.agents():
             self.holding.restore(paged.get(agent_id) or Agent(agent_id, user_id))
         return upto
+
+    def _restore_natives(self, journal: Journal, replay_from: int) -> None:
+        """The newest of each agent: a row has all of them as they were then."""
+        if self.dialect == "wsp":
+            return
+        for agent_id, data in dict(journal.natives_behind(replay_from)).items():
+            self.holding.by_id[agent_id - 1].native = unpacked(orjson.loads(data))
 
     def _restore_windows(
         self, told: Iterable[ToldRow], silent: array[int], now_s: float, beat: Callable[[], None]
@@ -183,7 +208,7 @@ class Shard:
                     last += 1
                 self._take_events(batch, first, last, now_s)
             elif kind == KIND_CONTROL:
-                self.sessions.apply(decode_control(batch.frame(first)))
+                self.sessions.apply(decode_control(batch.frame(first)), batch.ring)
             else:
                 assert kind == KIND_REJECTED, f"record of kind {kind}"
                 self._take_rejected(batch, first)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins
+from actors.events import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins
 from actors.state.holding import Agent, Transition
 from actors.state.journal import Journal, prepare
 from actors.state.shard import Shard
@@ -18,8 +18,9 @@ RUN = "run-1"
 class Rig:
     """One shard that owns every agent."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, dialect: Dialect = "wsp") -> None:
         self.path = path
+        self.dialect = dialect
         self.now_s = 100.0
         prepare(path, RUN)
         self._restore()
@@ -30,8 +31,8 @@ class Rig:
         self._restore()
 
     def _restore(self) -> None:
-        self.journal = Journal(self.path, RUN)
-        self.shard = Shard(0, 1, rings=1, now_s=self.now_s)
+        self.journal = Journal(self.path, RUN, self.dialect)
+        self.shard = Shard(0, 1, rings=1, now_s=self.now_s, dialect=self.dialect)
         self.shard.restore(self.journal, self.now_s, lambda: None)
 
     def feed(self, *records: Record) -> None:
@@ -79,7 +80,13 @@ class Rig:
         merge = self.shard.merge
         return {
             "agents": [
-                tuple(getattr(a, name) for name in Agent.__slots__ if name != "named")
+                tuple(
+                    getattr(a, name) for name in Agent.__slots__ if name not in {"named", "native"}
+                )
+                for a in self.shard.holding.by_id
+            ],
+            "natives": [
+                None if a.native is None else (a.native.packed(), a.native.scope, a.native.named)
                 for a in self.shard.holding.by_id
             ],
             "next_row": self.shard.holding.next_row,
