@@ -16,13 +16,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.api_client import Answer, ApiClient, Body, open_client
+from actors.api_client import Answer, ApiClient, Body, open_client, run
 from actors.presences import PRESENCES
 from actors.sender.commands import Code, Step
 from runtime.errors import RuntimeFault
 
-SETTLE_TIMEOUT_S: Final = 90.0
-"""A command comes to its end in 30 s and a confirmation's wait, whatever is killed meanwhile."""
+SETTLE_TIMEOUT_S: Final = 150.0
+"""A command comes to its end in 30 s and a confirmation's wait, which a stream that is down makes
+longer, whatever is killed meanwhile."""
 PATIENCE_S: Final = 60.0
 ASKED_AGAIN_MAX: Final = 10
 """A want that the limits refuse for now is asked again as often, after the time they say."""
@@ -61,7 +62,7 @@ class DemoCommands:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._live())
+            run(self._live())
         except RuntimeFault as fault:
             self.problems.append(f"commands: {fault}")
         except TimeoutError:

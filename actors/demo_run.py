@@ -21,6 +21,7 @@ from actors.demo_progress import progress_of
 from actors.demo_view import Sample, UseMeter, View
 from actors.events import Dialect
 from actors.topology import Runtime
+from actors.web import address
 from runtime.clock import SystemClock
 from runtime.counters import Counters
 from runtime.errors import EXIT_CLEAN, LocalError
@@ -188,12 +189,14 @@ class DemoRun:
 
     def _catch_up(self) -> None:
         """Until no fault is left, every mark has reached the gateway's newest sequence, and what is
-        held is confirmed."""
+        held is confirmed. Nobody may order anything more: a command from outside would make an
+        event that comes when all is over."""
         limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
         asked_ns, deadline_s = self._clock.now_ns(), self._clock.now_s() + limit_s
         self._status_s = float("-inf")
         while True:
             self.look("catching up")
+            address.remove(self._runtime.data_dir.path)  # again: a successor makes a new one
             behind = self._behind(asked_ns)
             if not behind:
                 break
@@ -217,6 +220,8 @@ class DemoRun:
             found.append(f"the gateway has {status['faults_left']} faults left")
         found += self._progress.behind(status, self._clock.now_s() - self._changed_s)
         found += self._progress.unconfirmed()
+        if unsettled := self._runtime.sender.get("unsettled"):
+            found.append(f"{unsettled:,} commands have no end")
         if not int(status["sockets"]):
             found.append("the gateway has no socket")
         return found

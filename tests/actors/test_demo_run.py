@@ -10,6 +10,7 @@ import pytest
 from actors.demo_plan import Plan
 from actors.demo_run import DemoRun, Wishes
 from actors.receiver.loop import RECEIVER_WORDS
+from actors.sender.actor import SENDER_WORDS
 from actors.state.actor import SHARD_WORDS
 from runtime.counters import Counters
 
@@ -22,6 +23,7 @@ class Scene:
         self.shards = tuple(Counters.create(f"shard-{n}", SHARD_WORDS) for n in range(2))
         for page in (self.receiver, *self.shards):
             page.set("beat_ns", 100)
+        self.sender = Counters.create("sender", SENDER_WORDS)
         self.receiver.set("connected", 1)
         self.receiver.set("gateway_epoch", 3)
         self.receiver.note = "third"
@@ -42,6 +44,7 @@ class Scene:
                 SimpleNamespace(name=page.name, role=role, counters=page) for page, role in names
             ],
             receivers=(self.receiver,),
+            sender=self.sender,
             planner=SimpleNamespace(name="planner"),
             shards=self.shards,
         )
@@ -80,6 +83,12 @@ def test_each_page_must_say_so(page: str, word: str, value: int, told: str) -> N
     (scene.receiver if page == "receiver" else scene.shards[1]).set(word, value)
     (what,) = scene.behind()
     assert what.startswith(told)
+
+
+def test_a_command_from_outside_that_has_no_end_is_waited_for() -> None:
+    scene = Scene()
+    scene.sender.set("unsettled", 2)
+    assert scene.behind() == ["2 commands have no end"]
 
 
 @pytest.mark.parametrize(
