@@ -274,7 +274,7 @@ class Broadcast:
         for kind in line.broken:
             line.write(broken_frames(kind, event), now_s)
             self.sent.broken += 1
-            self._note_fault(kind, line)
+            self._note("broken", kind, line)
         line.broken.clear()
 
     def _has_room(self, line: Line, now_s: float) -> bool:
@@ -286,11 +286,11 @@ class Broadcast:
         is_stuck = now_s - line.progress_s > self._slow_after_s
         if is_stuck or backlog + line.held_bytes > WAITING_BYTES_MAX:
             self.slow_cut += 1
-            self._note_fault("slow", line)
+            self._note("fault", "slow", line)
             line.is_closing, line.reason = True, "slow"
             line.transport.abort()
         return backlog < self._backlog_bytes
 
-    def _note_fault(self, what: str, line: Line) -> None:
+    def _note(self, kind: str, what: str, line: Line) -> None:
         at_us = time.time_ns() // 1000
-        self._ledger.write("fault", what=what, socket=line.serial, at_us=at_us)
+        self._ledger.write(kind, what=what, socket=line.serial, at_us=at_us)

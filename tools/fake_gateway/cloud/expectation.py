@@ -22,7 +22,6 @@ from tools.fake_gateway.cloud.definitions import (
     OFFLINE,
     ON_QUEUE,
 )
-from tools.fake_gateway.cloud.faults import FRAME_FAULTS
 from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, Hearers
 from tools.fake_gateway.cloud.organisation import activity_of
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
@@ -77,6 +76,8 @@ class CloudExpectation:
         self.script = Script(ScriptSettings(**run["script"]))
         self.users = self.script.users
         self.agents = len(self.users)
+        queues, homes = self.script.queues, self.script.homes
+        self._queues_of = [(queues[n], queues[(n + 1) % len(queues)]) for n in homes]
         self._late_every: int = run["late"][0]
         self.copied: set[int] = set()  # events whose frames came again, on whatever socket
         self._activity = activity_of(self.script, (0, 0))
@@ -90,6 +91,7 @@ class CloudExpectation:
         self.changes: list[Change] = []
         self.away = bytearray(self.agents)  # who was not active once, as far as anybody said so
         self.faults: Counter[str] = Counter()
+        self.sent_broken = 0
         self.calls: Counter[str] = Counter()
         self.too_many_requests = 0
         self.fullest_window = 0
@@ -110,6 +112,8 @@ class CloudExpectation:
                 self.away[line["agent"]] |= line["state"] != "active"
             elif kind == "fault":
                 self.faults[line["what"]] += 1
+            elif kind == "broken":
+                self.sent_broken += 1
             elif kind == "call":
                 self.calls[line["what"]] += 1
                 self.too_many_requests += line["limited"]
@@ -177,10 +181,6 @@ class CloudExpectation:
         both = PRESENCE | ROUTING_STATUS
         return all(mask & ACTIVITY or mask & both == both for mask in self.hearers.masks)
 
-    @property
-    def sent_broken(self) -> int:
-        return sum(self.faults[kind] for kind in FRAME_FAULTS)
-
     def sent_us(self, number: int) -> int:
         return self._line_us[bisect_right(self._line_firsts, number) - 1]
 
@@ -217,8 +217,7 @@ class CloudExpectation:
 
     def queue(self, agent: int, number: int) -> str:
         """The first active one."""
-        queues, turned = self.script.queues, self.queues[number] if number >= 0 else 0
-        return queues[(self.script.homes[agent] + turned) % len(queues)]
+        return self._queues_of[agent][self.queues[number] if number >= 0 else 0]
 
     def may_be_unknown(self, agent: int) -> bool:
         """Whether a snapshot may have failed to name somebody who was to be heard of."""
