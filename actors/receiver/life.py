@@ -41,15 +41,14 @@ class Life:
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> asyncio.Task[None]:
         """A task whose name begins with `line` is waited for at the end, all others are cut."""
-        task = self._loop.create_task(self._guarded(work), name=name)
+        task = self._loop.create_task(work, name=name)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
         return task
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
-        try:
-            await work
-        except Exception as error:
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
             self.fail(error)
 
     def fail(self, failure: BaseException) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from actors.events import ControlRecord
+from actors.events import ControlRecord, HistoryEnds
 from actors.genesys.channel_plan import EMPTY, Limits, Plan, plan
 from actors.genesys.http import GatewayAddress
 from actors.planner import store as planner_store
@@ -138,6 +138,15 @@ class CloudRig:
                 self.counters.get("plan_version") == self.planner.roster.version
                 and self.counters.get("channels_planned") == channels
                 and self.counters.get("channels_current") == channels
+            )
+        )
+
+    async def until_healed(self, gaps: int = 1) -> None:
+        """So many gaps were told at least, and the snapshot of the newest session is whole."""
+        await until(
+            lambda: (
+                self.counters.get("gaps") >= gaps
+                and self.of(HistoryEnds)[-1].session == self.counters.get("session")
             )
         )
 
