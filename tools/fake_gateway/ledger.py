@@ -22,13 +22,14 @@ apart; the functions below are the only place that knows their fields' names.
 | webhook | a message; `status` 204: received, else what it was told; `complaint`: why |
 | end | a clean end |
 
-A cloud gateway's ledger has `dialect` cloud in its run, stretches of steps, refused, webhook, end, and
+A cloud gateway's ledger has `dialect` cloud in its run, stretches of steps, refused, webhook, end
+and
 
 | kind | |
 |---|---|
 | steps | events first..last, which were the script's; `head` elsewhere = events that had happened |
 | change | the event `number`, from outside, of `agent`: presence, routing, message; `by` whom |
-| created, topics, gone | a channel's life (`channel`: its serial); agents and topic masks, all of them |
+| created, topics, gone | a channel's life (`channel`: its serial); whose topics it has, all of them |
 | opened, closed | a socket's life on it |
 | broken | a frame of a fault, beside the healthy ones |
 | fault | one that was carried out, on these channels |
