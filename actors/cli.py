@@ -158,6 +158,9 @@ def _effective(given: dict[str, Any]) -> Effective:
 @app.command()
 def demo(
     *,
+    dialect: Annotated[
+        Literal["wsp", "cloud"], typer.Option(help="how the gateway speaks")
+    ] = "wsp",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
     seconds: Annotated[float, typer.Option(min=0, help="0: until Ctrl-C")] = 30.0,
@@ -173,7 +176,7 @@ def demo(
         typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
     ] = None,
     kill: Annotated[
-        Literal["web", "sender", "shard", "receiver"] | None,
+        Literal["web", "sender", "shard", "planner", "receiver"] | None,
         typer.Option(help="kill only children of this role"),
     ] = None,
     ack_loss: Annotated[
@@ -193,6 +196,7 @@ def demo(
     from actors import demo as demonstration  # noqa: PLC0415
 
     plan = demonstration.Plan(
+        dialect=dialect,
         agents=agents,
         rate=events_per_s,
         seconds=seconds,
@@ -255,6 +259,19 @@ def history(
     path = journals(data_dir, config)
     if not journal_views.show_history(path, user, limit=limit, as_json=as_json):
         raise typer.Exit(_unknown(user, path))
+
+
+@app.command()
+def topics(
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    as_json: _Json = False,
+) -> None:
+    """Who is watched, who is not for want of OAuth clients, and which topics are refused."""
+    from actors import topic_views  # noqa: PLC0415
+
+    topic_views.show(journals(data_dir, config), limit=limit, as_json=as_json)
 
 
 @app.command()

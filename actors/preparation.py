@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import apsw
 import structlog
@@ -25,8 +24,6 @@ from actors.state import journal, reader, redistribute
 from runtime.counters import Counters
 from runtime.errors import TemporaryError
 
-ROSTER: Final = planner_store.FILE
-
 
 def prepare(data_dir: DataDir, settings: Settings) -> str:
     """Gives all files of the directory to a new run, whose id it returns. Raises TemporaryError or
@@ -36,7 +33,7 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
         if settings.sender.enabled:
             _prepare_store(data_dir, run)
         if settings.dialect == "cloud":
-            planner_store.prepare(data_dir.path / ROSTER, run)
+            planner_store.prepare(planner_store.roster_path(data_dir.path), run)
             _prepare_channels(data_dir.path, settings.receivers, run)
     return run
 

@@ -42,7 +42,6 @@ GENESYS_NAMES: Final = {
     "GENESYSCLOUD_REGION": "region",
     "GENESYSCLOUD_REGION_FILE": "region_file",
 }
-CLOUD_IS_TO_COME: Final = "dialect = cloud: this version does not receive it yet, only wsp"
 # Variables with our prefix that are no settings: read by others, never a misspelling.
 OTHER_VARIABLES: Final = frozenset({CONFIG_VARIABLE, "PRESENCE_CRASH_AT"})
 # Ways to say one thing: a layer that says one of them silences them all in the layers below.
@@ -293,10 +292,8 @@ def _tables() -> list[str]:
 
 def _missing(settings: Settings) -> list[str]:
     problems = []
-    if settings.dialect == "cloud":
-        problems += [CLOUD_IS_TO_COME] if CLOUD_IS_TO_COME else []
-        if settings.base_url is None and not settings.region:
-            problems.append(_way_out("region", "GENESYSCLOUD_REGION"))
+    if settings.dialect == "cloud" and settings.base_url is None and not settings.region:
+        problems.append(_way_out("region", "GENESYSCLOUD_REGION"))
     if not settings.client_id and settings.client_id_file is None:
         problems.append(_way_out("client_id", "GENESYSCLOUD_OAUTHCLIENT_ID"))
     if not settings.client_secret.get_secret_value() and settings.client_secret_file is None:

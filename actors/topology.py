@@ -23,6 +23,7 @@ from actors.genesys.cloud import COUNTED, hosts
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
 from actors.planner.arguments import PlannerArguments, Watch
+from actors.planner.store import roster_path
 from actors.receiver.cloud_arguments import CloudClient, CloudReceiverArguments
 from actors.receiver.loop import ReceiverArguments
 from actors.sender.arguments import SenderArguments
@@ -158,7 +159,7 @@ def _planner_arguments(
     cloud = settings.cloud
     return PlannerArguments(
         address=gateway_addresses(settings)[0],
-        path=data_dir.path / preparation.ROSTER,
+        path=roster_path(data_dir.path),
         run=run,
         watch=Watch(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file),
         clients=len(settings.all_credentials),
@@ -182,7 +183,7 @@ def _cloud_receiver_arguments(
         clients=tuple(clients[index :: settings.receivers]),
         path=preparation.channels_path(data_dir.path, index),
         run=run,
-        roster_path=data_dir.path / preparation.ROSTER,
+        roster_path=roster_path(data_dir.path),
         planner_counters=shared.planner,
         rings=shared.events[index],
         shard_doorbells=shared.shard_doorbells,

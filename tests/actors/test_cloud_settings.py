@@ -14,7 +14,7 @@ from actors.genesys.channel_plan import Limits
 from actors.genesys.proxy import MASK
 from actors.planner.arguments import ROSTER_EVERY_S, WatchKind
 from actors.settings import Settings
-from actors.settings_layers import CLOUD_IS_TO_COME, Effective, load
+from actors.settings_layers import Effective, load
 from tests.actors.test_settings import SECRET, _bare_environment, _credentials, refusal, shown
 
 __all__ = ["_bare_environment", "_credentials"]  # fixtures
@@ -122,14 +122,8 @@ def test_a_file_with_the_secret_of_a_further_client_is_one_that_others_may_not_r
 def test_a_client_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     again = [{"client_id": "client-7", "client_secret": "another"}]
     monkeypatch.setenv("PRESENCE_CLIENTS", json.dumps(again))
-    monkeypatch.setattr("actors.settings_layers.CLOUD_IS_TO_COME", "")
     flags = {"dialect": "cloud", "region": "eu-west-1"}
     assert "client_id = 'client-7' is given twice" in refusal(flags=flags)
-
-
-def test_the_dialect_is_refused_in_plain_words_until_there_are_processes_for_it() -> None:
-    flags = {"dialect": "cloud", "region": "eu-west-1"}
-    assert CLOUD_IS_TO_COME in refusal(flags=flags)
 
 
 def test_a_region_must_be_named_because_every_default_would_be_somebody_elses() -> None:
