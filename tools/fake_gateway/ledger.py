@@ -29,7 +29,7 @@ and
 |---|---|
 | steps | events first..last, which were the script's; `head` elsewhere = events that had happened |
 | change | the event `number`, from outside, of `agent`: presence, routing, message; `by` whom |
-| created, topics, gone | a channel's life (`channel`: its serial); whose topics it has, all of them |
+| created, topics, gone | a channel's life (`channel`: its serial); all the topics that it has |
 | opened, closed | a socket's life on it |
 | broken | a frame of a fault, beside the healthy ones |
 | fault | one that was carried out, on these channels |
