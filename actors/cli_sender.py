@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import typer
 
 from actors.cli_options import SHOWN, Config, DataDir, Json, journals
-from actors.presences import Presence
+from actors.presences import PRESENCES, misnamed
 
 app = typer.Typer()
 audit = typer.Typer(help="What was asked for, by whom, and what became of it; no runtime needed.")
@@ -24,10 +24,16 @@ Limit = Annotated[int, typer.Option(min=1, max=1_000, help="at most so many")]
 def send(
     *,
     user: Annotated[str | None, typer.Argument(help="an agent's id")] = None,
-    state: Annotated[Presence | None, typer.Argument(help="the presence to be in")] = None,
+    state: Annotated[
+        str | None,
+        typer.Argument(
+            help=f"the presence to be in: {', '.join(PRESENCES)}; in the cloud dialect the name, a"
+            " label or the id of a definition"
+        ),
+    ] = None,
     reason: Annotated[str, typer.Option(help="is audited")] = "",
     expect: Annotated[
-        Presence | None, typer.Option(help="refuse if the agent is in another one now")
+        str | None, typer.Option(help="refuse if the agent is in another one now")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="until it is known whether it took")] = False,
     force: Annotated[
@@ -67,11 +73,14 @@ def send(
         raise typer.BadParameter("USER STATE, or --batch FILE with or without --result")
 
     from actors import send as sending  # noqa: PLC0415
+    from actors.data_dir import read_meta  # noqa: PLC0415
 
+    path = journals(data_dir, config)
+    for name in (state, expect):
+        if name is not None and (why := misnamed(name, read_meta(path).dialect)):
+            raise typer.BadParameter(f"{name!r} {why}")
     change = {"state": state, "reason": reason, "expected": expect, "force": force}
-    exit_code = sending.send_one(
-        journals(data_dir, config), user, change, key=key, waits=wait, as_json=as_json
-    )
+    exit_code = sending.send_one(path, user, change, key=key, waits=wait, as_json=as_json)
     raise typer.Exit(exit_code)
 
 

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 
 from actors import tables
 from actors.events import USER_ID_BYTES_MAX
-from actors.presences import PRESENCES
+from actors.presences import misnamed
+from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.transitions import REASON_CHARS_MAX
 from runtime.errors import LocalError
 
@@ -50,7 +51,7 @@ class Outcome(NamedTuple):
     is_replayed: bool = False  # an earlier run has done it
 
 
-def read(path: Path, name: str) -> list[Line]:
+def read(path: Path, name: str, dialect: str = "wsp") -> list[Line]:
     """Raises LocalError that names what is wrong, line by line; then nothing may be sent."""
     try:
         if path.stat().st_size > BYTES_MAX:
@@ -61,10 +62,10 @@ def read(path: Path, name: str) -> list[Line]:
         raise LocalError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise LocalError(f"{path} is no UTF-8: byte {error.start}") from None
-    return parse(text, f"{hashlib.sha256(content).hexdigest()}:{name}", str(path))
+    return parse(text, f"{hashlib.sha256(content).hexdigest()}:{name}", str(path), dialect)
 
 
-def parse(text: str, seed: str, origin: str) -> list[Line]:
+def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[Line]:
     """The lines of a file; `seed` makes its keys differ from any other file's."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     lines: list[Line] = []
@@ -76,7 +77,15 @@ def parse(text: str, seed: str, origin: str) -> list[Line]:
             if not any(each.strip() for each in cells):
                 continue
             number = rows.line_num
-            line, mistake = _line(header, cells, number, seed)
+            line = _line(header, cells, number, seed)
+            if dialect == "wsp":  # there a presence is a word, elsewhere a name
+                line = line._replace(
+                    state=line.state.lower(), expected=line.expected and line.expected.lower()
+                )
+            if len(cells) > len(header):
+                mistake = f"{len(cells)} cells, the header has {len(header)}"
+            else:
+                mistake = _mistake(line, dialect)
             if mistake:
                 mistakes.append(f"line {number}: {mistake}")
             lines.append(line)
@@ -106,24 +115,25 @@ def _check_header(header: Sequence[str], origin: str) -> None:
             )
 
 
-def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -> tuple[Line, str]:
+def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -> Line:
     given = dict(zip(header, cells, strict=False))
-    user, state = given.get("user", "").strip(), given.get("state", "").strip().lower()
-    reason, expect = given.get("reason", ""), given.get("expect", "").strip().lower()
+    user, state = given.get("user", "").strip(), given.get("state", "").strip()
+    reason, expect = given.get("reason", ""), given.get("expect", "").strip()
     key = hashlib.sha256(f"{seed}:{number}".encode()).hexdigest()
-    line = Line(number, key, user, state, reason, expect or None)
-    known = ", ".join(PRESENCES)
-    if len(cells) > len(header):
-        return line, f"{len(cells)} cells, the header has {len(header)}"
-    if not 0 < len(user.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
-        return line, f"user has 1 to {USER_ID_BYTES_MAX} bytes"
-    if state not in PRESENCES:
-        return line, f"state {tables.cell(state)!r} is none of {known}"
-    if expect and expect not in PRESENCES:
-        return line, f"expect {tables.cell(expect)!r} is none of {known}"
-    if len(reason) > REASON_CHARS_MAX:
-        return line, f"reason has more than {REASON_CHARS_MAX} characters"
-    return line, ""
+    return Line(number, key, user, state, reason, expect or None)
+
+
+def _mistake(line: Line, dialect: str) -> str:
+    if not 0 < len(line.user.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
+        return f"user has 1 to {USER_ID_BYTES_MAX} bytes"
+    if why := misnamed(line.state, dialect):
+        return f"state {tables.cell(line.state)!r} {why}"
+    if line.expected and (why := misnamed(line.expected, dialect)):
+        return f"expect {tables.cell(line.expected)!r} {why}"
+    chars_max = REASON_CHARS_MAX if dialect == "wsp" else MESSAGE_CHARS_MAX
+    if len(line.reason) > chars_max:
+        return f"reason has more than {chars_max} characters"
+    return ""
 
 
 def result_path(path: Path) -> Path:

@@ -1,4 +1,5 @@
-"""Owns the four presences of the wsp dialect, and which of them an agent is held in.
+"""Owns what a presence may be called: one of four in the wsp dialect, a definition's name, label or
+id in the cloud; and which of the four an agent is held in.
 
 Pure: `protocol.md` §1.3.
 """
@@ -12,6 +13,8 @@ from actors.events import UNKNOWN
 
 Presence: TypeAlias = Literal["available", "busy", "break", "offline"]
 PRESENCES: Final[tuple[Presence, ...]] = ("available", "busy", "break", "offline")
+
+PRESENCE_CHARS_MAX: Final = 200  # of what a definition is called
 
 PRESENCE_OF_STATE: Final[Mapping[str, Presence]] = {
     "Available": "available",
@@ -33,3 +36,14 @@ def held(state: str | None, presence: str | None, of_state: Mapping[str, str]) -
     if presence in PRESENCES:
         return presence
     return of_state.get(state)
+
+
+def misnamed(presence: str, dialect: str) -> str:
+    """Why this can be no presence, "" if it may be one: in the cloud each organisation has its own,
+    which only its gateway knows."""
+    if dialect == "wsp":
+        known = ", ".join(PRESENCES)
+        return "" if presence in PRESENCES else f"is none of {known}"
+    if 0 < len(presence.strip()) <= PRESENCE_CHARS_MAX:
+        return ""
+    return f"has not 1 to {PRESENCE_CHARS_MAX} characters"

@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from actors import api_client, command_file, tables
 from actors.api_client import Answer, ApiClient, Body, open_client
 from actors.command_file import PENDING, Line, Outcome
+from actors.data_dir import read_meta
 from actors.file_run import FileRun
 from actors.sender.commands import Code, Step
 from runtime.clock import Clock, SystemClock
@@ -30,7 +31,7 @@ def send_file(
     data_dir: Path, path: Path, *, result: Path | None, name: str, forced: bool, as_json: bool
 ) -> int:
     """The exit code: 0 if every line is confirmed."""
-    lines = command_file.read(path, name)
+    lines = command_file.read(path, name, read_meta(data_dir).dialect)
     result = result or command_file.result_path(path)
     run = FileRun(lines)
     command_file.write_result(result, run.results())  # now it is known that it can be

@@ -14,6 +14,7 @@ from typing import Any, Final
 from actors.genesys.cloud import normal_name, parse_time_us
 from actors.genesys.definitions import Definition, Definitions, Unmeant
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, shares
+from actors.presences import misnamed
 from actors.questions import AgentTold
 from actors.sender.commands import Code, Command, Refusal, Step, iso_ms
 from actors.sender.settling import refusal_of
@@ -22,7 +23,6 @@ from actors.sender.transitions import Standing, doubt
 from actors.sender_settings import SenderSettings
 
 SHOWN_AS: Final = "presence@"
-STATE_CHARS_MAX: Final = 200
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
 PERMISSION_NEEDED: Final = "presence:userPresence:edit"
 READS_SHARE: Final = 10  # one of so many requests is kept for reading
@@ -57,9 +57,8 @@ class CloudDialect:
 
     def malformed(self, command: Command) -> Refusal | None:
         for text in (command.to_state, command.expected):
-            if text is not None and not 0 < len(text.strip()) <= STATE_CHARS_MAX:
-                why = f"a presence is named by 1 to {STATE_CHARS_MAX} characters"
-                return Refusal(Code.NO_SUCH_STATE, why)
+            if text is not None and (why := misnamed(text, "cloud")):
+                return Refusal(Code.NO_SUCH_STATE, f"the name of a presence {why}")
         if (chars := len(command.reason)) > MESSAGE_CHARS_MAX:
             why = f"the reason has {chars} characters, at most {MESSAGE_CHARS_MAX}"
             return Refusal(Code.REASON_TOO_LONG, why)

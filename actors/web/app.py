@@ -21,6 +21,7 @@ from actors.web.peer import OwnerOnly, uid_of
 from actors.web.placing import WAIT_MAX_S, Placing, Wanted, replayed
 from actors.web.problems import Problem, described, documented, handle_problems
 from actors.web.shapes import (
+    CHANGES,
     KEY_LENGTH_MAX,
     Change,
     Commands,
@@ -91,7 +92,7 @@ class _Api(FastAPI):
         return described(super().openapi())
 
 
-def make_app(placing: Placing, book: Book) -> FastAPI:
+def make_app(placing: Placing, book: Book, dialect: str = "wsp") -> FastAPI:
     """An ASGI application for whoever serves it; no lifespan."""
     app = _Api(
         title="presence-runtime",
@@ -104,14 +105,14 @@ def make_app(placing: Placing, book: Book) -> FastAPI:
     handle_problems(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(OwnerOnly)
-    _changes(app, placing)
+    _changes(app, placing, CHANGES[dialect])
     _commands(app, placing, book)
     _webhooks(app, placing, book)
     return app
 
 
-def _changes(app: FastAPI, placing: Placing) -> None:
-    @app.post(
+def _changes(app: FastAPI, placing: Placing, shape: type[Change]) -> None:
+    route = app.post(
         "/api/agents/{id:agent}/presence",
         status_code=202,
         response_model=Standing,
@@ -122,6 +123,7 @@ def _changes(app: FastAPI, placing: Placing) -> None:
             **documented(400, 403, 409, 413, 422, 429, 500, 503),
         },
     )
+
     async def change_presence(
         *,
         user_id: User,
@@ -154,6 +156,10 @@ def _changes(app: FastAPI, placing: Placing) -> None:
             code=told.code,
             detail=told.detail,
         )
+
+    # FastAPI reads what a body must be from here: it differs by dialect.
+    change_presence.__annotations__["change"] = shape
+    route(change_presence)
 
 
 def _commands(app: FastAPI, placing: Placing, book: Book) -> None:

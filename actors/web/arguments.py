@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from runtime.block import Block
 from runtime.counters import Counters
@@ -39,3 +39,4 @@ class WebArguments:
     sender_doorbell: Doorbell  # rung for orders
     sender_counters: Counters
     shard_counters: tuple[Counters, ...]
+    dialect: Literal["wsp", "cloud"] = "wsp"

@@ -52,7 +52,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     placing = Placing(link, book, clock, sender_enabled=arguments.sender_enabled)
     bound = _bind(arguments)
     try:
-        await Web(child, link, make_app(placing, book)).live(bound)
+        await Web(child, link, make_app(placing, book, arguments.dialect)).live(bound)
     finally:
         address.remove(arguments.data_dir)
         book.close()

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.presences import Presence
+from actors.presences import PRESENCE_CHARS_MAX, Presence
+from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.commands import Command, Step, iso_ms
 from actors.sender.reader import CommandStory, LetterRow
 from actors.sender.transitions import REASON_CHARS_MAX
@@ -20,21 +21,47 @@ When = Annotated[
 MessageState: TypeAlias = Literal["waiting", "delivered", "dead"]
 
 
+Named = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=PRESENCE_CHARS_MAX,
+        description="a presence definition: its name, a label in any language, or its id",
+        examples=["On Queue", "Meal"],
+    ),
+]
+_EXPECTED: Final = "refused if the agent is in another one now"
+
+
 class Change(BaseModel):
     """A presence that somebody wants an agent to be in."""
 
     model_config = ConfigDict(extra="forbid")
 
-    state: Presence
-    reason: str = Field(default="", max_length=REASON_CHARS_MAX, description="is audited")
-    expected: Presence | None = Field(
-        default=None, description="refused if the agent is in another one now"
+    state: Named
+    reason: str = Field(
+        default="",
+        max_length=MESSAGE_CHARS_MAX,
+        description="is audited, and shown as the presence's message",
     )
+    expected: Named | None = Field(default=None, description=_EXPECTED)
     force: bool = Field(
         default=False,
         description="also against the transition table, capacity limits and a state that is not "
         "confirmed; is audited",
     )
+
+
+class WspChange(Change):
+    """In the wsp dialect there are four."""
+
+    state: Presence
+    reason: str = Field(default="", max_length=REASON_CHARS_MAX, description="is audited")
+    expected: Presence | None = Field(default=None, description=_EXPECTED)
+
+
+CHANGES: Final[dict[str, type[Change]]] = {"wsp": WspChange, "cloud": Change}
+"""What is taken in each dialect."""
 
 
 class Standing(BaseModel):

@@ -95,3 +95,18 @@ def test_the_result_has_one_row_a_line_and_moves_no_cursor(tmp_path: Path) -> No
 def test_a_result_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(LocalError, match="cannot be written"):
         write_result(tmp_path / "missing" / "x.csv", [])
+
+
+def test_in_the_cloud_a_presence_is_whatever_its_organisation_calls_it() -> None:
+    text = "user,state,expect\nA, On Queue ,In Warteschlange\n"
+    [line] = parse(text, "seed", "f", "cloud")
+    assert (line.state, line.expected) == ("On Queue", "In Warteschlange")
+    wrong = {
+        "user,state\nA,\n": "line 2: state '' has not 1 to 200 characters",
+        f"user,state\nA,{'x' * 201}\n": "has not 1 to 200 characters",
+        f"user,state,reason\nA,Meal,{'x' * 251}\n": "reason has more than 250 characters",
+    }
+    for content, says in wrong.items():
+        with pytest.raises(LocalError) as refused:
+            parse(content, "seed", "f", "cloud")
+        assert says in str(refused.value)

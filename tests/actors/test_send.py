@@ -45,8 +45,8 @@ class Runtime(NamedTuple):
         return cli.main([*arguments, "--data-dir", str(self.data_dir)])
 
 
-def make_data_dir(path: Path) -> Path:
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+def make_data_dir(path: Path, dialect: str = "wsp") -> Path:
+    identity = Identity(dialect=dialect, gateway="https://api.mypurecloud.com")
     DataDir.claim(path, identity, shards=1).lock.release()
     return path
 
@@ -145,6 +145,15 @@ def test_for_programs_there_is_json(runtime: Runtime, capsys: pytest.CaptureFixt
 def test_what_cannot_be_meant_is_a_usage_error(runtime: Runtime, arguments: list[str]) -> None:
     assert runtime.command("send", *arguments) == EXIT_USAGE
     assert runtime.orders == []
+
+
+def test_what_a_presence_may_be_called_is_for_the_dialect_of_the_data_directory_to_say(
+    tmp_path: Path,
+) -> None:
+    for dialect, exit_code in (("wsp", EXIT_USAGE), ("cloud", EXIT_TEMPORARY)):
+        path = make_data_dir(tmp_path / dialect, dialect)
+        sent = cli.main(["send", "A", "On Queue", "--expect", "Meal", "--data-dir", str(path)])
+        assert sent == exit_code, "75: it would have been sent, but no runtime runs"
 
 
 def test_a_user_id_may_hold_anything(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
