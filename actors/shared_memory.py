@@ -13,7 +13,7 @@ from typing import Final
 from actors.planner.arguments import PLANNER_WORDS
 from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from actors.receiver.gauges import RECEIVER_WORDS
-from actors.sender.actor import SENDER_WORDS
+from actors.sender.page import SENDER_WORDS
 from actors.settings import Settings
 from actors.state.actor import SHARD_WORDS
 from actors.web.arguments import WEB_WORDS

@@ -24,16 +24,15 @@ from actors.questions import decode_answer, encode_question
 from actors.sender import outbox, signals
 from actors.sender.arguments import SenderArguments
 from actors.sender.audit import audit_line
-from actors.sender.book import COUNTED
 from actors.sender.cloud_dialect import CloudDialect
 from actors.sender.cloud_loop import CloudLoop
 from actors.sender.commands import Action, Ask, Record, Report
 from actors.sender.dialect import Dialect, WspDialect
-from actors.sender.latency import Latency
-from actors.sender.loop import LOOP_WORDS, Loop
+from actors.sender.loop import Loop
 from actors.sender.loop_life import LoopLife
 from actors.sender.machine import CommandMachine
 from actors.sender.outbox import Attempt, Outbox, Resent
+from actors.sender.page import Page
 from actors.sender.store import KIND, DamagedStoreError, Store
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
 from runtime.child import Child
@@ -51,32 +50,6 @@ PRUNE_ROWS: Final = 500
 OUTBOX_LOOK_S: Final = 5.0
 """Letters are counted so often, for the counters."""
 NOT_DEAD: Final = "not-dead"
-
-SENDER_WORDS: Final = (
-    *COUNTED,
-    *LOOP_WORDS,
-    "unsettled",
-    "validating",
-    "waiting",
-    "in_flight",
-    "departures",
-    *(
-        f"{name}_{figure}_us"
-        for name in ("acknowledgement", "confirmation")
-        for figure in ("average", "p50", "p90", "p99")
-    ),
-    "questions_dropped",
-    "outcomes_dropped",
-    "records_malformed",
-    "webhooks_delivered",
-    "webhooks_failed",
-    "webhooks_waiting",
-    "webhooks_dead",
-    "webhooks_oldest_us",
-    "commits",
-    "commit_ns",
-    "commit_failures",
-)
 
 _AUDIT_LOG: Final = structlog.get_logger("presence.audit")
 
@@ -129,7 +102,7 @@ class SenderActor(RingActor):
         self._outbox = Outbox(arguments.settings.webhook, chance)
         self._has_webhook = bool(arguments.settings.webhook.url)
         self._disk = DiskWait(child, self._log, arguments.path)
-        self._counted_before = {word: child.counters.get(word) for word in COUNTED}
+        self._page = Page(child.counters)
         self._store: Store
         self._woken_s: float | None = None
         self._began_s = self._clock.now_s()
@@ -288,22 +261,10 @@ class SenderActor(RingActor):
     # --- what others see ---------------------------------------------------------------------
 
     def _show(self, now_s: float) -> None:
-        put, machine = self._child.counters.set, self._machine
-        for word, count in machine.counts.items():
-            put(word, self._counted_before[word] + count)
-        put("unsettled", machine.unsettled)
-        put("validating", machine.validating)
-        put("waiting", machine.waiting)
-        put("in_flight", machine.in_flight)
-        put("departures", machine.departures)
-        _show_latency(put, "acknowledgement", machine.to_acknowledgement)
-        _show_latency(put, "confirmation", machine.to_confirmation)
+        self._page.show(self._machine)
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + OUTBOX_LOOK_S
-            owed = self._store.outbox_counts()
-            put("webhooks_waiting", owed.waiting)
-            put("webhooks_dead", owed.dead)
-            put("webhooks_oldest_us", owed.oldest_us or 0)
+            self._page.show_outbox(self._store.outbox_counts())
 
     def _prune(self, now_s: float) -> None:
         """A slice of what is past its retention; more at the next beat."""
@@ -318,12 +279,6 @@ class SenderActor(RingActor):
 
     def _now(self) -> tuple[float, int]:
         return self._clock.now_s(), self._clock.wall_us()
-
-
-def _show_latency(put: Callable[[str, int], None], name: str, latency: Latency) -> None:
-    put(f"{name}_average_us", round(latency.average_ms * 1000))
-    for share in (50, 90, 99):
-        put(f"{name}_p{share}_us", round(latency.quantile_ms(share / 100) * 1000))
 
 
 def run(child: Child, arguments: SenderArguments) -> None:

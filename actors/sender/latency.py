@@ -7,6 +7,7 @@ needs no more memory, and two readings can be subtracted.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Final
 
 _FIRST_MS: Final = 1.0
@@ -27,17 +28,23 @@ BOUNDS_MS: Final = _bounds()
 class Latency:
     """Durations in milliseconds."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.sum_ms = 0.0
-        self._buckets = [0] * len(BOUNDS_MS)
+    def __init__(self, buckets: Iterable[int] = (), sum_ms: float = 0.0) -> None:
+        self.buckets = list(buckets) or [0] * len(BOUNDS_MS)
+        """How many took that long at most, and longer than the bound before."""
+        assert len(self.buckets) == len(BOUNDS_MS), self.buckets
+        self.count = sum(self.buckets)
+        self.sum_ms = sum_ms
+
+    def __add__(self, other: Latency) -> Latency:
+        both = zip(self.buckets, other.buckets, strict=True)
+        return Latency(map(sum, both), self.sum_ms + other.sum_ms)
 
     def add(self, took_ms: float) -> None:
         """A wall clock that was set back makes a negative duration: that is none."""
         took_ms = max(0.0, took_ms)
         self.count += 1
         self.sum_ms += took_ms
-        self._buckets[min(bisect_left(BOUNDS_MS, took_ms), len(BOUNDS_MS) - 1)] += 1
+        self.buckets[min(bisect_left(BOUNDS_MS, took_ms), len(BOUNDS_MS) - 1)] += 1
 
     @property
     def average_ms(self) -> float:
@@ -47,7 +54,7 @@ class Latency:
         """A bound under which at least this share stayed; 0 if nothing was measured."""
         assert 0.0 < share <= 1.0, share
         wanted, seen = share * self.count, 0
-        for bound, count in zip(BOUNDS_MS, self._buckets, strict=True):
+        for bound, count in zip(BOUNDS_MS, self.buckets, strict=True):
             seen += count
             if count and seen >= wanted:
                 return bound

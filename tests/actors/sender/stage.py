@@ -20,8 +20,9 @@ from actors.questions import (
     encode_answer,
 )
 from actors.sender import signals
-from actors.sender.actor import SENDER_WORDS, Ends, SenderActor
+from actors.sender.actor import Ends, SenderActor
 from actors.sender.arguments import SenderArguments
+from actors.sender.page import SENDER_WORDS
 from actors.sender.store import prepare
 from actors.sender_settings import SenderSettings
 from runtime.block import Block

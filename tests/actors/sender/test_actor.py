@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from actors.orders import NotTaken, Resend, Taken, Told
+from actors.partition import shard_of
 from actors.questions import Shown
 from actors.sender import reader, signals
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import Step
+from actors.sender.page import LATENCIES, SENDER_WORDS
 from actors.sender_settings import SenderSettings, WebhookSettings
-from tests.actors.sender.stage import Stage, acknowledged, order
+from tests.actors.sender.stage import SHARDS, Stage, acknowledged, order
 
 
 @pytest.fixture
@@ -111,6 +113,25 @@ def test_what_the_stream_shows_to_a_successor_confirms_without_a_second_update(
     assert stage.host.wishes == [] or not any(
         isinstance(wish, signals.Send) for wish in stage.host.wishes
     )
+
+
+def test_what_the_page_shows_is_that_of_all_lives(stage: Stage) -> None:
+    get = stage.counters.get
+    for number, user_id in ((1, "ann"), (2, "bob")):
+        stage.tell(signals.LineUp(number))
+        sent = _until_sent(stage, number, user_id)
+        stage.tell(acknowledged(sent.correlation))
+        shard = shard_of(user_id, SHARDS)
+        stage.answer(shard, Shown(sent.correlation, user_id, "Not Available", "busy", 9))
+        _told(stage, Step.CONFIRMED)
+        stage.end()  # its page is shown once more
+        stage.start()
+    assert (get("accepted"), get("confirmed"), get("success_permille")) == (2, 2, 1_000)
+    for name in LATENCIES:
+        shown = {word: get(word) for word in SENDER_WORDS if word.startswith(name)}
+        assert sum(count for word, count in shown.items() if "_le_" in word) == 2
+        assert 0 < shown[f"{name}_p50_us"] <= shown[f"{name}_p99_us"]
+        assert shown[f"{name}_average_us"] == pytest.approx(shown[f"{name}_sum_us"] / 2, abs=1)
 
 
 def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> None:

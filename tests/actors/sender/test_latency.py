@@ -35,6 +35,20 @@ def test_a_quantile_is_a_bound_that_is_at_most_a_fifth_above_the_truth(
     assert latency.average_ms == pytest.approx(sum(took_ms) / len(took_ms))
 
 
+@given(st.lists(st.floats(0.0, 1_000.0)), st.lists(st.floats(0.0, 1_000.0)))
+def test_two_lives_together_are_as_one(first_ms: list[float], second_ms: list[float]) -> None:
+    first, second, whole = Latency(), Latency(), Latency()
+    for took_ms in first_ms:
+        first.add(took_ms)
+    for took_ms in second_ms:
+        second.add(took_ms)
+    for took_ms in first_ms + second_ms:
+        whole.add(took_ms)
+    both = first + second
+    assert (both.buckets, both.count) == (whole.buckets, whole.count)
+    assert both.sum_ms == pytest.approx(whole.sum_ms)
+
+
 def test_what_took_longer_than_the_last_bound_counts_as_that() -> None:
     latency = Latency()
     latency.add(1e9)

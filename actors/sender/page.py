@@ -1,0 +1,102 @@
+"""Page: the words of the sender's counters, and what of machine and outbox they show.
+
+Knows no ring and no file. The page outlives its sender: a successor counts on from what it finds
+there, with the buckets of the latencies, so that averages and percentiles are those of all lives
+since the runtime was started.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.sender.book import COUNTED
+from actors.sender.commands import Step
+from actors.sender.latency import BOUNDS_MS, Latency
+from actors.sender.loop import LOOP_WORDS
+from actors.sender.machine import CommandMachine
+from actors.sender.store import OutboxCounts
+from runtime.counters import Counters
+
+LATENCIES: Final = ("acknowledgement", "confirmation")
+"""Each since the first send."""
+PERCENTILES: Final = (50, 90, 99)
+_TOOK: Final = (Step.CONFIRMED, Step.UNCONFIRMED)
+_DID_NOT: Final = (Step.REFUSED, Step.UNKNOWN)
+
+
+def _bucket_words(name: str) -> tuple[str, ...]:
+    """So many took that long at most, and longer than the bound before."""
+    return tuple(f"{name}_le_{round(bound * 1000)}_us" for bound in BOUNDS_MS)
+
+
+_BUCKETS: Final = {name: _bucket_words(name) for name in LATENCIES}
+
+SENDER_WORDS: Final = (
+    *COUNTED,
+    "success_permille",  # of all that have their end: those that the gateway took
+    *LOOP_WORDS,
+    "unsettled",
+    "validating",
+    "waiting",
+    "in_flight",
+    "departures",
+    *(f"{name}_{what}_us" for name in LATENCIES for what in ("sum", "average")),
+    *(f"{name}_p{percent}_us" for name in LATENCIES for percent in PERCENTILES),
+    *(word for words in _BUCKETS.values() for word in words),
+    "questions_dropped",
+    "outcomes_dropped",
+    "records_malformed",
+    "webhooks_delivered",
+    "webhooks_failed",
+    "webhooks_waiting",
+    "webhooks_dead",
+    "webhooks_oldest_us",  # since when the oldest waits, UTC; 0: none does
+    "commits",
+    "commit_ns",
+    "commit_failures",
+)
+
+
+class Page:
+    """One life's view of the page."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+        self._counted_before = {word: counters.get(word) for word in COUNTED}
+        self._latency_before = {
+            name: Latency(map(counters.get, _BUCKETS[name]), counters.get(f"{name}_sum_us") / 1000)
+            for name in LATENCIES
+        }
+        self._measured = dict.fromkeys(LATENCIES, 0)
+
+    def show(self, machine: CommandMachine) -> None:
+        put, get = self._counters.set, self._counters.get
+        for word, count in machine.counts.items():
+            put(word, self._counted_before[word] + count)
+        took, did_not = sum(map(get, _TOOK)), sum(map(get, _DID_NOT))
+        put("success_permille", round(1000 * took / (took + did_not)) if took + did_not else 0)
+        put("unsettled", machine.unsettled)
+        put("validating", machine.validating)
+        put("waiting", machine.waiting)
+        put("in_flight", machine.in_flight)
+        put("departures", machine.departures)
+        self._show_latency("acknowledgement", machine.to_acknowledgement)
+        self._show_latency("confirmation", machine.to_confirmation)
+
+    def show_outbox(self, owed: OutboxCounts) -> None:
+        put = self._counters.set
+        put("webhooks_waiting", owed.waiting)
+        put("webhooks_dead", owed.dead)
+        put("webhooks_oldest_us", owed.oldest_us or 0)
+
+    def _show_latency(self, name: str, measured: Latency) -> None:
+        if measured.count == self._measured[name]:
+            return
+        self._measured[name] = measured.count
+        put, latency = self._counters.set, self._latency_before[name] + measured
+        for word, count in zip(_BUCKETS[name], latency.buckets, strict=True):
+            put(word, count)
+        put(f"{name}_sum_us", round(latency.sum_ms * 1000))
+        put(f"{name}_average_us", round(latency.average_ms * 1000))
+        for percent in PERCENTILES:
+            put(f"{name}_p{percent}_us", round(latency.quantile_ms(percent / 100) * 1000))
