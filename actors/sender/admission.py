@@ -76,6 +76,7 @@ class Admission:
         self._rates = [self._rate]
         if per_minute is not None:
             self._rates.append(Rate(per_minute, _MINUTE_S))
+        self._closed_until_s = -NEVER_S
         self._in_flight_max = in_flight_max
         self._holders: dict[str, None] = {}
         self._queue: OrderedDict[str, float] = OrderedDict()  # holder: it waits until then
@@ -105,7 +106,7 @@ class Admission:
 
     @property
     def rate_free_at_s(self) -> float:
-        return max(rate.free_at_s for rate in self._rates)
+        return max(self._closed_until_s, *(rate.free_at_s for rate in self._rates))
 
     def missing(self, now_s: float) -> Missing:
         """Why the first of the queue waits."""
@@ -118,6 +119,10 @@ class Admission:
         """Nobody knows what a predecessor sent a moment ago: the bucket of the second is empty. How
         much of a minute it used is known to whoever keeps the budget."""
         self._rate.exhaust(now_s)
+
+    def close_until(self, until_s: float) -> None:
+        """Others have used what we thought was ours, or a predecessor has."""
+        self._closed_until_s = max(self._closed_until_s, until_s)
 
     def used(self, now_s: float) -> None:
         """Whoever was granted its permits since the last time sends only now."""

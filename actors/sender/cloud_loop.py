@@ -1,7 +1,8 @@
 """Owns what the sender's loop does in the cloud dialect: definitions, changes as calls, a budget.
 
 It decides nothing of a command. What the machine knows as a line is here that changes can be made:
-the definitions are known, a token is at hand, and the share of the rate budget is not spent.
+the definitions are known and a token is at hand. A share of the rate budget that is spent is told
+with what was not sent for it.
 """
 
 from __future__ import annotations
@@ -54,7 +55,6 @@ class CloudLoop(LoopLife):
         self._is_read_wanted = asyncio.Event()
         self._lines = 0
         self._is_up = False
-        self._down_until_s: float | None = None  # None: until the definitions are read
         self.trying = 0
         """Changes that are under way."""
         self._untold: signals.LineDown | None = None
@@ -98,9 +98,6 @@ class CloudLoop(LoopLife):
         """Each call takes the token that there is."""
 
     def _ticked(self) -> float:
-        now_s = self._clock.now_s()
-        if not self._is_up and self._down_until_s is not None and now_s >= self._down_until_s:
-            self._line_up()
         return TICK_S
 
     def _show(self) -> None:
@@ -113,19 +110,19 @@ class CloudLoop(LoopLife):
 
     def _line_up(self) -> None:
         self._lines += 1
-        self._is_up, self._down_until_s = True, None
+        self._is_up = True
         self._counters.set("connected", 1)
         self._counters.add("lines_bound")
         self._log.info("line.up", line=self._lines)
         self._tell(signals.LineUp(self._lines))
 
-    def _line_down(self, reason: str, until_s: float | None = None) -> None:
-        """Also of one that never came up, for what it says. `until_s`: then it comes up again, else
-        when the definitions were read."""
+    def _line_down(self, reason: str) -> None:
+        """Also of one that never came up, for what it says. It comes up when the definitions are
+        read."""
         if self._is_up:
             self._counters.add("lines_ended")
             self._log.info("line.down", line=self._lines, reason=reason)
-        self._is_up, self._down_until_s = False, until_s
+        self._is_up = False
         self._counters.set("connected", 0)
         self._untold = signals.LineDown(self._lines, reason)
         self._tell_down()
@@ -150,12 +147,12 @@ class CloudLoop(LoopLife):
                 self._log.warning(
                     "definitions.failed", reason=str(error), delay_s=round(delay_s, 3)
                 )
-                if not self._is_up and self._down_until_s is None:
+                if not self._is_up:
                     self._line_down(str(error))
                 await asyncio.sleep(delay_s)
                 continue
             failures = 0
-            if not self._is_up and self._down_until_s is None:
+            if not self._is_up:
                 self._line_up()
             with suppress(TimeoutError):
                 async with asyncio.timeout(KEEP_S):
@@ -193,20 +190,17 @@ class CloudLoop(LoopLife):
             return
         self._spawn(self._try, change)
 
-    def _not_sent(self, change: signals.Patch) -> None:
+    def _not_sent(self, change: signals.Patch, spent_until_s: float | None = None) -> None:
         self._counters.add("updates_not_sent")
-        self._tell(signals.NotSent(change.correlation))
+        self._tell(signals.NotSent(change.correlation, spent_until_s))
 
     def _has_room(self, change: signals.Patch) -> bool:
         """Nothing waits here for the budget: the machine's clock is running for what was sent."""
-        wait_s = self._budget.wait_s(self._clock.now_s())
-        if wait_s == 0.0:
-            return True
-        self._not_sent(change)
-        if self._is_up:
-            reason = f"the share of the request budget is spent for {wait_s:.0f} s"
-            self._line_down(reason, self._clock.now_s() + wait_s)
-        return False
+        now_s = self._clock.now_s()
+        wait_s = self._budget.wait_s(now_s)
+        if wait_s > 0.0:
+            self._not_sent(change, now_s + wait_s)
+        return wait_s == 0.0
 
     async def _try(self, change: signals.Patch) -> None:
         """One answer or none: if it takes too long, the machine has given it up by itself."""

@@ -142,8 +142,8 @@ class CommandMachine:
                 self._sending.answered(signal)
             case signals.Unanswered():
                 self._sending.unanswered(signal)
-            case signals.NotSent(correlation=correlation):
-                self._sending.not_sent(correlation)
+            case signals.NotSent():
+                self._sending.not_sent(signal)
             case signals.UserChecked():
                 self._judged(self._validation.user_checked(signal, now_s))
             case signals.Due():

@@ -21,7 +21,7 @@ from actors.sender.commands import Code, Refusal, Step
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
-from actors.sender.signals import Acknowledged, LineDown, Unanswered
+from actors.sender.signals import Acknowledged, LineDown, NotSent, Unanswered
 from actors.sender.watching import LOOK_S, Watching
 from actors.sender_settings import SenderSettings
 
@@ -183,24 +183,27 @@ class Sending:
         self._set("next", flight, book.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
 
-    def not_sent(self, correlation: str) -> None:
+    def not_sent(self, signal: NotSent) -> None:
         """The last try never left this process: it is as if it had not been."""
-        flight = self._book.flights.get(correlation)
+        flight = self._book.flights.get(signal.correlation)
         if flight is None or flight.line is None:
             self._book.counts["stray"] += 1
             return
         self._book.counts["not_sent"] += 1
         self._stop_waiting(flight)
-        self._drop_line(flight.line)
+        why = "its line had gone before it left"
+        if signal.spent_until_s is None:
+            self._drop_line(flight.line)
+        else:
+            self._admission.close_until(signal.spent_until_s)
+            why = "the share of the request budget was spent before it left"
         flight.line, flight.is_in_doubt = None, flight.was_in_doubt
         changes: dict[str, Any] = {"tries": flight.command.tries - 1}
         if changes["tries"] == 0:
             changes |= {"first_sent_us": None, "last_sent_us": None}
             age_s = self._book.age_s(flight.command.accepted_us)
             flight.give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
-        self._book.step(
-            flight, _step_between(flight), "its line had gone before it left", **changes
-        )
+        self._book.step(flight, _step_between(flight), why, **changes)
         self._queue_again(flight)
 
     def unanswered(self, signal: Unanswered) -> None:

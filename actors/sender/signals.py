@@ -48,9 +48,11 @@ class StatesKnown(NamedTuple):
 
 
 class NotSent(NamedTuple):
-    """The line had gone before the frame left this process."""
+    """The line had gone before the frame left this process; or, in the cloud, the line is up, but
+    the share of the rate budget is spent until then (monotonic)."""
 
     correlation: str
+    spent_until_s: float | None = None
 
 
 class UserChecked(NamedTuple):

@@ -235,6 +235,25 @@ def test_no_minute_has_more_changes_than_its_share_without_the_reserve() -> None
     assert around.command(around.order("ann", "Meal")).step is Step.SENT
 
 
+def test_a_budget_that_is_spent_elsewhere_is_a_rate_that_says_when_to_come_back() -> None:
+    around = cloud()
+    on_queue(around, "bob")
+    first = around.order("ann", "Meal")
+    around.signal(signals.NotSent(first, around.now_s + 20.0))
+    assert (around.command(first).step, around.command(first).tries) == (Step.ADMITTED, 0)
+    second = around.order("bob", "Meal", key="k")
+    around.pass_s(0.2)
+    code, _ = around.refused(second)
+    told = around.told(second)
+    assert code == Code.RATE
+    assert told.retry_after_ms is not None
+    assert 19_000 < told.retry_after_ms <= 20_000
+    around.pass_s(19.7)
+    assert around.tries(first) == 1
+    around.pass_s(0.2)
+    assert around.tries(first) == 2, "what was admitted waits for it"
+
+
 def test_whoever_leaves_the_queue_counts_for_its_capacity() -> None:
     limits = {"default": {"minimum_available": 1}}
     around = cloud(capacity=limits)
