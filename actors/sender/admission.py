@@ -109,8 +109,10 @@ class Admission:
         return max(self._closed_until_s, *(rate.free_at_s for rate in self._rates))
 
     def missing(self, now_s: float) -> Missing:
-        """Why the first of the queue waits."""
-        return "rate" if now_s < self.rate_free_at_s else "in-flight"
+        """Why the first of the queue waits, or waited: if there is room for it by now, it was the
+        rate, for the permits in flight come back one by one, and to whoever is first."""
+        is_full = len(self._holders) >= self._in_flight_max
+        return "in-flight" if is_full and now_s >= self.rate_free_at_s else "rate"
 
     def holds(self, holder: str) -> bool:
         return holder in self._holders

@@ -185,6 +185,14 @@ def test_the_eleventh_in_flight_is_refused_until_one_comes_back() -> None:
     assert around.command(waiting).step is Step.SENT
 
 
+def test_whoever_is_looked_at_late_is_not_told_of_permits_in_flight_that_were_free() -> None:
+    admission = Admission(1, 10)
+    admission.enter("a", 0.1)
+    admission.enter("b", 0.1)
+    assert list(admission.decide(0.0)) == [Granted("a")]
+    assert list(admission.decide(5.0)) == [TimedOut("b", "rate")]  # there is room by now
+
+
 def test_a_retry_takes_a_new_permit_of_the_rate_and_waits_for_it() -> None:
     around = Around()
     around.decline(around.order("ann"), 429, retry_after_ms=3_000)
