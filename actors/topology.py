@@ -200,6 +200,7 @@ def _web_arguments(settings: Settings, data_dir: DataDir, shared: SharedMemory) 
     return WebArguments(
         data_dir=data_dir.path,
         sender_enabled=settings.sender.enabled,
+        dialect=settings.dialect,
         orders=shared.orders,
         outcomes=shared.outcomes,
         doorbell=shared.doorbells[WEB],

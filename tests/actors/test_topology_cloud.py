@@ -46,6 +46,7 @@ def test_in_the_cloud_a_planner_stands_between_the_shards_and_several_receivers(
     names = ["web", "sender", "shard-0", "shard-1", "planner", "receiver-0", "receiver-1"]
     assert [spec.name for spec in in_cloud.specs] == names
     assert all(spec.needs == ("shard-0", "shard-1", "planner") for spec in in_cloud.specs[-2:])
+    assert named(in_cloud, "web").arguments.dialect == "cloud"
     assert named(in_cloud, "web").arguments.sender_enabled
 
 

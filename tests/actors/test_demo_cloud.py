@@ -1,0 +1,53 @@
+"""The demo of the cloud dialect, verified by the gateway's program, faults and kills included."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from actors.demo import Plan
+from tests.actors.test_demo import ROOT, demo, small, verified
+
+
+def test_a_demo_of_the_cloud_has_clients_enough_and_keeps_to_the_rate_limit(
+    tmp_path: Path,
+) -> None:
+    out, kept = tmp_path / "out.json", tmp_path / "kept"
+    done = demo("--dialect", "cloud", *small(out, "--data-dir", str(kept)))
+    result = verified(done, out)
+    assert result["received"] > 1_100  # everybody's snapshot, and what came behind it
+    assert (result["cloud"]["clients"], result["cloud"]["channels"]) == (1, 1)
+    assert result["cloud"]["too_many_requests"] == 0
+    assert 0 < result["cloud"]["fullest_window"] < 300
+    assert 0 < result["ready_s"] < 60
+    commands = result["commands"]
+    assert sum(commands["ends"].values()) == commands["placed"] >= 2
+    assert sum(commands["found"][kind] for kind in commands["found"]["examples"]) == 0
+    told = subprocess.run(
+        [sys.executable, "-m", "runtime", "topics", "--json", "--data-dir", str(kept)],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    topics = json.loads(told.stdout)
+    assert (topics["agents"], topics["unmonitored"], topics["refused"]) == (200, [], [])
+
+
+def test_a_demo_of_the_cloud_with_faults_and_kills_verifies(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--dialect", "cloud", "--agents", "300", "--rate", "1000", "--seconds", "5"),
+        *("--faults", "flaky", "--kill-every", "1.2", "--seed", "17", "--json", str(out)),
+    )
+    result = verified(done, out)
+    assert result["faults_by_kind"]
+    assert result["restarts"] == len(result["kills"]) > 0
+    assert "kills, " in done.stdout
+
+
+def test_a_demo_gives_every_agent_a_place_on_a_channel() -> None:
+    assert Plan(agents=1_000_000).clients == 1
+    cloud = {agents: Plan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)}
+    assert cloud == {1: 1, 17_100: 1, 20_000: 2}
