@@ -99,6 +99,8 @@ def test_a_gap_row_covers_its_time_and_scope() -> None:
     assert {at: rows.cover(at * SLACK_US, "c0/1") for at in covered} == covered
     assert not rows.cover(101 * SLACK_US, "c0/2")
     assert rows.cover(101 * SLACK_US, None)
+    assert rows.longest_s == 2 * SLACK_US / 1e6
+    assert GapRows([GapRow("c0/1", 0, SLACK_US, "")]).longest_s == 0
 
 
 def test_hearers_follow_sockets_and_subscriptions() -> None:

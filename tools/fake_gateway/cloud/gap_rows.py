@@ -28,6 +28,12 @@ class GapRows:
         for row in self.rows:
             self._by_scope.setdefault(row.scope, []).append(row)
 
+    @property
+    def longest_s(self) -> float:
+        """Of those whose beginning is known: so long was somebody stale."""
+        lasted_us = [row.until_us - row.since_us for row in self.rows if row.since_us]
+        return round(max(lasted_us, default=0) / 1e6, 3)
+
     def cover(self, at_us: int, scope: str | None) -> bool:
         rows = self.rows if scope is None else self._by_scope.get(scope, [])
         return any(

@@ -148,6 +148,7 @@ class _Accounts:
             "history_rows": judge.rows["history"],
             "unknown_rows": judge.rows["lost"],
             "gaps": gap_rows,
+            "longest_gap_s": max((one.longest_s for one in self._gaps.values()), default=0.0),
             "latency_ms": judge.latencies.quantiles_ms(),
         }
 
