@@ -84,11 +84,14 @@ class World:
 
     def new_machine(self) -> CommandMachine:
         self.lives += 1
-        machine = CommandMachine(self.settings, SHARDS, random.Random(self.lives))
+        machine = self.make_machine(random.Random(self.lives))
         unsettled = [each for each in self.store.values() if not each.step.is_end]
         self.resumed = sum(each.step not in BEFORE_SEND for each in unsettled)
         self.do(machine.restore(unsettled, self.now_s, self.now_us))
         return machine
+
+    def make_machine(self, chance: random.Random) -> CommandMachine:
+        return CommandMachine(self.settings, SHARDS, chance)
 
     def crash(self) -> None:
         """What was not committed is lost, and what was not done is not done; so is the socket."""
@@ -139,7 +142,7 @@ class World:
         for action in actions:
             if isinstance(action, Record):
                 self.commit(action)
-            elif isinstance(action, signals.Send):
+            elif isinstance(action, signals.Send | signals.Patch):
                 self.granted_s.append(self.now_s)
         self.todo.extend(each for each in actions if not isinstance(each, Record))
 
@@ -170,11 +173,12 @@ class World:
                 assert code == "key-bound"
             case signals.CheckUser(user_id=user_id):
                 self.users.append(user_id)
-            case signals.Send() as send:
+            case signals.Send() | signals.Patch() as send:
                 self.receive(send, fate)
 
-    def receive(self, send: signals.Send, fate: str) -> None:
+    def receive(self, send: signals.Send | signals.Patch, fate: str) -> None:
         """`fate`: what becomes of the frame and of its acknowledgement."""
+        assert isinstance(send, signals.Send)
         correlation = send.correlation
         assert send.frame.endswith(b"|corr:" + correlation.encode())
         if send.line != self.line:
@@ -197,7 +201,7 @@ class World:
         sent = 0
         while self.todo or self.asked or self.users:
             if self.todo:
-                sent += isinstance(self.todo[0], signals.Send)
+                sent += isinstance(self.todo[0], signals.Send | signals.Patch)
                 self.do_next(fates[sent % len(fates)])
             elif self.asked:
                 self.reply_next(is_lost=False)
@@ -221,7 +225,7 @@ class World:
             case AskAgent(question=number, user_id=user_id):
                 assert shard == shard_of(user_id, SHARDS)
                 told = (*self.agents[user_id], QUEUE, self.now_us, self.stale_since_us)
-                self.answer(shard, AgentTold(number, user_id, *told))
+                self.answer(shard, self.native(AgentTold(number, user_id, *told)))
             case AskQueue(question=number, queue=queue):
                 self.answer(shard, QueueTold(number, queue, *self.count(shard), None))
             case Watch(user_id=user_id, correlation=correlation):
@@ -229,6 +233,20 @@ class World:
                     self.answer(
                         shard, Shown(correlation, user_id, *self.agents[user_id], self.now_us)
                     )
+
+    def native(self, told: AgentTold) -> AgentTold:
+        """With what only the cloud dialect knows."""
+        return told
+
+    def show(self) -> None:
+        """The stream shows what was applied."""
+        self.shown |= self.applied.keys()
+
+    def is_shown(self, command_id: str) -> bool:
+        return command_id in self.shown
+
+    def by_hand(self, user_id: str, presence: str) -> None:
+        self.agents[user_id] = (_STATE_OF[presence], presence)
 
     def count(self, shard: int) -> tuple[int, int, int, int]:
         mine = [self.agents[each] for each in USERS if shard_of(each, SHARDS) == shard]

@@ -25,7 +25,10 @@ ENOUGH_S = 120.0
 class Commands(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(SETTINGS)
+        self.world = self.make_world()
+
+    def make_world(self) -> World:
+        return World(SETTINGS)
 
     @initialize()
     def all_is_well(self) -> None:
@@ -81,7 +84,7 @@ class Commands(RuleBasedStateMachine):
     @precondition(lambda self: self.world.applied.keys() - self.world.shown)
     @rule()
     def the_stream_shows_what_was_applied(self) -> None:
-        self.world.shown |= self.world.applied.keys()
+        self.world.show()
 
     @rule()
     def the_stream_goes_down_or_is_back(self) -> None:
@@ -90,8 +93,7 @@ class Commands(RuleBasedStateMachine):
 
     @rule(user_id=st.sampled_from(USERS), to_busy=st.booleans())
     def an_agent_changes_by_hand(self, user_id: str, to_busy: bool) -> None:
-        state = ("Talking", "busy") if to_busy else ("Available", "available")
-        self.world.agents[user_id] = state
+        self.world.by_hand(user_id, "busy" if to_busy else "available")
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 1.0, 3.0, 6.0, 12.0]))
     def time_passes(self, seconds: float) -> None:
@@ -127,7 +129,7 @@ class Commands(RuleBasedStateMachine):
                 case Step.ACKNOWLEDGED | Step.UNCONFIRMED:
                     assert applied == 1, command
                 case Step.CONFIRMED:
-                    assert command.id in world.shown, command
+                    assert world.is_shown(command.id), command
                 case Step.UNKNOWN:
                     assert command.first_sent_us is not None
                     spent_us = (command.ended_us or 0) - command.first_sent_us
@@ -170,7 +172,7 @@ class Commands(RuleBasedStateMachine):
             world.go_on(["taken"])
             while world.acks:
                 world.acknowledge_next(is_lost=False, is_repeated=False)
-            world.shown |= world.applied.keys()
+            world.show()
             world.pass_s(0.5)
         self.ends_are_true()
         self.limits_hold()
