@@ -20,7 +20,7 @@ from actors.questions import (
     encode_answer,
 )
 from actors.sender import signals
-from actors.sender.actor import Ends, SenderActor
+from actors.sender.actor import Ends, Host, SenderActor
 from actors.sender.arguments import SenderArguments
 from actors.sender.page import SENDER_WORDS
 from actors.sender.store import prepare
@@ -88,7 +88,8 @@ class Stage:
         self.generation = 0
         self.host = FakeHost()
 
-    def start(self) -> None:
+    def start(self, host: Host | None = None) -> None:
+        """`host`: a real loop, which somebody else lets live."""
         self.generation += 1
         arguments, generation = self.arguments, self.generation
         ends = Ends(
@@ -103,7 +104,7 @@ class Stage:
         inbox = RingInbox(ends.consumers, arguments.doorbell, beat_s=0.02)
         child = Child("sender", generation, self.counters)
         self.host = FakeHost()
-        self.actor = SenderActor.start(child, arguments, ends, inbox, self.host)
+        self.actor = SenderActor.start(child, arguments, ends, inbox, host or self.host)
 
     def end(self) -> None:
         self.actor.stop(block=False)
