@@ -38,8 +38,9 @@ def test_a_demo_of_the_cloud_has_clients_enough_and_keeps_to_the_rate_limit(
 def test_a_demo_of_the_cloud_with_faults_and_kills_verifies(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     done = demo(
-        *("--dialect", "cloud", "--agents", "300", "--rate", "1000", "--seconds", "5"),
-        *("--faults", "flaky", "--kill-every", "1.2", "--seed", "17", "--json", str(out)),
+        *("--dialect", "cloud", "--agents", "300", "--rate", "1000", "--seconds", "6"),
+        *("--faults", "hostile", "--kill-every", "1.2", "--seed", "17", "--json", str(out)),
+        *("--commands-per-s", "0"),
     )
     result = verified(done, out)
     assert result["faults_by_kind"]
