@@ -70,7 +70,7 @@ def send(
         )
         raise typer.Exit(exit_code)
     if user is None or state is None or result is not None:
-        raise typer.BadParameter("USER STATE, or --batch FILE with or without --result")
+        raise typer.BadParameter("either USER and STATE, or --batch FILE [--result FILE]")
 
     from actors import send as sending  # noqa: PLC0415
     from actors.data_dir import read_meta  # noqa: PLC0415

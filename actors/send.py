@@ -29,7 +29,14 @@ def send_one(
     as_json: bool,
 ) -> int:
     """The exit code: 0 if it took, or was accepted and is not waited for."""
-    answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
+    try:
+        answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
+    except KeyboardInterrupt:
+        print(
+            "what was asked for may be done all the same: look at `commands --user`",
+            file=sys.stderr,
+        )
+        raise
     if as_json:
         tables.show_json(answer.body)
     elif answer.is_problem:

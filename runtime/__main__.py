@@ -13,6 +13,7 @@ import sys
 PYTHON_MIN = (3, 11)
 MACHINES = ("x86_64", "aarch64")
 EXIT_CONFIGURATION = 78  # as in runtime.errors, which may be too new for this Python
+EXIT_INTERRUPTED = 130  # what a shell expects of Ctrl-C
 
 
 def complaint(version: tuple[int, ...], system: str, machine: str) -> str | None:
@@ -64,5 +65,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    settle_in()
-    sys.exit(main())
+    try:
+        settle_in()
+        sys.exit(main())
+    except KeyboardInterrupt:  # before the command line was there to take it
+        sys.exit(EXIT_INTERRUPTED)

@@ -10,7 +10,9 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
-SCOPES: Final = ("presence:write", "user:read")
+SCOPE_TO_WRITE: Final = "presence:write"
+SCOPE_TO_LOOK_UP: Final = "user:read"
+SCOPES: Final = (SCOPE_TO_WRITE, SCOPE_TO_LOOK_UP)
 CHANNEL: Final = "presence"
 BIND_FRAME: Final = orjson.dumps({"type": "subscribe", "channel": CHANNEL})
 SEPARATOR: Final = b"|corr:"

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from actors.genesys.http import REQUEST_TIMEOUT_S, GatewayAddress, read_away
+from actors.genesys.presence import SCOPE_TO_LOOK_UP
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from runtime.clock import Clock
 
@@ -21,7 +22,6 @@ KEEP_S: Final = 300.0
 KEPT_MAX: Final = 10_000
 ASKED_AT_ONCE_MAX: Final = 10
 BODY_BYTES_MAX: Final = 65_536  # a connection with more to read is not worth keeping
-SCOPE_NEEDED: Final = "user:read"
 
 
 class Verdict(NamedTuple):
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
 
 EXISTS: Final = Verdict("exists", "")
 MISSING: Final = Verdict("missing", "the gateway knows no such user")
-FORBIDDEN: Final = Verdict("forbidden", f"the client lacks the scope {SCOPE_NEEDED}")
+FORBIDDEN: Final = Verdict("forbidden", f"the client lacks the scope {SCOPE_TO_LOOK_UP}")
 
 
 class Users:

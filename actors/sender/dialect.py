@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from actors.genesys.presence import SCOPES, update_frame
+from actors.genesys.presence import SCOPE_TO_WRITE, update_frame
 from actors.questions import AgentTold
 from actors.sender import transitions
 from actors.sender.commands import Command, Refusal
@@ -98,4 +98,4 @@ class WspDialect:
         return Send(line, command.id, frame)
 
     def refusal_of(self, answer: Acknowledged) -> Refusal:
-        return refusal_of(answer, f"the scope {SCOPES[0]} is missing")
+        return refusal_of(answer, f"the scope {SCOPE_TO_WRITE} is missing")

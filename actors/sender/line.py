@@ -18,13 +18,13 @@ from http import HTTPStatus
 from typing import Final
 
 from actors.genesys import reconnect
+from actors.genesys.presence import SCOPE_TO_WRITE
 from actors.sender import line_signals as words
 from actors.sender.line_signals import Abort, Action, Close, Signal, Tell
 from actors.sender.signals import LineDown, LineUp
 
 CLOSED_NORMALLY: Final = 1000
 CLOSED_OVER_PROTOCOL: Final = 1002
-SCOPE_NEEDED: Final = "presence:write"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,7 +200,7 @@ class LineMachine:
                 self._let_go(line, reason)
                 self._retry(reason, 0.0 if is_first else None, counts=not is_first)
             case HTTPStatus.FORBIDDEN:
-                reason = f"{reason}: the client lacks the scope {SCOPE_NEEDED}"
+                reason = f"{reason}: the client lacks the scope {SCOPE_TO_WRITE}"
                 self._let_go(line, reason, level="error")
                 self._retry(reason, self._policy.backoff_most_s)
             case HTTPStatus.TOO_MANY_REQUESTS:

@@ -56,7 +56,8 @@ class NotSent(NamedTuple):
 
 
 class UserChecked(NamedTuple):
-    """What REST says of a user id. `failed`: nothing that counts; `detail` says what."""
+    """What REST says of a user id; `detail`, why it says nothing that counts: `failed`, or
+    `forbidden`, which names the scope."""
 
     user_id: str
     verdict: Literal["exists", "missing", "forbidden", "failed"]

@@ -331,8 +331,7 @@ def _refusal_of(signal: UserChecked) -> Refusal | None:
         case "missing":
             return Refusal(Code.NO_SUCH_USER, "no user has this id")
         case "forbidden":
-            detail = f"the scope user:read is missing: {signal.detail}"
-            return Refusal(Code.SCOPE, detail)
+            return Refusal(Code.SCOPE, signal.detail)
         case "failed":
             detail = f"the user could not be checked: {signal.detail}"
             return Refusal(Code.UNAVAILABLE, detail)

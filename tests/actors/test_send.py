@@ -303,6 +303,23 @@ def test_lines_that_are_refused_for_their_rate_are_sent_again(
     assert len(runtime.orders) == 153
 
 
+def begun(runtime: Runtime, *arguments: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "runtime", "send", *arguments]
+    command += ["--data-dir", str(runtime.data_dir)]
+    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def test_whoever_stops_waiting_is_told_that_the_command_goes_on(runtime: Runtime) -> None:
+    runtime.sender.judge = lambda _order: Fate(Step.SENT)
+    process = begun(runtime, "impatient", "busy", "--wait")
+    eventually(lambda: any(order.user_id == "impatient" for order in runtime.orders), "the order")
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == cli.INTERRUPTED
+    assert said == "what was asked for may be done all the same: look at `commands --user`\n"
+    runtime.sender.finish(Step.CONFIRMED)
+
+
 def test_an_interrupted_file_goes_on_where_it_was(
     runtime: Runtime, file: Callable[..., Path]
 ) -> None:
@@ -311,13 +328,7 @@ def test_an_interrupted_file_goes_on_where_it_was(
 
     runtime.sender.judge = judge
     path = file(*(f"stop-{i},busy" for i in range(10)))
-    process = subprocess.Popen(
-        [
-            sys.executable, "-m", "runtime", "send", "--batch", str(path),
-            "--data-dir", str(runtime.data_dir),
-        ],
-        cwd=ROOT, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    process = begun(runtime, "--batch", str(path))
     eventually(lambda: len(runtime.sender.applied) == 10, "all but one have their end")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)

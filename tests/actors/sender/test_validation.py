@@ -208,7 +208,7 @@ def test_numbers_of_questions_are_far_from_a_predecessors() -> None:
     ("verdict", "said", "code", "detail"),
     [
         ("missing", "404", Code.NO_SUCH_USER, "no user has this id"),
-        ("forbidden", "403", Code.SCOPE, "the scope user:read is missing: 403"),
+        ("forbidden", "no user:read", Code.SCOPE, "no user:read"),
         ("failed", "timeout", Code.UNAVAILABLE, "the user could not be checked: timeout"),
     ],
 )
