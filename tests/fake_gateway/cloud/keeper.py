@@ -266,6 +266,17 @@ class Keeper:
         return directory
 
 
+def write_plan(directory: Path, slots: list[list[str]]) -> None:
+    """As the planner's store, of one client."""
+    connection = apsw.Connection(str(directory / "cloud.db"))
+    connection.pragma("synchronous", "OFF")
+    connection.execute("CREATE TABLE users(id TEXT PRIMARY KEY, client INTEGER, slot INTEGER)")
+    rows = [(user, 0, slot) for slot, users in enumerate(slots) for user in users]
+    with connection:
+        connection.executemany("INSERT INTO users VALUES (?, ?, ?)", rows)
+    connection.close()
+
+
 def _write_gap(connection: apsw.Connection, row_id: int, gap: Gap) -> None:
     connection.execute(
         "INSERT INTO transitions VALUES (?,0,0,NULL,'',0,0,1,0,NULL,NULL,NULL,'gap')", (row_id,)

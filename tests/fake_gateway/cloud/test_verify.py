@@ -13,8 +13,8 @@ import pytest
 
 from tests.fake_gateway.clients import in_loop
 from tests.fake_gateway.cloud.clients import Served, served
-from tests.fake_gateway.cloud.keeper import Gap, Keeper, Row
-from tools.fake_gateway.cloud.verify import verify
+from tests.fake_gateway.cloud.keeper import Gap, Keeper, Row, write_plan
+from tools.fake_gateway.cloud.verify import PLAN_NAME, verify
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import LEDGER_NAME
 from tools.fake_gateway.pacing import Load
@@ -197,6 +197,20 @@ def test_an_event_that_was_dropped_is_lost_without_its_gap_row(tmp_path: Path) -
     assert any(isinstance(row, Gap) for row in keeper.rows)
     keeper.rows = [row for row in keeper.rows if isinstance(row, Row)]
     assert found(checked(tmp_path, keeper)).keys() == {"lost"}
+
+
+def test_a_gap_row_of_another_slot_accounts_for_nothing(tmp_path: Path) -> None:
+    outage = {"kind": "refuse-sockets", "status": 500, "count": 20}
+    keeper = kept(tmp_path, [outage, {"kind": "drop"}], load=Load(4000.0, 1.0))
+    data = keeper.write(tmp_path / "data")
+    slots = [keeper.users[slot::2] for slot in (0, 1)]
+    write_plan(data, slots)
+    assert found(verify(tmp_path / "ledger", data)) == {}
+    (data / PLAN_NAME).unlink()
+    write_plan(data, [[], [], *slots])
+    assert found(verify(tmp_path / "ledger", data)).keys() == {"lost"}
+    (data / PLAN_NAME).write_bytes(b"no database")
+    assert found(verify(tmp_path / "ledger", data)) == {}
 
 
 def test_who_is_left_out_may_be_unknown_and_misses_nothing(tmp_path: Path) -> None:

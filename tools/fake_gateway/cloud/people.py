@@ -26,7 +26,7 @@ from tools.fake_gateway.cloud.problems import bad_request, not_found
 USERS_PAGE_MAX = 500
 MEMBERS_PAGE_MAX = 100
 IDS_MAX = 100
-BULK_MAX = 50
+BULK_MAX = 50  # ours: the source says nothing
 MESSAGE_MAX = 250
 OTHER_SOURCES = ("MICROSOFTTEAMS", "ZOOMPHONE", "EIGHT_BY_EIGHT")
 
