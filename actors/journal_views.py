@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,14 @@ from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
 from actors.events import SEQUENCE_END
 from actors.planner import repair as planner_repair
 from actors.planner.store import roster_path
+from actors.preparation import channel_files
+from actors.receiver import channel_repair
 from actors.sender import reader as sender_reader
 from actors.sender import repair as sender_repair
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
+from actors.state.native import TIMELESS_US, Native, Presence
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
 from actors.state.repair import repair
 from runtime.clock import SystemClock
@@ -24,6 +28,9 @@ SHOWN_GAPS_MAX = 50
 _AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
 _HISTORY_COLUMNS = (
     "at", "received", "from", "to", "presence", "queue", "cause", "sequence", "correlation",
+)  # fmt: skip
+_NATIVE_COLUMNS = (
+    "system presence", "routing status", "routing since", "queues", "out of office", "message",
 )  # fmt: skip
 _COUNTS = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 _SHARD_COLUMNS = (
@@ -47,7 +54,7 @@ def show_all(path: Path, *, limit: int, as_json: bool) -> None:
         return
     known = sum(each.agents for each in summaries)
     title = f"{known:,} agents" + (f", the {limit:,} latest" if 0 < limit < known else "")
-    tables.show(title, _AGENT_COLUMNS, map(_agent_row, newest))
+    _show_agents(title, newest)
     print()
     tables.show("shards", _SHARD_COLUMNS, map(_shard_row, summaries))
     gaps = [(shard.path.stem, gap) for shard in summaries for gap in shard.gaps]
@@ -65,8 +72,19 @@ def show_one(path: Path, user: str, *, as_json: bool) -> bool:
     if as_json:
         tables.show_json(_agent_json(agent))
     else:
-        tables.show("", _AGENT_COLUMNS, [_agent_row(agent)])
+        _show_agents("", [agent])
     return True
+
+
+def _show_agents(title: str, agents: Sequence[AgentState]) -> None:
+    """With the native values, if any has them."""
+    if any(agent.native is not None for agent in agents):
+        columns = (*_AGENT_COLUMNS, *_NATIVE_COLUMNS)
+        tables.show(
+            title, columns, ((*_agent_row(each), *_native_row(each.native)) for each in agents)
+        )
+    else:
+        tables.show(title, _AGENT_COLUMNS, map(_agent_row, agents))
 
 
 def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
@@ -77,8 +95,17 @@ def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
     if as_json:
         tables.show_json([_transition_json(each) for each in rows])
     else:
-        tables.show(tables.cell(user), _HISTORY_COLUMNS, map(_transition_row, rows))
+        _show_transitions(tables.cell(user), rows)
     return True
+
+
+def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
+    if any(row.native is not None for row in rows):
+        columns = (*_HISTORY_COLUMNS, *_NATIVE_COLUMNS)
+        shown = ((*_transition_row(each), *_native_row(each.native)) for each in rows)
+        tables.show(title, columns, shown)
+    else:
+        tables.show(title, _HISTORY_COLUMNS, map(_transition_row, rows))
 
 
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
@@ -110,11 +137,16 @@ def show_repair(path: Path, *, as_json: bool) -> None:
         # These raise before anything is changed.
         sender_repair.examine(sender_path(path))
         planner_repair.examine(roster_path(path))
+        for each in channel_files(path):
+            channel_repair.examine(each)
         findings = repair(data_dir, now_us)
         if (finding := sender_repair.repair(data_dir, now_us)) is not None:
             findings.append(finding)
         if (finding := planner_repair.repair(roster_path(path), now_us)) is not None:
             findings.append(finding)
+        for each in channel_files(path):
+            if (finding := channel_repair.repair(each, now_us)) is not None:
+                findings.append(finding)
     finally:
         data_dir.lock.release()
     if as_json:
@@ -177,7 +209,60 @@ def _agent_json(agent: AgentState) -> dict[str, Any]:
         "epoch": agent.epoch,
         "sequence": agent.sequence,
         **_stale_json(agent.stale_since_us),
+        **_native_json(agent.native),
+        **({"scope": agent.native.scope or None} if agent.native else {}),
     }
+
+
+def _native_row(native: Native | None) -> tuple[object, ...]:
+    if native is None:
+        return (None,) * len(_NATIVE_COLUMNS)
+    return (
+        native.system_presence,
+        native.routing_status,
+        _native_time(native.routing_us),
+        " ".join(native.queues),
+        "yes" if native.is_out_of_office else "",
+        native.message,
+    )
+
+
+def _native_json(native: Native | None) -> dict[str, Any]:
+    """Nothing in the wsp dialect."""
+    if native is None:
+        return {}
+    apart = [
+        {"source": source, **_presence_json(presence)}
+        for source, presence in (native.apart or {}).items()
+    ]
+    primary = Presence(
+        native.system_presence, native.definition, native.message, native.presence_us
+    )
+    return {
+        "native": {
+            "presence": _presence_json(primary),
+            "routing_status": native.routing_status or None,
+            "routing_since": _native_time(native.routing_us),
+            "queues": list(native.queues),
+            "queues_since": _native_time(native.queues_us),
+            "out_of_office": native.is_out_of_office,
+            "out_of_office_since": _native_time(native.office_us),
+            "other_presences": apart,
+        }
+    }
+
+
+def _presence_json(presence: Presence) -> dict[str, Any]:
+    return {
+        "system_presence": presence.system or None,
+        "definition": presence.definition or None,
+        "message": presence.message,
+        "since": _native_time(presence.at_us),
+    }
+
+
+def _native_time(at_us: int) -> str | None:
+    return tables.utc(at_us) if at_us > TIMELESS_US else None
 
 
 def _transition_row(row: TransitionRow) -> tuple[object, ...]:
@@ -195,8 +280,11 @@ def _transition_row(row: TransitionRow) -> tuple[object, ...]:
 
 
 def _transition_json(row: TransitionRow) -> dict[str, Any]:
+    told = row._asdict()
+    del told["native"]
     return {
-        **row._asdict(),
+        **told,
+        **_native_json(row.native),
         "at": tables.utc(row.at_us),
         "received": tables.utc(row.received_us),
     }

@@ -13,7 +13,7 @@ from typing import Any, Final
 import orjson
 
 from actors.events import UNKNOWN, session_flags
-from actors.genesys.cloud import ROUTING_STATUSES, SYSTEM_PRESENCES, USER_TOPIC
+from actors.genesys.cloud import ROUTING_STATUSES, SYSTEM_PRESENCES, USER_TOPIC, mapped
 from actors.state.cloud_decode import (
     MESSAGE_CHARS_MAX,
     NOTHING,
@@ -53,6 +53,11 @@ class CloudMerge(Merge):
         self._instants = Instants()
         self._definitions: dict[str, str] = {}
         self._spelt = {name: name for name in (*SYSTEM_PRESENCES, *ROUTING_STATUSES)}
+        self._mapped = {
+            (presence, status): mapped(presence, status)
+            for presence in SYSTEM_PRESENCES
+            for status in ROUTING_STATUSES
+        }
 
     def events(
         self,
@@ -80,9 +85,10 @@ class CloudMerge(Merge):
         anew is read, told by the texts of the times; nothing changes before all of it was read."""
         by_user, session_of = self.holding.by_user, self.session_of
         start, end = len(USER_TOPIC), -len(_TOPIC_END)
-        duplicates = 0
         for index, value in enumerate(values):
-            self._limit_us = received_ns[index] // 1000 + AHEAD_US
+            received_us = received_ns[index] // 1000
+            self._limit_us = received_us + AHEAD_US
+            news = None
             try:
                 topic = value["topicName"]
                 user_id = topic[start:end]
@@ -120,17 +126,16 @@ class CloudMerge(Merge):
                     native.presence_stamp, native.routing_stamp = presence_stamp, routing_stamp
                     native.queues_stamp, native.office_stamp = queues_stamp, office_stamp
                     news = Values(presence, routing, queues, office)
-                    if news == NOTHING:
-                        duplicates += 1
-                    else:
-                        self._take(agent, native, news, received_ns[index] // 1000, "live")
-                    continue
             except (KeyError, TypeError, ValueError, AttributeError):
                 pass  # unusual: looked at slowly and exactly below
-            reason = self._judge_exactly(value, received_ns[index] // 1000, flags[index])
-            if reason is not None:
-                findings.append(Finding(index, reason))
-        self.counts["duplicates"] += duplicates
+            if news is None:
+                reason = self._judge_exactly(value, received_us, flags[index])
+                if reason is not None:
+                    findings.append(Finding(index, reason))
+            elif news == NOTHING:
+                self.counts["duplicates"] += 1
+            else:
+                self._take(agent, native, news, received_us, "live")
 
     # --- what the usual event says anew ------------------------------------------------------
     # Each returns None if it is not newer, and raises for whatever is not as it usually is.
@@ -283,55 +288,49 @@ class CloudMerge(Merge):
         """Applies what is new: one row, at the newest time among it. `restores`: the whole state
         was told, which an agent needs whose state is not known."""
         presence, routing, queues, office = news
-        if _is_known(agent) and _catches_up(agent, news):
-            self._catch_up(agent, native, news.queues)
+        is_known = agent.state is not None and agent.state != UNKNOWN
+        if (
+            queues is not None
+            and queues[1] <= agent.sequence
+            and is_known
+            and presence is None
+            and routing is None
+            and office is None
+        ):
+            self._catch_up(agent, native, queues)
             return
-        at_us, correlation = TIMELESS_US, None
-        if presence is not None:
-            (native.system_presence, native.definition, native.message, at_us) = presence
-            native.presence_us = at_us
-            correlation = native.correlation
-        if routing is not None:
-            native.routing_status, native.routing_us = routing
-            at_us = max(at_us, native.routing_us)
-        if queues is not None:
-            native.queues, native.queues_us = queues
-            at_us = max(at_us, native.queues_us)
-        if office is not None:
-            native.is_out_of_office, native.office_us = office
-            at_us = max(at_us, native.office_us)
-        if news == NOTHING:
-            at_us = native.newest_us
-        queue = native.queues[0] if native.queues else None
-        if restores or _is_known(agent):
-            state, held = native.mapped
-        else:
-            state, held = UNKNOWN, None
+        at_us = _put(native, news)
+        state: str = UNKNOWN
+        held: str | None = None
+        if restores or is_known:
+            named = native.system_presence, native.routing_status
+            state, held = self._mapped.get(named) or mapped(*named)
         self.counts["applied"] += 1
-        position_us = max(at_us, TIMELESS_US)
-        agent_at_us = position_us or received_us
-        self.holding.write(
+        since_us = at_us or received_us
+        queue = native.queues[0] if native.queues else None
+        holding = self.holding
+        holding.write(
             agent,
             state,
-            at_us=agent_at_us,
+            at_us=since_us,
             received_us=received_us,
             epoch=EPOCH,
-            sequence=position_us,
+            sequence=at_us,
             queue=queue,
             presence=held,
-            correlation=correlation,
+            correlation=None if presence is None else native.correlation,
             cause=cause,
         )
-        if self.holding.rows is not None:
-            self.holding.natives.append((agent.row, orjson.dumps(native.packed()).decode()))
-        agent.state, agent.at_us = state, agent_at_us
+        if holding.rows is not None:
+            holding.natives.append((agent.row, orjson.dumps(native.packed()).decode()))
+        agent.state, agent.at_us = state, since_us
         agent.queue, agent.presence = queue, held
-        agent.epoch, agent.sequence = EPOCH, max(position_us, agent.sequence)
+        agent.epoch = EPOCH
+        agent.sequence = max(agent.sequence, at_us)
 
-    def _catch_up(self, agent: Agent, native: Native, queues: Queues | None) -> None:
+    def _catch_up(self, agent: Agent, native: Native, queues: Queues) -> None:
         """Queues, which no snapshot tells, of before the snapshot that told all else: no row, for
         what was then is past. Kept as an appointment is."""
-        assert queues is not None
         self.counts["unchanged"] += 1
         native.queues, native.queues_us = queues
         agent.queue = native.queues[0] if native.queues else None
@@ -350,6 +349,25 @@ class CloudMerge(Merge):
         return tuple([known.setdefault(queue, queue) for queue in queues])
 
 
+def _put(native: Native, news: Values) -> int:
+    """Replaces what is new; the newest time among it, or of all if nothing is."""
+    presence, routing, queues, office = news
+    at_us = TIMELESS_US
+    if presence is not None:
+        native.system_presence, native.definition, native.message, at_us = presence
+        native.presence_us = at_us
+    if routing is not None:
+        native.routing_status, native.routing_us = routing
+        at_us = max(at_us, native.routing_us)
+    if queues is not None:
+        native.queues, native.queues_us = queues
+        at_us = max(at_us, native.queues_us)
+    if office is not None:
+        native.is_out_of_office, native.office_us = office
+        at_us = max(at_us, native.office_us)
+    return max(native.newest_us, TIMELESS_US) if news == NOTHING else at_us
+
+
 class Instants(Times):
     """Times of the platform seen of late, as µs."""
 
@@ -363,12 +381,6 @@ class Instants(Times):
 
 def _is_known(agent: Agent) -> bool:
     return agent.state is not None and agent.state != UNKNOWN
-
-
-def _catches_up(agent: Agent, news: Values) -> bool:
-    """Whether only the queues are new, and are of a time that the agent's state has left behind."""
-    queues = news.queues
-    return queues is not None and queues[1] <= agent.sequence and news == (None, None, queues, None)
 
 
 def _is_whole(says: Told, native: Native) -> bool:

@@ -107,6 +107,7 @@ class CloudSessions(Sessions):
         scope = self.scopes.get(name)
         if scope is not None and not scope.is_up and not self._members[name]:
             del self.scopes[name]
+            self._session_of.pop(name, None)
 
     def _is_meant(self, record: SessionEnds, name: str) -> bool:
         """A receiver that starts ends whatever its predecessor had, and knows neither numbers nor

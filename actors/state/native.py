@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from actors.genesys.cloud import Mapped, mapped
-
 NOTHING_US: Final = -1
 """The time of a field that nobody told yet."""
 TIMELESS_US: Final = 0
@@ -80,10 +78,6 @@ class Native:
     @property
     def newest_us(self) -> int:
         return max(self.presence_us, self.routing_us, self.queues_us, self.office_us)
-
-    @property
-    def mapped(self) -> Mapped:
-        return mapped(self.system_presence, self.routing_status)
 
     @property
     def correlation(self) -> str:

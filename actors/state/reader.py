@@ -6,7 +6,7 @@ it, a history is walked back along its rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,11 @@ import orjson
 
 from actors import sqlite
 from actors.state.checkpoint import decode_page, page_of
+from actors.state.cloud_sessions import stale_since
 from actors.state.holding import Agent, Appointment, GapRow, Transition
-from actors.state.journal import KIND, gap_rows
+from actors.state.journal import KIND, dialect_of, gap_rows, watched_in
+from actors.state.native import Native, unpacked
+from actors.state.sessions import Scope
 from runtime.errors import LocalError
 
 GAPS_SHOWN_MAX = 100
@@ -35,6 +38,8 @@ class AgentState(NamedTuple):
     stale_since_us: int | None
     """Not confirmed since then; 0: never was; None: confirmed now."""
     appointment: Appointment | None = None
+    native: Native | None = None
+    """Cloud: what the platform says itself; its scope is where the agent is watched."""
 
 
 class TransitionRow(NamedTuple):
@@ -52,6 +57,8 @@ class TransitionRow(NamedTuple):
     presence: str | None
     correlation: str | None
     cause: str
+    native: Native | None = None
+    """Cloud: the native values behind this row; a row of cause lost has none."""
 
 
 class ShardSummary(NamedTuple):
@@ -86,10 +93,10 @@ def read_states(data_dir: Path) -> Iterator[AgentState]:
     """Every agent, shard by shard."""
     for path in journal_paths(data_dir):
         with _reading(path) as connection:
-            stale_since_us = _stale_since_us(connection)
+            stale_of = _stale_of(connection)
             for agent in _current(connection).values():
                 if agent.state is not None:
-                    yield _state(agent, stale_since_us)
+                    yield _state(agent, stale_of(agent))
 
 
 def read_state(data_dir: Path, user_id: str) -> AgentState | None:
@@ -98,7 +105,7 @@ def read_state(data_dir: Path, user_id: str) -> AgentState | None:
         with _reading(path) as connection:
             agent = _find(connection, user_id)
             if agent is not None and agent.state is not None:
-                return _state(agent, _stale_since_us(connection))
+                return _state(agent, _stale_of(connection)(agent))
     return None
 
 
@@ -109,12 +116,14 @@ def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[Transitio
         with _reading(path) as connection:
             agent = _find(connection, user_id)
             row_id = agent.row if agent is not None else 0
+            dialect = dialect_of(connection)
             while row_id and remaining > 0:
                 found = connection.execute("SELECT * FROM transitions WHERE id = ?", (row_id,)).get
                 if found is None:  # past its retention
                     break
                 row = Transition._make(found)
-                yield TransitionRow(row.id, user_id, *row[3:])
+                native = _native_of(connection, row.id) if dialect == "cloud" else None
+                yield TransitionRow(row.id, user_id, *row[3:], native)
                 remaining -= 1
                 row_id = row.previous
 
@@ -138,12 +147,28 @@ def _reading(path: Path) -> sqlite.reading:
     return sqlite.reading(path, KIND)
 
 
-def _stale_since_us(connection: apsw.Connection) -> int | None:
+def _stale_of(connection: apsw.Connection) -> Callable[[Agent], int | None]:
+    """Since when an agent is not confirmed: in the wsp dialect the same for all."""
     scopes = orjson.loads(connection.execute("SELECT sessions FROM progress").get)
     since = [scope["stale_since_us"] for scope in scopes.values()]
-    if not since:
-        return 0
-    return min((us for us in since if us is not None), default=None)
+    if dialect_of(connection) == "wsp":
+        earliest = min((us for us in since if us is not None), default=None if since else 0)
+        return lambda _: earliest
+    known = {name: Scope(**fields) for name, fields in scopes.items()}
+    watched = watched_in(connection)
+
+    def stale_of(agent: Agent) -> int | None:
+        scope, named = watched.get(agent.id, ("", 0))
+        if agent.native is not None:
+            agent.native.scope, agent.native.named = scope, named
+        return stale_since(known.get(scope), named, agent.at_us)
+
+    return stale_of
+
+
+def _native_of(connection: apsw.Connection, row: int) -> Native | None:
+    data = connection.execute("SELECT data FROM natives WHERE row = ?", (row,)).get
+    return None if data is None else unpacked(orjson.loads(data))
 
 
 def _replay_from(connection: apsw.Connection) -> int:
@@ -169,6 +194,14 @@ def _current(connection: apsw.Connection) -> dict[int, Agent]:
             ).get
             agent = agents[row.agent] = Agent(row.agent, user_id)
         agent.replay(row)
+    if dialect_of(connection) == "cloud":
+        rows_with_natives = connection.execute(
+            "SELECT agent, data FROM natives JOIN transitions ON id = row WHERE row > ?"
+            " ORDER BY row",
+            (_replay_from(connection),),
+        )
+        for agent_id, data in dict(rows_with_natives).items():
+            agents[agent_id].native = unpacked(orjson.loads(data))
     return agents
 
 
@@ -186,8 +219,11 @@ def _find(connection: apsw.Connection, user_id: str) -> Agent | None:
         "SELECT * FROM transitions WHERE id > ? AND agent = ? ORDER BY id",
         (_replay_from(connection), agent_id),
     )
+    dialect = dialect_of(connection)
     for row in map(Transition._make, rows):
         agent.replay(row)
+        if dialect == "cloud":
+            agent.native = _native_of(connection, row.id) or agent.native
     return agent
 
 
@@ -203,6 +239,7 @@ def _state(agent: Agent, stale_since_us: int | None) -> AgentState:
         agent.sequence,
         stale_since_us,
         agent.appointment,
+        agent.native,
     )
 
 
