@@ -21,6 +21,7 @@ from actors.receiver.channel_line import Channel, ChannelPolicy, Line, Silence, 
 from actors.receiver.channel_session import ChannelSession
 from actors.receiver.channel_signals import Action, Numbers, Signal
 
+CUT_CODE = 1000  # of a socket whose channel has another one
 GONE_STATUSES = (400, 401, 403, 404, 410)  # a channel's id is all that its socket is asked for
 
 
@@ -71,10 +72,6 @@ class ChannelMachine:
     def is_current(self) -> bool:
         """… and its snapshot is whole."""
         return self.is_up and not self._session.has_history
-
-    @property
-    def has_history(self) -> bool:
-        return self._session.has_history
 
     @property
     def refused(self) -> Mapping[str, str]:
@@ -201,8 +198,8 @@ class ChannelMachine:
         channels = (self._current, self._next)
         channel = next((each for each in channels if each and each.number == signal.channel), None)
         if channel is None:
-            if isinstance(signal, signals.Created):
-                self._act(signals.LetGo(signal.channel))  # it is not wanted any more
+            if isinstance(signal, signals.Created):  # it is not wanted any more
+                self._act(signals.LetGo(signal.channel))
             return
         channel.is_busy = False
         match signal:
@@ -256,6 +253,8 @@ class ChannelMachine:
             case signals.ChannelGone(reason=reason):
                 self._act(lines.Close(line.number, 1000))
                 self._channel_gone(line.channel, reason)
+            case signals.LineLost(code=code) if code == CUT_CODE and self._is_handed_over(line):
+                self._streaming = None  # until the other one is open, or lost as well
             case signals.LineLost(code=code):
                 self._line_lost(line, f"closed with {code}")
 
@@ -290,7 +289,7 @@ class ChannelMachine:
             assert line is self._streaming, line
             self._tries.forgive(line, self._now_s)
             self._promote()
-        if self._streaming is None and not self._is_handed_over(line):
+        if self._streaming is None:
             self._session.end(reason, self._at_us)
         channel.retry_at_s = self._tries.failed(self._now_s, retry_after_s)
         self._tell_retry("channel.retry", reason, channel.retry_at_s)
@@ -299,7 +298,8 @@ class ChannelMachine:
         """The gateway cuts the old socket of a channel when it has the new one; which of the two we
         hear of first is chance."""
         coming = self._coming
-        return coming is not None and coming.channel is line.channel and line.is_told_closing
+        is_same = coming is not None and coming.channel is line.channel
+        return line is self._streaming and is_same and line.is_told_closing
 
     def _promote(self) -> None:
         """The line that streamed is lost. The one that it had replaced may still be there."""

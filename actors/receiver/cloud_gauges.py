@@ -73,7 +73,7 @@ class CloudGauges:
         put("channels_connected", connected)
         put("channels_current", current)
         put("connected", int(connected > 0))
-        put("history_running", int(any(each.has_history for each in machines)))
+        put("history_running", int(connected > current))
         put("topics_refused", sum(len(each.refused) for each in machines))
         put("channels_foreign", sum(client.foreign for client in self._clients))
         put("snapshots_waiting", sum(client.snapshots_waiting for client in self._clients))

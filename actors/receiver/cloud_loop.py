@@ -371,14 +371,11 @@ class CloudReceiver:
         self._signal_all(signals.Overflowed())
 
     def _give_histories(self) -> None:
-        """A shard that lost its way in the middle of a snapshot is given another one, once in each
-        of its lives: scopes that are not up get theirs anyway."""
-        session = self._counters.get("session")
+        """A shard that knows nothing any more is given all sessions anew, once in each of its
+        lives: scopes that are not up get theirs anyway."""
         for number, page in enumerate(self._arguments.shard_counters):
-            if not page.get("wants_history") or page.get("session") not in (0, session):
-                continue
             life = number, page.get("generation")
-            if life not in self._histories_wanted:
+            if page.get("wants_history") and life not in self._histories_wanted:
                 self._histories_wanted.add(life)
                 self._log.warning("history.wanted", shard=number)
                 self._signal_all(HistoryWanted())
