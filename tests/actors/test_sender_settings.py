@@ -54,6 +54,22 @@ def test_transitions_given_in_part_change_only_that_part(loaded: Loaded) -> None
     assert rows["sender.transitions.break"] == ("available, busy, offline", "default")
 
 
+def test_in_the_cloud_transitions_are_named_as_the_organisation_names_presences(
+    loaded: Loaded,
+) -> None:
+    table = '[sender.cloud_transitions]\n"On Queue" = ["Pause", "Meal"]\nMeeting = []\n'
+    effective = loaded(table)
+    assert effective.settings.sender.cloud_transitions == {
+        "On Queue": ("Pause", "Meal"),
+        "Meeting": (),
+    }
+    rows = shown(effective)
+    assert rows['sender.cloud_transitions."On Queue"'] == (
+        "Pause, Meal",
+        "file presence-runtime.toml",
+    )
+
+
 def test_states_mapped_in_part_leave_the_others_mapped(loaded: Loaded) -> None:
     effective = loaded('[sender.presence_of_state]\n"Wrapped Up" = "break"\nAsleep = "offline"\n')
     assert effective.settings.sender.presence_of_state == {
