@@ -78,6 +78,7 @@ RETRY_AFTER_MS: Final[dict[str, int]] = {
     Code.IN_FLIGHT: 1_000,
     Code.UNAVAILABLE: 2_000,
     Code.CAPACITY: 5_000,
+    Code.GATEWAY_RATE: 5_000,
 }
 """What has nothing to do with the command itself: under the same key it may be tried again, and
 after so long, unless more is known."""

@@ -55,6 +55,7 @@ def test_429_five_times_is_refused() -> None:
         around.pass_s(5.6)
     command = around.command(command_id)
     assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert (command.key, around.told(command_id).retry_after_ms) == (None, 5_000)
     assert command.detail == "the gateway finds our updates too many"
     assert (command.tries, around.tries(command_id)) == (5, 5)
 
