@@ -21,6 +21,7 @@ from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 
 _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 CLIENTS_MAX: Final = 64
+CLIENTS_OF_A_RECEIVER_MAX: Final = 16
 TOPICS_OF_A_CHANNEL: Final = 1000
 CHANNELS_OF_A_CLIENT: Final = 20
 ROTATE_AFTER_S: Final = 82_800.0

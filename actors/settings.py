@@ -22,7 +22,13 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from actors.cloud_settings import CLIENTS_MAX, ClientSettings, CloudSettings, Printable
+from actors.cloud_settings import (
+    CLIENTS_MAX,
+    CLIENTS_OF_A_RECEIVER_MAX,
+    ClientSettings,
+    CloudSettings,
+    Printable,
+)
 from actors.credentials import Credentials
 from actors.events import Dialect
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
@@ -185,6 +191,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"receivers = {self.receivers}, but there are {1 + len(self.clients)} OAuth "
                 "clients, and each belongs to one receiver: give fewer receivers or more clients"
+            )
+        if 1 + len(self.clients) > self.receivers * CLIENTS_OF_A_RECEIVER_MAX:
+            raise ValueError(
+                f"receivers = {self.receivers}, but there are {1 + len(self.clients)} OAuth "
+                f"clients, and a receiver serves {CLIENTS_OF_A_RECEIVER_MAX}: give more receivers"
             )
         return self
 

@@ -141,6 +141,7 @@ def test_a_region_must_be_named_because_every_default_would_be_somebody_elses() 
         ({"dialect": "wsp", "cloud": {"topics": "combined"}}, "nothing of cloud"),
         ({"receivers": 2}, "receivers = 2, but there are 1 OAuth clients"),
         ({"receivers": 0}, "greater than or equal to 1"),
+        ({"clients": tuple(client(f"c{n}") for n in range(16))}, "a receiver serves 16"),
     ],
 )
 def test_settings_of_the_other_dialect_and_idle_receivers_are_refused(

@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from actors.cloud_settings import ROTATE_AFTER_S, ClientSettings, CloudSettings
+from actors.cloud_settings import (
+    CLIENTS_OF_A_RECEIVER_MAX,
+    ROTATE_AFTER_S,
+    ClientSettings,
+    CloudSettings,
+)
 from actors.genesys.channel_plan import Slot
 from actors.genesys.secret import Secret
 from actors.planner.arguments import Watch
@@ -106,6 +111,7 @@ def test_what_the_settings_say_of_the_cloud_reaches_planner_and_receivers(tmp_pa
 
 def test_the_bounds_of_the_settings_are_those_of_the_receiver() -> None:
     assert cloud_arguments.ROTATE_AFTER_S == ROTATE_AFTER_S
+    assert cloud_arguments.CLIENTS_MAX == CLIENTS_OF_A_RECEIVER_MAX
 
 
 def test_each_run_takes_the_roster_from_the_one_before(tmp_path: Path) -> None:
