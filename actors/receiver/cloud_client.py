@@ -75,6 +75,7 @@ class CloudClient:
         self._log = log.bind(client=number)
         self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
         self._snapshots: dict[Slot, asyncio.Task[None]] = {}
+        self._creating = asyncio.Lock()
         self._desk = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
 
     # Whose channels are ours
@@ -142,15 +143,18 @@ class CloudClient:
                 raise AssertionError(action)
 
     async def _create(self, slot: Slot, number: int) -> None:
-        try:
-            channel = await self.rest.create_channel()
-        except CloudError as error:
-            self._tell(slot, signals.CallFailed(number, str(error), False, error.retry_after_s))
-            return
-        crash_point("after-channel-created")
-        at_us = self._clock.wall_us()
-        record = ChannelRecord(channel.id, slot, channel.connect_uri, at_us, channel.expires_us)
-        await self._durably(lambda: self._store.add(record))
+        """One at a time: what is lost to us by a kill before it is recorded is at most one."""
+        async with self._creating:
+            try:
+                channel = await self.rest.create_channel()
+            except CloudError as error:
+                failed = signals.CallFailed(number, str(error), False, error.retry_after_s)
+                self._tell(slot, failed)
+                return
+            crash_point("after-channel-created")
+            at_us = self._clock.wall_us()
+            record = ChannelRecord(channel.id, slot, channel.connect_uri, at_us, channel.expires_us)
+            await self._durably(lambda: self._store.add(record))
         crash_point("after-channel-recorded")
         self._records[number] = record
         self._counters.add("channels_created")

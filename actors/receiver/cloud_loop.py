@@ -178,6 +178,7 @@ class CloudReceiver:
         self._gauges = CloudGauges(
             self._counters, list(self._clients.values()), self._tokens, self._tally, self._log
         )
+        self._show()  # nothing of our predecessor's is true any more
         for number, client in self._clients.items():
             ends = SessionEnds(0, f"c{number}", "the receiver starts", self._clock.wall_us())
             self._outlet.control(encode_control(ends), EPOCH)
