@@ -7,7 +7,7 @@ import sys
 
 from benchmarks.harness import Benchmark, ask
 
-NAMES = ("ring", "inbox", "pipeline", "sender", "recovery", "idle", "memory")
+NAMES = ("ring", "inbox", "pipeline", "sender", "recovery", "idle", "memory", "cloud")
 """Each is a file here that says `BENCHMARK = Benchmark(...)`; imported only when it is asked."""
 
 
