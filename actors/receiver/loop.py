@@ -9,18 +9,13 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import httpx
 import structlog
 import uvloop
 
 from actors.events import (
-    ControlRecord,
-    Gap,
-    HistoryEnds,
-    SessionBegins,
-    SessionEnds,
     Watermark,
     encode_control,
 )
@@ -30,6 +25,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
+from actors.receiver.life import STAGED_POINTS, TICK_S, Life
 from actors.receiver.line import Policy, lowest_mark
 from actors.receiver.numbering import kept_epoch
 from actors.receiver.outlet import Outlet
@@ -45,16 +41,7 @@ from runtime.ring import Producer
 
 __all__ = ["RECEIVER_WORDS", "ReceiverArguments", "run"]
 
-TICK_S: Final = 0.25
 WATERMARK_EVERY_S: Final = 1.0
-DRAIN_S: Final = 10.0
-LINES_END_S: Final = 3.0
-_STAGED: Final[dict[type[ControlRecord], str]] = {
-    SessionBegins: "after-begins-staged",
-    HistoryEnds: "after-history-end-staged",
-    SessionEnds: "after-end-staged",
-    Gap: "after-gap-staged",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +89,7 @@ class Receiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._over = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._life = Life(child, clock, self._log)
         counters = self._counters = child.counters
         chance = random.Random()  # noqa: S311 - jitter
         self._way = way
@@ -138,7 +124,6 @@ class Receiver:
         self._connections: dict[int, Connection] = {}
         self._last: Connection | None = None
         self._given_up: signals.GiveUp | None = None
-        self._failure: BaseException | None = None
         self._written = Watermark(0, 0)
         self._written_at_s = float("-inf")
         self._watermark_seen = 0
@@ -148,42 +133,31 @@ class Receiver:
 
     async def live(self) -> None:
         """Until we are stopped, or everything was tried."""
-        self._loop.set_exception_handler(self._on_loop_error)
         self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_room)
         self._child.set_phase(Counters.LOADED)
         self._gauges.start(self._clock.wall_us())
-        self._spawn(self._renew_tokens())
+        self._life.spawn(self._renew_tokens())
         self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
-        await self._over.wait()
+        await self._life.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
-        if self._failure is not None:
-            raise self._failure
+        if self._life.failure is not None:
+            raise self._life.failure
         if self._given_up is not None:
             is_setting = self._given_up.exit_code == EXIT_CONFIGURATION
             raise (ConfigurationError if is_setting else TemporaryError)(self._given_up.reason)
 
     async def _drain(self) -> None:
         """Hand over what has no room yet, let the lines say goodbye, end."""
-        deadline_s = self._clock.now_s() + DRAIN_S
         self._write_shed()
-        self._outlet.publish()
-        while self._outlet.is_spilling and self._clock.now_s() < deadline_s:
-            await asyncio.sleep(TICK_S / 10)  # the shards ring as well, but only below 50 %
-            self._outlet.relieve()
-            self._child.beat()
+        await self._life.drain(self._outlet)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
-        lines = {task for task in self._tasks if task.get_name().startswith("line")}
-        if lines:
-            await asyncio.wait(lines, timeout=LINES_END_S)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._life.end_tasks()
         self._gauges.show()
         self._outlet.publish()
 
@@ -192,33 +166,10 @@ class Receiver:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if not self._over.is_set():
+        if not self._life.over.is_set():
             self._log.info("receiver.stops")
             self._signal(signals.StopAsked())
-            self._over.set()
-
-    def _fail(self, failure: BaseException) -> None:
-        if self._failure is None:
-            self._failure = failure
-        self._over.set()
-
-    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        error = context.get("exception")
-        if error is None or isinstance(error, OSError):  # the network's, told by a transport
-            self._log.warning("loop.warning", cause=str(error or context.get("message")))
-        else:
-            self._fail(error)
-
-    def _spawn(self, work: Any, name: str = "") -> None:
-        task = self._loop.create_task(self._guarded(work), name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _guarded(self, work: Any) -> None:
-        try:
-            await work
-        except Exception as error:
-            self._fail(error)
+            self._life.over.set()
 
     # Signals in, actions out
 
@@ -235,7 +186,7 @@ class Receiver:
                 case signals.Write(record=record):
                     epoch = self._counters.get("gateway_epoch")
                     self._outlet.control(encode_control(record), epoch)
-                    crash_point(_STAGED[type(record)])
+                    crash_point(STAGED_POINTS[type(record)])
                 case signals.Number(session=session):
                     self._counters.set("session", session)
                     crash_point("after-session-number")
@@ -251,7 +202,7 @@ class Receiver:
                 case signals.GiveUp():
                     self._given_up = action
                     self._counters.set("exhausted", int(action.exit_code != EXIT_CONFIGURATION))
-                    self._over.set()
+                    self._life.over.set()
                 case signals.Tell(event=event, fields=fields, level=level):
                     getattr(self._log, level)(event, **dict(fields))
                 case _:
@@ -295,7 +246,7 @@ class Receiver:
             del self._connections[line]
             self._signal(end)
 
-        self._spawn(live(), f"line {line}")
+        self._life.spawn(live(), f"line {line}")
 
     def _stream(self, action: signals.Stream) -> None:
         self._outlet.publish()  # what begins the session, before the epoch is kept
@@ -350,7 +301,7 @@ class Receiver:
     # Time
 
     def _tick(self) -> None:
-        if self._over.is_set():
+        if self._life.over.is_set():
             return
         self._outlet.relieve()
         signs = {line: connection.signs for line, connection in self._connections.items()}
@@ -362,7 +313,7 @@ class Receiver:
         self._gauges.show()
         self._child.beat()
         if self._outlet.failure is not None:
-            self._fail(self._outlet.failure)
+            self._life.fail(self._outlet.failure)
             return
         due_s = self._machine.due_s
         left_s = TICK_S if due_s is None else due_s - self._clock.now_s()

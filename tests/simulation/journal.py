@@ -48,6 +48,8 @@ class Disk:
 class MemoryJournal:
     """The open journal of one life of a shard."""
 
+    dialect = "wsp"
+
     def __init__(self, disk: Disk, run: str) -> None:
         self.disk = disk
         self._run = run
@@ -63,6 +65,9 @@ class MemoryJournal:
             counts=dict(disk.progress.counts), sessions=_copy(disk.progress.sessions)
         )
         return Stored(disk.run, progress, array("q", disk.silent))
+
+    def watched(self) -> dict[int, tuple[str, int]]:
+        return {}  # only channels have such
 
     def commit(self, transaction: Transaction) -> None:
         disk = self.disk

@@ -201,6 +201,17 @@ class SimulatedConnection(Connection):
             self.transport.disconnect()
 
 
+class SimulatedLife:
+    """Of a receiver without tasks."""
+
+    def __init__(self) -> None:
+        self.over = asyncio.Event()
+        self.failure: BaseException | None = None
+
+    def fail(self, failure: BaseException) -> None:
+        self.failure = failure
+
+
 class SimulatedReceiver(Receiver):
     """One life. What its constructor would take from a running loop it is given here."""
 
@@ -219,7 +230,7 @@ class SimulatedReceiver(Receiver):
         self._clock = around.clock
         self._log = Told(around.log)
         self._loop = cast("asyncio.AbstractEventLoop", self.loop)
-        self._over = asyncio.Event()
+        self._life = cast("Any", SimulatedLife())
         self._counters = counters
         producers = [
             Producer(ring, generation=generation, doorbell=around.doorbell) for ring in around.rings
@@ -243,7 +254,6 @@ class SimulatedReceiver(Receiver):
         self._connections = {}
         self._last = None
         self._given_up = None
-        self._failure = None
         self._written = Watermark(0, 0)
         self._written_at_s = float("-inf")
         self._watermark_seen = 0
@@ -257,7 +267,7 @@ class SimulatedReceiver(Receiver):
 
     def tick(self) -> None:
         self.loop.later()
-        assert self._failure is None, self._failure
+        assert self._life.failure is None, self._life.failure
 
     def run_soon(self) -> None:
         """What was left for the end of a turn of the loop: publishing, mostly."""
