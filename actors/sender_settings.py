@@ -125,7 +125,7 @@ DEFAULT_TRANSITIONS: Final[dict[Presence, tuple[Presence, ...]]] = {
 }
 
 
-def _over(default: Mapping[Any, Any]) -> BeforeValidator:
+def over(default: Mapping[Any, Any]) -> BeforeValidator:
     """A table that says only what differs from the default."""
 
     def complete(given: Any) -> Any:
@@ -153,14 +153,14 @@ class SenderSettings(BaseModel):
     give_up_after_s: float = Field(default=30.0, gt=0, le=600)
     tries_max: int = Field(default=5, ge=1, le=100)
     user_check: bool = True
-    transitions: Annotated[dict[Presence, tuple[Presence, ...]], _over(DEFAULT_TRANSITIONS)] = (
-        Field(default_factory=lambda: dict(DEFAULT_TRANSITIONS))
+    transitions: Annotated[dict[Presence, tuple[Presence, ...]], over(DEFAULT_TRANSITIONS)] = Field(
+        default_factory=lambda: dict(DEFAULT_TRANSITIONS)
     )
     cloud_transitions: dict[_DefinitionName, tuple[_DefinitionName, ...]] = Field(
         default_factory=dict
     )
     """By name or id; a presence that is not named may be left for any other."""
-    presence_of_state: Annotated[dict[str, Presence], _over(PRESENCE_OF_STATE)] = Field(
+    presence_of_state: Annotated[dict[str, Presence], over(PRESENCE_OF_STATE)] = Field(
         default_factory=lambda: dict(PRESENCE_OF_STATE)
     )
     capacity: CapacitySettings = CapacitySettings()

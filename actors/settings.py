@@ -34,6 +34,7 @@ from actors.events import Dialect
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
 from actors.sender_settings import SenderSettings
+from actors.web_settings import WebSettings
 from runtime.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
@@ -158,6 +159,7 @@ class Settings(BaseSettings):
     )
     cloud: CloudSettings = CloudSettings()
     sender: SenderSettings = SenderSettings()
+    web: WebSettings = WebSettings()
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
 

@@ -56,6 +56,7 @@ OPEN_TABLES: Final = (
     "sender.capacity.queues",
     "sender.presence_of_state",
     "sender.cloud_transitions",
+    "web.thresholds",
 )
 CLIENTS: Final = "clients"  # the one list of tables
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")

@@ -45,7 +45,10 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("actors.sender_settings",), ("actors.disk_wait",), ("actors.genesys.cloud",)),
     (
         ("actors.genesys",),
-        ("actors.settings", "actors.settings_layers", "actors.cloud_settings"),
+        (
+            "actors.settings", "actors.settings_layers", "actors.cloud_settings",
+            "actors.web_settings",
+        ),
         ("actors.data_dir",),
     ),
     (("actors.planner.store", "actors.planner.arguments"),),  # receivers read the plan
