@@ -79,6 +79,18 @@ class SharedMemory:
     def receiver_doorbells(self) -> tuple[Doorbell, ...]:
         return tuple(self.doorbells[page.name] for page in self.receivers)
 
+    def pages(self, settings: Settings) -> tuple[Counters, ...]:
+        """Of every child that these settings start."""
+        sender = (self.sender,) if settings.sender.enabled else ()
+        planner = (self.planner,) if settings.dialect == "cloud" else ()
+        return (self.web, *sender, *self.shards, *planner, *self.receivers)
+
+    @property
+    def rings(self) -> tuple[Block, ...]:
+        """Every ring; its name says from whom to whom."""
+        events = (ring for rings in self.events for ring in rings)
+        return (*events, self.orders, self.outcomes, *self.questions, *self.answers)
+
     def events_to(self, shard: int) -> tuple[Block, ...]:
         """One ring per receiver."""
         return tuple(rings[shard] for rings in self.events)

@@ -207,6 +207,8 @@ def _web_arguments(settings: Settings, data_dir: DataDir, shared: SharedMemory) 
         sender_doorbell=shared.doorbells[SENDER],
         sender_counters=shared.sender,
         shard_counters=shared.shards,
+        pages=shared.pages(settings),
+        rings=shared.rings,
     )
 
 

@@ -40,3 +40,5 @@ class WebArguments:
     sender_counters: Counters
     shard_counters: tuple[Counters, ...]
     dialect: Literal["wsp", "cloud"] = "wsp"
+    pages: tuple[Counters, ...] = ()  # of all children, our own included
+    rings: tuple[Block, ...] = ()  # all there are, to look at: `used_and_capacity`
