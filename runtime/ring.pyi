@@ -8,9 +8,11 @@ KIND_EVENT: int
 KIND_REJECTED: int
 KIND_CONTROL: int
 
-def ring_bytes(capacity: int) -> int: ...
-def used_and_capacity(block: Block) -> tuple[int, int]: ...
+PUBLISHED: int
+COMMITTED: int
+DATA: int
 
+def ring_bytes(capacity: int) -> int: ...
 @final
 class Producer:
     def __init__(self, block: Block, *, generation: int, doorbell: Doorbell) -> None: ...

@@ -58,7 +58,7 @@ KIND_EVENT = 1
 KIND_REJECTED = 2
 KIND_CONTROL = 3
 
-cdef enum:
+cpdef enum:
     PRODUCER_GENERATION = 0
     CONSUMER_GENERATION = 8
     PUBLISHED = 128
@@ -75,23 +75,6 @@ def ring_bytes(Py_ssize_t capacity):
     return DATA + capacity
 
 
-def used_and_capacity(block):
-    """How many bytes of a ring are published and not committed, and how many there are: for whoever
-    only looks. Claims no end, writes nothing, and may be called from anywhere at any moment."""
-    cdef Py_buffer view
-    cdef Py_ssize_t capacity
-    cdef uint64_t committed, used
-    PyObject_GetBuffer(block.mapping, &view, PyBUF_WRITABLE)
-    try:
-        capacity = capacity_of(block, &view)
-        committed = load_acquire(word(<char *> view.buf, COMMITTED))
-        used = load_acquire(word(<char *> view.buf, PUBLISHED)) - committed
-    finally:
-        PyBuffer_Release(&view)
-    # Both move between the two loads: it may seem to hold more than it can.
-    return min(used, <uint64_t> capacity), capacity
-
-
 cdef inline bint is_capacity(Py_ssize_t capacity) noexcept nogil:
     return capacity >= CAPACITY_MIN and (capacity & (capacity - 1)) == 0
 
@@ -103,11 +86,6 @@ cdef inline uint64_t *word(char *header, Py_ssize_t offset) noexcept nogil:
 cdef Py_ssize_t open_view(block, Py_buffer *view) except -1:
     """Hold the block through `view`, check what stands in its header, return the capacity."""
     PyObject_GetBuffer(block.mapping, view, PyBUF_WRITABLE)
-    return capacity_of(block, view)
-
-
-cdef Py_ssize_t capacity_of(block, Py_buffer *view) except -1:
-    """Raises LocalError if what stands in the header cannot be."""
     cdef Py_ssize_t capacity = view.len - DATA
     cdef char *header = <char *> view.buf
     if not is_capacity(capacity):

@@ -41,4 +41,4 @@ class WebArguments:
     shard_counters: tuple[Counters, ...]
     dialect: Literal["wsp", "cloud"] = "wsp"
     pages: tuple[Counters, ...] = ()  # of all children, our own included
-    rings: tuple[Block, ...] = ()  # all there are, to look at: `used_and_capacity`
+    rings: tuple[Block, ...] = ()  # all there are, to look at: `RingGauge`

@@ -12,14 +12,7 @@ import pytest
 from runtime.block import Block
 from runtime.doorbell import Doorbell
 from runtime.errors import LocalError
-from runtime.ring import (
-    KIND_CONTROL,
-    KIND_EVENT,
-    KIND_REJECTED,
-    Producer,
-    ring_bytes,
-    used_and_capacity,
-)
+from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED, Producer, ring_bytes
 from tests.runtime.ring_pair import COMMITTED, DATA, PUBLISHED, RingPair, frames, record_bytes
 
 # What is staged and what is seen
@@ -58,27 +51,6 @@ def test_what_was_peeked_is_lent_again_until_it_is_committed() -> None:
     assert frames(again) == [b"one", b"two"]
     pair.consumer.commit(again.cursor_to)
     assert pair.consumer.peek() is None
-
-
-def test_who_only_looks_sees_what_is_used_and_takes_no_end() -> None:
-    pair = RingPair()
-    assert used_and_capacity(pair.block) == (0, pair.producer.capacity)
-    pair.send(b"one", b"two")
-    used = 2 * record_bytes(3)
-    assert used_and_capacity(pair.block) == (used, pair.producer.capacity)
-    batch = pair.lent()
-    assert used_and_capacity(pair.block)[0] == used
-    pair.consumer.commit(batch.cursor_to)
-    assert used_and_capacity(pair.block)[0] == 0
-    pair.send(b"three")  # the ends still belong to whom they belonged to
-    assert frames(pair.lent()) == [b"three"]
-
-
-def test_a_block_that_is_no_ring_has_nothing_to_look_at() -> None:
-    block = Block.create("odd", 700)
-    with pytest.raises(LocalError, match="is no ring"):
-        used_and_capacity(block)
-    block.close()  # and nothing of it is held
 
 
 def test_a_batch_has_at_most_the_records_and_the_bytes_that_were_asked_for() -> None:
