@@ -19,6 +19,7 @@ from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.book import Book
 from actors.web.link import Link
+from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
 from actors.web.placing import Placing
 from runtime.child import Child
@@ -52,7 +53,8 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     placing = Placing(link, book, clock, sender_enabled=arguments.sender_enabled)
     bound = _bind(arguments)
     try:
-        await Web(child, link, make_app(placing, book, arguments.dialect)).live(bound)
+        parts = Parts(placing=placing, book=book, dialect=arguments.dialect)
+        await Web(child, link, make_app(parts)).live(bound)
     finally:
         address.remove(arguments.data_dir)
         book.close()

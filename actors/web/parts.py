@@ -1,0 +1,18 @@
+"""Parts: all that the routes speak to, made once by whoever serves them. Decides nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from actors.events import Dialect
+from actors.web.book import Book
+from actors.web.placing import Placing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """Of one web child."""
+
+    placing: Placing
+    book: Book
+    dialect: Dialect = "wsp"

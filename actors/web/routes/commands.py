@@ -1,0 +1,106 @@
+"""Commands: the routes that tell what became of them. Knows no ring and no table.
+
+GET  /api/commands, /api/commands/{id}  what became of it
+GET  /api/webhooks                      what is owed to the webhook
+POST /api/webhooks/{id}/resend          a dead message lives again
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+
+from actors.events import USER_ID_BYTES_MAX
+from actors.sender.commands import Step
+from actors.web.parts import Parts
+from actors.web.problems import Problem, documented
+from actors.web.routes.parameters import Limit, Wait, Who
+from actors.web.shapes import (
+    Commands,
+    CommandShown,
+    CommandWithSteps,
+    Messages,
+    MessageState,
+    Resent,
+    message,
+    shown,
+    utc,
+    with_steps,
+)
+
+COMMANDS: Final = "/api/commands"
+
+
+def routes(parts: Parts) -> APIRouter:
+    router = APIRouter()
+    _commands(router, parts)
+    _webhooks(router, parts)
+    return router
+
+
+def _commands(router: APIRouter, parts: Parts) -> None:
+    placing, book = parts.placing, parts.book
+
+    @router.get(
+        COMMANDS, summary="Commands, the newest first", responses=documented(403, 422, 500, 503)
+    )
+    async def list_commands(
+        step: Annotated[Step | None, Query(description="only those that stand there")] = None,
+        user: Annotated[
+            str | None, Query(max_length=USER_ID_BYTES_MAX, description="an agent's id")
+        ] = None,
+        limit: Limit = 50,
+    ) -> Commands:
+        found = await book.commands(limit=limit, step=step, user_id=user)
+        return Commands(commands=[CommandShown(**shown(each)) for each in found])
+
+    @router.get(
+        COMMANDS + "/{id}",
+        summary="A command, and its audit",
+        responses=documented(403, 404, 422, 500, 503),
+    )
+    async def get_command(
+        command_id: Annotated[str, Path(alias="id", max_length=64)], wait: Wait = 0
+    ) -> CommandWithSteps:
+        story = await book.command(command_id)
+        if story is not None and wait and story.command.ended_us is None:
+            await placing.follow(command_id, wait)
+            story = await book.command(command_id)
+        if story is None:
+            raise Problem("no-such-command", "no command has this id, or none has it any more")
+        return with_steps(story)
+
+
+def _webhooks(router: APIRouter, parts: Parts) -> None:
+    placing, book = parts.placing, parts.book
+
+    @router.get(
+        "/api/webhooks",
+        summary="What is owed to the webhook, the newest first",
+        responses=documented(403, 422, 500, 503),
+    )
+    async def list_messages(
+        state: Annotated[MessageState, Query(description="only these")] = "dead",
+        limit: Limit = 50,
+    ) -> Messages:
+        counts = await book.outbox()
+        letters = await book.letters(limit=limit, state=state)
+        return Messages(
+            messages=[message(each) for each in letters],
+            waiting=counts.waiting,
+            dead=counts.dead,
+            oldest_waiting_at=utc(counts.oldest_us),
+        )
+
+    @router.post(
+        "/api/webhooks/{id}/resend",
+        status_code=202,
+        summary="Send a dead message again: its age begins anew",
+        responses=documented(403, 404, 422, 500, 503),
+    )
+    async def resend_message(
+        message_id: Annotated[str, Path(alias="id", max_length=64)], who: Who
+    ) -> Resent:
+        await placing.resend(message_id, who)
+        return Resent(id=message_id)

@@ -1,0 +1,44 @@
+"""Parameters: what the routes have in common in what they take. Knows no route."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import Depends, Path, Query, Request
+from starlette.convertors import Convertor, register_url_convertor
+
+from actors.events import USER_ID_BYTES_MAX
+from actors.web.peer import uid_of
+from actors.web.placing import WAIT_MAX_S
+
+_AS_LONG: Final = "seconds to wait for the command's end"
+
+Wait = Annotated[float, Query(ge=0, le=WAIT_MAX_S, allow_inf_nan=False, description=_AS_LONG)]
+User = Annotated[
+    str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="the agent's")
+]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
+
+
+def _who(request: Request) -> str:
+    return f"uid:{uid_of(request.scope)}"
+
+
+Who = Annotated[str, Depends(_who)]
+"""Who asks, for the audit."""
+
+
+class _AgentConvertor(Convertor[str]):
+    """Any text: what an agent is called is the gateway's affair. Starlette's own converters stop at
+    a slash, or at the end of a line."""
+
+    regex = "(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("agent", _AgentConvertor())

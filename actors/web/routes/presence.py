@@ -1,0 +1,86 @@
+"""Presence: the route that changes one. Knows no ring and no table.
+
+POST /api/agents/{id}/presence
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Response
+
+from actors.sender.commands import Step
+from actors.web.parts import Parts
+from actors.web.placing import Wanted, replayed
+from actors.web.problems import documented
+from actors.web.routes.commands import COMMANDS
+from actors.web.routes.parameters import User, Wait, Who
+from actors.web.shapes import CHANGES, KEY_LENGTH_MAX, Change, Standing
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=KEY_LENGTH_MAX,
+        pattern=r"^[\x21-\x7e]+$",
+        description="the same request under the same key is one command, however often it is sent",
+    ),
+]
+_LOCATION: Final[dict[str, Any]] = {
+    "Location": {"description": "the command", "schema": {"type": "string"}}
+}
+
+
+def routes(parts: Parts) -> APIRouter:
+    router = APIRouter()
+    placing, shape = parts.placing, CHANGES[parts.dialect]
+    route = router.post(
+        "/api/agents/{id:agent}/presence",
+        status_code=202,
+        response_model=Standing,
+        summary="Change an agent's presence",
+        responses={
+            200: {"model": Standing, "description": "waited for, and it has its end"},
+            202: {"description": "durable: it will come to exactly one end", "headers": _LOCATION},
+            **documented(400, 403, 409, 413, 422, 429, 500, 503),
+        },
+    )
+
+    async def change_presence(
+        *,
+        user_id: User,
+        change: Change,
+        response: Response,
+        who: Who,
+        key: Key = None,
+        wait: Wait = 0,
+    ) -> Standing:
+        wanted = Wanted(
+            who=who,
+            user_id=user_id,
+            state=change.state,
+            reason=change.reason,
+            expected=change.expected,
+            forced=change.force,
+            key=key,
+        )
+        placed = await placing.place(wanted, wait)
+        told = placed.told
+        if placed.is_ended:
+            response.status_code = 200
+        response.headers["Location"] = f"{COMMANDS}/{told.command_id}"
+        response.headers.update(replayed(placed.is_repeated))
+        return Standing(
+            id=told.command_id,
+            user_id=user_id,
+            state=change.state,
+            step=Step(told.step),
+            code=told.code,
+            detail=told.detail,
+        )
+
+    # FastAPI reads what a body must be from here: it differs by dialect.
+    change_presence.__annotations__["change"] = shape
+    route(change_presence)
+    return router
