@@ -31,7 +31,7 @@ from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.shared_memory import SENDER, WEB, SharedMemory
 from actors.state.actor import ShardArguments
 from actors.state.answering import AnsweringArguments
-from actors.web.arguments import WebArguments
+from actors.web.arguments import OneTime, WebArguments
 from runtime import crash_point
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
@@ -74,7 +74,9 @@ class Runtime:
         return self.receivers[0]
 
     @classmethod
-    def assemble(cls, settings: Settings, log: LogArguments) -> Runtime:
+    def assemble(
+        cls, settings: Settings, log: LogArguments, *, one_time: OneTime | None = None
+    ) -> Runtime:
         """Claims the data directory, gives its journals to this run, lays out the shared memory.
 
         Raises TemporaryError or ConfigurationError, and has then claimed nothing.
@@ -85,19 +87,26 @@ class Runtime:
         )
         try:
             run = preparation.prepare(data_dir, settings)
-            return build(settings, data_dir, run, log)
+            return build(settings, data_dir, run, log, one_time=one_time)
         except BaseException:
             data_dir.lock.release()
             raise
 
 
-def build(settings: Settings, data_dir: DataDir, run: str, log: LogArguments) -> Runtime:
+def build(
+    settings: Settings,
+    data_dir: DataDir,
+    run: str,
+    log: LogArguments,
+    *,
+    one_time: OneTime | None = None,
+) -> Runtime:
     """The specs in the order in which they start: downstream first."""
     shared = SharedMemory.create(settings)
     if settings.journal == "full" and settings.dialect == "wsp":
         preparation.remember_epoch(shared.receivers[0], data_dir)
     setup = ChildSetup(log=log, lock=data_dir.lock)
-    web = _web_arguments(settings, data_dir, shared)
+    web = _web_arguments(settings, data_dir, shared, one_time)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
     if settings.sender.enabled:
         sender = _sender_arguments(settings, data_dir, run, shared)
@@ -196,11 +205,15 @@ def _cloud_receiver_arguments(
     )
 
 
-def _web_arguments(settings: Settings, data_dir: DataDir, shared: SharedMemory) -> WebArguments:
+def _web_arguments(
+    settings: Settings, data_dir: DataDir, shared: SharedMemory, one_time: OneTime | None
+) -> WebArguments:
     return WebArguments(
         data_dir=data_dir.path,
         sender_enabled=settings.sender.enabled,
         dialect=settings.dialect,
+        settings=settings.web,
+        one_time=one_time,
         orders=shared.orders,
         outcomes=shared.outcomes,
         doorbell=shared.doorbells[WEB],

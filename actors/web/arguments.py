@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from actors.web_settings import WebSettings
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -19,8 +20,25 @@ WEB_WORDS: Final = (
     "outcomes_odd",  # nothing that we understand
     "connections",  # now
     "requests",
+    "requests_refused",  # for want of a token
+    "requests_limited",  # too many of one client
+    "connections_refused",  # too many at once
+    "port",  # of TCP that is bound; a successor of the kernel's choice takes the same
+    "one_time_used",  # 1: the demo's address has signed a browser in
 )
 """Of its page; here, because the supervisor needs them and no web framework."""
+
+
+UNIX_ONLY: Final = WebSettings(listen="")
+DEMO_WORDS: Final = ("is_over",)  # 1: nobody may order anything any more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneTime:
+    """An address that signs one browser in, once, so that it may write; of a demo."""
+
+    token: str = field(repr=False)
+    page: Counters  # the demo's own, with DEMO_WORDS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,5 +58,7 @@ class WebArguments:
     sender_counters: Counters
     shard_counters: tuple[Counters, ...]
     dialect: Literal["wsp", "cloud"] = "wsp"
+    settings: WebSettings = UNIX_ONLY
+    one_time: OneTime | None = None
     pages: tuple[Counters, ...] = ()  # of all children, our own included
     rings: tuple[Block, ...] = ()  # all there are, to look at: `RingGauge`

@@ -11,9 +11,11 @@ import socket
 import struct
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Send
+from starlette.types import Scope as AsgiScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from actors.web.identity import Identity, Scope, identify
 from actors.web.problems import Problem
 
 ROOT: Final = 0
@@ -43,11 +45,12 @@ class OwnerOnly:
         self._app = app
         self._served = {ROOT, os.getuid() if owner is None else owner}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and uid_of(scope) not in self._served:
             refusal = Problem("not-the-owner", "only the runtime's own user and root are served")
             await refusal.response()(scope, receive, send)
             return
+        identify(scope, Identity(f"uid:{uid_of(scope)}", Scope.WRITE))
         await self._app(scope, receive, send)
 
 

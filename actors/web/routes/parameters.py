@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 from starlette.convertors import Convertor, register_url_convertor
 
 from actors.events import USER_ID_BYTES_MAX
-from actors.web.peer import uid_of
+from actors.web.identity import identity_of
 from actors.web.placing import WAIT_MAX_S
 
 _AS_LONG: Final = "seconds to wait for the command's end"
@@ -21,7 +21,9 @@ Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
 
 
 def _who(request: Request) -> str:
-    return f"uid:{uid_of(request.scope)}"
+    name = identity_of(request.scope).name
+    assert name is not None, "whoever may write has a name"
+    return name
 
 
 Who = Annotated[str, Depends(_who)]
