@@ -6,7 +6,7 @@ the life of the shard in which it began (`docs/design.md`, "Sessions, history, U
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,12 +82,7 @@ class Sessions:
     @property
     def stale_since_us(self) -> int | None:
         """The earliest time since when some scope is not confirmed; None: all; 0: never were."""
-        if not self.scopes:
-            return 0
-        return min(
-            (s.stale_since_us for s in self.scopes.values() if s.stale_since_us is not None),
-            default=None,
-        )
+        return earliest_stale(self.scopes)
 
     def stale_of(self, _agent: Agent) -> int | None:
         """Since when this agent is not confirmed; None: it is; 0: it never was."""
@@ -238,3 +233,11 @@ class Sessions:
     def _watermark(self, record: Watermark) -> None:
         if record.epoch == self._merge.epoch:
             self._merge.mark = max(self._merge.mark, record.sequence)
+
+
+def earliest_stale(scopes: Mapping[str, Scope]) -> int | None:
+    """The earliest time since when one is not confirmed; None: all are; 0: never were."""
+    if not scopes:
+        return 0
+    since = (scope.stale_since_us for scope in scopes.values())
+    return min((us for us in since if us is not None), default=None)
