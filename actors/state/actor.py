@@ -17,6 +17,7 @@ from actors.events import Dialect
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from actors.state.answering import ANSWERING_WORDS, Answering, AnsweringArguments
 from actors.state.dedup import WINDOW_WIDTH
+from actors.state.durations import Durations, duration_words
 from actors.state.journal import (
     DamagedJournalError,
     Journal,
@@ -77,6 +78,8 @@ SHARD_WORDS = (
     *HAND_WORDS,
     *SUSPICION_WORDS,
     *ANSWERING_WORDS,
+    *duration_words("commit"),
+    *duration_words("event"),  # from its receipt until it is committed
 )
 
 
@@ -128,6 +131,8 @@ class StateActor(RingActor):
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._quarantined_at_s = -QUIET_S
         self._suspicion = NO_SUSPICION
+        self._commit_took = Durations(child.counters, "commit")
+        self._events_took = Durations(child.counters, "event")
         self._batch_records = BATCH_RECORDS
 
     # --- life --------------------------------------------------------------------------------
@@ -171,6 +176,7 @@ class StateActor(RingActor):
             crash_point("after-prepare")
             self._commit(transaction)
         crash_point("after-commit")
+        self._events_took.add_events(batch.kinds, batch.received_ns, self._clock.wall_us() * 1_000)
         self._show()
         if self._answering is not None and self._shard.holding.correlated:
             self._answering.show(self._shard)
@@ -313,6 +319,7 @@ class StateActor(RingActor):
         counters = self._child.counters
         counters.add("commits")
         counters.add("commit_ns", took_ns)
+        self._commit_took.add(took_ns)
         is_slow = took_ns > SLOW_COMMIT_S * 1e9
         self._batch_records = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
         self._choose_batch()
