@@ -81,6 +81,8 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
     return secret
 
 
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
 _SIGNING_HINT: Final = "must be whsec_ and base64, as https://www.standardwebhooks.com has it"
 
 
@@ -94,13 +96,23 @@ def _is_signing_secret(secret: str) -> bool:
         return False
 
 
+def signing_secret_of(key: str, secret: SecretStr, secret_file: Path | None) -> str:
+    """Of these two the one that is given. ConfigurationError names the setting `key`."""
+    if secret_file is None:
+        return secret.get_secret_value()
+    held = read_secret(key, secret_file)
+    if not _is_signing_secret(held):
+        raise ConfigurationError(f"{key} = {secret_file}: {_SIGNING_HINT}")
+    return held
+
+
 class WebhookSettings(BaseModel):
     """Who is told of each change that took."""
 
     model_config = _FROZEN
 
-    url: Annotated[str, AfterValidator(_webhook_url)] = Field(default="", max_length=2000)
-    secret: Annotated[SecretStr, AfterValidator(_signing_secret)] = SecretStr("")  # empty: unsigned
+    url: WebhookUrl = Field(default="", max_length=2000)
+    secret: SigningSecret = SecretStr("")  # empty: unsigned
     secret_file: Path | None = None
     give_up_after_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
     backoff_most_s: float = Field(default=300.0, gt=0, le=86_400)
@@ -108,13 +120,7 @@ class WebhookSettings(BaseModel):
     def signing_secret(self) -> str:
         """The secret as it stands now; "": nothing is signed. A file is read again at every call.
         Raises ConfigurationError for a file that cannot be read or holds none."""
-        if self.secret_file is None:
-            return self.secret.get_secret_value()
-        key = "sender.webhook.secret_file"
-        secret = read_secret(key, self.secret_file)
-        if not _is_signing_secret(secret):
-            raise ConfigurationError(f"{key} = {self.secret_file}: {_SIGNING_HINT}")
-        return secret
+        return signing_secret_of("sender.webhook.secret_file", self.secret, self.secret_file)
 
 
 DEFAULT_TRANSITIONS: Final[dict[Presence, tuple[Presence, ...]]] = {

@@ -34,6 +34,7 @@ from actors.events import Dialect
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
 from actors.genesys.regions import domain_of
 from actors.sender_settings import SenderSettings
+from actors.sinks_settings import SINKS_MAX, SinkSettings
 from actors.web_settings import WebSettings
 from runtime.errors import ConfigurationError
 
@@ -160,6 +161,9 @@ class Settings(BaseSettings):
     cloud: CloudSettings = CloudSettings()
     sender: SenderSettings = SenderSettings()
     web: WebSettings = WebSettings()
+    sinks: tuple[SinkSettings, ...] = Field(
+        default=(), max_length=SINKS_MAX, description="what transitions are handed on to"
+    )
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
 
@@ -201,6 +205,21 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _has_rows_for_its_sinks(self) -> Self:
+        if self.sinks and self.journal == "off":
+            raise ValueError(
+                "sinks read the journals, and journal = off writes none: put journal = full, or "
+                "drop the sinks"
+            )
+        names = [sink.name for sink in self.sinks]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"sinks: the name {', '.join(twice)} is given twice")
+        paths = [sink.path for sink in self.sinks if sink.path is not None]
+        if twice := sorted({str(path) for path in paths if paths.count(path) > 1}):
+            raise ValueError(f"sinks: two write to {', '.join(twice)}: give each its own file")
+        return self
+
     @property
     def api_url(self) -> str:
         """The gateway's own URL, without a trailing slash."""
@@ -227,8 +246,12 @@ class Settings(BaseSettings):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Those of the clients that stand in the settings themselves: never to be seen in a log."""
-        given = (self.client_secret, *(client.client_secret for client in self.clients))
+        """Those that stand in the settings of clients and sinks: never to be seen in a log."""
+        given = (
+            self.client_secret,
+            *(client.client_secret for client in self.clients),
+            *(sink.secret for sink in self.sinks),
+        )
         return tuple(secret.get_secret_value() for secret in given)
 
 
@@ -243,7 +266,7 @@ def shown(key: str, value: object) -> str:
         return MASK if value.get_secret_value() else ""
     if key == "proxy" and value is not None:
         return without_password(str(value))
-    if key == "sender.webhook.url":
+    if key == "sender.webhook.url" or (key.startswith("sinks.") and key.endswith(".url")):
         url, _, query = str(value).partition("?")
         return f"{url}?{MASK}" if query else url
     if isinstance(value, tuple):

@@ -32,6 +32,7 @@ from actors.settings import (
     shown,
     unusable,
 )
+from actors.sinks_settings import STDOUT, SinkSettings
 
 CONFIG_VARIABLE: Final = "PRESENCE_CONFIG"
 GENESYS_NAMES: Final = {
@@ -58,7 +59,11 @@ OPEN_TABLES: Final = (
     "sender.cloud_transitions",
     "web.thresholds",
 )
-CLIENTS: Final = "clients"  # the one list of tables
+LISTS: Final[dict[str, type[BaseModel]]] = {"clients": ClientSettings, "sinks": SinkSettings}
+"""Lists of tables, and what each table is."""
+_SECRETS: Final = {
+    "client_secret", "clients.client_secret", "sender.webhook.secret", "sinks.secret",
+}  # fmt: skip
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -77,8 +82,8 @@ class Effective:
 
     def _origin(self, path: _Path) -> str:
         found = self.origins.get(named(path))
-        if found is None and path[0] == CLIENTS:
-            found = self.origins.get(CLIENTS)  # a list is given whole
+        if found is None and path[0] in LISTS:
+            found = self.origins.get(path[0])  # a list is given whole
         if found is None and path[:-2] == ("sender", "capacity", "queues"):
             found = self.origins.get(f"sender.capacity.default.{path[-1]}")  # inherited
         return found or "default"
@@ -115,6 +120,8 @@ def load(
         if problems := _given_twice([credentials()[0] for credentials in settings.all_credentials]):
             raise unusable(problems)
         settings.sender.webhook.signing_secret()
+        for sink in settings.sinks:
+            sink.signing_secret()
     return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
 
 
@@ -155,13 +162,15 @@ def _anchor(model: type[BaseModel], table: dict[str, Any], folder: Path) -> None
     for key, field in model.model_fields.items():
         value, kind = table.get(key), field.annotation
         if "Path" in str(kind) and isinstance(value, str):
+            if value == str(STDOUT):
+                continue
             table[key] = folder / Path(value).expanduser()
         elif isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
             _anchor(kind, value, folder)
-        elif key == CLIENTS and isinstance(value, list):
-            for client in value:
-                if isinstance(client, dict):
-                    _anchor(ClientSettings, client, folder)
+        elif key in LISTS and isinstance(value, list):
+            for each in value:
+                if isinstance(each, dict):
+                    _anchor(LISTS[key], each, folder)
 
 
 def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
@@ -178,7 +187,7 @@ def _environment_layers() -> Iterator[_Leaf]:
     except (SettingsError, AttributeError):  # a table's variable that holds none, alone or mixed
         tables = " and ".join(ENVIRONMENT_PREFIX + key.upper() for key in _tables())
         way_out = f"{ENVIRONMENT_PREFIX}LOG__LEVEL=debug"
-        lists = f"{_variable((CLIENTS,))} is a list, given as JSON"
+        lists = "; ".join(f"{_variable((key,))} is a list, given as JSON" for key in LISTS)
         raise unusable(
             [f"{tables} are tables: set what is in them, as in {way_out}; {lists}"]
         ) from None
@@ -204,9 +213,9 @@ def _leaves(table: Mapping[str, Any], above: _Path = ()) -> Iterator[tuple[_Path
 def _unfolded(table: Mapping[str, Any]) -> Iterator[tuple[_Path, Any]]:
     """As `_leaves`, and what is in a list of tables by its number."""
     for path, value in _leaves(table):
-        if path == (CLIENTS,) and value:
-            for number, client in enumerate(value):
-                yield from _leaves(client, (*path, str(number)))
+        if path[0] in LISTS and value:
+            for number, each in enumerate(value):
+                yield from _leaves(each, (*path, str(number)))
         else:
             yield path, value
 
@@ -256,7 +265,7 @@ def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
         return f"{key}{where}: there is no such setting{_near(path)}"
     given = error["input"]
     # Whatever it is, a secret may be in it.
-    if isinstance(given, Mapping | BaseModel) or path[0] == CLIENTS:
+    if isinstance(given, Mapping | BaseModel) or path[0] in LISTS:
         return f"{key}{where}: {said}"
     is_text = isinstance(given, str)
     masked = repr(without_password(shown(key, given))) if is_text else without_password(repr(given))
@@ -267,12 +276,12 @@ def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
 def _near(path: _Path) -> str:
     *table, key = path
     depth = len(table)
-    if path[0] == CLIENTS:
-        beside = sorted(ClientSettings.model_fields)
+    if path[0] in LISTS:
+        beside = sorted(LISTS[path[0]].model_fields)
     else:
         beside = sorted({each[depth] for each in _keys() if each[:depth] == tuple(table)})
     near = [named((*table, each)) for each in difflib.get_close_matches(key, beside, n=2)]
-    if not near and path[0] != CLIENTS:  # perhaps it stands in the wrong table
+    if not near and path[0] not in LISTS:  # perhaps it stands in the wrong table
         leaves = {each[-1] for each in _keys()}
         close = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
         near = [named(each) for each in _keys() if each[-1] in close]
@@ -336,10 +345,13 @@ def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
             near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
             warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
     given = {named(keys) for keys, _ in _leaves(table)}
-    clients = table.get(CLIENTS)
-    if isinstance(clients, list):  # a layer above may have silenced whatever it is
-        given |= {key for client in clients if isinstance(client, dict) for key in client}
-    secrets = given & {"client_secret", "sender.webhook.secret"}
+    for listed in LISTS:
+        tables = table.get(listed)
+        if isinstance(tables, list):  # a layer above may have silenced whatever it is
+            given |= {
+                f"{listed}.{key}" for each in tables if isinstance(each, dict) for key in each
+            }
+    secrets = given & _SECRETS
     if secrets and path.stat().st_mode & 0o077:
         told = " and ".join(sorted(secrets))
         warnings.append(f"{path} holds {told} and others may read it: chmod 600")

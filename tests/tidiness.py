@@ -43,7 +43,11 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.genesys.rate_budget",),
     ),
     (("actors.presences",),),
-    (("actors.sender_settings",), ("actors.disk_wait",), ("actors.genesys.cloud",)),
+    (
+        ("actors.sender_settings", "actors.sinks_settings"),
+        ("actors.disk_wait",),
+        ("actors.genesys.cloud",),
+    ),
     (
         ("actors.genesys",),
         (
@@ -65,6 +69,7 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
+            "actors.reload",
             "actors.journal_views", "actors.tables", "actors.command_views",
             "actors.online", "actors.settings_views", "actors.topic_views",
             "actors.api_client", "actors.send", "actors.send_file", "actors.command_file",
@@ -82,6 +87,7 @@ FRONT_DOOR = ("runtime.__main__", "actors.cli")
 PURE = (
     "runtime/child_spec.py",
     "runtime/restart_plan.py",
+    "runtime/standing.py",
     "actors/events.py",
     "actors/file_run.py",
     "actors/partition.py",
