@@ -111,11 +111,13 @@ def run(
     log_level: _LogLevel = None,
 ) -> None:
     """Run the service until SIGTERM or Ctrl-C, then drain."""
-    effective = _effective(locals())
+    given = locals()
+    effective = _effective(given)
 
     from actors import service  # noqa: PLC0415 - first, what is missing
 
-    raise typer.Exit(service.run(effective, version=_version()))
+    exit_code = service.run(effective, version=_version(), read_again=lambda: _effective(given))
+    raise typer.Exit(exit_code)
 
 
 @app.command()

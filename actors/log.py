@@ -64,7 +64,6 @@ def setup(arguments: LogArguments, *, process: str) -> None:
     """Route structlog and the standard library to stderr. Called again, it replaces itself."""
     for secret in arguments.hidden:
         hide(secret)
-    level = logging.getLevelNamesMapping()[arguments.level.upper()]
     chain: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -98,11 +97,17 @@ def setup(arguments: LogArguments, *, process: str) -> None:
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
+    set_level(arguments.level)
+    logging.captureWarnings(True)
+
+
+def set_level(name: str) -> None:
+    """From now on so much is logged by this process."""
+    level = logging.getLevelNamesMapping()[name.upper()]
     # Others' libraries speak when something is wrong; at their debug level httpx writes URLs.
-    root.setLevel(max(level, logging.WARNING))
+    logging.getLogger().setLevel(max(level, logging.WARNING))
     for ours in ("actors", "runtime", "presence"):
         logging.getLogger(ours).setLevel(level)
-    logging.captureWarnings(True)
 
 
 def _handler(path: str | None) -> logging.Handler:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import structlog
 
 from actors import log
 from actors.genesys.proxy import passwords_in, proxy_for
+from actors.reload import Reload
 from actors.settings_layers import Effective
 from actors.topology import Runtime
+from runtime.clock import SystemClock
+from runtime.notify import Notifier
 from runtime.supervisor import Supervisor
 
 
-def run(effective: Effective, *, version: str) -> int:
+def run(effective: Effective, *, version: str, read_again: Callable[[], Effective]) -> int:
     """Supervise until SIGTERM, Ctrl-C or a reason to give up. Raises TemporaryError and
-    ConfigurationError for what stands in the way of a start."""
+    ConfigurationError for what stands in the way of a start. `read_again`: the same layers of
+    settings, as they are at a SIGHUP."""
     settings = effective.settings
     proxy = proxy_for(settings.api_url, settings.proxy, os.environ)
     arguments = log.arguments_of(
@@ -30,6 +35,7 @@ def run(effective: Effective, *, version: str) -> int:
     for warning in effective.warnings:
         logger.warning("settings.doubtful", what=warning)
     runtime = Runtime.assemble(settings, arguments)
+    notifier = Notifier.from_environment(os.environ)
     try:
         logger.info(
             "runtime.starting",
@@ -39,7 +45,16 @@ def run(effective: Effective, *, version: str) -> int:
             shards=settings.shards,
             journal=settings.journal,
         )
-        supervisor = Supervisor(runtime.specs, title=runtime.title, environment=runtime.environment)
+        runtime.supervisor.set("started_us", SystemClock().wall_us())
+        supervisor = Supervisor(
+            runtime.specs,
+            title=runtime.title,
+            environment=runtime.environment,
+            on_reload=Reload(effective, read_again, runtime.supervisor),
+            notifier=notifier,
+            page=runtime.supervisor,
+        )
         return supervisor.run()
     finally:
+        notifier.close()
         runtime.data_dir.lock.release()

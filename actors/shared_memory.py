@@ -22,6 +22,13 @@ from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import ring_bytes
 
+SUPERVISOR: Final = "supervisor"
+SUPERVISOR_WORDS: Final = (
+    "started_us",  # UTC: since when this runtime lives
+    "log_level",  # as the standard library numbers them; 0: as it was started
+    "reloads",
+    "reload_failures",
+)
 WEB: Final = "web"
 SENDER: Final = "sender"
 PLANNER: Final = "planner"
@@ -35,6 +42,7 @@ QUESTION_RING_BYTES: Final = 256 << 10
 class SharedMemory:
     """What several children have in common."""
 
+    supervisor: Counters
     web: Counters
     sender: Counters
     planner: Counters
@@ -55,6 +63,7 @@ class SharedMemory:
         asked = [page.name for page in shards] if settings.sender.enabled else []
         sleepers = (WEB, SENDER, *(page.name for page in (*shards, *receivers)))
         return cls(
+            supervisor=Counters.create(SUPERVISOR, SUPERVISOR_WORDS),
             web=Counters.create(WEB, WEB_WORDS),
             sender=Counters.create(SENDER, SENDER_WORDS),
             planner=Counters.create(PLANNER, PLANNER_WORDS),

@@ -32,12 +32,13 @@ from actors.shared_memory import SENDER, WEB, SharedMemory
 from actors.state.actor import ShardArguments
 from actors.state.answering import AnsweringArguments
 from actors.web.arguments import OneTime, WebArguments
-from runtime import crash_point
+from runtime import crash_point, notify
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 
 GB: Final = 1_000_000_000
 _SETUP: Final = "actors.child_setup:set_up"
+_RELOAD: Final = "actors.child_setup:reload"
 Arguments: TypeAlias = (
     WebArguments
     | SenderArguments
@@ -57,6 +58,7 @@ class Runtime:
     specs: tuple[ChildSpec, ...]
     title: str  # of the supervisor
     environment: Mapping[str, str]  # of the children
+    supervisor: Counters  # its own page
     web: Counters
     sender: Counters  # without a sender nobody writes it
     planner: Counters  # in the wsp dialect nobody writes it
@@ -105,7 +107,7 @@ def build(
     shared = SharedMemory.create(settings)
     if settings.journal == "full" and settings.dialect == "wsp":
         preparation.remember_epoch(shared.receivers[0], data_dir)
-    setup = ChildSetup(log=log, lock=data_dir.lock)
+    setup = ChildSetup(log=log, lock=data_dir.lock, page=shared.supervisor)
     web = _web_arguments(settings, data_dir, shared, one_time)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
     if settings.sender.enabled:
@@ -122,6 +124,7 @@ def build(
         specs=tuple(specs),
         title=title(settings, "supervisor"),
         environment=children_environment(os.environ),
+        supervisor=shared.supervisor,
         web=shared.web,
         sender=shared.sender,
         planner=shared.planner,
@@ -222,6 +225,8 @@ def _web_arguments(
         shard_counters=shared.shards,
         pages=shared.pages(settings),
         rings=shared.rings,
+        supervisor=shared.supervisor,
+        name=settings.name,
     )
 
 
@@ -306,6 +311,7 @@ def _spec(
         counters=counters,
         setup=_SETUP,
         setup_arguments=setup,
+        reload=_RELOAD,
         intensity=settings.restart.intensity,
         period_s=settings.restart.period_s,
         start_timeout_s=_START_TIMEOUT_S,
@@ -340,10 +346,14 @@ def gateway_addresses(settings: Settings) -> tuple[GatewayAddress, ...]:
 
 def children_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Ours without the settings: children get theirs as values, and the environment of a process
-    can be read by whoever may read /proc, secrets included."""
+    can be read by whoever may read /proc, secrets included. Nor is any of them to speak to the
+    service manager."""
     return {
         name: value
         for name, value in environment.items()
-        if not name.upper().startswith((ENVIRONMENT_PREFIX, "GENESYSCLOUD_"))
+        if not (
+            name.upper().startswith((ENVIRONMENT_PREFIX, "GENESYSCLOUD_"))
+            or name in notify.VARIABLES
+        )
         or name in crash_point.VARIABLES
     }

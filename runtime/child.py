@@ -18,6 +18,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn, cast
 
 from setproctitle import setproctitle
@@ -50,6 +51,7 @@ class Child:
         self.predecessor = predecessor
         self.stopping = False
         self._callbacks: list[Callable[[], None]] = []
+        self._reloads: list[Callable[[], None]] = []
         # The page outlives us: CPU adds up over all lives, up to the last beat of each.
         self._cpu_before_ns = counters.get("cpu_ns")
 
@@ -77,6 +79,16 @@ class Child:
         while self._callbacks:
             self._callbacks.pop(0)()
 
+    def on_reload(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called whenever what stands in files is to be read again: secrets, or how
+        much is logged. In the main thread, between two of its bytecodes, as with `on_stop`."""
+        self._reloads.append(callback)
+
+    def reload(self) -> None:
+        """What SIGHUP does: nothing, to a child that has nothing to read again."""
+        for callback in tuple(self._reloads):
+            callback()
+
 
 def main(fd: int) -> NoReturn:
     """The process, from its envelope to its exit code."""
@@ -85,6 +97,8 @@ def main(fd: int) -> NoReturn:
     setproctitle(envelope.title)
     sys.argv = [envelope.title]
     faulthandler.enable()
+    faulthandler.register(signal.SIGUSR1)  # the stacks of all threads, also of one that hangs
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGUSR1})
     _die_with(envelope.supervisor_pid)
     exit_code = EXIT_FAILURE
     try:
@@ -113,11 +127,12 @@ def _die_with(supervisor_pid: int) -> None:
 
 def _run(envelope: Envelope) -> int:
     try:
+        setup_arguments = _unpickled(envelope.setup_arguments)
         if envelope.setup is not None:
-            _resolve(envelope.setup)(envelope.name, _unpickled(envelope.setup_arguments))
+            _resolve(envelope.setup)(envelope.name, setup_arguments)
         crash_point.arm(envelope.name, envelope.generation, os.environ)
         counters, arguments = _unpickled(envelope.belongings)
-        child = _attach(envelope, counters)
+        child = _attach(envelope, counters, setup_arguments)
         _resolve(envelope.entry)(child, arguments)
         child.set_phase(STOPPED)
     except RuntimeFault as fault:
@@ -132,14 +147,17 @@ def _run(envelope: Envelope) -> int:
     return EXIT_CLEAN
 
 
-def _attach(envelope: Envelope, counters: Counters) -> Child:
+def _attach(envelope: Envelope, counters: Counters, setup_arguments: Any) -> Child:
     """Take over the page and the signals. The generation is written last: until then the supervisor
     knows the words for a predecessor's."""
     child = Child(envelope.name, envelope.generation, counters, predecessor=envelope.predecessor)
     counters.set("pid", os.getpid())
     child.set_phase(STARTING)
     counters.set("generation", envelope.generation)
+    if envelope.reload is not None:
+        child.on_reload(partial(_resolve(envelope.reload), envelope.name, setup_arguments))
     signal.signal(signal.SIGTERM, lambda *_: child.stop())
+    signal.signal(signal.SIGHUP, lambda *_: child.reload())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD_BACK)
     return child

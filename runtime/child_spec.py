@@ -30,6 +30,7 @@ class ChildSpec:
     # imported: where a child's log goes.
     setup: str | None = None
     setup_arguments: Any = None
+    reload: str | None = None  # likewise, called as function(name, setup_arguments) at SIGHUP
 
     # Names that must be LOADED before the first start. Restarts do not wait: whoever needs us has
     # learned to live without us for a moment.

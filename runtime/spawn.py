@@ -34,7 +34,7 @@ from runtime.exit import Exit
 
 BOOT = "import sys; fd, *sys.path = sys.argv[1:]; from runtime.child import main; main(int(fd))"
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+HELD_BACK = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 
 
 class Envelope(NamedTuple):
@@ -47,6 +47,7 @@ class Envelope(NamedTuple):
     supervisor_pid: int
     entry: str
     setup: str | None
+    reload: str | None
     predecessor: Exit | None
     setup_arguments: bytes  # pickled
     belongings: bytes  # pickled (counters, arguments)
@@ -101,6 +102,7 @@ def seal(
         supervisor_pid=os.getpid(),
         entry=spec.entry,
         setup=spec.setup,
+        reload=spec.reload,
         predecessor=predecessor,
         setup_arguments=setup_arguments,
         belongings=belongings,

@@ -21,10 +21,11 @@ import os
 import select
 import signal
 import subprocess
+import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Self
 
 import structlog
@@ -33,9 +34,10 @@ from structlog.typing import FilteringBoundLogger
 
 from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.clock import Clock, SystemClock
-from runtime.counters import STARTING
+from runtime.counters import DRAINING, RUNNING, STARTING, Counters
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
-from runtime.exit import Exit, signal_name
+from runtime.exit import Exit
+from runtime.notify import Notifier
 from runtime.restart_plan import (
     DRAIN_S,
     LOOK_S,
@@ -52,11 +54,14 @@ from runtime.restart_plan import (
     Wait,
     restart_plan,
 )
+from runtime.signals import Signals
 from runtime.spawn import spawn
+from runtime.standing import standing
 
 # `timeout`, or a shell that goes down with its terminal, sends the same signal twice: an echo of
 # the first, not the second wish that means "now".
 ECHO_S = 0.5
+DUMP_S = 0.02  # a child writes its stacks in a millisecond or two
 
 
 @dataclass(slots=True)
@@ -103,9 +108,13 @@ class Supervisor:
         title: str | None = None,
         environment: Mapping[str, str] | None = None,
         drain_s: float = DRAIN_S,
+        on_reload: Callable[[], bool] | None = None,
+        notifier: Notifier | None = None,
+        page: Counters | None = None,
     ) -> None:
         """`title` is for this process, from `start` on; `environment` for the children (None:
-        ours).
+        ours). `on_reload` reads again what stands in files; True: the children are to do likewise.
+        `notifier` tells a service manager how we do; `page` shows our own life, as a child's does.
 
         `clock` must tell the time that children write into their pages: CLOCK_MONOTONIC.
         """
@@ -117,8 +126,12 @@ class Supervisor:
         self._title = title
         self._environment = environment
         self._drain_s = drain_s
+        self._on_reload = on_reload
+        self._notifier = notifier
+        self._page = page
         self._wards = {spec.name: _Ward(spec) for spec in specs}
         self._wishes: deque[tuple[float, str]] = deque()
+        self._reload_wanted = self._dump_wanted = False
         self._stopping: Stopping | None = None
         self._finish: Finish | None = None
         self._looked_s = self._renewed_s = -math.inf
@@ -130,25 +143,23 @@ class Supervisor:
     # --- for whoever embeds us --------------------------------------------------------------------
 
     def run(self) -> int:
-        """Supervise until all have ended. SIGTERM, SIGINT, SIGHUP drain, a second one stops now."""
-        numbers = [signal.SIGTERM, signal.SIGINT]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
-            numbers.append(signal.SIGHUP)
-        previous = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
-            with self:
-                self.start()
-                while not self.finished:
-                    self.step()
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        """Supervise until all have ended; what signals do meanwhile, `Signals` says. A second one
+        that asks for the end stops now."""
+        reload = self.request_reload if self._on_reload is not None else None
+        with Signals(stop=self.request_stop, reload=reload, dump=self.request_dump), self:
+            self.start()
+            while not self.finished:
+                self.step()
         return self.exit_code
 
     def start(self) -> None:
         """Start what needs nobody; the others follow in `step`."""
         if self._title is not None:
             setproctitle(self._title)
+        if self._page is not None:
+            self._page.set("pid", os.getpid())
+            self._page.set("generation", 1)
+            self._page.set("phase", RUNNING)
         self._looked_s = self._clock.now_s()
         self._turn()
 
@@ -159,7 +170,10 @@ class Supervisor:
             return
         # In signal handlers and other threads, a wish writes to the eventfd: it cannot be slept
         # through.
-        self._poll.poll(math.ceil(min(timeout_s, self._wait_s) * 1_000))
+        wait_s = min(timeout_s, self._wait_s)
+        if self._notifier is not None and self._notifier.beat_every_s is not None:
+            wait_s = min(wait_s, self._notifier.beat_every_s)
+        self._poll.poll(math.ceil(wait_s * 1_000))
         self._turn()
 
     def request_stop(self, reason: str) -> None:
@@ -168,6 +182,19 @@ class Supervisor:
         Safe in a signal handler and in any thread, so it only leaves a note for the next turn; to
         log here could re-enter the very stream that was interrupted."""
         self._wishes.append((self._clock.now_s(), reason))
+        self._wake()
+
+    def request_reload(self) -> None:
+        """Read files again, here and in the children. As safe as `request_stop`."""
+        self._reload_wanted = True
+        self._wake()
+
+    def request_dump(self) -> None:
+        """Have every child write its stacks to stderr. As safe as `request_stop`."""
+        self._dump_wanted = True
+        self._wake()
+
+    def _wake(self) -> None:
         if self._wake_fd >= 0:
             os.eventfd_write(self._wake_fd, 1)
 
@@ -224,9 +251,6 @@ class Supervisor:
     ) -> None:
         self.close()
 
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        self.request_stop(signal_name(number))
-
     # --- one turn ---------------------------------------------------------------------------------
 
     def _turn(self) -> None:
@@ -242,6 +266,15 @@ class Supervisor:
         self._looked_s = situation.now_s
         for action in restart_plan(self._specs, situation):
             self._carry_out(action, situation.now_s)
+        self._show(situation)
+
+    def _show(self, situation: Situation) -> None:
+        if self._page is not None:
+            self._page.set("cpu_ns", time.process_time_ns())
+            self._page.set("beat_ns", self._clock.now_ns())
+        if self._notifier is not None:
+            is_up, words = standing(self._specs, situation)
+            self._notifier.show(is_ready=is_up, status=words, now_s=situation.now_s)
 
     def _hear(self) -> None:
         try:
@@ -255,6 +288,30 @@ class Supervisor:
             elif at_s - self._stopping.since_s > ECHO_S and not self._stopping.at_once:
                 self._stopping = replace(self._stopping, at_once=True)
                 self._log.warning("runtime.stopping", reason=reason, at_once=True)
+        if self._reload_wanted:
+            self._reload_wanted = False
+            self._reload()
+        if self._dump_wanted:
+            self._dump_wanted = False
+            self._dump()
+
+    def _reload(self) -> None:
+        if self._stopping is not None or self._on_reload is None:
+            return
+        if self._notifier is not None:
+            self._notifier.reloading(self._clock.now_ns())
+        if self._on_reload():
+            for ward in self._wards.values():
+                if ward.process is not None:
+                    signal.pidfd_send_signal(ward.pidfd, signal.SIGHUP)
+
+    def _dump(self) -> None:
+        """Ours stand on stderr already. One after the other: all write where we write."""
+        for ward in self._wards.values():
+            if ward.process is not None:
+                self._log.info("child.stacks", child=ward.spec.name, pid=ward.process.pid)
+                signal.pidfd_send_signal(ward.pidfd, signal.SIGUSR1)
+                time.sleep(DUMP_S)
 
     def _reap(self) -> None:
         now_s = self._clock.now_s()
@@ -326,6 +383,10 @@ class Supervisor:
             reason=reason, exit_code=exit_code, since_s=since_s, drain_s=self._drain_s
         )
         self._log.info("runtime.stopping", reason=reason, exit_code=exit_code)
+        if self._notifier is not None:
+            self._notifier.stopping()
+        if self._page is not None:
+            self._page.set("phase", DRAINING)
 
     def _start(self, ward: _Ward, generation: int) -> None:
         assert ward.process is None, f"{ward.spec.name} was not reaped"

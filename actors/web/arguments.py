@@ -62,3 +62,5 @@ class WebArguments:
     one_time: OneTime | None = None
     pages: tuple[Counters, ...] = ()  # of all children, our own included
     rings: tuple[Block, ...] = ()  # all there are, to look at: `RingGauge`
+    supervisor: Counters | None = None  # the supervisor's own page
+    name: str = ""  # of the whole runtime

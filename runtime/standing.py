@@ -1,0 +1,52 @@
+"""Standing: how a runtime does as a whole, in one line for people and service managers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from runtime.child_spec import ChildSpec
+from runtime.counters import DRAINING, LOADED, WAITING
+from runtime.restart_plan import ChildFacts, Situation
+
+NAMED_MAX: Final = 4
+
+
+class Standing(NamedTuple):
+    """`is_up`: every child runs, and has loaded what it needs."""
+
+    is_up: bool
+    words: str
+
+
+def standing(specs: Sequence[ChildSpec], situation: Situation) -> Standing:
+    """What is true at this moment."""
+    if situation.stopping is not None:
+        return Standing(False, f"stopping: {situation.stopping.reason}")
+    children = [(spec.name, situation.children[spec.name]) for spec in specs]
+    lacking = [f"{name} {why}" for name, facts in children if (why := _lacks(facts))]
+    if lacking:
+        up = len(children) - len(lacking)
+        return Standing(False, f"{up} of {len(children)} processes are up: {_listed(lacking)}")
+    waiting = [name for name, facts in children if facts.phase == WAITING]
+    restarts = sum(facts.generation - 1 for _, facts in children)
+    words = f"all {len(children)} processes are up"
+    if restarts:
+        words += f", after {restarts} restarts"
+    if waiting:
+        words += f"; waiting for disk or peer: {_listed(waiting)}"
+    return Standing(True, words)
+
+
+def _lacks(facts: ChildFacts) -> str:
+    """Why this child is not up; empty if it is."""
+    if facts.generation == 0:
+        return "is yet to start"
+    if not facts.running:
+        return str(facts.exits[-1])
+    return "" if LOADED <= facts.phase < DRAINING else "is starting"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
