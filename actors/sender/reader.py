@@ -117,11 +117,22 @@ def read_outbox(data_dir: Path) -> OutboxCounts:
         return outbox_counts(connection)
 
 
-def read_audit(data_dir: Path, *, limit: int) -> list[AuditRow]:
-    """The newest steps of all commands, newest first."""
+def read_audit(
+    data_dir: Path,
+    *,
+    limit: int,
+    user_id: str | None = None,
+    command: str | None = None,
+    before: int | None = None,
+) -> list[AuditRow]:
+    """The newest steps, newest first: of all commands, or of one agent or command; `before`: only
+    rows of lower numbers."""
+    conditions = {"user_id = ?": user_id, "command = ?": command, "audit.id < ?": before}
+    wanted = {text: value for text, value in conditions.items() if value is not None}
+    where = f"WHERE {' AND '.join(wanted)} " if wanted else ""
+    values = (*wanted.values(), min(limit, COMMANDS_SHOWN_MAX))
     with _reading(data_dir) as connection:
-        order = "ORDER BY audit.id DESC LIMIT ?"
-        return list(_audit_rows(connection, order, min(limit, COMMANDS_SHOWN_MAX)))
+        return list(_audit_rows(connection, f"{where}ORDER BY audit.id DESC LIMIT ?", *values))
 
 
 def verify_audit(data_dir: Path) -> audit.Verdict:
@@ -141,9 +152,9 @@ def backup(data_dir: Path, target: Path) -> Path:
 
 
 def _audit_rows(
-    connection: apsw.Connection, condition: str, value: str | int
+    connection: apsw.Connection, condition: str, *values: str | int
 ) -> Iterator[AuditRow]:
-    for row in connection.execute(f"{_AUDIT_SELECT} {condition}", (value,)):
+    for row in connection.execute(f"{_AUDIT_SELECT} {condition}", values):
         text = row[-1]
         detail = {} if text is None else orjson.loads(text)
         detail.pop("salt", None)

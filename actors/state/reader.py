@@ -6,7 +6,9 @@ it, a history is walked back along its rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +25,7 @@ from actors.state.sessions import Scope
 from runtime.errors import LocalError
 
 GAPS_SHOWN_MAX = 100
+_QUARANTINE_SELECT = "SELECT hash, reason, frame, bytes, count, first_us, last_us FROM quarantine"
 
 
 class AgentState(NamedTuple):
@@ -59,6 +62,29 @@ class TransitionRow(NamedTuple):
     cause: str
     native: Native | None = None
     """Cloud: the native values behind this row; a row of cause lost has none."""
+
+
+class HistoryPage(NamedTuple):
+    """A part of an agent's history, newest first."""
+
+    is_known: bool  # whether any journal knows the agent
+    rows: list[TransitionRow]
+    following: str | None
+    """What to give as `before` for the next part; None: there is none."""
+
+
+class QuarantinedFrame(NamedTuple):
+    """A frame that nobody could use, as its journal keeps it."""
+
+    shard: int
+    key: str
+    reason: str
+    frame: bytes
+    """Its first bytes: `actors.state.quarantine.FRAME_BYTES_MAX` at most."""
+    size: int  # as it was
+    times: int  # that it came
+    first_us: int
+    last_us: int
 
 
 class ShardSummary(NamedTuple):
@@ -111,21 +137,100 @@ def read_state(data_dir: Path, user_id: str) -> AgentState | None:
 
 def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[TransitionRow]:
     """An agent's rows, newest first, at most `limit`; goes on in the archives."""
-    remaining = limit
-    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
+    return islice((row for _, row in _walked(data_dir, user_id, (0, None)) if row), limit)
+
+
+def read_history_page(
+    data_dir: Path, user_id: str, *, limit: int, before: str | None
+) -> HistoryPage:
+    """The part behind `before`, at most `limit` rows. ValueError if that is none of ours."""
+    begin = (0, None) if before is None else _place(before)
+    is_known, places, rows = False, [], []
+    for place, row in _walked(data_dir, user_id, begin):
+        is_known = True
+        if row is not None:
+            places.append(f"{place}.{row.row}")
+            rows.append(row)
+        if len(rows) > limit:
+            return HistoryPage(True, rows[:limit], places[limit - 1])
+    return HistoryPage(is_known, rows, None)
+
+
+def _place(text: str) -> tuple[int, int]:
+    """Which journal, and the row in it: rows of different journals may bear the same number."""
+    parts = text.split(".")
+    if len(parts) != 2 or not all(re.fullmatch(r"[0-9]{1,18}", part) for part in parts):
+        raise ValueError(f"{text!r} is no place in a history")
+    return int(parts[0]), int(parts[1])
+
+
+def _walked(
+    data_dir: Path, user_id: str, begin: tuple[int, int | None]
+) -> Iterator[tuple[int, TransitionRow | None]]:
+    """Rows behind that place, with the number of their journal; first of each journal that knows
+    the agent a None."""
+    journal, before = begin
+    paths = [*journal_paths(data_dir), *archived_paths(data_dir)]
+    for place, path in enumerate(paths[journal:], journal):
         with _reading(path) as connection:
             agent = _find(connection, user_id)
-            row_id = agent.row if agent is not None else 0
+            if agent is None:
+                continue
+            yield place, None
+            row_id = agent.row
+            if before is not None and place == journal:
+                row_id = _previous(connection, agent.id, before)
             dialect = dialect_of(connection)
-            while row_id and remaining > 0:
+            while row_id:
                 found = connection.execute("SELECT * FROM transitions WHERE id = ?", (row_id,)).get
                 if found is None:  # past its retention
                     break
                 row = Transition._make(found)
                 native = _native_of(connection, row.id) if dialect == "cloud" else None
-                yield TransitionRow(row.id, user_id, *row[3:], native)
-                remaining -= 1
+                yield place, TransitionRow(row.id, user_id, *row[3:], native)
                 row_id = row.previous
+
+
+def _previous(connection: apsw.Connection, agent: int, row: int) -> int:
+    """0 also if that row is gone, or somebody else's."""
+    query = "SELECT previous FROM transitions WHERE id = ? AND agent = ?"
+    return connection.execute(query, (row, agent)).get or 0
+
+
+def read_quarantine(data_dir: Path, *, limit: int) -> list[QuarantinedFrame]:
+    """Of all shards, what came last first."""
+    frames = []
+    for path in journal_paths(data_dir):
+        with _reading(path) as connection:
+            query = f"{_QUARANTINE_SELECT} ORDER BY last_us DESC, hash LIMIT ?"
+            frames += [_quarantined(path, row) for row in connection.execute(query, (limit,))]
+    return sorted(frames, key=lambda each: -each.last_us)[:limit]
+
+
+def read_quarantined(data_dir: Path, shard: int, key: str) -> QuarantinedFrame | None:
+    """One frame; None if that shard has none of this key (any more)."""
+    path = data_dir / f"shard-{shard:02}.db"
+    if not re.fullmatch(r"[0-9a-f]{16}", key) or path not in journal_paths(data_dir):
+        return None
+    with _reading(path) as connection:
+        query = f"{_QUARANTINE_SELECT} WHERE hash = ?"
+        found = connection.execute(query, (hash_of(key),)).get
+        return None if found is None else _quarantined(path, found)
+
+
+def key_of(digest: int) -> str:
+    """How people name a frame of the quarantine: its hash, 16 hexadecimal digits."""
+    return f"{digest + (1 << 63):016x}"
+
+
+def hash_of(key: str) -> int:
+    """The opposite of `key_of`."""
+    return int(key, 16) - (1 << 63)
+
+
+def _quarantined(path: Path, row: Sequence[Any]) -> QuarantinedFrame:
+    digest, *rest = row
+    return QuarantinedFrame(int(path.stem.removeprefix("shard-")), key_of(digest), *rest)
 
 
 def summary(data_dir: Path) -> list[ShardSummary]:

@@ -1,0 +1,277 @@
+"""Board: what readers of the stream see, as they were told it, and the snapshot they begin with.
+
+Knows no socket and no ring. Once a tick it turns what changed in the model into one event; the
+snapshot is made of the same values, so that one with the id of an event and the events behind it
+give what the model has. Each agent is encoded when it changes, never when somebody asks.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from actors.web.changes import QUEUE, STALE, STATE, Change, Changes, Told, last_told
+from actors.web.encoding import encode
+from actors.web.hub import Hub
+from actors.web.names import NO_NAMES, Names
+from actors.web.read_model import AgentView, Health, ReadModel
+from actors.web.showing import counts_shown, health_shown, health_told, history_shown, utc
+from runtime.clock import Clock
+
+CHANGES_MAX: Final = 5_000
+"""In one event, some 500 KB; where more changed at once, all readers begin with a snapshot."""
+HEALTH_EVERY_S: Final = 1.0
+"""A reader that heard nothing for twice that time knows that its stream is dead."""
+RATE_OVER_S: Final = 10.0
+SPARE_QUEUES_MAX: Final = 1_000
+"""Queues in the snapshot that have no agents any more; then it numbers anew."""
+TOO_MUCH: Final = "too much changed at once"
+GONE: Final = "agents are known no more"
+RENAMED: Final = "queues have other names now"
+
+
+class Snapshot(NamedTuple):
+    """Encoded, but for what is of the one who asks: `head + tail(…)` is one JSON document."""
+
+    event_id: str
+    head: bytes
+    summary: Mapping[str, Any]
+
+    def tail(self, *, may_write: bool, who: str | None) -> bytes:
+        return encode({**self.summary, "may_write": may_write, "who": who}) + b"}"
+
+
+class _Row:
+    """One agent, as it was told last."""
+
+    __slots__ = ("packed", "told")
+
+    def __init__(self, told: Told, packed: bytes) -> None:
+        self.told = told
+        self.packed = packed
+        """As the snapshot has it."""
+
+
+class Board:
+    """One for all readers; on the loop of the web child."""
+
+    def __init__(
+        self,
+        model: ReadModel,
+        hub: Hub,
+        clock: Clock,
+        *,
+        name: str = "",
+        thresholds: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.model = model
+        self.hub = hub
+        self.clock = clock
+        self.names = NO_NAMES
+        self.health: Health = model.health(clock.wall_us())
+        self._name = name
+        self._thresholds = {state: list(each) for state, each in (thresholds or {}).items()}
+        self._rows: dict[str, _Row] = {}
+        self._states: dict[str, int] = {}  # numbered as they come
+        self._queues: dict[str, int] = {}
+        self._stale_rows = 0
+        self._renamed: set[str] = set()
+        self._removals = model.removals
+        self._transitions = model.transitions
+        self._rates: deque[tuple[float, int]] = deque()
+        self._said_s = self._swept_s = float("-inf")
+        self._snapshot: Snapshot | None = None
+
+    # -- what is told ------------------------------------------------------------------------------
+
+    def publish(self, changes: Iterable[AgentView], health: Health) -> None:
+        """Once a tick, also when nothing changed."""
+        model, now_s = self.model, self.clock.now_s()
+        was, self.health = self.health, health
+        self._snapshot = None
+        self._note_rate(now_s)
+        views = {view.user_id: view for view in changes}
+        for user_id in self._renamed & model.agents.keys():
+            views[user_id] = model.agents[user_id]
+        self._renamed.clear()
+        flip = self._flip()
+        if flip is not None:
+            self._mark_all(flip)
+        self._sweep(views, now_s)
+        if model.removals != self._removals:
+            self._removals = model.removals
+            self._begin_anew()
+            self.hub.resync(GONE)
+        elif len(views) > CHANGES_MAX:
+            self._take(views.values())
+            self.hub.resync(TOO_MUCH)
+        elif views or flip is not None or model.transitions != self._transitions:
+            self._tell(self._take(views.values()), flip)
+        elif health != was or now_s >= self._said_s + HEALTH_EVERY_S:
+            self.hub.tell_health(self.hello())
+        else:
+            return
+        self._said_s = now_s
+        self._transitions = model.transitions
+
+    def hello(self) -> bytes:
+        """What a health event says now."""
+        return encode(health_told(self.health))
+
+    def name_all(self, names: Names) -> None:
+        """Names were read again; the next tick tells what became of them."""
+        before, self.names = self.names, names
+        self._renamed |= {
+            user_id for user_id in self._rows if before.user(user_id) != names.user(user_id)
+        }
+        self._snapshot = None
+        if any(before.queue(each) != names.queue(each) for each in self._queues):
+            self.hub.resync(RENAMED)
+
+    # -- what is asked -----------------------------------------------------------------------------
+
+    def stale_since_us(self, view: AgentView) -> int | None:
+        return self.model.stale_since_us(view)
+
+    def snapshot(self) -> Snapshot:
+        """As of the last tick: made at most once between two."""
+        if self._snapshot is None:
+            head = {
+                "id": self.hub.newest_id,
+                "at": self.clock.wall_us() // 1_000,
+                "states": list(self._states),
+                "queues": [[each, self.names.queue(each)] for each in self._queues],
+                "last": last_told(list(self.model.last)),
+            }
+            agents = b",".join([row.packed for row in self._rows.values()])
+            joined = b"".join((encode(head)[:-1], b',"agents":[', agents, b'],"summary":'))
+            self._snapshot = Snapshot(self.hub.newest_id, joined, self.summary())
+        return self._snapshot
+
+    def summary(self) -> dict[str, Any]:
+        """All but who asks."""
+        model = self.model
+        return {
+            "at": utc(self.clock.wall_us()),
+            "dialect": model.dialect,
+            "name": self._name,
+            "agents": len(model.agents),
+            "by_state": counts_shown(model.by_state),
+            "stale": self.health.stale_agents,
+            "queues": len(model.by_queue),
+            "transitions": model.transitions,
+            "transitions_per_s": self._transitions_per_s(),
+            "health": health_shown(self.health),
+            "history": history_shown(model.history),
+            "thresholds": self._thresholds,
+        }
+
+    # -- within ------------------------------------------------------------------------------------
+
+    def _tell(self, changes: list[Change], flip: int | None) -> None:
+        model = self.model
+        queues = {each.told[QUEUE] for each in changes} | {each.queue_before for each in changes}
+        new = model.transitions - self._transitions
+        self.hub.publish(
+            Changes(
+                at_ms=self.clock.wall_us() // 1_000,
+                changes=changes,
+                last=list(model.last)[-new:] if new else [],
+                by_state=counts_shown(model.by_state),
+                queues={
+                    queue: dict(model.by_queue.get(queue, {}))
+                    for queue in queues
+                    if queue is not None
+                },
+                health=health_told(self.health),
+                stale=flip,
+            )
+        )
+
+    def _take(self, views: Iterable[AgentView]) -> list[Change]:
+        """Notes them as told."""
+        rows, changes = self._rows, []
+        if len(self._queues) > SPARE_QUEUES_MAX + 2 * len(self.model.by_queue):
+            self._number_anew()
+        for view in views:
+            row = rows.get(view.user_id)
+            told = self._told(view)
+            if row is None:
+                changes.append(Change(told, None, None))
+                rows[view.user_id] = _Row(told, self._packed(told))
+                self._stale_rows += told[STALE]
+            elif row.told != told:
+                before = row.told
+                changes.append(Change(told, before[STATE], before[QUEUE]))
+                self._stale_rows += told[STALE] - before[STALE]
+                row.told, row.packed = told, self._packed(told)
+        return changes
+
+    def _told(self, view: AgentView) -> Told:
+        return (
+            view.user_id,
+            self.names.user(view.user_id),
+            view.state,
+            view.since_us // 1_000,
+            view.queue,
+            view.presence,
+            0 if self.model.stale_since_us(view) is None else 1,
+        )
+
+    def _packed(self, told: Told) -> bytes:
+        user_id, name, state, since_ms, queue, presence, stale = told
+        states, queues = self._states, self._queues
+        at = states.setdefault(state, len(states))
+        in_queue = -1 if queue is None else queues.setdefault(queue, len(queues))
+        return encode((user_id, name, at, since_ms, in_queue, presence, stale))
+
+    def _begin_anew(self) -> None:
+        self._rows.clear()
+        self._renamed.clear()
+        self._stale_rows = 0
+        self._take(self.model.agents.values())
+
+    def _number_anew(self) -> None:
+        self._queues.clear()
+        for row in self._rows.values():
+            row.packed = self._packed(row.told)
+
+    def _flip(self) -> int | None:
+        """1: everyone is stale now, 0: nobody is; None: as it was, or each for itself."""
+        agents, stale = len(self.model.agents), self.health.stale_agents
+        if stale == 0 and self._stale_rows:
+            return 0
+        if stale >= agents and self._stale_rows < len(self._rows):
+            return 1
+        return None
+
+    def _mark_all(self, stale: int) -> None:
+        for row in self._rows.values():
+            if row.told[STALE] != stale:
+                user_id, name, state, since_ms, queue, presence, _ = row.told
+                row.told = (user_id, name, state, since_ms, queue, presence, stale)
+                row.packed = self._packed(row.told)
+        self._stale_rows = stale * len(self._rows)
+
+    def _sweep(self, views: dict[str, AgentView], now_s: float) -> None:
+        """Adds whoever became stale, or confirmed, without any other change."""
+        if self.health.stale_agents == self._stale_rows or now_s < self._swept_s + HEALTH_EVERY_S:
+            return
+        self._swept_s = now_s
+        stale_since_us = self.model.stale_since_us
+        for user_id, row in self._rows.items():
+            view = self.model.agents.get(user_id)
+            if view is not None and (stale_since_us(view) is not None) != row.told[STALE]:
+                views[user_id] = view
+
+    def _note_rate(self, now_s: float) -> None:
+        self._rates.append((now_s, self.model.transitions))
+        while len(self._rates) > 2 and self._rates[1][0] <= now_s - RATE_OVER_S:
+            self._rates.popleft()
+
+    def _transitions_per_s(self) -> float:
+        if len(self._rates) < 2:
+            return 0.0
+        (from_s, first), (to_s, last) = self._rates[0], self._rates[-1]
+        return round((last - first) / (to_s - from_s), 1) if to_s > from_s else 0.0

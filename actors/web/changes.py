@@ -1,0 +1,99 @@
+"""Changes: one event of the stream, as values until somebody wants to have it. Knows no reader.
+
+Pure. What all readers get alike is encoded once, the agents once for each filter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, TypeAlias
+
+from actors.web.encoding import encode
+from actors.web.hub import EVERYTHING, Filter
+from actors.web.read_model import LastTransition
+
+Told: TypeAlias = tuple[str, str | None, str, int, str | None, str | None, int]
+"""An agent in the stream: id, name, state, since (ms), queue, presence, stale (0 or 1)."""
+STATE: Final = 2
+QUEUE: Final = 4
+STALE: Final = 6
+
+LAST_MAX: Final = 50
+"""Last transitions that one event tells."""
+
+
+class Change(NamedTuple):
+    """One agent: as it is told now, and where it was before, so that whoever heard of it there
+    hears that it left."""
+
+    told: Told
+    state_before: str | None  # None: it was told for the first time
+    queue_before: str | None
+
+
+class Changes:
+    """What happened between two ticks."""
+
+    def __init__(
+        self,
+        *,
+        at_ms: int,
+        changes: list[Change],
+        last: list[LastTransition],
+        by_state: Mapping[str, int],
+        queues: Mapping[str, Mapping[str, int]],
+        health: Mapping[str, Any],
+        stale: int | None = None,
+    ) -> None:
+        """`queues`: only those that changed. `stale`: every agent is (1) or none (0) from now on;
+        None: as it was."""
+        self._at_ms = at_ms
+        self._changes = changes
+        self._last = last
+        self._tail: dict[str, Any] = {"by_state": by_state, "queues": queues, "health": health}
+        if stale is not None:
+            self._tail["stale"] = stale
+        self._tail_bytes: bytes | None = None
+        self._whole: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        return len(self._changes)
+
+    def data_for(self, wanted: Filter) -> bytes:
+        if wanted == EVERYTHING:
+            if self._whole is None:
+                self._whole = self._encoded([each.told for each in self._changes], self._last)
+            return self._whole
+        return self._encoded(
+            [each.told for each in self._changes if _concerns(wanted, each)],
+            [each for each in self._last if _tells(wanted, each)],
+        )
+
+    def _encoded(self, changes: list[Told], last: list[LastTransition]) -> bytes:
+        if self._tail_bytes is None:
+            self._tail_bytes = encode(self._tail)[1:]
+        head = encode(
+            {"at": self._at_ms, "changes": changes, "last": last_told(last)},
+        )
+        return head[:-1] + b"," + self._tail_bytes
+
+
+def last_told(last: list[LastTransition]) -> list[tuple[Any, ...]]:
+    return [
+        (each.user_id, each.from_state, each.to_state, each.at_us // 1_000, each.queue, each.cause)
+        for each in last[-LAST_MAX:]
+    ]
+
+
+def _concerns(wanted: Filter, change: Change) -> bool:
+    if wanted.takes(change.told[STATE], change.told[QUEUE]):
+        return True
+    before = change.state_before
+    return before is not None and wanted.takes(before, change.queue_before)
+
+
+def _tells(wanted: Filter, one: LastTransition) -> bool:
+    return wanted.takes(one.to_state, one.queue) or (
+        one.from_state is not None and wanted.takes(one.from_state, one.queue)
+    )

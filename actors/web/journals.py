@@ -1,0 +1,45 @@
+"""Journals: what shards have written, as web reads it: beside the loop, so that no disk stops it.
+
+Knows no HTTP and writes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Final, TypeVar
+
+from actors.state import reader
+from actors.state.reader import HistoryPage, QuarantinedFrame
+
+THREADS: Final = 2
+Read = TypeVar("Read")
+
+
+class Journals:
+    """Raises RuntimeFault where one cannot be read."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="journals")
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def history(self, user_id: str, *, limit: int, before: str | None) -> HistoryPage:
+        """The newest first. ValueError if `before` is none that a page has told."""
+        return await self._read(
+            lambda: reader.read_history_page(self._data_dir, user_id, limit=limit, before=before)
+        )
+
+    async def quarantine(self, *, limit: int) -> list[QuarantinedFrame]:
+        """What came last comes first."""
+        return await self._read(lambda: reader.read_quarantine(self._data_dir, limit=limit))
+
+    async def quarantined(self, shard: int, key: str) -> QuarantinedFrame | None:
+        return await self._read(lambda: reader.read_quarantined(self._data_dir, shard, key))
+
+    async def _read(self, read: Callable[[], Read]) -> Read:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, read)
