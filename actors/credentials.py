@@ -42,6 +42,14 @@ class Credentials:
 
 
 def read_secret(key: str, path: Path) -> str:
+    """The text of a file that says something; never part of an error."""
+    text = read_small_file(key, path)
+    if not text:
+        raise ConfigurationError(f"{key} = {path}: the file is empty")
+    return text
+
+
+def read_small_file(key: str, path: Path) -> str:
     """The text of a small file; never part of an error."""
     try:
         # Not blocking: nobody may ever write into a pipe that stands there by mistake.
@@ -61,6 +69,4 @@ def read_secret(key: str, path: Path) -> str:
         raise ConfigurationError(f"{key} = {str(path)!r}: {error}") from None
     if len(content) > SECRET_BYTES_MAX:
         raise ConfigurationError(f"{key} = {path}: over {SECRET_BYTES_MAX} bytes, so no secret")
-    if not text:
-        raise ConfigurationError(f"{key} = {path}: the file is empty")
     return text

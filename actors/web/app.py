@@ -9,22 +9,22 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
+from actors.web import access
 from actors.web.body_limit import BodyLimit
 from actors.web.parts import Parts
-from actors.web.peer import OwnerOnly
 from actors.web.problems import described, handle_problems
-from actors.web.routes import commands, presence
+from actors.web.routes import commands, presence, session
 
 OPENAPI: Final = "/api/openapi.json"
 # In the order in which a path is looked for.
-_ROUTES: Final = (presence.routes, commands.routes)
+_ROUTES: Final = (presence.routes, commands.routes, session.routes)
 
 
 class _Api(FastAPI):
     """Tells of its problems as they are."""
 
     def openapi(self) -> dict[str, Any]:
-        return described(super().openapi())
+        return access.described(described(super().openapi()))
 
 
 def make_app(parts: Parts) -> FastAPI:
@@ -39,7 +39,6 @@ def make_app(parts: Parts) -> FastAPI:
     )
     handle_problems(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(OwnerOnly)
     for routes in _ROUTES:
         app.include_router(routes(parts))
     return app

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from actors.events import Dialect
 from actors.web.book import Book
 from actors.web.placing import Placing
+from actors.web.sessions import Sessions
+from runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,4 +17,6 @@ class Parts:
 
     placing: Placing
     book: Book
+    sessions: Sessions
+    clock: Clock
     dialect: Dialect = "wsp"

@@ -6,19 +6,12 @@ The uid is that of the moment of connecting; it cannot be forged by what is sent
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import struct
 from typing import Any, Final
 
-from starlette.types import ASGIApp, Receive, Send
-from starlette.types import Scope as AsgiScope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from actors.web.identity import Identity, Scope, identify
-from actors.web.problems import Problem
-
-ROOT: Final = 0
 PEER_UID: Final = "peer_uid"
 """The key in a scope's `state`; absent if the connection came over a network."""
 _UCRED: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred of <sys/socket.h>
@@ -35,23 +28,6 @@ class PeerProtocol(HttpToolsProtocol):
             _, uid, _ = _UCRED.unpack(credentials)
             # A copy of it becomes `state` in the scope of each of this connection's requests.
             self.app_state = {**self.app_state, PEER_UID: uid}
-
-
-class OwnerOnly:
-    """Serves the user whom the runtime belongs to, and root. The socket's mode says the same; this
-    holds also where somebody has changed it."""
-
-    def __init__(self, app: ASGIApp, *, owner: int | None = None) -> None:
-        self._app = app
-        self._served = {ROOT, os.getuid() if owner is None else owner}
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and uid_of(scope) not in self._served:
-            refusal = Problem("not-the-owner", "only the runtime's own user and root are served")
-            await refusal.response()(scope, receive, send)
-            return
-        identify(scope, Identity(f"uid:{uid_of(scope)}", Scope.WRITE))
-        await self._app(scope, receive, send)
 
 
 def uid_of(scope: Any) -> int | None:

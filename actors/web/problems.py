@@ -27,6 +27,12 @@ STATUS_OF: Final[dict[str, HTTPStatus]] = {
     # of a request
     "invalid-request": HTTPStatus.UNPROCESSABLE_ENTITY,
     "not-the-owner": HTTPStatus.FORBIDDEN,
+    "wrong-host": HTTPStatus.MISDIRECTED_REQUEST,
+    "foreign-origin": HTTPStatus.FORBIDDEN,
+    "token-needed": HTTPStatus.UNAUTHORIZED,
+    "wrong-token": HTTPStatus.UNAUTHORIZED,
+    "read-only": HTTPStatus.FORBIDDEN,  # what the token may
+    "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
     "no-such-command": HTTPStatus.NOT_FOUND,
     "not-dead": HTTPStatus.NOT_FOUND,  # a message that may be sent again
     "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -5,23 +5,27 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 import structlog
 import uvicorn
 import uvloop
-from fastapi import FastAPI
 
 from actors.web import address
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.book import Book
+from actors.web.front import Front
+from actors.web.guarding import make_guards, read_again
 from actors.web.link import Link
+from actors.web.listener import Listener
+from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
 from actors.web.placing import Placing
+from actors.web_settings import WebSettings
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
@@ -51,10 +55,21 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     )
     book = Book(arguments.data_dir)
     placing = Placing(link, book, clock, sender_enabled=arguments.sender_enabled)
+    guards = make_guards(arguments, child.counters, clock)
+    wanted = arguments.settings.address
+    listener = None if wanted is None else Listener(wanted, child.counters)
     bound = _bind(arguments)
     try:
-        parts = Parts(placing=placing, book=book, dialect=arguments.dialect)
-        await Web(child, link, make_app(parts)).live(bound)
+        parts = Parts(
+            placing=placing,
+            book=book,
+            sessions=guards.sessions,
+            clock=clock,
+            dialect=arguments.dialect,
+        )
+        web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
+        child.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
+        await web.live(bound)
     finally:
         address.remove(arguments.data_dir)
         book.close()
@@ -71,9 +86,19 @@ def _bind(arguments: WebArguments) -> socket.socket:
 class Web:
     """One life, once everything is at hand."""
 
-    def __init__(self, child: Child, link: Link, app: FastAPI) -> None:
+    def __init__(
+        self,
+        child: Child,
+        link: Link,
+        app: Front,
+        settings: WebSettings,
+        listener: Listener | None,
+    ) -> None:
         self._child = child
         self._link = link
+        self._listener = listener
+        self._room = Room(settings.connections_max, child.counters)
+        self._opening: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("actors.web")
         self._failure: BaseException | None = None
@@ -85,6 +110,7 @@ class Web:
                 ws="none",
                 lifespan="off",
                 log_config=None,  # ours stands already
+                log_level="error",  # what a stranger sends is no line of ours
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
@@ -102,11 +128,33 @@ class Web:
         self._child.set_phase(Counters.RUNNING)
         self._child.on_stop(self._on_stop)
         self._log.info("web.serves")
+        self._server.on_started = self._open
         await self._server.serve(sockets=[bound])
         self._stop()
         if self._failure is not None:
             raise self._failure
         self._log.info("web.stops")
+
+    def _open(self) -> None:
+        """The network as well; whatever it says to that, the Unix socket is served."""
+        if self._listener is not None:
+            self._opening = self._loop.create_task(self._listen(self._listener))
+
+    async def _listen(self, listener: Listener) -> None:
+        try:
+            server = await listener.open(self._protocol)
+        except Exception as error:
+            self._fail(error)
+            return
+        self._server.servers.append(server)  # closed with the others
+
+    def _protocol(self) -> NetworkProtocol:
+        return NetworkProtocol(
+            self._room,
+            config=self._server.config,
+            server_state=self._server.server_state,
+            app_state=self._server.lifespan.state,
+        )
 
     def _on_stop(self) -> None:
         """In the middle of any bytecode of ours."""
@@ -116,6 +164,8 @@ class Web:
         if not self._link.is_closed:
             self._child.set_phase(Counters.DRAINING)
             self._link.close()
+            if self._opening is not None:
+                self._opening.cancel()
             self._server.should_exit = True
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -123,6 +173,9 @@ class Web:
         if error is None or isinstance(error, OSError):  # a client's, told by a transport
             self._log.warning("loop.warning", cause=str(error or context.get("message")))
             return
+        self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
         self._failure = self._failure or error
         self._stop()
 
@@ -139,6 +192,12 @@ class Web:
 
 class _Server(uvicorn.Server):
     """Without uvicorn's signal handlers: SIGTERM is the child's."""
+
+    on_started: Callable[[], None] = staticmethod(lambda: None)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.on_started()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

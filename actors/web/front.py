@@ -1,0 +1,188 @@
+"""Front: what every request passes before any route, and what every answer bears.
+
+Host, Origin, who it is, how often, whether they may. Decides nothing itself: each question has a
+file of its own. What comes over the Unix socket is the owner's, as the kernel says, and asked no
+more; no browser speaks to one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Send
+from starlette.types import Scope as AsgiScope
+
+from actors.web.access import SAFE_METHODS, need, refusal, wrong_token
+from actors.web.forwarding import Headers, is_forwarded, is_https, values
+from actors.web.hosts import Hosts
+from actors.web.identity import NOBODY, VISITOR, Identity, Scope, identify
+from actors.web.limits import RateLimit, client_of
+from actors.web.link import STOPPING
+from actors.web.peer import uid_of
+from actors.web.problems import Problem
+from actors.web.sessions import Sessions
+from actors.web.tokens import Tokens
+from actors.web_settings import is_loopback
+from runtime.clock import Clock
+from runtime.counters import Counters
+
+ROOT: Final = 0
+QUERY_BYTES_MAX: Final = 2_000  # of one that may hold a token
+
+HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'self'; "
+    "frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+"""Of every answer: whatever a name of an agent says, no browser runs it, frames it or leaks it."""
+_CACHE_CONTROL: Final = "private, no-cache"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guards:
+    """Whom the front asks."""
+
+    hosts: Hosts
+    tokens: Tokens
+    sessions: Sessions
+    rate: RateLimit
+    clock: Clock
+    counters: Counters  # the web child's own
+    is_over: Callable[[], bool]  # nobody may order anything any more
+    owner: int = os.getuid()
+
+
+class Front:
+    """The outermost of all ASGI applications: also what goes wrong behind it bears its headers."""
+
+    def __init__(self, app: ASGIApp, guards: Guards) -> None:
+        self._app = app
+        self._guards = guards
+
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        assert scope["type"] == "http", "the server speaks nothing else to us"
+        sending = _with_headers(send)
+        try:
+            uid = uid_of(scope)
+            answer = self._network(scope) if uid is None else self._unix(scope, uid)
+        except Problem as problem:
+            answer = problem.response()
+        await (self._app if answer is None else answer)(scope, receive, sending)
+
+    def _unix(self, scope: AsgiScope, uid: int) -> Response | None:
+        """The socket's mode lets nobody else in; this holds also where somebody has changed it."""
+        if uid not in {ROOT, self._guards.owner}:
+            raise Problem("not-the-owner", "only the runtime's own user and root are served")
+        identify(scope, Identity(f"uid:{uid}", Scope.WRITE))
+        return None
+
+    def _network(self, scope: AsgiScope) -> Response | None:
+        """None: it is for the routes. Raises Problem."""
+        guards, headers = self._guards, scope["headers"]
+        self._check_names(scope)
+        if _is_secret_address(scope):
+            return self._sign_in(scope)
+        host = scope["client"][0] if scope["client"] else ""
+        identity, wrong = self._identified(headers, host, scope["http_version"])
+        self._check_rate(identity.name or client_of(host))
+        needed = need(scope["method"], scope["path"])
+        if wrong := wrong or refusal(needed, identity):
+            guards.counters.add("requests_refused", 1)
+            raise wrong
+        if guards.is_over() and scope["method"] not in SAFE_METHODS:
+            raise Problem(STOPPING, "nothing can be changed any more: the demo is about to end")
+        identify(scope, identity)
+        return None
+
+    def _check_names(self, scope: AsgiScope) -> None:
+        """Under which name we are called, and by which page."""
+        hosts, names = self._guards.hosts, values(scope["headers"], b"host")
+        local = scope["server"][0] if scope["server"] else None
+        if len(names) != 1 or not hosts.serves(names[0], local):
+            raise Problem(
+                "wrong-host",
+                "nobody is called so here; a name of ours belongs in web.allowed_hosts",
+            )
+        for origin in values(scope["headers"], b"origin"):
+            if not hosts.is_ours(origin, names[0]):
+                raise Problem("foreign-origin", "a page from elsewhere may not speak to us")
+
+    def _check_rate(self, client: str) -> None:
+        wait_s = self._guards.rate.wait_s(client, self._guards.clock.now_s())
+        if wait_s:
+            self._guards.counters.add("requests_limited", 1)
+            raise Problem(
+                "too-many-requests",
+                "more requests than web.requests_per_s allows",
+                retry_after_ms=int(wait_s * 1000) + 1,
+            )
+
+    def _identified(
+        self, headers: Headers, host: str, version: str
+    ) -> tuple[Identity, Problem | None]:
+        """A token that is shown must be one; a cookie may be left from another time."""
+        guards = self._guards
+        for written in values(headers, b"authorization"):
+            kind, _, secret = written.partition(" ")
+            found = guards.tokens.find(secret.strip()) if kind.lower() == "bearer" else None
+            return (NOBODY, wrong_token()) if found is None else (found.identity, None)
+        now_s = guards.clock.wall_us() / 1e6
+        for cookies in values(headers, b"cookie"):
+            if (holder := guards.sessions.holder(cookies, now_s)) is not None:
+                return holder.identity, None
+        is_here = is_loopback(host) and not is_forwarded(headers, version)
+        return VISITOR if is_here else NOBODY, None
+
+    def _sign_in(self, scope: AsgiScope) -> Response:
+        """The address that a demo prints: a cookie, and away with the secret."""
+        guards = self._guards
+        host = scope["client"][0] if scope["client"] else ""
+        self._check_rate(client_of(host))
+        secret = parse_qs(scope["query_string"].decode("latin-1"))["token"][0]
+        holder = guards.sessions.spend(secret)
+        headers, now_s = scope["headers"], guards.clock.wall_us() / 1e6
+        if holder is None:
+            known = any(guards.sessions.holder(each, now_s) for each in values(headers, b"cookie"))
+            if not known:
+                guards.counters.add("requests_refused", 1)
+                raise Problem(
+                    "wrong-token",
+                    "this address has signed a browser in already, or never could: open / instead",
+                    headers=wrong_token().headers,
+                )
+        answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})
+        if holder is not None:
+            secure = is_https(scope["headers"])
+            cookie = guards.sessions.cookie(holder, now_s, is_secure=secure)
+            answer.headers["Set-Cookie"] = cookie
+        return answer
+
+
+def _is_secret_address(scope: AsgiScope) -> bool:
+    query: bytes = scope["query_string"]
+    if scope["path"] != "/" or scope["method"] != "GET" or len(query) > QUERY_BYTES_MAX:
+        return False
+    return "token" in parse_qs(query.decode("latin-1"))
+
+
+def _with_headers(send: Send) -> Send:
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = raw = list(message.get("headers", ()))
+            headers = MutableHeaders(raw=raw)
+            for name, value in HEADERS.items():
+                headers[name] = value
+            headers.setdefault("Cache-Control", _CACHE_CONTROL)
+        await send(message)
+
+    return sending

@@ -1,0 +1,70 @@
+"""Guarding: what the front asks, made from the settings; tokens are read again when told to.
+
+Knows no request.
+"""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import structlog
+
+from actors.web import tokens
+from actors.web.arguments import WebArguments
+from actors.web.front import Guards
+from actors.web.hosts import Hosts
+from actors.web.limits import RateLimit
+from actors.web.sessions import KEY_BYTES, OneTimeToken, Sessions, load_key
+from actors.web.tokens import Tokens
+from runtime.clock import Clock
+from runtime.counters import Counters
+from runtime.errors import ConfigurationError
+
+
+def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Guards:
+    settings, one_time = arguments.settings, arguments.one_time
+    known = Tokens()
+    # A successor starts whatever the file has become: with a broken one nobody has a token.
+    read_again(known, settings.tokens_file)
+    sessions = Sessions(
+        _key(arguments.data_dir),
+        known,
+        lives_s=settings.session_hours * 3600,
+        one_time=None if one_time is None else OneTimeToken(one_time.token, page),
+    )
+    address = settings.address
+    return Guards(
+        hosts=Hosts(None if address is None else address.host, settings.allowed_hosts),
+        tokens=known,
+        sessions=sessions,
+        rate=RateLimit(settings.requests_per_s),
+        clock=clock,
+        counters=page,
+        is_over=lambda: one_time is not None and one_time.page.get("is_over") != 0,
+    )
+
+
+def read_again(known: Tokens, path: Path | None) -> None:
+    """The tokens as the file has them now; those of before if it cannot be read."""
+    log = structlog.get_logger("actors.web")
+    if path is None:
+        return
+    try:
+        known.replace(tokens.read(path))
+    except ConfigurationError as error:
+        log.error("web.tokens_unusable", what=str(error), tokens_kept=len(known))
+        return
+    if tokens.is_exposed(path):
+        log.warning("web.tokens_exposed", what=f"others may read {path}: chmod 600")
+    log.info("web.tokens", count=len(known))
+
+
+def _key(data_dir: Path) -> bytes:
+    try:
+        return load_key(data_dir)
+    except OSError as error:
+        structlog.get_logger("actors.web").warning(
+            "web.key_unkept", cause=error.strerror, what="a restart of this child signs all out"
+        )
+        return secrets.token_bytes(KEY_BYTES)

@@ -1,0 +1,91 @@
+"""Listener: the address where the page is served, taken as soon as it is free. Knows no HTTP.
+
+An address that is in use ends nothing: the Unix socket serves meanwhile, and it is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from actors.web_settings import ListenAddress
+from runtime.counters import Counters
+
+RETRY_S: Final = 5.0
+BACKLOG: Final = 2048
+PORT: Final = "port"
+"""The word of our page: what is bound. It outlives us, so that a successor that may choose takes
+the same: the pages that are open find it again."""
+
+MakeProtocol = Callable[[], asyncio.Protocol]
+
+
+class Listener:
+    """Of one life; what is open is closed by whoever opened it."""
+
+    def __init__(self, wanted: ListenAddress, page: Counters) -> None:
+        self._wanted = wanted
+        self._page = page
+        self._log = structlog.get_logger("actors.web")
+        self._trouble: str | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nobody can reach us there, in words; None: they can."""
+        return self._trouble
+
+    async def open(self, make_protocol: MakeProtocol) -> asyncio.Server:
+        """Returns once it is bound, however long that takes."""
+        loop = asyncio.get_running_loop()
+        while (bound := self._bind()) is None:
+            await asyncio.sleep(RETRY_S)  # until somebody else has ended
+        server = await loop.create_server(make_protocol, sock=bound, backlog=BACKLOG)
+        host, port = bound.getsockname()[:2]
+        self._page.set(PORT, port)
+        self._trouble = None
+        address = ListenAddress(host, port)
+        self._log.info("web.listens", page=f"http://{address}/", is_loopback=address.is_loopback)
+        return server
+
+    def _bind(self) -> socket.socket | None:
+        try:
+            bound = self._bound_again() or bind(self._wanted)
+        except OSError as error:
+            trouble = f"web.listen = {self._wanted}: {error.strerror}"
+            if trouble != self._trouble:  # a change of regime; each further try says the same
+                self._log.error("web.cannot_listen", what=trouble, tried_again_after_s=RETRY_S)
+            self._trouble = trouble
+            self._page.set(PORT, 0)
+            return None
+        return bound
+
+    def _bound_again(self) -> socket.socket | None:
+        """To the port that a predecessor was given, if nobody else has it now."""
+        port = self._page.get(PORT)
+        if self._wanted.port != 0 or port == 0:
+            return None
+        try:
+            return bind(ListenAddress(self._wanted.host, port))
+        except OSError:
+            return None
+
+
+def bind(address: ListenAddress) -> socket.socket:
+    """Raises OSError."""
+    found = socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    family, kind, _, _, place = found[0]
+    bound = socket.socket(family, kind | socket.SOCK_NONBLOCK)
+    try:
+        # After a restart, what is left of the old connections does not keep us out.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(place)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

@@ -1,0 +1,121 @@
+"""Network: connections over TCP, with an end to everybody's patience. Knows no route and no token.
+
+A client that sends its request byte by byte, or reads no answer, or opens connections and nothing
+else, holds memory of ours as long as we let it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio import TimerHandle
+from typing import Any, Final
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from runtime.counters import Counters
+
+RECEIVE_S: Final = 20.0
+"""For a whole request, from its first byte; and for the first byte of a connection."""
+STALL_S: Final = 30.0
+"""For a client that reads nothing of what we have for it."""
+
+_DETAIL: Final = "as many connections as web.connections_max allows are open already"
+_BODY: Final = orjson.dumps(
+    {
+        "type": "about:blank",
+        "title": "Service Unavailable",
+        "status": 503,
+        "code": "too-many-connections",
+        "detail": _DETAIL,
+    }
+)
+REFUSAL: Final = (
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n"
+    b"retry-after: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
+)
+"""To a connection beyond the limit: at once, whatever it was about to ask."""
+
+
+class Room:
+    """For so many connections at once."""
+
+    def __init__(self, connections_max: int, counters: Counters) -> None:
+        self._connections_max = connections_max
+        self._counters = counters
+        self._count = 0
+
+    def enter(self) -> bool:
+        if self._count >= self._connections_max:
+            self._counters.add("connections_refused", 1)
+            return False
+        self._count += 1
+        return True
+
+    def leave(self) -> None:
+        self._count -= 1
+
+
+class NetworkProtocol(HttpToolsProtocol):
+    """uvicorn's own, within limits."""
+
+    def __init__(self, room: Room, **given: Any) -> None:
+        super().__init__(**given)
+        self._room = room
+        self._is_inside = False
+        self._receiving: TimerHandle | None = None
+        self._stalling: TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._is_inside = self._room.enter()
+        if not self._is_inside:
+            transport.write(REFUSAL)
+            transport.close()
+            return
+        self._begin_to_receive()
+
+    def data_received(self, data: bytes) -> None:
+        if self.transport.is_closing():
+            return
+        if self._receiving is None and self._is_idle:
+            self._begin_to_receive()
+        super().data_received(data)
+
+    def on_message_complete(self) -> None:
+        self._cancel_receiving()
+        super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalling = self.loop.call_later(STALL_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        self._cancel_stalling()
+        super().resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._cancel_receiving()
+        self._cancel_stalling()
+        if self._is_inside:
+            self._is_inside = False
+            self._room.leave()
+        super().connection_lost(exc)
+
+    @property
+    def _is_idle(self) -> bool:
+        cycle: Any = self.cycle  # None before the first request
+        return cycle is None or bool(cycle.response_complete)
+
+    def _begin_to_receive(self) -> None:
+        self._receiving = self.loop.call_later(RECEIVE_S, self.transport.abort)
+
+    def _cancel_receiving(self) -> None:
+        if self._receiving is not None:
+            self._receiving.cancel()
+            self._receiving = None
+
+    def _cancel_stalling(self) -> None:
+        if self._stalling is not None:
+            self._stalling.cancel()
+            self._stalling = None
