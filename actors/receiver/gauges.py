@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from actors.events import APPOINTMENT_EVENT
 from actors.genesys.token_gauges import TOKEN_WORDS, TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.receiver.connection import Tally
@@ -24,12 +25,15 @@ RECEIVER_WORDS: Final = (
     "stale_since_us",  # 0: a session is up
     "control_frames",
     "shed",
+    "shed_appointments",  # of these
+    "shed_others",
     "pauses",
     "reconnects",
     "handshake_refusals",
     *TOKEN_WORDS,
     "exhausted",
 )
+_COUNTED: Final = ("control_frames", "shed", "shed_appointments", "shed_others")
 PRESSURE_LINE_EVERY_S: Final = 10.0  # a full ring may come and go several times a second
 
 
@@ -41,7 +45,7 @@ class Gauges:
         self._token_gauges = TokenGauges(counters, tokens, log)
         self._tally = tally
         self._log = log
-        self._before = {word: counters.get(word) for word in ("control_frames", "shed")}
+        self._before = {word: counters.get(word) for word in _COUNTED}
         self._pressure = PressureLines(counters, log)
 
     def start(self, at_us: int) -> None:
@@ -50,9 +54,9 @@ class Gauges:
         self.show_session(False, False, at_us)
 
     def show(self) -> None:
-        tally = self._tally
-        counted = {"control_frames": tally.control_frames, "shed": tally.shed.total()}
-        for word, count in counted.items():
+        shed, appointments = self._tally.shed.total(), self._tally.shed[APPOINTMENT_EVENT]
+        counts = (self._tally.control_frames, shed, appointments, shed - appointments)
+        for word, count in zip(_COUNTED, counts, strict=True):
             self._counters.set(word, self._before[word] + count)
         self._token_gauges.show()
 

@@ -24,12 +24,12 @@ _TOOK: Final = (Step.CONFIRMED, Step.UNCONFIRMED)
 _DID_NOT: Final = (Step.REFUSED, Step.UNKNOWN)
 
 
-def _bucket_words(name: str) -> tuple[str, ...]:
+def bucket_words(name: str) -> tuple[str, ...]:
     """So many took that long at most, and longer than the bound before."""
     return tuple(f"{name}_le_{round(bound * 1000)}_us" for bound in BOUNDS_MS)
 
 
-_BUCKETS: Final = {name: _bucket_words(name) for name in LATENCIES}
+_BUCKETS: Final = {name: bucket_words(name) for name in LATENCIES}
 
 SENDER_WORDS: Final = (
     *COUNTED,

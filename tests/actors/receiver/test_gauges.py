@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from actors.events import APPOINTMENT_EVENT
 from actors.receiver.connection import SHED_TYPES_MAX, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
 from runtime.counters import Counters
@@ -33,6 +34,16 @@ def test_counts_go_on_where_the_last_receiver_ended() -> None:
     assert counters.get("token_refreshes") == 4
     assert counters.get("shed") == 2
     assert counters.get("token_seconds_left") == 9
+
+
+def test_what_was_shed_is_told_by_type_and_no_name_of_the_gateway_becomes_one() -> None:
+    counters = Counters.create("receiver-0", RECEIVER_WORDS)
+    tally = Tally()
+    for kind in (APPOINTMENT_EVENT, APPOINTMENT_EVENT, "x", None):
+        tally.add_shed(kind)
+    gauges(counters, Tokens(), tally).show()
+    by_type = [counters.get(word) for word in ("shed", "shed_appointments", "shed_others")]
+    assert by_type == [4, 2, 2]
 
 
 def test_stale_since_is_when_the_last_session_ended() -> None:
