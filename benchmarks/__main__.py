@@ -7,7 +7,17 @@ import sys
 
 from benchmarks.harness import Benchmark, ask
 
-NAMES = ("ring", "inbox", "pipeline", "sender", "recovery", "idle", "memory", "cloud")
+NAMES = (
+    "ring",
+    "inbox",
+    "pipeline",
+    "peers",
+    "sender",
+    "recovery",
+    "idle",
+    "memory",
+    "cloud",
+)
 """Each is a file here that says `BENCHMARK = Benchmark(...)`; imported only when it is asked."""
 
 

@@ -1,4 +1,4 @@
-"""Peers: what else carries bytes between two processes, each written as well as one can.
+"""Carriers: what else carries bytes between two processes, each written as well as one can.
 
 Each in two ways: a message for every record, and a message for each group of 64, packed by hand,
 which is what our ring does by itself when a producer publishes once per group.

@@ -41,6 +41,7 @@ def _idle(options: Options, seconds: float) -> Mapping[str, float]:
                 client_id=gateway.client_id,
                 client_secret=SecretStr(gateway.client_secret),
                 data_dir=data_dir,
+                web=WebSettings(listen="127.0.0.1:0"),
             )
             log = LogArguments(format="json", level="error", path=str(Path(folder) / "log"))
             setup(log, process="supervisor")

@@ -118,6 +118,7 @@ def _running(options: Options, agents: int) -> Iterator[Run]:
                 client_secret=SecretStr(gateway.client_secret),
                 data_dir=data_dir,
                 restart=RestartSettings(intensity=1_000),
+                web=WebSettings(listen="127.0.0.1:0"),
             )
             log = LogArguments(format="json", level="error", path=str(Path(folder) / "log"))
             setup(log, process="supervisor")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from benchmarks.carriers import pipe, queue, zeromq
 from benchmarks.harness import (
     ROOT,
     Answer,
@@ -26,7 +27,6 @@ from benchmarks.harness import (
     take_turns,
     verify,
 )
-from benchmarks.peers import pipe, queue, zeromq
 from benchmarks.records import Arrival, Departure, Records
 from runtime.block import Block
 from runtime.doorbell import Doorbell

@@ -215,6 +215,7 @@ def _attached(folder: Path, agents: int, seed: int, *, has_sender: bool) -> Iter
             client_id=gateway.client_id,
             client_secret=SecretStr(gateway.client_secret),
             data_dir=folder / "data",
+            web=WebSettings(listen="127.0.0.1:0"),
             # A limit, so that shards are asked for the counts of a queue as well.
             sender=SenderSettings(
                 enabled=has_sender,

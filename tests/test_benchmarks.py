@@ -150,3 +150,30 @@ def test_the_ring_between_two_processes_verifies() -> None:
 
     assert ring(seed=1, seconds=0.05)["records/s"] > 0
     assert wake(seconds=0.05)["µs median"] > 0
+
+
+@pytest.mark.parametrize("module", ["tutorial", "aiohttp_orjson", "picows_orjson"])
+def test_a_peer_of_ours_does_the_same_work_and_is_found_right(module: str) -> None:
+    from benchmarks.peers.stage import Act, play, python
+
+    act = Act(program=python(module), agents=100, seed=3, durable=module == "picows_orjson")
+    assert play(act, 2_000, 0.3).events > 100
+
+
+def test_a_peer_that_holds_anything_but_the_truth_is_no_figure(tmp_path: Path) -> None:
+    from benchmarks.peers.stage import Act, play, python
+
+    liar = tmp_path / "liar.py"
+    liar.write_text(
+        "import runpy, benchmarks.peers.agents as agents\n"
+        "take = agents.Agents.take\n"
+        "def careless(self, event):\n"
+        "    event['data']['state'] = 'Available'\n"
+        "    take(self, event)\n"
+        "agents.Agents.take = careless\n"
+        "runpy.run_module('benchmarks.peers.picows_orjson', run_name='__main__')\n"
+    )
+    interpreter = python("picows_orjson")[0]
+    act = Act(program=(interpreter, str(liar)), agents=100, seed=3)
+    with pytest.raises(WrongResultError, match="held wrongly"):
+        play(act, 2_000, 0.3)
