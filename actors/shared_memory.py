@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from actors.feed import FEED_RING_BYTES, WANTS_RING_BYTES
 from actors.planner.arguments import PLANNER_WORDS
 from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from actors.receiver.gauges import RECEIVER_WORDS
 from actors.sender.page import SENDER_WORDS
 from actors.settings import Settings
-from actors.state.actor import SHARD_WORDS
+from actors.state.arguments import SHARD_WORDS
 from actors.web.arguments import WEB_WORDS
 from runtime.block import Block
 from runtime.counters import Counters
@@ -54,6 +55,8 @@ class SharedMemory:
     outcomes: Block  # sender → web
     questions: tuple[Block, ...]  # sender → shard; none without a sender
     answers: tuple[Block, ...]  # shard → sender
+    feeds: tuple[Block, ...]  # shard → web
+    wants: tuple[Block, ...]  # web → shard
 
     @classmethod
     def create(cls, settings: Settings) -> SharedMemory:
@@ -78,6 +81,8 @@ class SharedMemory:
             outcomes=_ring(SENDER, WEB, COMMAND_RING_BYTES),
             questions=tuple(_ring(SENDER, name, QUESTION_RING_BYTES) for name in asked),
             answers=tuple(_ring(name, SENDER, QUESTION_RING_BYTES) for name in asked),
+            feeds=tuple(_ring(page.name, WEB, FEED_RING_BYTES) for page in shards),
+            wants=tuple(_ring(WEB, page.name, WANTS_RING_BYTES) for page in shards),
         )
 
     @property
@@ -98,7 +103,8 @@ class SharedMemory:
     def rings(self) -> tuple[Block, ...]:
         """Every ring; its name says from whom to whom."""
         events = (ring for rings in self.events for ring in rings)
-        return (*events, self.orders, self.outcomes, *self.questions, *self.answers)
+        commands = (self.orders, self.outcomes, *self.questions, *self.answers)
+        return (*events, *commands, *self.feeds, *self.wants)
 
     def events_to(self, shard: int) -> tuple[Block, ...]:
         """One ring per receiver."""

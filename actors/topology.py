@@ -4,6 +4,7 @@
     one receiver, in the cloud dialect a planner tells several whom to watch
     sender ══ questions ══▶ shard-i ══ answers ══▶ sender
     web ══ orders ══▶ sender ══ outcomes ══▶ web
+    web ══ wants ══▶ shard-i ══ feed ══▶ web
 
 Knows no process: it makes the specs that a supervisor starts, and the shared memory that all of
 them inherit. Whatever must be true of the data directory before a child may touch it happens here.
@@ -29,9 +30,10 @@ from actors.receiver.loop import ReceiverArguments
 from actors.sender.arguments import SenderArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.shared_memory import SENDER, WEB, SharedMemory
-from actors.state.actor import ShardArguments
 from actors.state.answering import AnsweringArguments
-from actors.web.arguments import OneTime, WebArguments
+from actors.state.arguments import ShardArguments
+from actors.state.feed import FeedArguments
+from actors.web.arguments import FeedEnds, OneTime, WebArguments
 from runtime import crash_point, notify
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
@@ -223,6 +225,12 @@ def _web_arguments(
         sender_doorbell=shared.doorbells[SENDER],
         sender_counters=shared.sender,
         shard_counters=shared.shards,
+        feeds=tuple(
+            FeedEnds(feed=feed, wants=wants, doorbell=doorbell)
+            for feed, wants, doorbell in zip(
+                shared.feeds, shared.wants, shared.shard_doorbells, strict=True
+            )
+        ),
         pages=shared.pages(settings),
         rings=shared.rings,
         supervisor=shared.supervisor,
@@ -281,6 +289,7 @@ def _shard_arguments(
             retention_days=settings.retention_days,
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
             answering=_answering(settings, shared, index),
+            feed=FeedArguments(feed=shared.feeds[index], wants=shared.wants[index]),
             dialect=settings.dialect,
         )
 

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
 from actors.disk_wait import DiskWait
-from actors.events import Dialect
+from actors.feed import FrameWanted
 from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
-from actors.state.answering import ANSWERING_WORDS, Answering, AnsweringArguments
+from actors.state.answering import Answering
+from actors.state.arguments import ShardArguments
 from actors.state.dedup import WINDOW_WIDTH
-from actors.state.durations import Durations, duration_words
+from actors.state.durations import Durations
+from actors.state.feed import Feed
 from actors.state.journal import (
     DamagedJournalError,
     Journal,
     Transaction,
     damage_named,
 )
-from actors.state.merge import OUTCOMES
-from actors.state.shard import Shard, Standing
+from actors.state.shard import Fed, Shard, Standing
 from actors.state.suspicion import (
     HAND_WORDS,
     NO_SUSPICION,
@@ -37,12 +37,10 @@ from actors.state.suspicion import (
     Verdict,
     suspicion_after,
 )
-from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING
 from runtime.crash_point import crash_point, poison_point
-from runtime.doorbell import Doorbell
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
 from runtime.ring_actor import RingActor, wait_for
@@ -57,50 +55,8 @@ PRUNE_FOR_S = 0.05
 COLLECT_EVERY_S = 60.0
 QUIET_S = 60.0
 """A quarantine that was silent for this long is a new one when it speaks again."""
-
-SHARD_WORDS = (
-    "mark_epoch",
-    "mark_sequence",
-    "wants_history",
-    "session",
-    *OUTCOMES,
-    "transitions",
-    "agents",
-    "stale_since_us",
-    "session_up",
-    "history_running",
-    "gaps",
-    "commits",
-    "commit_ns",
-    "commit_failures",
-    "rows_pruned",
-    "batches",
-    *HAND_WORDS,
-    *SUSPICION_WORDS,
-    *ANSWERING_WORDS,
-    *duration_words("commit"),
-    *duration_words("event"),  # from its receipt until it is committed
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ShardArguments:
-    """What a shard's process is given."""
-
-    index: int
-    shards: int
-    path: Path
-    run: str
-    journalled: bool
-    rings: tuple[Block, ...]
-    """One per receiver."""
-    doorbell: Doorbell
-    producer_doorbells: tuple[Doorbell, ...]
-    retention_days: float
-    retention_bytes: int
-    answering: AnsweringArguments | None = None
-    """None: there is no sender, and nobody asks."""
-    dialect: Dialect = "wsp"
+GO_ON: Final = "go on"
+"""What the actor tells itself when a reader has more to be told: nothing else would wake it."""
 
 
 class StateActor(RingActor):
@@ -112,12 +68,18 @@ class StateActor(RingActor):
         arguments: ShardArguments,
         consumers: Sequence[Consumer],
         inbox: RingInbox,
+        *,
         answering: Answering | None = None,
+        feed: Feed | None = None,
     ) -> None:
-        """`consumers` bring events; in the inbox the one of `answering` comes after them."""
+        """`consumers` bring events; in the inbox those of `answering` and `feed` come after them,
+        in this order."""
         super().__init__(inbox)
         self._consumers = consumers
         self._answering = answering
+        self._feed = feed
+        self._all_consumers = [*consumers, *(each.consumer for each in (answering, feed) if each)]
+        self._is_going_on = False
         self._child = child
         self._arguments = arguments
         self._ring_inbox = inbox
@@ -158,8 +120,8 @@ class StateActor(RingActor):
 
     def on_batch(self, batch: Batch) -> None:
         now_s = self._clock.now_s()
-        if batch.ring == len(self._consumers):
-            self._answer(batch, now_s)
+        if batch.ring >= len(self._consumers):
+            self._hear(batch, now_s)
             return
         crash_point("after-peek")
         before = self._shard.merge.counts["quarantined"]
@@ -170,12 +132,16 @@ class StateActor(RingActor):
             poison_point(lambda: batch.joined(0, batch.count, b"\n"))
             self._shard.take(batch, now_s)
         crash_point("after-merge")
+        transaction = None
         if self._journal is not None:
             self._child.counters.set("hand_step", Step.COMMITTING)
             transaction = self._shard.prepare(now_s)
             crash_point("after-prepare")
             self._commit(transaction)
         crash_point("after-commit")
+        if self._feed is not None:
+            self._feed.publish(self._shard, transaction)
+        crash_point("after-feed")
         self._events_took.add_events(batch.kinds, batch.received_ns, self._clock.wall_us() * 1_000)
         self._show()
         if self._answering is not None and self._shard.holding.correlated:
@@ -188,18 +154,24 @@ class StateActor(RingActor):
             self._think(NO_SUSPICION)
         if self._shard.merge.counts["quarantined"] != before:
             self._tell_quarantine(now_s)
+        self._go_on(now_s)
 
-    def _answer(self, batch: Batch, now_s: float) -> None:
-        """Questions are in no journal and nothing that a death is laid to. What is held between
-        two batches is what was committed last."""
-        assert self._answering is not None
-        self._answering.answer(batch, self._shard, now_s)
+    def _hear(self, batch: Batch, now_s: float) -> None:
+        """Questions and wants are in no journal and nothing that a death is laid to. What is held
+        between two batches is what was committed last."""
+        if self._answering is not None and batch.ring == len(self._consumers):
+            self._answering.answer(batch, self._shard, now_s)
+        else:
+            assert self._feed is not None
+            self._feed.hear(batch)
+        self._go_on(now_s)
 
     def on_beat(self) -> None:
         self._child.beat()
         now_s = self._clock.now_s()
         if self._answering is not None:
             self._answering.beat(now_s)
+        self._go_on(now_s)
         if now_s >= self._collect_at_s:
             self._collect_at_s = now_s + COLLECT_EVERY_S
             gc.collect()
@@ -222,6 +194,49 @@ class StateActor(RingActor):
         journal.close()
         self._show()
         self._child.beat()
+
+    # --- who reads along ---------------------------------------------------------------------
+
+    def _go_on(self, now_s: float) -> None:
+        """Has the next part of a snapshot told before the next batch. Not two of them in a row if a
+        batch waits: after it we are here again."""
+        if self._feed is not None and not self._is_going_on and self._feed.has_more(now_s):
+            self._is_going_on = True
+            self.actor_ref.tell(GO_ON)
+
+    def on_message(self, message: Any) -> Any:
+        if message is not GO_ON:
+            return super().on_message(message)
+        assert self._feed is not None
+        now_s = self._clock.now_s()
+        self._is_going_on = False
+        wanted = self._feed.next_frame()
+        if wanted is not None:
+            self._feed_again(self._feed, wanted, now_s)
+        else:
+            self._feed.tell_more(self._shard, now_s)
+        if not any(consumer.used_bytes for consumer in self._all_consumers):
+            self._go_on(now_s)
+        return None
+
+    def _feed_again(self, feed: Feed, wanted: FrameWanted, now_s: float) -> None:
+        """Whatever it does to us, it is in no ring any more, and no successor meets it."""
+        kept = self._journal.quarantined(wanted.key) if self._journal is not None else None
+        if kept is None:
+            fed = Fed("unknown", "no such frame is in quarantine")
+        elif not kept.is_whole:
+            fed = Fed("unknown", "only the beginning of this frame was kept")
+        else:
+            fed = self._shard.feed_again(kept.frame, self._clock.wall_us(), now_s)
+            transaction = self._shard.prepare(now_s)
+            if fed.reason is None:
+                transaction = transaction._replace(released=(wanted.key,))
+            self._commit(transaction)
+            feed.publish(self._shard, transaction)
+            self._show()
+            self._child.counters.add("frames_fed_again")
+        self._log.info("frame.fed_again", outcome=fed.outcome, reason=fed.reason)
+        feed.tell_fed(wanted.number, *fed)
 
     # --- poison ------------------------------------------------------------------------------
 
@@ -385,13 +400,16 @@ def run(child: Child, arguments: ShardArguments) -> None:
     answering = None
     if arguments.answering is not None:
         answering = Answering(arguments.answering, child.counters, child.generation)
+    feed = None
+    if arguments.feed is not None:
+        feed = Feed(arguments.feed, child.counters, child.generation)
     inbox = RingInbox(
-        [*consumers, answering.consumer] if answering else consumers,
+        [*consumers, *(each.consumer for each in (answering, feed) if each)],
         arguments.doorbell,
         linger_s=LINGER_S if arguments.journalled else 0.0,
         records_max=BATCH_RECORDS,
     )
-    actor = StateActor.start(child, arguments, consumers, inbox, answering)
+    actor = StateActor.start(child, arguments, consumers, inbox, answering=answering, feed=feed)
 
     def stop() -> None:
         child.set_phase(DRAINING)

@@ -24,7 +24,7 @@ from actors.state.cloud_decode import (
 )
 from actors.state.decode import QUEUES_MAX, Names, Times
 from actors.state.holding import Agent, Holding
-from actors.state.merge import Finding, Merge
+from actors.state.merge import NO_SESSION, Finding, Merge
 from actors.state.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
 
 EPOCH: Final = 1
@@ -75,6 +75,10 @@ class CloudMerge(Merge):
         self._run_activity(values, received_ns, flags, findings)
         self.counts["quarantined"] += len(findings)
         return findings
+
+    def _once_more(self, value: Any, received_us: int) -> str | None:
+        self._limit_us = received_us + AHEAD_US
+        return self._judge_exactly(value, received_us, NO_SESSION)
 
     def _run_activity(
         self,
@@ -219,7 +223,7 @@ class CloudMerge(Merge):
         session = self.session_of.get(native.scope, 0)
         if native.named != session and flags in (0, session_flags(session)):
             native.named = session
-            self.holding.watched[agent.id] = (native.scope, session)
+            self.holding.watch(agent, native.scope, session)
 
     def _set_apart(self, agent: Agent, native: Native, source: str, presence: Presence) -> None:
         apart = native.apart = native.apart or {}
@@ -227,7 +231,7 @@ class CloudMerge(Merge):
         is_room = held is not None or len(apart) < SOURCES_MAX
         if is_room and (held is None or self._is_newer(presence.at_us, held.at_us)):
             apart[source] = presence._replace(definition=self._definition(presence.definition))
-            self.holding.appointed.add(agent.id)
+            self.holding.touch(agent)
 
     def _news(self, says: Told, native: Native) -> Values:
         """What of it is newer than what is held."""
@@ -336,7 +340,7 @@ class CloudMerge(Merge):
         self.counts["unchanged"] += 1
         native.queues, native.queues_us = queues
         agent.queue = native.queues[0] if native.queues else None
-        self.holding.appointed.add(agent.id)
+        self.holding.touch(agent)
 
     def _definition(self, definition: str) -> str:
         """The one text of it that is kept."""

@@ -84,7 +84,7 @@ class CloudSessions(Sessions):
             return
         left, native.scope, native.named = native.scope, scope, 0
         self._members[scope] += 1
-        holding.watched[agent.id] = (scope, 0)
+        holding.watch(agent, scope, 0)
         self._leave(left)
 
     def _unwatch(self, record: Unwatches) -> None:
@@ -93,7 +93,7 @@ class CloudSessions(Sessions):
         if agent is None or agent.native is None or agent.native.scope != record.scope:
             return
         agent.native.scope, agent.native.named = "", 0
-        holding.watched[agent.id] = ("", 0)
+        holding.watch(agent, "", 0)
         self._leave(record.scope)
         self._lose_one(agent, record.at_us)
 

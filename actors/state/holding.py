@@ -136,6 +136,7 @@ class Holding:
         self.by_user: dict[str, Agent] = {}
         self.by_id: list[Agent] = []
         self.next_row = 1
+        self._rows_kept = rows_kept
         self.rows: list[Row] | None = [] if rows_kept else None
         self.gaps: list[GapRow] = []
         self.new_agents: list[tuple[int, str]] = []
@@ -147,6 +148,8 @@ class Holding:
         self.watched: dict[int, tuple[str, int]] = {}
         """Cloud: by an agent's number, the scope that watches it now ("": none) and the session in
         which it was named last; what no journal has yet."""
+        self.touched: set[int] = set()
+        """Numbers of agents that are new or have changed without a row, until a reader is told."""
         self.correlated: deque[Correlated] = deque(maxlen=CORRELATED_MAX)
         """What bears a correlation id, until somebody takes it: in the order of the rows."""
 
@@ -161,6 +164,7 @@ class Holding:
         self.by_user[user_id] = agent
         self.by_id.append(agent)
         self.new_agents.append((agent.id, user_id))
+        self.touched.add(agent.id)
         return agent
 
     def appoint(self, agent: Agent, appointment: Appointment) -> None:
@@ -168,6 +172,16 @@ class Holding:
         if agent.appointment is None or appointment.at_us > agent.appointment.at_us:
             agent.appointment = appointment
             self.appointed.add(agent.id)
+
+    def touch(self, agent: Agent) -> None:
+        """Something changed that makes no row, and that a checkpoint holds."""
+        self.appointed.add(agent.id)
+        self.touched.add(agent.id)
+
+    def watch(self, agent: Agent, scope: str, named: int) -> None:
+        """Cloud: where the agent is watched, and the session that named it."""
+        self.watched[agent.id] = (scope, named)
+        self.touched.add(agent.id)
 
     def restore(self, agent: Agent) -> None:
         """An agent of the journal; they come in the order of their numbers."""
@@ -239,6 +253,26 @@ class Holding:
                     "gap",
                 )
             )
+
+    def keep_rows(self) -> None:
+        """Also without a journal, for a reader."""
+        if self.rows is None:
+            self.rows = []
+
+    def drop_rows(self) -> None:
+        """Nobody reads any more; what a journal is owed stays."""
+        if not self._rows_kept:
+            self.rows = None
+            self.natives = []
+
+    def take_rows(self) -> tuple[list[Row], list[tuple[int, str]]]:
+        """Rows, and the native values behind them, that no journal is owed."""
+        assert not self._rows_kept
+        if self.rows is None:
+            return [], []
+        taken = self.rows, self.natives
+        self.rows, self.natives = [], []
+        return taken
 
     def take(self) -> Owed:
         """What the journal is owed since the last call; the caller now answers for it."""

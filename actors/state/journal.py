@@ -19,7 +19,7 @@ from actors import sqlite
 from actors.events import Dialect
 from actors.sqlite import DamagedFileError, Kind
 from actors.state.holding import GapRow, Owed, Transition
-from actors.state.quarantine import Quarantine, Rejection
+from actors.state.quarantine import Kept, Quarantine, Rejection
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -124,6 +124,8 @@ class Transaction(NamedTuple):
     rejections: tuple[Rejection, ...] = ()
     pages: tuple[Page, ...] = ()
     last_commit: Commit | None = None
+    released: tuple[int, ...] = ()
+    """Hashes of frames that were fed again, and are in quarantine no more."""
 
 
 ToldRow: TypeAlias = tuple[int, str, int, int, int, str | None, str]
@@ -268,6 +270,7 @@ class Journal:
                 executemany("INSERT OR REPLACE INTO watched VALUES (?, ?, ?)", watched)
             if transaction.rejections:
                 self._quarantine.add(transaction.rejections)
+            self._quarantine.release(transaction.released)
             if transaction.silent is not None:
                 execute("UPDATE progress SET silent = ?", (transaction.silent,))
             if transaction.pages:
@@ -282,6 +285,10 @@ class Journal:
                 execute("ROLLBACK")
             self._quarantine.recount()
             raise
+
+    def quarantined(self, key: int) -> Kept | None:
+        """A frame of the quarantine by its hash."""
+        return self._quarantine.kept(key)
 
     def pages(self) -> Iterator[Page]:
         return map(Page._make, self._connection.execute("SELECT * FROM pages ORDER BY page"))

@@ -32,6 +32,9 @@ AHEAD_US = 366 * 86_400 * 1_000_000
 SILENT_MAX = 2_048
 """Sequences handled without a row (duplicates of content) that a restart must know."""
 
+NO_SESSION = -1
+"""Flags of an event that names nobody, whichever session runs."""
+
 OUTCOMES = ("received", "applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 """`received` is the sum of the others at every quiet moment."""
 
@@ -220,8 +223,29 @@ class Merge:
         self.counts["applied"] += applied
         self.counts["duplicates"] += duplicates
 
+    def again(self, value: Any, received_us: int, now_s: float) -> str | None:
+        """A frame that was set aside: judged as a live one, whatever the windows say of its
+        sequence, and as a position no further than the mark, which it does not move. Returns why it
+        is to be quarantined once more."""
+        self.counts["received"] += 1
+        self.hashes.turn(now_s)
+        reason = self._once_more(value, received_us)
+        self.counts["quarantined"] += reason is not None
+        return reason
+
+    def _once_more(self, value: Any, received_us: int) -> str | None:
+        limit = max(self.newest, self.mark) + SEQUENCE_STEP_MAX + 1
+        return self._slow(value, received_us, self.epoch, NO_SESSION, limit, is_again=True)
+
     def _slow(  # noqa: PLR0911  one per reason
-        self, value: Any, received_us: int, epoch: int, flags: int, limit: int
+        self,
+        value: Any,
+        received_us: int,
+        epoch: int,
+        flags: int,
+        limit: int,
+        *,
+        is_again: bool = False,
     ) -> str | None:
         """Checks, judges and applies one parsed frame; returns why it is to be quarantined."""
         event = checked(value)
@@ -242,6 +266,9 @@ class Merge:
         event = self.names.shared(event)
         if event.is_history:
             self._apply_history(agent, event, received_us, epoch, flags)
+        elif is_again:
+            event = event._replace(sequence=min(event.sequence, self.mark))
+            self._judge_content(agent, event, received_us, epoch, is_told=False)
         else:
             self._judge(agent, event, received_us, epoch)
         return None
@@ -294,17 +321,25 @@ class Merge:
         if in_window:
             self.window.add(sequence)
             self.mark = max(self.mark, sequence)
+        self._judge_content(agent, event, received_us, epoch, is_told=in_window)
+
+    def _judge_content(
+        self, agent: Agent | None, event: Event, received_us: int, epoch: int, *, is_told: bool
+    ) -> None:
+        """By what it says; the windows have judged it. `is_told`: a successor must be told that its
+        sequence was handled, should no row say so."""
+        sequence, counts = event.sequence, self.counts
         digest = digest_of(event.user_id, event.state, event.stamp, event.queue)
         if agent is None:
             agent = self.holding.admit(event.user_id)
         elif _repeats(agent, event, was_seen=digest in self.hashes):
             counts["duplicates"] += 1
-            if in_window:
+            if is_told:
                 self.silent.append(sequence)
                 self.silent_changed = True
             return
         self.hashes.younger.add(digest)
-        if _is_late(agent, event, position, received_us):
+        if _is_late(agent, event, (epoch, sequence), received_us):
             counts["late"] += 1
             self._write(agent, event, received_us, epoch, "late")
         else:

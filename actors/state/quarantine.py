@@ -35,6 +35,11 @@ def rejection(reason: str, frame: bytes, received_us: int) -> Rejection:
     return Rejection(reason, frame[:FRAME_BYTES_MAX], len(frame), received_us)
 
 
+class Kept(NamedTuple):
+    frame: bytes
+    is_whole: bool
+
+
 class Quarantine:
     """Adds rejections within the caller's transaction."""
 
@@ -64,6 +69,18 @@ class Quarantine:
                 self._bytes += len(one.frame)
         while self._rows > ROWS_MAX or self._bytes > BYTES_MAX:
             self._let_oldest_go()
+
+    def kept(self, key: int) -> Kept | None:
+        found: tuple[bytes, int] | None = self._connection.execute(
+            "SELECT frame, bytes FROM quarantine WHERE hash = ?", (key,)
+        ).fetchone()
+        return None if found is None else Kept(found[0], is_whole=len(found[0]) == found[1])
+
+    def release(self, keys: Iterable[int]) -> None:
+        """They were used after all."""
+        for key in keys:
+            self._connection.execute("DELETE FROM quarantine WHERE hash = ?", (key,))
+            self.recount()
 
     def _let_oldest_go(self) -> None:
         """A hundredth at a time, so that a flood of garbage does not sort the table every time."""

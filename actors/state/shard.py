@@ -22,7 +22,7 @@ from actors.state.decode import JOINT, parse_frames, timestamp
 from actors.state.dedup import WINDOW_WIDTH
 from actors.state.holding import Agent, Correlated, Holding, Transition
 from actors.state.journal import Commit, Journal, Progress, ToldRow, Transaction
-from actors.state.merge import Merge, digest_of
+from actors.state.merge import OUTCOMES, Merge, digest_of
 from actors.state.native import unpacked
 from actors.state.quarantine import ROWS_MAX, Rejection, rejection
 from actors.state.sessions import Sessions
@@ -69,6 +69,14 @@ class Standing(NamedTuple):
     session_up: bool
     history_running: bool
     gaps: int
+
+
+class Fed(NamedTuple):
+    """What became of a frame that was fed again."""
+
+    outcome: str
+    reason: str | None = None
+    """Why it is in quarantine once more."""
 
 
 class Shard:
@@ -255,6 +263,16 @@ class Shard:
         self.merge.counts["received"] += 1
         self.merge.counts["quarantined"] += 1
         self._rejections.append(rejection(reason, frame, batch.received_ns[index] // 1000))
+
+    def feed_again(self, frame: bytes, received_us: int, now_s: float) -> Fed:
+        """Judges a frame of the quarantine as if it came now."""
+        before = dict(self.merge.counts)
+        (value,) = parse_frames(b"[" + frame + b"]", 1, lambda _: frame)
+        reason = self.merge.again(value, received_us, now_s)
+        if reason is not None:
+            self._rejections.append(rejection(reason, frame, received_us))
+        grown = (name for name in OUTCOMES[1:] if self.merge.counts[name] > before[name])
+        return Fed(next(grown), reason)
 
     # --- transactions ------------------------------------------------------------------------
 

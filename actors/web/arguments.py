@@ -18,6 +18,12 @@ WEB_WORDS: Final = (
     "orders_waiting",  # now
     "outcomes",
     "outcomes_odd",  # nothing that we understand
+    "feed_records",
+    "feed_odd",  # records that no shard writes: whatever it told is read anew
+    "feed_snapshots",  # read to their end, of all shards
+    "feed_lagging",  # shards of which we do not know everything now
+    "feed_agents",  # shown
+    "feed_tick_us",  # that the longest look of this life took
     "connections",  # now
     "requests",
     "requests_refused",  # for want of a token
@@ -42,6 +48,15 @@ class OneTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FeedEnds:
+    """Ours, of the rings from and to one shard."""
+
+    feed: Block  # shard → web
+    wants: Block  # web → shard
+    doorbell: Doorbell  # the shard's: rung for wants
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WebArguments:
     """Pages are read only: each has its child as its one writer.
 
@@ -57,6 +72,7 @@ class WebArguments:
     sender_doorbell: Doorbell  # rung for orders
     sender_counters: Counters
     shard_counters: tuple[Counters, ...]
+    feeds: tuple[FeedEnds, ...] = ()  # in the order of the shards
     dialect: Literal["wsp", "cloud"] = "wsp"
     settings: WebSettings = UNIX_ONLY
     one_time: OneTime | None = None

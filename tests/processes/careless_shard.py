@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from actors.state import actor
-from actors.state.actor import ShardArguments, StateActor
+from actors.state.actor import StateActor
+from actors.state.arguments import ShardArguments
 from runtime.child import Child
 
 

@@ -25,6 +25,7 @@ SHARD_POINTS = (
     "after-prepare",
     "in-transaction",
     "after-commit",
+    "after-feed",
     "after-show",
     "after-release",
 )

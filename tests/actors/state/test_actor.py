@@ -10,8 +10,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.state.actor import PRUNE_FOR_S, SHARD_WORDS, ShardArguments, StateActor
+from actors.state.actor import PRUNE_FOR_S, StateActor
 from actors.state.answering import Answering, AnsweringArguments
+from actors.state.arguments import SHARD_WORDS, ShardArguments
 from actors.state.journal import Journal, prepare
 from runtime import crash_point
 from runtime.block import Block
@@ -67,7 +68,9 @@ class Bench:
             answering = Answering(self.arguments.answering, self.counters, self.generation)
             consumers.append(answering.consumer)
         self.inbox = RingInbox(consumers, self.arguments.doorbell, beat_s=0.05, linger_s=0.001)
-        self.actor = StateActor.start(child, self.arguments, [consumer], self.inbox, answering)
+        self.actor = StateActor.start(
+            child, self.arguments, [consumer], self.inbox, answering=answering
+        )
         self.wait(lambda: self.counters.get("phase") >= LOADED)
 
     def send(self, first: int, count: int) -> None:
