@@ -110,6 +110,10 @@ class BundledGateway:
         """One fault, now: its kind and what belongs to it."""
         self._call("POST", "/faults", dict(fault))
 
+    def rotate(self, client_secret: str) -> None:
+        """Its client (of the wsp dialect) has another secret from now on."""
+        self._call("POST", "/rotate", {"client_secret": client_secret})
+
     def users(self, count: int) -> list[str]:
         """Ids of so many of its agents, or of all if there are fewer."""
         return [str(user) for user in self._call("GET", f"/users?count={count}")["users"]]

@@ -51,7 +51,7 @@ class Child:
         self.predecessor = predecessor
         self.stopping = False
         self._callbacks: list[Callable[[], None]] = []
-        self._reloads: list[Callable[[], None]] = []
+        self._reloads: list[Callable[[], object]] = []
         # The page outlives us: CPU adds up over all lives, up to the last beat of each.
         self._cpu_before_ns = counters.get("cpu_ns")
 
@@ -79,7 +79,7 @@ class Child:
         while self._callbacks:
             self._callbacks.pop(0)()
 
-    def on_reload(self, callback: Callable[[], None]) -> None:
+    def on_reload(self, callback: Callable[[], object]) -> None:
         """Have `callback` called whenever what stands in files is to be read again: secrets, or how
         much is logged. In the main thread, between two of its bytecodes, as with `on_stop`."""
         self._reloads.append(callback)

@@ -44,7 +44,9 @@ def _lacks(facts: ChildFacts) -> str:
         return "is yet to start"
     if not facts.running:
         return str(facts.exits[-1])
-    return "" if LOADED <= facts.phase < DRAINING else "is starting"
+    if facts.phase >= DRAINING:
+        return "is ending"
+    return "" if facts.phase >= LOADED else "is starting"
 
 
 def _listed(names: Sequence[str]) -> str:

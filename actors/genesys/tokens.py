@@ -140,6 +140,7 @@ class TokenProvider:
         self._failures_in_row = 0
         self._retry_at_s = float("-inf")
         self._last_failure = _FailedError("no token was requested yet")
+        self._is_outdated = False
         self.refreshes = 0
         self.failures = 0
 
@@ -162,7 +163,7 @@ class TokenProvider:
         if self._token is not None and self._token.value == rejected:
             self._token = None
         if self._request is None:
-            if self._has_usable():
+            if self._has_usable() and not self._is_outdated:
                 assert self._token is not None
                 return self._token
             self._refuse_while_waiting()
@@ -175,7 +176,7 @@ class TokenProvider:
 
     async def renew_when_due(self) -> None:
         """Wait until the token is due, and renew it, as often as it takes. With none, for one."""
-        while self._token is None or self._clock.now_s() < self._token.refresh_at_s:
+        while not self._is_due():
             await asyncio.sleep(self._wait_s(self._token.refresh_at_s if self._token else None))
         while True:
             if self._clock.now_s() >= self._retry_at_s:
@@ -185,6 +186,17 @@ class TokenProvider:
                     continue
                 return
             await asyncio.sleep(self._wait_s(self._retry_at_s))
+
+    def renew_soon(self) -> None:
+        """Who we are may have changed: ask anew, whatever was answered before. The token that is
+        held serves until there is a new one."""
+        self._is_outdated = True
+        self._retry_at_s = float("-inf")
+
+    def _is_due(self) -> bool:
+        if self._is_outdated:
+            return True
+        return self._token is not None and self._clock.now_s() >= self._token.refresh_at_s
 
     async def close(self) -> None:
         """Give up a request that is under way; before its client is closed."""
@@ -218,6 +230,7 @@ class TokenProvider:
             request.exception()  # seen: whoever asked may have been cancelled
 
     async def _renew(self) -> Token:
+        self._is_outdated = False
         try:
             token = await self._ask()
         except _FailedError as failure:

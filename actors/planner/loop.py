@@ -104,6 +104,7 @@ class Planner:
                 in_service=self._counters.get("token_refreshes") > 0,
             )
             stack.push_async_callback(tokens.close)
+            self._child.on_reload(lambda: self._loop.call_soon_threadsafe(tokens.renew_soon))
             self._gauges = TokenGauges(self._counters, tokens, self._log)
             self._rest = CloudRest(address, tokens, client, self._pacer(), clock=self._clock)
             self._reader = RosterReader(

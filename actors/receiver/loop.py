@@ -141,6 +141,7 @@ class Receiver:
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
+        self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._tokens.renew_soon))
         await self._life.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()

@@ -57,6 +57,7 @@ class SessionMachine:
         self._retry_at_s: float | None = None
         self._fresh_token = False
         self._token_doubted = False
+        self._token_awaited = False  # that is what the next try waits for
         self._unheard = 0
         self._is_renumbered = False  # the last acknowledgement began an epoch, and no session
         self._poison = Poison()
@@ -100,6 +101,8 @@ class SessionMachine:
                 self._tick(signal)
             case signals.TokenRenewed():
                 self._replace = "token"
+                if self._token_awaited:
+                    self._retry_at_s = now_s
             case signals.HistoryWanted():
                 self._replace = self._replace or "history wanted"
             case signals.Overflowed():
@@ -126,6 +129,7 @@ class SessionMachine:
             case signals.TokenMissing(reason=reason):
                 self._let_go(line, reason)
                 self._retry(reason, signal.retry_s, counts=not signal.is_refused)
+                self._token_awaited = True
             case signals.Acknowledged() if line.phase is Phase.SUBSCRIBING:
                 self._acknowledged(line, signal)
             case signals.NotAcknowledged():
@@ -154,6 +158,7 @@ class SessionMachine:
             self._retiring = self._primary
         self._primary = Line(self._lines)
         self._retry_at_s = None
+        self._token_awaited = False
         self._replace = None  # the new session has a token and a history of its own
         self._act(signals.Connect(self._lines, self._fresh_token))
         self._fresh_token = False

@@ -307,6 +307,7 @@ async def _live(child: Child, arguments: SenderArguments) -> None:
         host.stop()
 
     child.on_stop(stop)
+    child.on_reload(host.renew_soon)
     ended = asyncio.get_running_loop().run_in_executor(None, wait_for, actor)
     ended.add_done_callback(lambda _: host.stop())
     try:

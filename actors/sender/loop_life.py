@@ -117,6 +117,10 @@ class LoopLife(ABC):
         self._is_stopped = True
         self._call(self._on_stop)
 
+    def renew_soon(self) -> None:
+        """Ask for a new token: who we are may have changed. May interrupt anything."""
+        self._call(lambda: self._tokens.renew_soon())
+
     def _call(self, work: Callable[[], None]) -> None:
         loop = self._loop
         if loop is not None:

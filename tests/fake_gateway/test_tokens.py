@@ -39,3 +39,11 @@ def test_all_tokens_can_be_expired_at_once() -> None:
     token, _ = tokens.issue("", now_s=0)
     tokens.expire_all()
     assert tokens.grant(token, now_s=0) is None
+
+
+def test_a_rotated_secret_is_the_only_one_and_tokens_outlive_it() -> None:
+    tokens = Tokens("id", "old", 10)
+    token, grant = tokens.issue("", now_s=0)
+    tokens.rotate("new")
+    assert [tokens.is_client(basic(f"id:{secret}")) for secret in ("old", "new")] == [False, True]
+    assert tokens.grant(token, now_s=1) == grant

@@ -12,6 +12,7 @@ from actors.demo_gateway import BundledGateway
 from runtime.child_spec import ChildSpec
 from runtime.supervisor import Supervisor
 from tests.processes.service import AGENTS, Service
+from tests.processes.toy_process import ToyRuntime
 
 
 @pytest.fixture
@@ -33,6 +34,21 @@ def supervise() -> Iterator[Callable[..., Supervisor]]:
     yield start
     for supervisor in started:
         supervisor.close()
+
+
+@pytest.fixture
+def run(diary: Path) -> Iterator[Callable[..., ToyRuntime]]:
+    """A runtime of toys as a process of its own, in which every child plays."""
+    started: list[ToyRuntime] = []
+
+    def start(**options: Any) -> ToyRuntime:
+        started.append(runtime := ToyRuntime(diary, **options))
+        runtime.await_play()
+        return runtime
+
+    yield start
+    for runtime in started:
+        runtime.end()
 
 
 @pytest.fixture

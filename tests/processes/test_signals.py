@@ -2,76 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
 from runtime.supervisor import ECHO_S
-from tests.processes.facts import PATIENCE_S, diary_lines, eventually, is_dead, is_gone, title
-
-ROOT = Path(__file__).parents[2]
-CHILDREN = 3
-
-
-class ToyRuntime:
-    def __init__(self, diary: Path, **options: Any) -> None:
-        self.diary = diary
-        self._log = diary.with_suffix(".log")
-        with self._log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "tests.processes.toy_runtime", diary, json.dumps(options)],
-                cwd=ROOT,
-                stdout=log,
-                start_new_session=True,  # its own process group, as a job of a shell has
-            )
-
-    def await_play(self) -> None:
-        """Until every child of it plays: all have their handlers, and the log is complete."""
-        eventually(lambda: sum(" plays " in line for line in diary_lines(self.diary)) == CHILDREN)
-
-    def log(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self._log.read_text().splitlines()]
-        return [line for line in lines if line["event"] == event]
-
-    def pids(self) -> dict[str, int]:
-        return {line["child"]: line["pid"] for line in self.log("child.started")}
-
-    def told_and_drained(self) -> list[str]:
-        words = [line.split() for line in diary_lines(self.diary)]
-        return [" ".join(line[:2]) for line in words if line[1] in ("told", "drained")]
-
-    def wait(self) -> int:
-        return self.process.wait(PATIENCE_S)
-
-    def end(self) -> None:
-        for pid in [self.process.pid, *self.pids().values()]:
-            if not is_dead(pid):
-                os.kill(pid, signal.SIGKILL)
-        self.wait()
-
-
-@pytest.fixture
-def run(diary: Path) -> Iterator[Callable[..., ToyRuntime]]:
-    started: list[ToyRuntime] = []
-
-    def start(**options: Any) -> ToyRuntime:
-        started.append(runtime := ToyRuntime(diary, **options))
-        runtime.await_play()
-        return runtime
-
-    yield start
-    for runtime in started:
-        runtime.end()
-
+from tests.processes.facts import diary_lines, eventually, is_dead, is_gone, title
+from tests.processes.toy_process import CHILDREN, ToyRuntime
 
 DRAINED_IN_ORDER = [
     ["receiver-0 told", "receiver-0 drained"],

@@ -6,14 +6,17 @@ python -m tests.processes.toy_runtime DIARY OPTIONS     options as JSON, see `ma
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
 
 import structlog
 
+from runtime import notify
+from runtime.notify import Notifier
 from runtime.supervisor import Supervisor
-from tests.processes.toys import Toy, toy_spec
+from tests.processes.toys import Toy, toy_spec, write
 
 
 def main() -> int:
@@ -28,7 +31,21 @@ def main() -> int:
         toy_spec("shard-1", toy, **fields),
         toy_spec("receiver-0", toy, entry=entry, needs=("shard-0", "shard-1"), **fields),
     ]
-    return Supervisor(specs, title="toy: supervisor").run()
+    reloads = options.get("reloads")  # what each reload says; None: SIGHUP is no wish to reload
+
+    def reload() -> bool:
+        write(diary, "supervisor reloads")
+        return bool(reloads.pop(0))
+
+    return Supervisor(
+        specs,
+        title="toy: supervisor",
+        on_reload=None if reloads is None else reload,
+        notifier=Notifier.from_environment(os.environ),
+        environment={
+            name: value for name, value in os.environ.items() if name not in notify.VARIABLES
+        },
+    ).run()
 
 
 if __name__ == "__main__":

@@ -67,6 +67,7 @@ def play(child: Child, toy: Toy) -> None:
     # Not an Event: a signal may come while this very thread holds its lock.
     told: list[bool] = []
     child.on_stop(lambda: told.append(True))
+    child.on_reload(lambda: write(toy.diary, f"{child.name} reloads"))
     write(toy.diary, f"{child.name} plays {child.generation} after {child.predecessor}")
     child.set_phase(LOADED)
     end(toy.ends.get(child.generation, toy.ends.get(0, "")))

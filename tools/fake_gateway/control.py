@@ -23,6 +23,7 @@ class Steered(Protocol):
     def schedule(self, entries: list[tuple[float, Fault]]) -> None: ...
     def users(self, count: int) -> list[str]: ...
     def update(self, user: str, presence: str) -> dict[str, Any]: ...
+    def rotate(self, client_secret: str) -> None: ...
     def request_stop(self) -> None: ...
 
 
@@ -69,6 +70,13 @@ def control_application(gateway: Steered, webhooks: WebhookReceiver) -> web.Appl
             raise ValueError('an update of somebody else is {"user": …, "state": …}')
         return _json(gateway.update(asked["user"], asked["state"]))
 
+    async def rotate(request: web.Request) -> web.Response:
+        asked = await _asked(request)
+        if not isinstance(asked, dict) or asked.keys() != {"client_secret"}:
+            raise ValueError('a rotation is {"client_secret": …}')
+        gateway.rotate(str(asked["client_secret"]))
+        return _json(gateway.status())
+
     async def shutdown(_: web.Request) -> web.Response:
         gateway.request_stop()
         return _json({"stopping_at_us": time.time_ns() // 1000})
@@ -80,6 +88,7 @@ def control_application(gateway: Steered, webhooks: WebhookReceiver) -> web.Appl
     application.router.add_post("/faults", faults)
     application.router.add_get("/users", users)
     application.router.add_post("/updates", update)
+    application.router.add_post("/rotate", rotate)
     application.router.add_post(WEBHOOK_PATH, webhooks.handle)
     application.router.add_post("/shutdown", shutdown)
     return application

@@ -283,6 +283,9 @@ class Gateway:
         self._waiting_load = None
         self._stream.stop_load()
 
+    def rotate(self, client_secret: str) -> None:
+        self._tokens.rotate(client_secret)
+
     def request_stop(self) -> None:
         self._stopping.set()
 

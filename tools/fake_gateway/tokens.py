@@ -55,5 +55,9 @@ class Tokens:
         grant = self._grants.get(token)
         return grant if grant is not None and grant.expires_s > now_s else None
 
+    def rotate(self, client_secret: str) -> None:
+        """The client has another secret from now on; its tokens serve until they run out."""
+        self._basic = self._basic.partition(b":")[0] + f":{client_secret}".encode()
+
     def expire_all(self) -> None:
         self._grants.clear()

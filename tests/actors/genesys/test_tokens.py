@@ -320,3 +320,43 @@ def test_a_provider_that_is_closed_gives_up_what_it_asked_for() -> None:
         assert provider.refreshes == provider.failures == 0
 
     in_loop(test)
+
+
+def test_who_asks_for_a_new_identity_need_not_wait_for_the_old_ones_refusal() -> None:
+    async def test() -> None:
+        endpoint = Endpoint(httpx.Response(401))
+        provider = endpoint.provider(in_service=True)
+        with pytest.raises(TokenUnavailableError):
+            await provider.current()
+        endpoint.secret = "rotated"
+        provider.renew_soon()
+        async with asyncio.timeout(5.0):
+            await provider.renew_when_due()
+        assert (await provider.current()).value.reveal() == "t2"
+        assert len(endpoint.requests) == 2
+
+    in_loop(test)
+
+
+def test_a_new_identity_is_asked_for_at_the_next_need_of_a_token_too() -> None:
+    async def test() -> None:
+        endpoint = Endpoint()
+        provider = endpoint.provider()
+        await provider.current()
+        provider.renew_soon()
+        assert [(await provider.current()).value.reveal() for _ in range(2)] == ["t2", "t2"]
+
+    in_loop(test)
+
+
+def test_a_new_identity_that_is_wrong_leaves_the_old_token() -> None:
+    async def test() -> None:
+        endpoint = Endpoint(grant("old"), httpx.Response(401))
+        provider = endpoint.provider()
+        await provider.current()
+        provider.renew_soon()
+        for _ in range(2):
+            assert (await provider.current()).value.reveal() == "old"
+        assert (len(endpoint.requests), provider.failures) == (2, 1)
+
+    in_loop(test)

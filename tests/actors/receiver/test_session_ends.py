@@ -102,6 +102,18 @@ def test_a_token_that_is_refused_in_service_costs_no_try() -> None:
     assert play.all(GiveUp) == []
 
 
+def test_a_token_that_comes_at_last_is_used_at_once() -> None:
+    play = Play(policy=Policy(attempts_max=2))
+    play.tell(signals.TokenMissing(1, "401", 300.0, is_refused=True))
+    assert signals.Connect(2, False) in play.tell(signals.TokenRenewed())
+
+
+def test_a_new_token_does_not_shorten_the_wait_for_a_gateway_that_is_away() -> None:
+    play = Play()
+    play.tell(signals.Unreachable(1, "no route"))
+    assert play.tell(signals.TokenRenewed()) == []
+
+
 @pytest.mark.parametrize("code", [1000, 1001, 1006, 1012, 4001])
 def test_any_other_close_is_backed_off(code: int) -> None:
     play = Play()
