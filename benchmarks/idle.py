@@ -14,6 +14,7 @@ from actors.demo_gateway import BundledGateway
 from actors.log import LogArguments, setup
 from actors.settings import Settings
 from actors.topology import Runtime
+from actors.web_settings import WebSettings
 from benchmarks.harness import Answer, Benchmark, Options, Target, WrongResultError, take_turns
 from runtime.supervisor import Supervisor
 

@@ -26,6 +26,7 @@ from actors.demo_gateway import BundledGateway, verify
 from actors.log import LogArguments, setup
 from actors.settings import RestartSettings, Settings
 from actors.topology import Runtime
+from actors.web_settings import WebSettings
 from benchmarks.harness import (
     Answer,
     Benchmark,

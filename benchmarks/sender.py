@@ -29,6 +29,7 @@ from actors.sender_settings import (
 )
 from actors.settings import Settings
 from actors.topology import Runtime
+from actors.web_settings import WebSettings
 from benchmarks.harness import (
     Answer,
     Benchmark,

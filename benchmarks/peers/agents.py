@@ -6,11 +6,11 @@ compared with what is held of its agent, applied, and counted.
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 from typing import Any
 
+import apsw
 from xxhash import xxh3_64_intdigest
 
 GENERATION_S = 150.0
@@ -30,8 +30,8 @@ class Agents:
         self._rows: list[tuple[object, ...]] | None = None
         if journal is not None:
             self._rows = []
-            self._connection = sqlite3.connect(journal, isolation_level=None)
-            self._connection.executescript(
+            self._connection = apsw.Connection(str(journal))
+            self._connection.execute(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                 "CREATE TABLE transitions(id INTEGER PRIMARY KEY, user TEXT, was TEXT, state TEXT,"
                 " at TEXT, received_us INTEGER, sequence INTEGER, queue TEXT)"
