@@ -45,7 +45,9 @@ class Service:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._told_before = 0  # bytes of the log, at the latest start
 
-    def start(self, *flags: str, secret: str | None = None) -> subprocess.Popen[bytes]:
+    def start(
+        self, *flags: str, secret: str | None = None, **variables: str
+    ) -> subprocess.Popen[bytes]:
         given = {
             **{key: value for key, value in os.environ.items() if "PROXY" not in key.upper()},
             "GENESYSCLOUD_OAUTHCLIENT_ID": self.gateway.client_id,
@@ -53,6 +55,8 @@ class Service:
             "PRESENCE_BASE_URL": self.gateway.base_url,
             "PRESENCE_DATA_DIR": str(self.data_dir),
             "PRESENCE_NAME": "test",
+            "PRESENCE_WEB__LISTEN": "127.0.0.1:0",
+            **variables,
         }
         with self.log.open("ab") as log:
             self._told_before = log.tell()
