@@ -145,6 +145,26 @@ def check(
     raise typer.Exit(settings_views.show(effective, online=online, as_json=as_json))
 
 
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="whose it is; stands in the audit")],
+    may_write: Annotated[
+        bool, typer.Option("--write/--read", help="change presences, or only look")
+    ],
+) -> None:
+    """Print a new line for the file of the setting web.tokens_file."""
+    import secrets  # noqa: PLC0415
+
+    from actors.web import tokens  # noqa: PLC0415
+    from actors.web.identity import Scope  # noqa: PLC0415
+
+    scope = Scope.WRITE if may_write else Scope.READ
+    try:
+        print(tokens.line(name, scope, secrets.token_urlsafe(32)))
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r}: {error}") from None
+
+
 def _effective(given: dict[str, Any]) -> Effective:
     """The settings under the flags of a command, which are its local variables."""
     from actors.settings_layers import load  # noqa: PLC0415

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import signal
 import sys
 import tempfile
@@ -32,11 +33,15 @@ from actors.demo_view import View
 from actors.sender_settings import SenderSettings, WebhookSettings
 from actors.settings import RestartSettings, Settings
 from actors.topology import Runtime
+from actors.web.arguments import DEMO_WORDS, OneTime
+from actors.web_settings import WebSettings
+from runtime.counters import Counters
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, ConfigurationError
 from runtime.supervisor import Supervisor
 
 __all__ = ["FaultProfile", "Plan", "run"]
 
+PAGE_ADDRESS: Final = "127.0.0.1:0"
 LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
 # A troubled demo puts a day's faults into a minute, so what waits for them to pass must be brief,
 # and no number of them is a reason to give up.
@@ -112,7 +117,10 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
         stack.callback(_tell_log, lines, view)
         arguments = log.LogArguments(format="json", level="warning", path=str(lines))
         log.setup(arguments, process="supervisor")
-        runtime = Runtime.assemble(settings, arguments)
+        one_time = OneTime(
+            token=secrets.token_urlsafe(24), page=Counters.create("demo", DEMO_WORDS)
+        )
+        runtime = Runtime.assemble(settings, arguments, one_time=one_time)
         stack.callback(runtime.data_dir.lock.release)
         supervisor = stack.enter_context(Supervisor(runtime.specs, environment=runtime.environment))
         demo = DemoRun(
@@ -122,6 +130,7 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
             gateway=gateway,
             view=view,
             wishes=wishes,
+            one_time=one_time,
         )
         demo.run()
         gateway.stop()
@@ -151,6 +160,7 @@ def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
         data_dir=data_dir,
         shards=plan.shards,
         journal=plan.journal,
+        web=WebSettings(listen=PAGE_ADDRESS),
         sender=SenderSettings(
             webhook=WebhookSettings(
                 url=gateway.webhook_url, secret=SecretStr(gateway.webhook_secret)

@@ -22,6 +22,7 @@ from actors.demo_view import Sample, UseMeter, View
 from actors.events import Dialect
 from actors.topology import Runtime
 from actors.web import address
+from actors.web.arguments import OneTime
 from runtime.clock import SystemClock
 from runtime.counters import Counters
 from runtime.errors import EXIT_CLEAN, LocalError
@@ -76,6 +77,7 @@ class DemoRun:
         gateway: BundledGateway,
         view: View,
         wishes: Wishes,
+        one_time: OneTime,
     ) -> None:
         self._plan = plan
         self._runtime = runtime
@@ -83,6 +85,8 @@ class DemoRun:
         self._gateway = gateway
         self._view = view
         self._wishes = wishes
+        self._one_time = one_time
+        self._is_page_told = False
         self._clock = SystemClock()
         self._progress = progress_of(runtime)
         self._meter = UseMeter()
@@ -192,6 +196,7 @@ class DemoRun:
         held is confirmed. Nobody may order anything more: a command from outside would make an
         event that comes when all is over."""
         limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
+        self._one_time.page.set("is_over", 1)
         asked_ns, deadline_s = self._clock.now_ns(), self._clock.now_s() + limit_s
         self._status_s = float("-inf")
         while True:
@@ -243,6 +248,7 @@ class DemoRun:
             self._supervisor.step(STEP_S)
             if self._supervisor.finished and phase != "draining":
                 raise LocalError(f"the runtime has ended: {self._supervisor.reason}")
+        self._tell_page()
         now_s = self._clock.now_s()
         if now_s - self._status_s >= STATUS_EVERY_S and phase in _ASKING:
             self._status, self._status_s = self._gateway.status(), now_s
@@ -274,6 +280,13 @@ class DemoRun:
                 uses=uses,
             )
         )
+
+    def _tell_page(self) -> None:
+        """Once, as soon as it is served. Whoever opens it may change presences, too."""
+        port = self._runtime.web.get("port")
+        if port and not self._is_page_told:
+            self._is_page_told = True
+            self._view.say(f"page: http://127.0.0.1:{port}/?token={self._one_time.token}")
 
     def _observe(self, pids: Mapping[str, int | None], now_s: float) -> None:
         """What a fault or a kill did since the last look."""

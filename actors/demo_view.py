@@ -112,7 +112,8 @@ class LiveView:
 
     def say(self, line: str) -> None:
         assert self._live is not None
-        self._live.console.print(line, markup=False, highlight=False)
+        # An address must stay one word, however narrow the terminal is.
+        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, sample: Sample) -> None:
         assert self._live is not None

@@ -12,6 +12,7 @@ from actors.genesys.proxy import passwords_in, proxy_for
 from actors.reload import Reload
 from actors.settings_layers import Effective
 from actors.topology import Runtime
+from actors.web import tokens
 from runtime.clock import SystemClock
 from runtime.notify import Notifier
 from runtime.supervisor import Supervisor
@@ -34,6 +35,8 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
     logger = structlog.get_logger()
     for warning in effective.warnings:
         logger.warning("settings.doubtful", what=warning)
+    if settings.web.tokens_file is not None:
+        tokens.read(settings.web.tokens_file)  # what is wrong with it is told now, and ends it
     runtime = Runtime.assemble(settings, arguments)
     notifier = Notifier.from_environment(os.environ)
     try:

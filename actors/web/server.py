@@ -21,6 +21,7 @@ from actors.web.front import Front
 from actors.web.guarding import make_guards, read_again
 from actors.web.link import Link
 from actors.web.listener import Listener
+from actors.web.metrics import make_metrics
 from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
@@ -64,11 +65,12 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             placing=placing,
             book=book,
             sessions=guards.sessions,
+            metrics=make_metrics(arguments, clock),
             clock=clock,
             dialect=arguments.dialect,
         )
         web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
-        child.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
+        web.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
         await web.live(bound)
     finally:
         address.remove(arguments.data_dir)
@@ -118,6 +120,15 @@ class Web:
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )
+
+    def on_reload(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called, between two events of the loop, when files are to be read."""
+
+        def between_bytecodes() -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(callback)
+
+        self._child.on_reload(between_bytecodes)
 
     async def live(self, bound: socket.socket) -> None:
         """Until we are stopped, or something of ours fails."""

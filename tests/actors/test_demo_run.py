@@ -56,6 +56,7 @@ class Scene:
             gateway=nobody,
             view=nobody,
             wishes=Wishes(),
+            one_time=nobody,
         )
         run._status = self.status
         return run._behind(asked_ns=50)

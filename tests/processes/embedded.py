@@ -16,6 +16,7 @@ from actors.demo_gateway import BundledGateway, verify
 from actors.log import LogArguments
 from actors.settings import Settings
 from actors.topology import Runtime
+from actors.web_settings import WebSettings
 from runtime.supervisor import Supervisor
 from tests.processes.facts import drive, drive_to_end, pid_of
 
@@ -43,6 +44,7 @@ class Embedded:
             client_id=gateway.client_id,
             client_secret=SecretStr(gateway.client_secret),
             data_dir=data_dir,
+            web=WebSettings(listen="127.0.0.1:0"),
         )
         self.runtime = Runtime.assemble(settings, log)
         specs = self.runtime.specs
