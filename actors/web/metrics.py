@@ -11,6 +11,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from math import inf
 from typing import Final, Protocol
 
@@ -24,6 +25,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from actors.events import STATES, UNKNOWN
+from actors.web.arguments import WebArguments
 from actors.web.metric_words import HISTOGRAMS, METRICS, Histogram
 from actors.web.metric_words import Metric as Told
 from runtime.block import Block
@@ -31,6 +33,7 @@ from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.ring_gauge import RingGauge
 
+DISTRIBUTION: Final = "presence-runtime"
 OTHER: Final = "other"
 SILENT_S: Final = 15.0
 """A child that did not beat for so long is as good as dead: its supervisor kills it now."""
@@ -147,6 +150,16 @@ class Metrics(Collector):
                 "Since when some agent is not confirmed; absent while all are, or none ever was.",
                 health.stale_since_us * _US,
             )
+
+
+def make_metrics(arguments: WebArguments, clock: Clock, seen: Seen | None = None) -> Metrics:
+    """For the web child."""
+    try:
+        release = version(DISTRIBUTION)
+    except PackageNotFoundError:  # a clone that was not installed
+        release = "unknown"
+    build = {"version": release, "dialect": arguments.dialect}
+    return Metrics(arguments.pages, arguments.rings, clock, seen, **build)
 
 
 Page = tuple[str, Mapping[str, int]]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from actors.events import Dialect
 from actors.web.book import Book
+from actors.web.metrics import Metrics
 from actors.web.placing import Placing
 from actors.web.sessions import Sessions
 from runtime.clock import Clock
@@ -18,5 +19,6 @@ class Parts:
     placing: Placing
     book: Book
     sessions: Sessions
+    metrics: Metrics
     clock: Clock
     dialect: Dialect = "wsp"

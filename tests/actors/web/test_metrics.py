@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import httpx
 import pytest
 from prometheus_client import exposition, parser
-from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.openmetrics import parser as openmetrics_parser
 from pydantic import SecretStr
 
 from actors.sender.latency import Latency
@@ -113,15 +112,6 @@ def test_families_without_a_sample_are_left_out() -> None:
     assert "presence_shard_events" not in told.families
     assert "presence_agents" not in told.families
     assert "presence_web_requests" in told.families
-
-
-def test_openmetrics_says_the_same() -> None:
-    every = [*pages().values()]
-    metrics = Metrics(every, (), SystemClock(), Model(Counter(Talking=2)))
-    text = openmetrics.generate_latest(metrics.registry())  # type: ignore[no-untyped-call]
-    read = openmetrics_parser.text_string_to_metric_families
-    names = {each.name for each in read(text.decode())}  # type: ignore[no-untyped-call]
-    assert names == set(Scrape(metrics).families)
 
 
 def test_counters_go_on_whoever_is_restarted() -> None:
@@ -283,3 +273,11 @@ def test_what_runs_is_told_in_labels() -> None:
     (labels,) = [dict(labels) for name, labels in scrape().samples if name == "presence_build_info"]
     assert (labels["version"], labels["dialect"]) == ("0", "wsp")
     assert labels["python"].startswith("3.")
+
+
+def test_the_route_answers_what_prometheus_reads(http: httpx.Client) -> None:
+    answer = http.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    names = {each.name for each in parser.text_string_to_metric_families(answer.text)}
+    assert "presence_build_info" in names
