@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,11 @@ from runtime.errors import ConfigurationError
 
 
 def settings(**fields: Any) -> Settings:
-    given = {"client_id": "c", "client_secret": SecretStr("s"), "base_url": "http://127.0.0.1:1"}
+    given: dict[str, Any] = {
+        "client_id": "c",
+        "client_secret": SecretStr("s"),
+        "base_url": "http://127.0.0.1:1",
+    }
     return Settings(**(given | fields))
 
 
@@ -47,11 +51,14 @@ def test_only_the_level_of_the_log_follows_at_once(page: Counters) -> None:
 
 
 def test_what_is_wrong_in_a_file_changes_nothing(page: Counters) -> None:
-    def fail() -> Effective:
-        raise ConfigurationError("log.level = loud: no such level")
+    wrong = [ConfigurationError("log.level = loud: no such level")]
 
-    readings: list[Callable[[], Effective]] = [fail, effective]
-    reload = Reload(effective(), lambda: readings.pop(0)(), page)
+    def read_again() -> Effective:
+        if wrong:
+            raise wrong.pop()
+        return effective()
+
+    reload = Reload(effective(), read_again, page)
     assert not reload()
     assert reloads(page) == (logging.INFO, 0, 1)
     assert reload()
