@@ -35,7 +35,7 @@ class Agents:
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                 "CREATE TABLE transitions(id INTEGER PRIMARY KEY, user TEXT, was TEXT, state TEXT,"
                 " at TEXT, received_us INTEGER, sequence INTEGER, queue TEXT)"
-            )
+            ).fetchall()
 
     def take(self, event: dict[str, Any]) -> None:
         """One parsed event."""

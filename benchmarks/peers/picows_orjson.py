@@ -21,6 +21,8 @@ class Listener(WSListener):
         transport.send(WSMsgType.TEXT, SUBSCRIPTION.encode())
 
     def on_ws_frame(self, _transport: WSTransport, frame: WSFrame) -> None:
+        if frame.msg_type != WSMsgType.TEXT:
+            return
         event = self._loads(frame.get_payload_as_memoryview())
         if event["type"] == "routing.agents.state":
             self._take(event)

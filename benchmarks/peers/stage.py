@@ -94,11 +94,14 @@ def _with_peer(
     assert peer.stdin is not None
     assert peer.stdout is not None
 
+    def ended() -> WrongResultError:
+        said = (folder / "stderr").read_text(errors="replace")[:2_000]
+        return WrongResultError(f"{command[0]} has ended with {peer.wait()}: {said}")
+
     def heard() -> dict[str, Any]:
         line = peer.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            said = (folder / "stderr").read_text(errors="replace")[-2_000:]
-            raise WrongResultError(f"{command[0]} has ended with {peer.wait()}: {said}")
+            raise ended()
         words: dict[str, Any] = json.loads(line)
         return words
 
@@ -110,12 +113,14 @@ def _with_peer(
         gateway.start_load(rate, seconds)  # type: ignore[arg-type]
         _until(lambda: gateway.status()["load"] == "done")
         status = gateway.status()
-        peer.stdin.write(b"%d\n" % status["newest_sequence"])
-        peer.stdin.flush()
+        try:
+            peer.stdin.write(b"%d\n" % status["newest_sequence"])
+            peer.stdin.close()
+        except BrokenPipeError:
+            raise ended() from None
         heard()  # finished
         took_s = time.monotonic() - started_s
         report = heard()
-        peer.stdin.close()
         verify(f"exit code of {command[0]}", peer.wait(), 0)
     finally:
         if peer.poll() is None:
