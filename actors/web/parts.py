@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from actors.events import Dialect
 from actors.web.book import Book
+from actors.web.feed_reader import FeedReader
 from actors.web.metrics import Metrics
 from actors.web.placing import Placing
+from actors.web.read_model import ReadModel
 from actors.web.sessions import Sessions
 from runtime.clock import Clock
 
@@ -20,5 +22,7 @@ class Parts:
     book: Book
     sessions: Sessions
     metrics: Metrics
+    model: ReadModel
+    feed: FeedReader
     clock: Clock
     dialect: Dialect = "wsp"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
 from actors.web.placing import Placing
+from actors.web.tick import Tick
 from actors.web_settings import WebSettings
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -36,12 +38,15 @@ from runtime.ring import Consumer, Producer
 BEAT_S: Final = 0.5
 DRAIN_S: Final = 5
 """A request that is still served then is cut."""
+NICENESS: Final = 5
+"""People who look do not slow down what they look at."""
 DESCRIPTORS: Final = 65_536
 """A connection each; the usual soft limit of 1,024 is a few hundred people."""
 
 
 def run(child: Child, arguments: WebArguments) -> None:
     """The entry of the child. Raises TemporaryError when its socket cannot be made."""
+    os.nice(NICENESS)
     _raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(child, arguments, SystemClock()))
@@ -60,19 +65,24 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     wanted = arguments.settings.address
     listener = None if wanted is None else Listener(wanted, child.counters)
     bound = _bind(arguments)
+    tick = Tick(arguments, child.counters, child.generation, clock)
     try:
         parts = Parts(
             placing=placing,
             book=book,
             sessions=guards.sessions,
             metrics=make_metrics(arguments, clock),
+            model=tick.model,
+            feed=tick.reader,
             clock=clock,
             dialect=arguments.dialect,
         )
         web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
         web.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
+        tick.start()
         await web.live(bound)
     finally:
+        tick.stop()
         address.remove(arguments.data_dir)
         book.close()
 
