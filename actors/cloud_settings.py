@@ -45,10 +45,10 @@ class ClientSettings(BaseModel):
 
     model_config = _FROZEN
 
-    client_id: Printable = Field(default="", max_length=500)
-    client_id_file: Path | None = None
-    client_secret: SecretStr = SecretStr("")
-    client_secret_file: Path | None = None
+    client_id: Printable = Field(default="", max_length=500, description="one of the two …")
+    client_id_file: Path | None = Field(default=None, description="… is needed")
+    client_secret: SecretStr = Field(default=SecretStr(""), description="likewise")
+    client_secret_file: Path | None = Field(default=None, description="likewise")
 
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Self:
@@ -74,21 +74,49 @@ class CloudSettings(BaseModel):
 
     model_config = _FROZEN
 
-    watch: WatchKind = "all"
-    watch_ids: tuple[_Named, ...] = ()
-    watch_file: Path | None = None
-    topics: TopicsSetting = "activity"
+    watch: WatchKind = Field(
+        default="all", description="all active users, or those of queues, groups, …, or of a file"
+    )
+    watch_ids: tuple[_Named, ...] = Field(
+        default=(), description="ids or names of these queues, groups or divisions"
+    )
+    watch_file: Path | None = Field(
+        default=None, description="ids of users, one a line; `#` begins a comment"
+    )
+    topics: TopicsSetting = Field(
+        default="activity",
+        description="activity: one topic an agent; combined: presence and routing status, which "
+        "count for two",
+    )
     topics_per_channel_max: int = Field(
-        default=TOPICS_PER_CHANNEL_MAX, ge=max(COUNTED.values()), le=TOPICS_OF_A_CHANNEL
+        default=TOPICS_PER_CHANNEL_MAX,
+        ge=max(COUNTED.values()),
+        le=TOPICS_OF_A_CHANNEL,
+        description=f"of the {TOPICS_OF_A_CHANNEL} that the platform allows",
     )
     channels_per_client_max: int = Field(
         default=CHANNELS_PER_CLIENT_MAX,
         ge=1,
         le=CHANNELS_OF_A_CLIENT - 1,  # a rotation needs one more
+        description=f"of the {CHANNELS_OF_A_CLIENT} that the platform allows; a rotation needs one "
+        "more",
     )
-    roster_every_s: float = Field(default=300.0, ge=10, le=86_400)
-    rotate_after_s: float = Field(default=ROTATE_AFTER_S, ge=60, le=ROTATE_AFTER_S)
-    requests_per_minute: int = Field(default=REQUESTS_PER_MINUTE, ge=20, le=100_000)
+    roster_every_s: float = Field(
+        default=300.0, ge=10, le=86_400, description="how often the roster is read"
+    )
+    rotate_after_s: float = Field(
+        default=ROTATE_AFTER_S,
+        ge=60,
+        le=ROTATE_AFTER_S,
+        description="age at which a channel is replaced; at most 23 h of its 24",
+    )
+    requests_per_minute: int = Field(
+        default=REQUESTS_PER_MINUTE,
+        ge=20,
+        le=100_000,
+        description="of each client: 15 % for the planner, 45 % for the receiver, 40 % for the "
+        "sender, never borrowed",
+    )
 
     @model_validator(mode="after")
     def _names_whom_it_watches(self) -> Self:

@@ -32,8 +32,15 @@ class QueueLimits(BaseModel):
 
     model_config = _FROZEN
 
-    minimum_available: int = Field(default=0, ge=0, le=1_000_000)
-    maximum_utilisation: float = Field(default=1.0, ge=0, le=1)
+    minimum_available: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="so many of the agent's queue must stay available when one leaves",
+    )
+    maximum_utilisation: float = Field(
+        default=1.0, ge=0, le=1, description="share of busy among available and busy, at most, then"
+    )
 
 
 class CapacitySettings(BaseModel):
@@ -42,7 +49,9 @@ class CapacitySettings(BaseModel):
     model_config = _FROZEN
 
     default: QueueLimits = QueueLimits()
-    queues: dict[str, QueueLimits] = Field(default_factory=dict)
+    queues: dict[str, QueueLimits] = Field(
+        default_factory=dict, description="by queue id; what one does not say, the default does"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -111,11 +120,22 @@ class WebhookSettings(BaseModel):
 
     model_config = _FROZEN
 
-    url: WebhookUrl = Field(default="", max_length=2000)
-    secret: SigningSecret = SecretStr("")  # empty: unsigned
-    secret_file: Path | None = None
-    give_up_after_s: float = Field(default=86_400.0, gt=0, le=30 * 86_400)
-    backoff_most_s: float = Field(default=300.0, gt=0, le=86_400)
+    url: WebhookUrl = Field(
+        default="",
+        max_length=2000,
+        description="told of each change that took; `https`, or `http` to this machine",
+    )
+    secret: SigningSecret = Field(
+        default=SecretStr(""),
+        description="`whsec_…`: signed as Standard Webhooks has it; empty: not signed",
+    )
+    secret_file: Path | None = Field(default=None, description="read again for each message")
+    give_up_after_s: float = Field(
+        default=86_400.0, gt=0, le=30 * 86_400, description="age of a message that is given up"
+    )
+    backoff_most_s: float = Field(
+        default=300.0, gt=0, le=86_400, description="longest wait between two attempts"
+    )
 
     def signing_secret(self) -> str:
         """The secret as it stands now; "": nothing is signed. A file is read again at every call.
@@ -148,26 +168,55 @@ class SenderSettings(BaseModel):
 
     model_config = _FROZEN
 
-    enabled: bool = True
-    updates_per_s: float = Field(default=5.0, gt=0, le=1000)
-    in_flight_max: int = Field(default=10, ge=1, le=1000)
-    permit_wait_s: float = Field(default=0.1, ge=0, le=10)
-    ack_timeout_s: float = Field(default=5.0, gt=0, le=60)
-    settle_s: float = Field(default=5.0, gt=0, le=60)
-    confirm_s: float = Field(default=10.0, gt=0, le=600)
-    confirm_stale_s: float = Field(default=60.0, ge=0, le=600)  # more, if the stream is down
-    give_up_after_s: float = Field(default=30.0, gt=0, le=600)
-    tries_max: int = Field(default=5, ge=1, le=100)
-    user_check: bool = True
+    enabled: bool = Field(
+        default=True,
+        description="false: presences cannot be changed, and the scopes for it are not needed",
+    )
+    updates_per_s: float = Field(
+        default=5.0, gt=0, le=1000, description="what the gateway takes; more wait or are refused"
+    )
+    in_flight_max: int = Field(
+        default=10, ge=1, le=1000, description="unanswered at once; more wait or are refused"
+    )
+    permit_wait_s: float = Field(
+        default=0.1, ge=0, le=10, description="how long a command waits for these two"
+    )
+    ack_timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="how long an acknowledgement is waited for"
+    )
+    settle_s: float = Field(
+        default=5.0, gt=0, le=60, description="… and the stream, if it did not come"
+    )
+    confirm_s: float = Field(
+        default=10.0, gt=0, le=600, description="… and the transition that confirms it, if it did"
+    )
+    confirm_stale_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=600,
+        description="… so much longer at most while the state stream is down",
+    )
+    give_up_after_s: float = Field(
+        default=30.0, gt=0, le=600, description="when an unanswered command is *unknown*"
+    )
+    tries_max: int = Field(default=5, ge=1, le=100, description="sends of one command")
+    user_check: bool = Field(
+        default=True,
+        description="dialect wsp: ask the gateway whether the user exists; kept for 5 minutes",
+    )
     transitions: Annotated[dict[Presence, tuple[Presence, ...]], over(DEFAULT_TRANSITIONS)] = Field(
-        default_factory=lambda: dict(DEFAULT_TRANSITIONS)
+        default_factory=lambda: dict(DEFAULT_TRANSITIONS),
+        description="dialect wsp: from → list of to; what is not named keeps its default",
     )
     cloud_transitions: dict[_DefinitionName, tuple[_DefinitionName, ...]] = Field(
-        default_factory=dict
+        default_factory=dict,
+        description="dialect cloud: from → list of to, by names, labels or ids of presence "
+        "definitions; one that is not named may be left for any other. An agent who is "
+        "INTERACTING needs `--force`",
     )
-    """By name or id; a presence that is not named may be left for any other."""
     presence_of_state: Annotated[dict[str, Presence], over(PRESENCE_OF_STATE)] = Field(
-        default_factory=lambda: dict(PRESENCE_OF_STATE)
+        default_factory=lambda: dict(PRESENCE_OF_STATE),
+        description="dialect wsp: for events that bear no presence",
     )
     capacity: CapacitySettings = CapacitySettings()
     webhook: WebhookSettings = WebhookSettings()

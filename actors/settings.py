@@ -80,8 +80,12 @@ class LogSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal["auto", "json", "console"] = "auto"
-    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, else json"
+    )
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is told"
+    )
 
 
 class RestartSettings(BaseModel):
@@ -89,8 +93,13 @@ class RestartSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    intensity: int = Field(default=20, ge=0, le=1000)
-    period_s: float = Field(default=60.0, gt=0, le=86_400)
+    intensity: int = Field(default=20, ge=0, le=1000, description="a child may end this often …")
+    period_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=86_400,
+        description="… within this time; once more stops everything with exit 1",
+    )
 
 
 class Settings(BaseSettings):
@@ -100,60 +109,93 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__"
     )
 
-    name: _Name = Field(default="", description="shown in the titles of the processes")
-    dialect: Dialect = Field(default="wsp", description="how the gateway speaks")
+    name: _Name = Field(
+        default="",
+        description="shown in the titles of the processes: letters, digits, `_ . -`, at most 32",
+    )
+    dialect: Dialect = Field(
+        default="wsp",
+        description="how the gateway speaks; cloud: the platform API of Genesys Cloud",
+    )
     environment: _HostPart = Field(
-        default="", description="the gateway is https://api.{environment}.mypurecloud.com"
+        default="",
+        description="dialect wsp: the gateway is `https://api.{environment}.mypurecloud.com`",
     )
     region: _HostPart = Field(
-        default="", description="a region such as eu-central-1, or its domain"
+        default="", description="instead of it: a region such as `eu-central-1`, or its domain"
     )
     region_file: Path | None = Field(default=None, description="a file that holds the region")
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
-        default=None, description="the gateway's URL; overrides environment and region"
+        default=None,
+        description="the gateway's URL; wins over the three above. `http` only to this machine",
     )
-    client_id: Printable = Field(default="", max_length=500, description="OAuth client")
-    client_id_file: Path | None = Field(default=None, description="a file that holds the client id")
-    client_secret: SecretStr = Field(default=SecretStr(""), description="OAuth client's secret")
+    client_id: Printable = Field(default="", max_length=500, description="of the OAuth client")
+    client_id_file: Path | None = Field(default=None, description="a file that holds it")
+    client_secret: SecretStr = Field(
+        default=SecretStr(""), description="of the OAuth client; better as a file"
+    )
     client_secret_file: Path | None = Field(
-        default=None, description="a file that holds the secret; read again when it is refused"
+        default=None,
+        description="read again for every token; a regular file of 64 KiB at most, like all these",
     )
     clients: tuple[ClientSettings, ...] = Field(
-        default=(), max_length=CLIENTS_MAX - 1, description="more OAuth clients; cloud only"
+        default=(),
+        max_length=CLIENTS_MAX - 1,
+        description="dialect cloud: more OAuth clients, as `[[clients]]`; as a variable a JSON "
+        "list. Their order is that of the channel plan: append",
     )
     receivers: int = Field(
-        default=1, ge=1, le=CLIENTS_MAX, description="processes that hold the channels; cloud only"
+        default=1,
+        ge=1,
+        le=CLIENTS_MAX,
+        description="dialect cloud: processes that hold the channels; clients are dealt to them "
+        f"in turn, at least one to each and {CLIENTS_OF_A_RECEIVER_MAX} at most",
     )
     ca_file: Path | None = Field(
-        default=None, description="certificates trusted beside the system's"
+        default=None, description="certificates trusted beside the system's (PEM)"
     )
     proxy: Annotated[str, AfterValidator(_is_proxy_url)] | None = Field(
-        default=None, description="used for HTTP and sockets; default: HTTPS_PROXY and NO_PROXY"
+        default=None,
+        description="for tokens and sockets alike; `http`, `https` or `socks5`; else HTTPS_PROXY "
+        "and NO_PROXY. In a password write `/ ? # @` as `%2F %3F %23 %40`; it is shown nowhere",
     )
     resource: str | None = Field(
-        default=None, max_length=500, description="the subscription's filter"
+        default=None,
+        max_length=500,
+        description="dialect wsp: the filter of the subscription; absent: all",
     )
-    appointments: bool = Field(default=False, description="subscribe to agents' next appointments")
+    appointments: bool = Field(
+        default=False, description="dialect wsp: subscribe to agents' next appointments as well"
+    )
     data_dir: Path = Field(default=Path("presence-data"), description="journals and lock")
     shards: int = Field(default=2, ge=1, le=64, description="processes that hold the agents")
     journal: Literal["full", "off"] = Field(
-        default="full", description="off: states only, at a clean stop"
+        default="full",
+        description="off: states only, written at a clean stop; for measurements, not for service",
     )
     # 8 MiB hold some 30,000 events: 15 times what 5,000 seats need (2,000 events).
     ring_bytes: Annotated[int, AfterValidator(_is_power_of_two)] = Field(
         default=8 << 20,
         ge=64 << 10,
         le=1 << 30,
-        description="room for events between two processes",
+        description="room between a receiver and each shard; a power of two",
     )
     retention_days: float = Field(
-        default=7.0, gt=0, le=36_500, description="older history is dropped"
+        default=7.0, gt=0, le=36_500, description="older rows are dropped"
     )
     retention_gb: float = Field(
-        default=20.0, gt=0, le=1_000_000, description="so is what exceeds this, of all shards"
+        default=20.0,
+        gt=0,
+        le=1_000_000,
+        description="so are the oldest rows beyond this size: 10^9 bytes, all shards together, "
+        "archives apart",
     )
     attempts_max: int = Field(
-        default=10, ge=0, le=1_000_000, description="tries to connect in a row; 0: for ever"
+        default=10,
+        ge=0,
+        le=1_000_000,
+        description="dialect wsp: tries to connect in a row before all agents become Unknown; "
+        "0: for ever",
     )
     backoff_most_s: float = Field(
         default=30.0, gt=0, le=3600, description="longest wait before a try to connect"
