@@ -13,11 +13,11 @@ from actors.web import access
 from actors.web.body_limit import BodyLimit
 from actors.web.parts import Parts
 from actors.web.problems import described, handle_problems
-from actors.web.routes import commands, metrics, presence, session
+from actors.web.routes import commands, metrics, presence, session, status
 
 OPENAPI: Final = "/api/openapi.json"
 # In the order in which a path is looked for.
-_ROUTES: Final = (presence.routes, commands.routes, session.routes, metrics.routes)
+_ROUTES: Final = (presence.routes, commands.routes, session.routes, metrics.routes, status.routes)
 
 
 class _Api(FastAPI):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from actors.events import Dialect
 from actors.web.book import Book
 from actors.web.feed_reader import FeedReader
+from actors.web.instruments import Instruments
 from actors.web.metrics import Metrics
 from actors.web.placing import Placing
 from actors.web.read_model import ReadModel
@@ -22,6 +23,7 @@ class Parts:
     book: Book
     sessions: Sessions
     metrics: Metrics
+    instruments: Instruments
     model: ReadModel
     feed: FeedReader
     clock: Clock

@@ -20,6 +20,7 @@ from actors.web.arguments import WebArguments
 from actors.web.book import Book
 from actors.web.front import Front
 from actors.web.guarding import make_guards, read_again
+from actors.web.instruments import Instruments
 from actors.web.link import Link
 from actors.web.listener import Listener
 from actors.web.metrics import make_metrics
@@ -71,6 +72,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             placing=placing,
             book=book,
             sessions=guards.sessions,
+            instruments=Instruments(arguments, clock),
             metrics=make_metrics(arguments, clock),
             model=tick.model,
             feed=tick.reader,
