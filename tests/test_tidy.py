@@ -8,11 +8,11 @@ import tomllib
 
 import pytest
 
+from tests.floors import PURE
 from tests.tidiness import (
     BANS,
     LONG_FILES,
     LONG_FUNCTIONS,
-    PURE,
     ROOT,
     TEXT,
     Rule,
