@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from actors.genesys.rate_budget import Budget
+from actors.genesys.rate_budget import WAIT_LEAST_S, Budget
 from runtime.clock import Clock
 
 STEP_MOST_S: Final = 1.0  # a suspended machine must not oversleep by as long as it slept
@@ -36,6 +36,16 @@ class Pacer:
             yield self.budget
         finally:
             self.budget.ended(self._clock.now_s())
+
+    async def room(self, spare: float) -> None:
+        """Until a request would be sent at once, and that much of the share is left besides; takes
+        nothing. For what should be decided late, and give way to all else."""
+        keep = int(self.budget.share * spare)
+        while True:
+            wait_s = self.budget.wait_s(self._clock.now_s(), keep)
+            if wait_s == 0.0 and not self.waiting:
+                return
+            await asyncio.sleep(min(max(wait_s, WAIT_LEAST_S), STEP_MOST_S))
 
     async def _wait(self) -> None:
         self.waiting += 1

@@ -81,12 +81,13 @@ class Budget:
             self._under_way += 1
         return wait_s
 
-    def wait_s(self, now_s: float) -> float:
-        """What `grant` would say, without taking anything."""
+    def wait_s(self, now_s: float, keep: int = 0) -> float:
+        """What `grant` would say, without taking anything; or if so many were to be left to others
+        of this process."""
         self._forget(now_s)
         if now_s < self._refused_until_s:
             return self._refused_until_s - now_s
-        if self._under_way + len(self._ended_s) >= self._share_now:
+        if self._under_way + len(self._ended_s) + keep >= self._share_now:
             if not self._ended_s:
                 return WAIT_LEAST_S
             return max(self._ended_s[0] + self._life_s - now_s, WAIT_LEAST_S)

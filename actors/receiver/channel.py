@@ -55,7 +55,6 @@ class ChannelMachine:
         self._retiring: Line | None = None
         missed = "the receiver starts" if is_known else None
         self._session = ChannelSession(slot.scope, numbers, self._act, missed)
-        self._snapshot_at_s = float("-inf")
         self._tries = Tries(policy, chance)
         self._is_reading = True
         self._ticked_s = float("-inf")
@@ -134,9 +133,9 @@ class ChannelMachine:
                 self._overflowed()
             case lines.StopAsked():
                 self._stop()
-            case signals.Named(session=session) | signals.SnapshotFailed(session=session):
+            case signals.Named(session=session, users=users):
                 if session == self._session.number and self._session.is_up:
-                    self._answered(signal)
+                    self._session.named(users)
 
     # What is wanted, compared with what there is
 
@@ -152,8 +151,6 @@ class ChannelMachine:
         session = self._session
         if session.has_history and not session.pending and self._streaming is not None:
             self._end_history()
-        if session.pending and not session.is_asked and self._now_s >= self._snapshot_at_s:
-            session.ask()
 
     def _drive(self, channel: Channel) -> None:
         if not channel.is_made:
@@ -337,16 +334,6 @@ class ChannelMachine:
     def _begin(self, line: Line) -> None:
         """A session and its snapshot: with each new line, and when a shard has lost its way."""
         self._session.begin(line.number, line.channel.heard, self.refused, self._at_us)
-        self._snapshot_at_s = float("-inf")
-
-    def _answered(self, signal: signals.Named | signals.SnapshotFailed) -> None:
-        session = self._session
-        if isinstance(signal, signals.Named):
-            session.named(signal.users, signal.is_last)
-            return
-        session.failed()
-        self._snapshot_at_s = self._tries.failed(self._now_s, signal.retry_after_s)
-        self._tell_retry("snapshot.failed", signal.reason, self._snapshot_at_s)
 
     def _end_history(self) -> None:
         """Only now nothing hangs on the line and the channel that were replaced."""

@@ -32,7 +32,6 @@ class ChannelSession:
         self.watched: frozenset[str] = frozenset()  # as the shards were told
         self.moved: frozenset[str] = frozenset()  # to another scope, which tells of them
         self.pending: dict[str, None] = {}  # of the snapshot, in order
-        self.is_asked = False  # some of them are under way
         self._numbers = numbers
         self._act = act
         self._missed = missed
@@ -41,7 +40,6 @@ class ChannelSession:
         self, line: int, heard: frozenset[str], refused: Mapping[str, str], at_us: int
     ) -> None:
         """Everything that the line brings from now on belongs to it, and a snapshot is due."""
-        self._stop_asking()
         self.number = number = self._numbers.next_session()
         self.is_up = self.has_history = True
         self._act(Number(number))
@@ -53,6 +51,7 @@ class ChannelSession:
         self.watch(heard, refused, at_us, is_anew=True)
         self._act(signals.Stream(line, number))
         self.pending = dict.fromkeys(sorted(heard))
+        self._ask()
         self._tell("session.begins", agents=len(heard))
 
     def watch(
@@ -73,24 +72,23 @@ class ChannelSession:
         joined = heard - self.watched
         for user in sorted(heard if is_anew else joined):
             self._act(signals.WriteOf(Watches(self.scope, user)))
-        if self.is_up:
-            self.pending.update(dict.fromkeys(sorted(joined)))
+        is_changed = heard != self.watched
         self.watched = heard
+        if self.is_up and is_changed and not is_anew:
+            self.pending.update(dict.fromkeys(sorted(joined)))
+            self._ask()
 
-    def ask(self) -> None:
-        """For all that are pending."""
-        self.is_asked = True
-        self._act(signals.Snapshot(self.number, tuple(self.pending)))
+    def _ask(self) -> None:
+        """For all that are pending, and for nobody else any more."""
+        if self.pending:
+            self._act(signals.Snapshot(self.number, tuple(self.pending)))
+        else:
+            self._act(signals.StopSnapshot())
 
-    def named(self, users: Iterable[str], is_last: bool) -> None:
+    def named(self, users: Iterable[str]) -> None:
         """These were answered for."""
         for user in users:
             self.pending.pop(user, None)
-        self.is_asked = not is_last
-
-    def failed(self) -> None:
-        """The rest of what was asked for was not."""
-        self.is_asked = False
 
     def end_history(self, at_us: int) -> None:
         self.has_history = False
@@ -101,9 +99,9 @@ class ChannelSession:
         """No line streams any more."""
         if not self.is_up:
             return
-        self._stop_asking()
         self.is_up = self.has_history = False
         self.pending = {}
+        self._act(signals.StopSnapshot())
         self._missed = reason
         self._act(Write(SessionEnds(self.number, self.scope, reason, at_us)))
         self._tell("session.ends", reason=reason)
@@ -111,11 +109,6 @@ class ChannelSession:
     def forget(self) -> None:
         """The scope is given up: nothing of it was missed."""
         self._missed = None
-
-    def _stop_asking(self) -> None:
-        if self.is_asked:
-            self._act(signals.StopSnapshot())
-        self.is_asked = False
 
     def _tell(self, event: str, **fields: object) -> None:
         told = (("scope", self.scope), ("session", self.number), *fields.items())

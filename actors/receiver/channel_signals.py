@@ -119,16 +119,6 @@ class Named:
 
     session: int
     users: tuple[str, ...]
-    is_last: bool  # nobody else was asked for
-
-
-@dataclass(frozen=True, slots=True)
-class SnapshotFailed:
-    """The rest of the snapshot could not be had."""
-
-    session: int
-    reason: str
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +140,7 @@ class Overflowed:
 
 
 SlotSignal: TypeAlias = (
-    Planned | Tick | HistoryWanted | RotateAsked | Overflowed | StopAsked | Named | SnapshotFailed
+    Planned | Tick | HistoryWanted | RotateAsked | Overflowed | StopAsked | Named
 )
 CallSignal: TypeAlias = Created | Subscribed | CallFailed
 LineSignal: TypeAlias = Opened | Refused | Unreachable | ClosingTold | ChannelGone | LineLost
@@ -212,7 +202,8 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Ask for these users as they are now."""
+    """Ask for these users as they are now until all of them are answered for; for nobody else of
+    the slot any more."""
 
     session: int
     users: tuple[str, ...]
@@ -220,7 +211,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class StopSnapshot:
-    """Whatever is still asked for is not wanted any more."""
+    """Nobody of the slot is to be asked for any more."""
 
 
 Action: TypeAlias = (

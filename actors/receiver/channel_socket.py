@@ -28,7 +28,7 @@ from actors.receiver.cloud_listener import CloudListener
 from actors.receiver.connection import Tally
 from actors.receiver.listener import MESSAGE_BYTES_MAX
 from actors.receiver.outlet import Outlet
-from actors.receiver.signals import Refused, Unreachable
+from actors.receiver.signals import Abort, Close, Ping, Refused, Unreachable
 
 
 class ChannelSocket:
@@ -117,7 +117,16 @@ class ChannelSocket:
         self._listener.flags = session_flags(session)
         self._listener.is_fast = True
 
-    def ping(self) -> None:
+    def carry_out(self, action: Ping | Close | Abort) -> None:
+        match action:
+            case Ping():
+                self._ping()
+            case Close(code=code):
+                self._close(code)
+            case Abort():
+                self._abort()
+
+    def _ping(self) -> None:
         if self._transport is not None:
             self._transport.send(picows.WSMsgType.TEXT, cloud.PING_FRAME)
 
@@ -129,7 +138,7 @@ class ChannelSocket:
         if self._transport is not None:
             self._transport.underlying_transport.resume_reading()
 
-    def close(self, code: int) -> None:
+    def _close(self, code: int) -> None:
         """With a close frame; cut if that does not end it. It hands on nothing any more."""
         self._listener.is_muted = True
         self._is_over = True
@@ -137,9 +146,9 @@ class ChannelSocket:
             return
         self._transport.send_close(picows.WSCloseCode(code))
         self._transport.disconnect()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self._abort)
 
-    def abort(self) -> None:
+    def _abort(self) -> None:
         self._listener.is_muted = True
         self._is_over = True
         if self._transport is not None and not self._transport.is_disconnected:

@@ -1,4 +1,4 @@
-"""Owns what a receiver does in the name of one OAuth client: calls, snapshots, our channels.
+"""Owns what a receiver does in the name of one OAuth client with channels: make, subscribe, let go.
 
 It decides nothing: what a call has come to becomes a signal for the machine that wanted it. It
 knows no socket. A channel is recorded before anybody learns of it (trap 29).
@@ -11,35 +11,26 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-import orjson
-
-from actors.events import session_flags
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud import TopicsSetting, snapshot_topic, subscribed_topic, subscribed_user
-from actors.genesys.cloud_answers import Entity, Subscriptions
+from actors.genesys.cloud import TopicsSetting, subscribed_topic, subscribed_user
+from actors.genesys.cloud_answers import Subscriptions
 from actors.genesys.cloud_errors import CloudError, NotFoundError
-from actors.genesys.cloud_rest import SNAPSHOT_PARTS, USERS_BY_ID_MAX, CloudRest
+from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.pacer import Pacer
 from actors.genesys.rate_budget import WINDOW_S, Budget, shares
 from actors.genesys.secret import Secret
 from actors.receiver import channel_signals as signals
-from actors.receiver.channel_session import EPOCH
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.receiver.life import Life
-from actors.receiver.outlet import Outlet
 from actors.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point
 from runtime.errors import TemporaryError
 
-SNAPSHOTS_AT_ONCE: Final = 4
-"""Of one client: the others queue, so that the first ones are whole while the budget still waits
-for the last."""
 DISK_RETRY_S: Final = 1.0
 FOREIGN_EVERY_S: Final = 3_600.0
 FOREIGN_NAMED_MAX: Final = 20
-_SNAPSHOT_FIELDS: Final = ("id", *SNAPSHOT_PARTS)  # names and addresses are nobody's business here
 
 Tell = Callable[[Slot, signals.Signal], None]
 
@@ -54,7 +45,6 @@ class CloudClient:
         store: ChannelStore,
         *,
         life: Life,
-        outlet: Outlet,
         counters: Counters,
         topics: TopicsSetting,
         clock: Clock,
@@ -64,19 +54,15 @@ class CloudClient:
         self.number = number
         self.rest = rest
         self.foreign = 0
-        self.snapshots_waiting = 0
         self._store = store
         self._life = life
-        self._outlet = outlet
         self._counters = counters
         self._topics = topics
         self._clock = clock
         self._tell = tell
         self._log = log.bind(client=number)
         self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
-        self._snapshots: dict[Slot, asyncio.Task[None]] = {}
         self._creating = asyncio.Lock()
-        self._desk = asyncio.Semaphore(SNAPSHOTS_AT_ONCE)
 
     # Whose channels are ours
 
@@ -133,12 +119,6 @@ class CloudClient:
                 if (record := self._records.pop(channel, None)) is not None:
                     self._counters.add("channels_lost")
                     self._life.spawn(self._forget(record))
-            case signals.Snapshot(session=session, users=users):
-                self._stop_snapshot(slot)
-                task = self._life.spawn(self._snapshot(slot, session, users))
-                self._snapshots[slot] = task
-            case signals.StopSnapshot():
-                self._stop_snapshot(slot)
             case _:
                 raise AssertionError(action)
 
@@ -186,38 +166,6 @@ class CloudClient:
     async def _forget(self, record: ChannelRecord) -> None:
         await self._durably(lambda: self._store.forget(record.id))
 
-    # Snapshots
-
-    def _stop_snapshot(self, slot: Slot) -> None:
-        task = self._snapshots.pop(slot, None)
-        if task is not None:
-            task.cancel()
-
-    async def _snapshot(self, slot: Slot, session: int, users: tuple[str, ...]) -> None:
-        self.snapshots_waiting += 1
-        try:
-            async with self._desk:
-                step = USERS_BY_ID_MAX
-                parts = [users[at : at + step] for at in range(0, len(users), step)]
-                await self._ask(slot, session, parts)
-        finally:
-            self.snapshots_waiting -= 1
-
-    async def _ask(self, slot: Slot, session: int, parts: list[tuple[str, ...]]) -> None:
-        flags = session_flags(session)
-        for place, part in enumerate(parts, start=1):
-            try:
-                found = await self.rest.users_by_id(part, SNAPSHOT_PARTS)
-            except CloudError as error:
-                failed = signals.SnapshotFailed(session, str(error), error.retry_after_s)
-                self._tell(slot, failed)
-                return
-            for user in found:
-                user_id: str = user["id"]
-                self._outlet.event(user_id.encode(), _snapshot_frame(user), EPOCH, 0, flags)
-            crash_point("after-snapshot-staged")
-            self._tell(slot, signals.Named(session, part, place == len(parts)))
-
     # Disk and time
 
     async def _durably(self, work: Callable[[], None]) -> None:
@@ -264,9 +212,3 @@ def _refused(taken: Subscriptions) -> dict[str, str]:
     """Why, by user. A topic that is nobody's was never asked for."""
     told = ((subscribed_user(each.topic), each.reason) for each in taken.rejected)
     return {user: reason for user, reason in told if user is not None}
-
-
-def _snapshot_frame(user: Entity) -> bytes:
-    body = {name: user[name] for name in _SNAPSHOT_FIELDS if name in user}
-    topic = snapshot_topic(user["id"])
-    return orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})

@@ -12,6 +12,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.receiver.channel import ChannelMachine
 from actors.receiver.cloud_client import CloudClient
 from actors.receiver.connection import Tally
+from actors.receiver.snapshot_desk import SnapshotDesk
 from runtime.counters import Counters
 
 _COUNTED: Final = (
@@ -29,13 +30,16 @@ class CloudGauges:
     def __init__(
         self,
         counters: Counters,
+        *,
         clients: Sequence[CloudClient],
+        desk: SnapshotDesk,
         tokens: Sequence[TokenProvider],
         tally: Tally,
         log: Any,
     ) -> None:
         self._counters = counters
         self._clients = clients
+        self._desk = desk
         self._tokens = tokens
         self._tally = tally
         self._log = log
@@ -76,7 +80,7 @@ class CloudGauges:
         put("history_running", int(connected > current))
         put("topics_refused", sum(len(each.refused) for each in machines))
         put("channels_foreign", sum(client.foreign for client in self._clients))
-        put("snapshots_waiting", sum(client.snapshots_waiting for client in self._clients))
+        put("snapshots_waiting", self._desk.waiting)
         if current == len(machines) > 0:
             put("stale_since_us", 0)
         elif self._counters.get("stale_since_us") == 0:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import random
 from contextlib import AsyncExitStack
-from typing import Final
 
 import structlog
 import uvloop
@@ -21,7 +20,7 @@ from actors.genesys.channel_plan import Plan, Slot
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import Reach, http_client, reach
 from actors.genesys.tokens import TokenProvider
-from actors.planner.store import Roster, read_roster
+from actors.planner.store import Roster
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import ChannelMachine
 from actors.receiver.channel_line import ChannelPolicy
@@ -42,6 +41,7 @@ from actors.receiver.connection import Tally
 from actors.receiver.gauges import PressureLines
 from actors.receiver.life import STAGED_POINTS, TICK_S, Life
 from actors.receiver.outlet import Outlet
+from actors.receiver.plan_reader import PlanReader
 from actors.receiver.signals import (
     Abort,
     Close,
@@ -53,16 +53,15 @@ from actors.receiver.signals import (
     Tell,
     Write,
 )
+from actors.receiver.snapshots import Snapshots
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point
-from runtime.errors import LocalError, TemporaryError
 from runtime.ring import Producer
 
 __all__ = ["CLOUD_RECEIVER_WORDS", "CloudReceiverArguments", "run"]
 
-PLAN_RETRY_S: Final = 1.0
 _COUNTED = {HistoryEnds: "snapshots", Gap: "gaps", SessionBegins: "sessions_begun"}
 
 
@@ -126,13 +125,28 @@ class CloudReceiver:
         self._is_known = counters.get("session") > 0
         self._tally = Tally()
         self._clients: dict[int, CloudClient] = {}
+        self._snapshots = Snapshots(
+            life=self._life,
+            outlet=self._outlet,
+            clock=clock,
+            chance=self._chance,
+            policy=self._policy,
+            tell=self._signal,
+            log=self._log,
+        )
         self._ways: dict[int, Reach] = {}
         self._tokens: list[TokenProvider] = []
         self._machines: dict[Slot, ChannelMachine] = {}
         self._sockets: dict[int, ChannelSocket] = {}
         self._plan: Plan | None = None
-        self._is_reading_plan = False
-        self._plan_retry_s = float("-inf")
+        self._plans = PlanReader(
+            arguments.roster_path,
+            arguments.planner_counters,
+            life=self._life,
+            clock=clock,
+            follow=self._apply,
+            log=self._log,
+        )
         self._histories_wanted: set[tuple[int, int]] = set()  # by shard and its generation
         self._pressure = PressureLines(counters, self._log)
         self._timer: asyncio.TimerHandle | None = None
@@ -154,13 +168,14 @@ class CloudReceiver:
         stack.push_async_callback(tokens.close)
         self._tokens.append(tokens)
         pacer = kept_pacer(counters, place, self._arguments.requests_per_minute, self._clock)
+        rest = CloudRest(address, tokens, http, pacer, clock=self._clock)
         self._ways[client.number] = way
+        self._snapshots.serve(client.number, rest, pacer)
         self._clients[client.number] = CloudClient(
             client.number,
-            CloudRest(address, tokens, http, pacer, clock=self._clock),
+            rest,
             self._store,
             life=self._life,
-            outlet=self._outlet,
             counters=counters,
             topics=self._arguments.topics,
             clock=self._clock,
@@ -176,7 +191,12 @@ class CloudReceiver:
         self._child.set_phase(Counters.LOADED)
         self._counters.set("exhausted", 0)
         self._gauges = CloudGauges(
-            self._counters, list(self._clients.values()), self._tokens, self._tally, self._log
+            self._counters,
+            clients=list(self._clients.values()),
+            desk=self._snapshots.desk,
+            tokens=self._tokens,
+            tally=self._tally,
+            log=self._log,
         )
         self._show()  # nothing of our predecessor's is true any more
         for number, client in self._clients.items():
@@ -187,6 +207,7 @@ class CloudReceiver:
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
+        self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._renew_soon))
         await self._life.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
@@ -202,6 +223,10 @@ class CloudReceiver:
         self._show()
         self._outlet.publish()
 
+    def _renew_soon(self) -> None:
+        for tokens in self._tokens:
+            tokens.renew_soon()
+
     def _on_stop(self) -> None:
         """In the middle of any bytecode of ours."""
         self._loop.call_soon_threadsafe(self._stop)
@@ -213,28 +238,6 @@ class CloudReceiver:
             self._life.over.set()
 
     # The plan
-
-    async def _follow_plan(self) -> None:
-        """Reads it beside the loop: it may name a hundred thousand agents."""
-        try:
-            roster = await asyncio.to_thread(read_roster, self._arguments.roster_path)
-        except (LocalError, TemporaryError) as error:
-            self._log.warning("plan.not_read", cause=str(error))
-            self._plan_retry_s = self._clock.now_s() + PLAN_RETRY_S
-            return
-        finally:
-            self._is_reading_plan = False
-        if roster.version == 0:
-            self._plan_retry_s = self._clock.now_s() + PLAN_RETRY_S
-        elif not self._life.over.is_set():
-            self._apply(roster)
-
-    def _read_plan_if_new(self) -> None:
-        planned = self._arguments.planner_counters.get("plan_version")
-        is_new = self._plan is None or planned > self._counters.get("plan_version")
-        if is_new and not self._is_reading_plan and self._clock.now_s() >= self._plan_retry_s:
-            self._is_reading_plan = True
-            self._life.spawn(self._follow_plan())
 
     def _apply(self, roster: Roster) -> None:
         """Each slot hears who belongs to it now; one that does not change does nothing."""
@@ -251,6 +254,7 @@ class CloudReceiver:
                 if slot not in self._machines:
                     self._make_machine(slot, is_known=False)
                 self._signal(slot, signals.Planned(users, moved))
+        self._snapshots.desk.watch(frozenset(user for user in places if places[user] in ours))
         self._counters.set("plan_version", roster.version)
         self._log.info("plan.applied", version=roster.version, channels=len(ours))
         crash_point("after-plan-applied")
@@ -309,14 +313,13 @@ class CloudReceiver:
             case signals.Stream(line=line, session=session):
                 self._sockets[line].stream(session)
                 crash_point("after-stream")
-            case Ping(line=line) if line in self._sockets:
-                self._sockets[line].ping()
-            case Close(line=line, code=code) if line in self._sockets:
-                self._sockets[line].close(code)
-            case Abort(line=line) if line in self._sockets:
-                self._sockets[line].abort()
+            case signals.Snapshot(session=session, users=users):
+                self._snapshots.want(slot, session, users)
+            case signals.StopSnapshot():
+                self._snapshots.stop(slot)
             case Ping() | Close() | Abort():
-                pass  # it has just ended
+                if (socket := self._sockets.get(action.line)) is not None:  # it may just have ended
+                    socket.carry_out(action)
             case Tell(event=event, fields=fields, level=level):
                 self._count_told(event)
                 getattr(self._log, level)(event, **dict(fields))
@@ -353,7 +356,7 @@ class CloudReceiver:
         """By a shard that has made room, or by the planner."""
         self._arguments.own_doorbell.cancel()
         self._outlet.relieve()
-        self._read_plan_if_new()
+        self._plans.read_if_new()
 
     def _on_pressure(self, is_on: bool) -> None:
         for socket in self._sockets.values():
@@ -387,7 +390,7 @@ class CloudReceiver:
         if self._life.over.is_set():
             return
         self._outlet.relieve()
-        self._read_plan_if_new()
+        self._plans.read_if_new()
         self._give_histories()
         frames = {line: socket.frames for line, socket in self._sockets.items()}
         self._signal_all(signals.Tick(frames, is_reading=not self._outlet.is_pressed))

@@ -103,11 +103,9 @@ class ChannelModel(RuleBasedStateMachine):
             case signals.Stream(line=line, session=session):
                 self.streams[line] = session
             case signals.Snapshot():
-                assert self.snapshot is None
                 assert action.session == self.told.session
                 self.snapshot = action
             case signals.StopSnapshot():
-                assert self.snapshot is not None
                 self.snapshot = None
             case Write(record=record):
                 self.take(record)
@@ -253,20 +251,16 @@ class ChannelModel(RuleBasedStateMachine):
             self.lose(line, 1006)
 
     @precondition(lambda self: self.snapshot is not None)
-    @rule(fails=st.integers(0, 3).map(lambda chance: chance == 0), count=st.integers(1, 5))
-    def name(self, fails: bool, count: int) -> None:
+    @rule(count=st.integers(1, 5))
+    def name(self, count: int) -> None:
         assert self.snapshot is not None
         session, users = self.snapshot.session, self.snapshot.users
         assert users
         assert session == self.told.session
-        if fails:
-            self.snapshot = None
-            self.tell(signals.SnapshotFailed(session, "503"))
-            return
         part, rest = users[:count], users[count:]
         self.snapshot = signals.Snapshot(session, rest) if rest else None
         self.told.named.update(part)
-        self.tell(signals.Named(session, part, not rest))
+        self.tell(signals.Named(session, part))
 
     @rule(seconds=st.sampled_from([0.25, 1.0, 5.0, 40.0, 600.0]), is_heard=st.booleans())
     def tick(self, seconds: float, is_heard: bool) -> None:
@@ -324,7 +318,7 @@ class ChannelModel(RuleBasedStateMachine):
                 session, users = self.snapshot.session, self.snapshot.users
                 self.snapshot = None
                 self.told.named.update(users)
-                self.tell(signals.Named(session, users, is_last=True))
+                self.tell(signals.Named(session, users))
             if self.is_settled():
                 break
             self.now_s += 1.0

@@ -10,10 +10,11 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES
 from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation, fact_of
+from tools.fake_gateway.cloud.hearers import LEFT_OUT
 from tools.fake_gateway.findings import Findings, Latencies
 from tools.fake_gateway.judge import UNKNOWN, Row
 
@@ -25,11 +26,22 @@ _FACTS = tuple(
 )
 
 
+class Behind(NamedTuple):
+    """For so long what was held of an agent was not what was true; until that row was durable."""
+
+    lasted_us: int = 0
+    user: str | None = None
+    event: int = NEVER  # the first one that was not held
+    journal: str = ""
+    row: int = 0
+
+
 class CloudJudge:
     def __init__(self, expectation: CloudExpectation, findings: Findings) -> None:
         self.expectation = expectation
         self.findings = findings
         self.latencies = Latencies()
+        self.longest_behind = Behind()
         self.found = bytearray(expectation.head)
         self.held = [NEVER] * expectation.agents  # the number of the newest event
         self.held_state: list[str | None] = [None] * expectation.agents
@@ -62,18 +74,39 @@ class CloudJudge:
         for row in rows:
             row_id, agent_id = row[0], row[1]
             agent = people.get(agent_id)
+            held = NEVER
             # The usual row is judged at once: half the time for a run of usual rows.
             number = self._usual(row, agent)
             if number >= 0:
                 live += 1
             else:
                 self.rows[row[11]] += 1
+                held = NEVER if agent is None else self.held[agent]
                 number = self._unusual(name, row, agent)
             while commit_row < row_id:
                 commit_row, commit_us = next(commit, _NO_COMMIT)
             if number >= 0 and commit_us:
                 self.latencies.add(commit_us - self.expectation.sent_us(number))
+            if agent is not None and commit_us:
+                first = number if held == NEVER else self._first_missed(agent, held)
+                if first is not None and first >= 0:
+                    self._note_behind(agent, first, name, row_id, commit_us)
         self.rows["live"] += live
+
+    def _first_missed(self, agent: int, held: int) -> int | None:
+        """The first event that the row at hand made up for; None: it is no newer than the last."""
+        if self.held[agent] <= held:
+            return None
+        expectation = self.expectation
+        begin = max(held + 1, expectation.hearers.begun[agent])
+        numbers = expectation.numbers_from(agent, begin)
+        return next((n for n in numbers if expectation.socket_of[n] != LEFT_OUT), None)
+
+    def _note_behind(self, agent: int, first: int, journal: str, row: int, commit_us: int) -> None:
+        lasted_us = commit_us - self.expectation.sent_us(first)
+        if lasted_us > self.longest_behind.lasted_us:
+            user = self.expectation.users[agent]
+            self.longest_behind = Behind(lasted_us, user, first, journal, row)
 
     def _usual(self, row: Row, agent: int | None) -> int:
         """The number of its event, if it is a live row of the agent's next one and right in every

@@ -148,6 +148,8 @@ class _Accounts:
             "history_rows": judge.rows["history"],
             "unknown_rows": judge.rows["lost"],
             "gaps": gap_rows,
+            "longest_behind_s": round(judge.longest_behind.lasted_us / 1e6, 3),
+            "longest_behind": judge.longest_behind._asdict(),
             "longest_gap_s": max((one.longest_s for one in self._gaps.values()), default=0.0),
             "latency_ms": judge.latencies.quantiles_ms(),
         }
