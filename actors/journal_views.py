@@ -16,6 +16,8 @@ from actors.preparation import channel_files
 from actors.receiver import channel_repair
 from actors.sender import reader as sender_reader
 from actors.sender import repair as sender_repair
+from actors.sinks import repair as sinks_repair
+from actors.sinks.store import sinks_path
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
@@ -111,7 +113,10 @@ def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
     """Journals, store and meta, so that the copy can be used as a data directory itself."""
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    copies = reader.backup(path, target)
+    copies = []
+    if sinks_path(path).exists():  # first: no place in a copy is ahead of its journal
+        copies.append(sinks_repair.copy(sinks_path(path), target))
+    copies += reader.backup(path, target)
     if sender_reader.has_store(path):
         copies.append(sender_reader.backup(path, target))
     if roster_path(path).exists():
@@ -137,12 +142,15 @@ def show_repair(path: Path, *, as_json: bool) -> None:
         # These raise before anything is changed.
         sender_repair.examine(sender_path(path))
         planner_repair.examine(roster_path(path))
+        sinks_repair.examine(sinks_path(path))
         for each in channel_files(path):
             channel_repair.examine(each)
         findings = repair(data_dir, now_us)
         if (finding := sender_repair.repair(data_dir, now_us)) is not None:
             findings.append(finding)
         if (finding := planner_repair.repair(roster_path(path), now_us)) is not None:
+            findings.append(finding)
+        if (finding := sinks_repair.repair(sinks_path(path), now_us)) is not None:
             findings.append(finding)
         for each in channel_files(path):
             if (finding := channel_repair.repair(each, now_us)) is not None:

@@ -19,6 +19,7 @@ from actors.receiver import channel_store
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.sender import store
 from actors.settings import Settings
+from actors.sinks import preparation as sinks_preparation
 from actors.sqlite import TRANSIENT_ERRORS
 from actors.state import journal, reader, redistribute
 from runtime.counters import Counters
@@ -35,6 +36,8 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
         if settings.dialect == "cloud":
             planner_store.prepare(planner_store.roster_path(data_dir.path), run)
             _prepare_channels(data_dir.path, settings.receivers, run)
+        if settings.journal == "full":
+            sinks_preparation.prepare(data_dir.path, run, settings.sinks)
     return run
 
 

@@ -16,6 +16,7 @@ from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from actors.receiver.gauges import RECEIVER_WORDS
 from actors.sender.page import SENDER_WORDS
 from actors.settings import Settings
+from actors.sinks.arguments import SINKS, SINKS_WORDS
 from actors.state.arguments import SHARD_WORDS
 from actors.web.arguments import WEB_WORDS
 from runtime.block import Block
@@ -47,6 +48,7 @@ class SharedMemory:
     web: Counters
     sender: Counters
     planner: Counters
+    sinks: Counters
     shards: tuple[Counters, ...]
     receivers: tuple[Counters, ...]
     doorbells: Mapping[str, Doorbell]  # by the name of the child that sleeps on it
@@ -70,6 +72,7 @@ class SharedMemory:
             web=Counters.create(WEB, WEB_WORDS),
             sender=Counters.create(SENDER, SENDER_WORDS),
             planner=Counters.create(PLANNER, PLANNER_WORDS),
+            sinks=Counters.create(SINKS, SINKS_WORDS),
             shards=shards,
             receivers=receivers,
             doorbells={name: Doorbell.create(name) for name in sleepers},
@@ -97,7 +100,8 @@ class SharedMemory:
         """Of every child that these settings start."""
         sender = (self.sender,) if settings.sender.enabled else ()
         planner = (self.planner,) if settings.dialect == "cloud" else ()
-        return (self.web, *sender, *self.shards, *planner, *self.receivers)
+        sinks = (self.sinks,) if settings.sinks else ()
+        return (self.web, *sinks, *sender, *self.shards, *planner, *self.receivers)
 
     @property
     def rings(self) -> tuple[Block, ...]:

@@ -30,6 +30,8 @@ from actors.receiver.loop import ReceiverArguments
 from actors.sender.arguments import SenderArguments
 from actors.settings import ENVIRONMENT_PREFIX, Settings
 from actors.shared_memory import SENDER, WEB, SharedMemory
+from actors.sinks.arguments import SinksArguments
+from actors.sinks.envelope import source_of
 from actors.state.answering import AnsweringArguments
 from actors.state.arguments import ShardArguments
 from actors.state.feed import FeedArguments
@@ -43,6 +45,7 @@ _SETUP: Final = "actors.child_setup:set_up"
 _RELOAD: Final = "actors.child_setup:reload"
 Arguments: TypeAlias = (
     WebArguments
+    | SinksArguments
     | SenderArguments
     | ShardArguments
     | PlannerArguments
@@ -112,6 +115,9 @@ def build(
     setup = ChildSetup(log=log, lock=data_dir.lock, page=shared.supervisor)
     web = _web_arguments(settings, data_dir, shared, one_time)
     specs = [_spec(settings, "actors.web.server:run", web, shared.web, setup)]
+    if settings.sinks:  # stopped behind the shards: it still delivers their last rows
+        sinks = _sinks_arguments(settings, data_dir, run, shared)
+        specs.append(_spec(settings, "actors.sinks.loop:run", sinks, shared.sinks, setup))
     if settings.sender.enabled:
         sender = _sender_arguments(settings, data_dir, run, shared)
         specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
@@ -235,6 +241,19 @@ def _web_arguments(
         rings=shared.rings,
         supervisor=shared.supervisor,
         name=settings.name,
+    )
+
+
+def _sinks_arguments(
+    settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory
+) -> SinksArguments:
+    return SinksArguments(
+        settings=settings.sinks,
+        data_dir=data_dir.path,
+        run=run,
+        source=source_of(settings.api_url, settings.name),
+        address=gateway_address(settings),
+        shard_counters=shared.shards,
     )
 
 

@@ -1,0 +1,1 @@
+"""Sinks: every committed transition, handed on to files and to other programs."""

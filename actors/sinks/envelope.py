@@ -1,0 +1,179 @@
+"""Envelope: what a row of a journal looks like to others, as a CloudEvent (version 1.0) in JSON.
+
+Pure. Knows no journal and no sink.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from actors.sender.commands import iso_ms
+from actors.sinks_settings import SinkSettings
+from actors.state.holding import GapRow
+
+TYPE_PREFIX: Final = "io.presence-runtime"
+TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"
+GAP: Final = f"{TYPE_PREFIX}.agent.gap"
+"""The gateway did not tell us something, and nobody will."""
+MISSED: Final = f"{TYPE_PREFIX}.sink.gap"
+"""We were told, but this sink was not, and will not be."""
+
+PAST_RETENTION: Final = "past its retention"
+JOURNAL_GONE: Final = "the journal is gone"
+
+
+class Row(NamedTuple):
+    """A row of a journal, with what stands beside it."""
+
+    journal: str
+    id: int
+    user_id: str | None
+    from_state: str | None
+    to_state: str
+    at_us: int
+    received_us: int
+    epoch: int
+    sequence: int
+    queue: str | None
+    presence: str | None
+    correlation: str | None
+    cause: str
+    native: str | None = None
+    """Cloud: as the table `natives` has it."""
+    gap: GapRow | None = None
+
+
+class Missed(NamedTuple):
+    """Rows that a sink will never be given."""
+
+    journal: str
+    first_row: int
+    last_row: int | None
+    """None: nobody knows how many there were."""
+    reason: str
+    noticed_us: int
+
+
+class Event(NamedTuple):
+    """What a sink is given; `subject` keeps the order of what is about the same agent."""
+
+    id: str
+    subject: str | None
+    body: bytes
+
+
+class Envelope:
+    """For one runtime, whose name is `source`."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def row(self, row: Row) -> Event:
+        """The same for ever: whoever is given it twice knows it by its id. A journal that was put
+        back from a backup writes other rows under old numbers, but at another time."""
+        told = f"{row.journal}-{row.id}-{row.received_us:x}"
+        if row.gap is not None:
+            return self._event(told, GAP, None, row.at_us, _gap(row, row.gap))
+        return self._event(told, TRANSITION, row.user_id, row.at_us, _transition(row))
+
+    def missed(self, missed: Missed) -> Event:
+        last = "" if missed.last_row is None else missed.last_row
+        data = {
+            "journal": missed.journal,
+            "first_row": missed.first_row,
+            "last_row": missed.last_row,
+            "reason": missed.reason,
+        }
+        told = f"{missed.journal}-{missed.first_row}..{last}"
+        return self._event(told, MISSED, None, missed.noticed_us, data)
+
+    def _event(
+        self, told: str, kind: str, subject: str | None, at_us: int, data: dict[str, Any]
+    ) -> Event:
+        event: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": told,
+            "source": self._source,
+            "type": kind,
+            "time": iso_ms(at_us),
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        if subject is not None:
+            event["subject"] = subject
+        return Event(told, subject, orjson.dumps(event))
+
+
+def source_of(api_url: str, name: str) -> str:
+    """Of all runtimes, this one: whose gateway it serves, and what it is called."""
+    host = api_url.partition("://")[2].partition("/")[0]
+    return f"//{host}/presence-runtime" + (f"/{name}" if name else "")
+
+
+def _transition(row: Row) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "from": row.from_state,
+        "to": row.to_state,
+        "at": iso_ms(row.at_us),
+        "received_at": iso_ms(row.received_us),
+        "queue": row.queue,
+        "presence": row.presence,
+        "cause": row.cause,
+        "position": {"epoch": row.epoch, "sequence": row.sequence},
+    }
+    if row.correlation is not None:
+        data["correlation"] = row.correlation
+    if row.native is not None:
+        data["native"] = _native(orjson.loads(row.native))
+    return data
+
+
+def _native(packed: list[Any]) -> dict[str, Any]:
+    """What the platform says itself (`native.Native.packed` has the order)."""
+    return {
+        "system_presence": packed[0] or None,
+        "definition": packed[1] or None,
+        "message": packed[2],
+        "routing_status": packed[4] or None,
+        "queues": packed[6],
+        "out_of_office": packed[8],
+    }
+
+
+def _gap(row: Row, gap: GapRow) -> dict[str, Any]:
+    return {
+        "scope": gap.scope,
+        "since": iso_ms(gap.since_us) if gap.since_us else None,
+        "until": iso_ms(gap.at_us),
+        "received_at": iso_ms(row.received_us),
+        "cause": row.cause,
+        "epoch": gap.epoch,
+        "first_sequence": gap.first_sequence,
+        "last_sequence": gap.last_sequence,
+        "reason": gap.reason,
+    }
+
+
+class Filter:
+    """Which rows a sink wants. A gap is about everybody: only `causes` can leave it out."""
+
+    __slots__ = ("_causes", "_queues", "_states", "is_open")
+
+    def __init__(self, settings: SinkSettings) -> None:
+        self._causes = frozenset(settings.causes)
+        self._states = frozenset(settings.states)
+        self._queues = frozenset(settings.queues)
+        self.is_open = not (self._causes or self._states or self._queues)
+
+    def wants(self, row: Row) -> bool:
+        if self._causes and row.cause not in self._causes:
+            return False
+        if row.gap is not None:
+            return True
+        if self._states and not self._states & {row.from_state, row.to_state}:
+            return False
+        return not self._queues or row.queue in self._queues
