@@ -50,7 +50,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
-            "actors.reload", "actors.sink_views",
+            "actors.reload", "actors.cli_operations", "actors.status", "actors.status_view",
+            "actors.export", "actors.forget", "actors.sink_views",
             "actors.journal_views", "actors.tables", "actors.command_views",
             "actors.online", "actors.settings_views", "actors.topic_views",
             "actors.api_client", "actors.send", "actors.send_file", "actors.command_file",
@@ -72,6 +73,7 @@ PURE = (
     "actors/events.py",
     "actors/file_run.py",
     "actors/partition.py",
+    "actors/status_view.py",
     "actors/presences.py",
     "actors/times.py",
     "actors/genesys/channel_plan.py",
@@ -119,6 +121,7 @@ PURE = (
     "actors/web/showing.py",
     "actors/web/read_model.py",
     "actors/state/cloud_decode.py",
+    "actors/web/rates.py",
     "actors/state/cloud_merge.py",
     "actors/state/cloud_sessions.py",
     "actors/state/native.py",
