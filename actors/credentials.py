@@ -43,7 +43,7 @@ class Credentials:
 
 def read_secret(key: str, path: Path) -> str:
     """The text of a file that says something; never part of an error."""
-    text = read_small_file(key, path)
+    text = read_small_file(key, path).strip()
     if not text:
         raise ConfigurationError(f"{key} = {path}: the file is empty")
     return text
@@ -60,7 +60,7 @@ def read_small_file(key: str, path: Path) -> str:
             content = os.read(fd, SECRET_BYTES_MAX + 1)
         finally:
             os.close(fd)
-        text = content.decode().strip()
+        text = content.decode()
     except OSError as error:
         raise ConfigurationError(f"{key} = {path}: {error.strerror}") from None
     except UnicodeDecodeError:

@@ -10,6 +10,7 @@ CLIENTS_MAX: Final = 10_000
 """Of whom something is remembered; the one that was silent for longest is forgotten first."""
 AT_ONCE_MIN: Final = 20
 """A page and what it is made of come at once, however little is allowed a second."""
+ROUNDING_S: Final = 1e-6
 _NETWORK_BITS: Final = 64
 
 
@@ -32,7 +33,7 @@ class RateLimit:
         if not self._every_s:
             return 0.0
         full_s = max(self._full_s.get(client, now_s), now_s) + self._every_s
-        if (over_s := full_s - now_s - self._at_once_s) > 0:
+        if (over_s := full_s - now_s - self._at_once_s) > ROUNDING_S:
             return over_s
         self._full_s[client] = full_s
         self._full_s.move_to_end(client)
@@ -50,6 +51,8 @@ def client_of(host: str) -> str:
         address = ip_address(host)
     except ValueError:
         return host
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is None:
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
         return f"{IPv6Address(int(address) >> _NETWORK_BITS << _NETWORK_BITS)}/{_NETWORK_BITS}"
-    return str(address)
+    return host
