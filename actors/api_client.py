@@ -89,6 +89,14 @@ class ApiClient:
     async def webhooks(self, **filters: str | int | None) -> Answer:
         return await self._ask("GET", "/api/webhooks", params=_given(filters))
 
+    async def status(self) -> Body:
+        """GET /api/status."""
+        return expected(await self._ask("GET", "/api/status"))
+
+    async def unready(self) -> list[str]:
+        """Why it is not ready, as /readyz says it; empty: it is."""
+        return list((await self._ask("GET", "/readyz")).body.get("reasons", ()))
+
     async def resend(self, message_id: str) -> Answer:
         return await self._ask("POST", f"/api/webhooks/{quote(message_id, safe='')}/resend")
 

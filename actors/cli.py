@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from actors import cli_sender
+from actors import cli_operations, cli_sender
 from actors.cli_options import DISTRIBUTION, SHOWN, journals
 from actors.cli_options import Config as _Config
 from actors.cli_options import DataDir as _DataDir
@@ -297,6 +297,14 @@ def topics(
 
 
 @app.command()
+def sinks(data_dir: _DataDir = None, config: _Config = None, as_json: _Json = False) -> None:
+    """How far each sink is, and what is the matter with it."""
+    from actors import sink_views  # noqa: PLC0415
+
+    sink_views.show(journals(data_dir, config), as_json=as_json)
+
+
+@app.command()
 def backup(
     directory: Annotated[Path, typer.Argument(help="new, or empty")],
     data_dir: _DataDir = None,
@@ -328,4 +336,6 @@ def _unknown(user: str, path: Path) -> int:
     return EXIT_FAILURE
 
 
-app.add_typer(cli_sender.app)  # last: its commands stand behind those above
+# Last: their commands stand behind those above.
+app.add_typer(cli_operations.app)
+app.add_typer(cli_sender.app)

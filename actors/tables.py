@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -53,6 +56,12 @@ def utc(at_us: int | None) -> str | None:
 
 def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - 50 ms that a pipe need not pay
+
+    Console().print(drawn(title, columns, rows))
+
+
+def drawn(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """What `show` draws on a terminal."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415 - no markup: a name may hold a bracket
 
@@ -66,4 +75,4 @@ def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) 
                 for value in row
             )
         )
-    Console().print(table)
+    return table
