@@ -1,0 +1,118 @@
+// AgentDialog: one agent from near: what is known now, what was before, and another presence.
+
+import { ask, Problem } from "./api.js";
+import { duration, moment } from "./durations.js";
+import { byId, element, setAttribute, setText, showMark, stateMark } from "./elements.js";
+import { PresenceForm } from "./presence_form.js";
+
+const PAGE = 50;
+const REFRESH_MS = 1000;
+
+export class AgentDialog {
+  #board;
+  #dialog = byId("agent");
+  #form = new PresenceForm();
+  #agent = null;
+  #next = null; // where older transitions go on
+  #timer = null;
+
+  constructor(board) {
+    this.#board = board;
+    this.#dialog.addEventListener("close", () => this.#onClose());
+    this.#dialog.addEventListener("click", (event) => {
+      if (event.target === this.#dialog) this.#dialog.close();
+    });
+    byId("agent-close").addEventListener("click", () => this.#dialog.close());
+    byId("agent-older").addEventListener("click", () => this.#read(this.#next));
+  }
+
+  open(agent) {
+    const { store } = this.#board;
+    this.#agent = agent;
+    this.#next = null;
+    byId("history").replaceChildren();
+    this.#showFacts();
+    const held = new Set([...store.agents.values()].map(({ presence }) => presence));
+    held.delete(null);
+    this.#form.show(agent.id, {
+      dialect: store.summary.dialect, mayWrite: store.summary.may_write, held,
+    });
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#read(null);
+  }
+
+  /** What may be done has changed: somebody signed in. */
+  showRights() {
+    if (this.#agent && this.#dialog.open) this.open(this.#agent);
+  }
+
+  showChanged(agents) {
+    if (!this.#agent || !agents.has(this.#agent)) return;
+    this.#showFacts();
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      if (this.#agent) this.#read(null);
+    }, REFRESH_MS);
+  }
+
+  tick() {
+    if (this.#agent) this.#showFacts();
+  }
+
+  #onClose() {
+    this.#form.close();
+    this.#agent = null;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+  }
+
+  #showFacts() {
+    const { palette, store } = this.#board;
+    const agent = this.#agent;
+    const isOld = agent.isStale || !this.#board.isNow;
+    setText(byId("agent-name"), agent.label);
+    setText(byId("agent-id"), agent.name === null ? "" : agent.id);
+    showMark(byId("agent-mark"), palette, agent.state, isOld);
+    setText(byId("agent-state"), this.#board.stateWords(agent, duration));
+    setAttribute(byId("agent-now"), "data-stale", isOld);
+    setText(byId("agent-queue"), store.queueLabel(agent.queue) || "no queue");
+    setText(byId("agent-presence"), agent.presence ?? "not known");
+    setText(byId("agent-since"), moment(agent.since, this.#board.nowMs()));
+  }
+
+  async #read(before) {
+    const agent = this.#agent;
+    const query = new URLSearchParams({ limit: PAGE, ...(before === null ? {} : { before }) });
+    let told;
+    try {
+      told = await ask(`/api/agents/${encodeURIComponent(agent.id)}/history?${query}`);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      if (agent === this.#agent) this.#sayNone(error.message);
+      return;
+    }
+    if (agent !== this.#agent) return;
+    const rows = told.transitions.map((each) => this.#row(each));
+    if (before === null) byId("history").replaceChildren(...rows);
+    else byId("history").append(...rows);
+    this.#next = told.next;
+    byId("agent-older").hidden = told.next === null;
+    this.#sayNone(byId("history").children.length ? "" : "Nothing is kept of this agent yet.");
+  }
+
+  #sayNone(text) {
+    setText(byId("history-none"), text);
+    byId("history-none").hidden = text === "";
+  }
+
+  #row({ at, to, queue, queue_name: queueName, cause, presence }) {
+    const atMs = Date.parse(at);
+    const when = element("time", { datetime: at, title: at }, moment(atMs, this.#board.nowMs()));
+    return element("tr", {},
+      element("td", { class: "when" }, when),
+      element("td", { class: "to" }, stateMark(this.#board.palette, to), element("bdi", {}, to)),
+      element("td", {}, element("bdi", {}, presence ?? "")),
+      element("td", {}, element("bdi", {}, queueName ?? queue ?? "")),
+      element("td", { class: "cause" }, cause));
+  }
+}

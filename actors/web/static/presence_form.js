@@ -1,0 +1,137 @@
+// PresenceForm: changes an agent's presence and says, live, what becomes of it. Knows no store.
+//
+// A command bears one idempotency key for as long as the form says the same: asking again after a
+// lost answer cannot make two of one.
+
+import { ask, newKey, Problem } from "./api.js";
+import { byId, element, setAttribute, setText } from "./elements.js";
+import { clockTime } from "./durations.js";
+
+const WSP = ["available", "busy", "break", "offline"];
+const CLOUD = [
+  "Available", "Busy", "Away", "Break", "Meal", "Meeting", "Training", "On Queue", "Offline",
+];
+const WAIT_S = 1;
+const AGAIN_MS = 1000;
+const PATIENCE_MS = 120_000;
+const ENDS = {
+  confirmed: "Done: the gateway shows it.",
+  unconfirmed: "Accepted by the gateway, but not seen in its stream.",
+  unknown: "Nobody knows whether it was carried out.",
+  refused: "Refused.",
+};
+
+export class PresenceForm {
+  #form = byId("presence-form");
+  #state = byId("presence-state");
+  #outcome = byId("presence-outcome");
+  #agentId = null;
+  #asked = { said: null, key: null };
+  #turn = 0; // what an older command still hears is nobody's any more
+
+  constructor() {
+    this.#form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#submit();
+    });
+  }
+
+  /** `held`: presences that agents are in now, to choose from. */
+  show(agentId, { dialect, mayWrite, held }) {
+    this.#turn += 1;
+    this.#agentId = agentId;
+    this.#form.hidden = !mayWrite;
+    byId("presence-closed").hidden = mayWrite;
+    this.#form.reset();
+    this.#say("", "");
+    byId("presence-steps").replaceChildren();
+    const names = dialect === "cloud" ? [...new Set([...CLOUD, ...held])] : WSP;
+    byId("presence-names").replaceChildren(...names.map((value) => element("option", { value })));
+    setAttribute(this.#state, "placeholder", names.slice(0, 4).join(", "));
+  }
+
+  close() {
+    this.#turn += 1;
+  }
+
+  async #submit() {
+    const turn = ++this.#turn;
+    const body = {
+      state: this.#state.value.trim(),
+      reason: byId("presence-reason").value.trim(),
+      force: byId("presence-force").checked,
+    };
+    byId("presence-steps").replaceChildren();
+    this.#say("asking", `Asking for ${body.state} …`);
+    byId("presence-send").disabled = true;
+    try {
+      await this.#follow(await this.#place(turn, body), turn);
+    } catch (error) {
+      if (turn === this.#turn) this.#say("refused", words(error));
+    } finally {
+      byId("presence-send").disabled = false;
+    }
+  }
+
+  /** Places it, if need be again and again under the same key. */
+  async #place(turn, body) {
+    const said = JSON.stringify([this.#agentId, body]);
+    if (this.#asked.said !== said) this.#asked = { said, key: newKey() };
+    const path = `/api/agents/${encodeURIComponent(this.#agentId)}/presence`;
+    const headers = { "Idempotency-Key": this.#asked.key };
+    const placed = await this.#patiently(turn, () => ask(path, { method: "POST", body, headers }));
+    // Whoever presses the button again after an answer means another command.
+    this.#asked = { said: null, key: null };
+    return placed;
+  }
+
+  async #follow(placed, turn) {
+    let command = placed;
+    while (turn === this.#turn) {
+      const path = `/api/commands/${encodeURIComponent(placed.id)}?wait=${WAIT_S}`;
+      command = await this.#patiently(turn, () => ask(path));
+      if (turn !== this.#turn) return;
+      this.#showSteps(command.steps);
+      if (command.ended_at) {
+        const detail = command.detail ? ` ${command.detail}` : "";
+        this.#say(command.step, `${ENDS[command.step] ?? command.step}${detail}`);
+        return;
+      }
+      this.#say("asking", `${command.step} …`);
+    }
+  }
+
+  /** No answer, or not now: the server may be just starting again. */
+  async #patiently(turn, asking) {
+    const untilMs = performance.now() + PATIENCE_MS;
+    for (;;) {
+      try {
+        return await asking();
+      } catch (error) {
+        const isPassing = error instanceof Problem && [0, 502, 504].includes(error.status);
+        if (!isPassing || turn !== this.#turn || performance.now() > untilMs) throw error;
+        this.#say("asking", "The server does not answer; asking again …");
+        await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
+      }
+    }
+  }
+
+  #showSteps(steps) {
+    byId("presence-steps").replaceChildren(...steps.map(({ at, step, detail }) => element("li", {},
+      element("span", { class: "when" }, clockTime(Date.parse(at))),
+      element("strong", {}, step),
+      element("span", { class: "detail" }, detail))));
+  }
+
+  #say(outcome, text) {
+    setText(this.#outcome, text);
+    setAttribute(this.#outcome, "data-outcome", outcome);
+  }
+}
+
+function words(error) {
+  if (!(error instanceof Problem)) throw error;
+  if (error.status === 401) return "Sign in first: changing a presence needs a token.";
+  if (error.status === 403) return "This token may only read.";
+  return error.message;
+}

@@ -1,0 +1,165 @@
+// Store: what is known of agents, queues and health. Knows no page, no network and no clock.
+//
+// A snapshot replaces everything, changes go on from it. An agent is one object for as long as the
+// page lives, and keeps its place, so that nobody who looks at it has to look for it again.
+
+export const LAST_MAX = 200;
+
+export class Store {
+  agents = new Map(); // id → agent
+  places = []; // place → agent, null where somebody has gone
+  byState = {};
+  queues = new Map(); // id → {id, name, label, byState, agents}
+  last = []; // transitions, the newest first
+  health = null;
+  summary = null;
+  atMs = 0; // the server's, of the newest that was applied
+  generation = 0; // grows whenever somebody comes, goes or is renamed
+  #changed = new Set();
+
+  applySnapshot(snapshot) {
+    const isFirst = this.places.length === 0;
+    const here = new Set();
+    this.queues = new Map();
+    for (const [id, name] of snapshot.queues) this.#queue(id, name);
+    const queues = [...this.queues.keys()];
+    for (const [id, name, state, since, queue, presence, stale] of snapshot.agents) {
+      here.add(id);
+      this.#set(id, name, snapshot.states[state], since, queues[queue] ?? null, presence, stale);
+    }
+    for (const agent of [...this.agents.values()]) if (!here.has(agent.id)) this.#remove(agent);
+    if (isFirst) this.#arrange();
+    this.#countQueues();
+    this.atMs = snapshot.at;
+    this.summary = snapshot.summary;
+    this.byState = snapshot.summary.by_state;
+    this.health = snapshot.summary.health;
+    this.generation += 1;
+  }
+
+  /** What the stream does not say. Counts and health are the stream's: this may be older. */
+  applySummary(summary) {
+    this.summary = summary;
+  }
+
+  applyChanges({ at, changes = [], last = [], by_state: byState, queues = {}, health }) {
+    const known = this.agents.size;
+    for (const row of changes) this.#set(...row);
+    if (this.agents.size !== known) this.generation += 1;
+    for (const [id, counts] of Object.entries(queues)) this.#setCounts(this.#queue(id), counts);
+    for (const row of last) this.last.unshift(transition(row));
+    this.last.length = Math.min(this.last.length, LAST_MAX);
+    if (byState) this.byState = byState;
+    this.applyHealth({ at, health });
+  }
+
+  applyHealth({ at, health }) {
+    this.atMs = at;
+    if (health) this.health = health;
+  }
+
+  nameQueues(rows) {
+    for (const { id, name } of rows) if (this.queues.has(id)) rename(this.queues.get(id), name);
+    this.generation += 1;
+  }
+
+  /** Who has changed since the last call. */
+  takeChanged() {
+    const changed = this.#changed;
+    this.#changed = new Set();
+    return changed;
+  }
+
+  /** Counts by state: of one queue, or of everybody. */
+  counts(queueId) {
+    return queueId === null ? this.byState : this.queues.get(queueId)?.byState ?? {};
+  }
+
+  queueLabel(id) {
+    return id === null ? "" : this.queues.get(id)?.label ?? id;
+  }
+
+  /** Every state that anybody is or may be in. */
+  states() {
+    return Object.keys(this.byState);
+  }
+
+  #set(id, name, state, since, queue, presence, stale) {
+    let agent = this.agents.get(id);
+    if (!agent) {
+      agent = { id, place: this.places.length, name: undefined };
+      this.places.push(agent);
+      this.agents.set(id, agent);
+    }
+    if (agent.name !== name) this.#rename(agent, name);
+    if (queue !== null) this.#queue(queue);
+    agent.state = state;
+    agent.since = since;
+    agent.queue = queue;
+    agent.presence = presence;
+    agent.isStale = Boolean(stale);
+    this.#changed.add(agent);
+  }
+
+  #rename(agent, name) {
+    agent.name = name;
+    agent.label = name ?? agent.id;
+    agent.haystack = null; // made when somebody searches
+    this.generation += 1;
+  }
+
+  #remove(agent) {
+    this.agents.delete(agent.id);
+    this.places[agent.place] = null;
+    this.#changed.delete(agent);
+    agent.isStale = true; // for whoever still looks at it
+  }
+
+  #queue(id, name = null) {
+    let queue = this.queues.get(id);
+    if (!queue) {
+      queue = { id, name: null, label: id, byState: {}, agents: 0 };
+      rename(queue, name);
+      this.queues.set(id, queue);
+    }
+    return queue;
+  }
+
+  #setCounts(queue, counts) {
+    queue.byState = counts;
+    queue.agents = Object.values(counts).reduce((sum, each) => sum + each, 0);
+  }
+
+  /** A snapshot does not repeat what its agents say. */
+  #countQueues() {
+    for (const agent of this.agents.values()) {
+      const queue = agent.queue === null ? null : this.queues.get(agent.queue);
+      if (!queue) continue;
+      queue.byState[agent.state] = (queue.byState[agent.state] ?? 0) + 1;
+      queue.agents += 1;
+    }
+  }
+
+  /** The first places go by queue, so that a queue's agents are neighbours. */
+  #arrange() {
+    const queues = [...this.queues.values()].sort((a, b) => compare(a.label, b.label));
+    const byQueue = new Map([...queues.map(({ id }) => [id, []]), [null, []]]);
+    for (const agent of this.places) byQueue.get(agent.queue).push(agent);
+    this.places = [...byQueue.values()].flatMap((agents) =>
+      agents.sort((a, b) => compare(a.label, b.label) || compare(a.id, b.id)));
+    this.places.forEach((agent, place) => { agent.place = place; });
+  }
+}
+
+function rename(queue, name) {
+  queue.name = name;
+  queue.label = name ?? queue.id;
+}
+
+function transition([id, from, to, atMs, queue, cause]) {
+  return { id, from, to, atMs, queue, cause };
+}
+
+function compare(a, b) {
+  return a < b ? -1 : Number(a > b);
+}
