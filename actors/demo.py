@@ -30,6 +30,9 @@ from actors.demo_plan import FaultProfile, Plan
 from actors.demo_report import FINDINGS, OUTCOMES, Report
 from actors.demo_run import DemoRun, Interrupted, Wishes
 from actors.demo_view import View
+from actors.genesys.cloud_rest import USERS_PER_PAGE
+from actors.genesys.rate_budget import WINDOW_S, shares
+from actors.genesys.reconnect import DEAD_AFTER_S
 from actors.sender_settings import SenderSettings, WebhookSettings
 from actors.settings import RestartSettings, Settings
 from actors.topology import Runtime
@@ -43,8 +46,9 @@ __all__ = ["FaultProfile", "Plan", "run"]
 
 PAGE_ADDRESS: Final = "127.0.0.1:0"
 LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
-# A troubled demo puts a day's faults into a minute, so what waits for them to pass must be brief,
-# and no number of them is a reason to give up.
+# A troubled demo puts a day's faults into a minute, so what waits for them to pass must be brief
+# (but for the cloud dialect, where each channel has its own), and no number of them is a reason to
+# give up.
 TROUBLED_BACKOFF_S: Final = 1.0
 TROUBLED_RESTARTS: Final = RestartSettings(intensity=1000, period_s=60.0)
 
@@ -169,8 +173,10 @@ def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
     )
     if not plan.is_troubled:
         return settings
-    brief = {"attempts_max": 0, "backoff_most_s": TROUBLED_BACKOFF_S, "restart": TROUBLED_RESTARTS}
-    return settings.model_copy(update=brief)
+    patient: dict[str, object] = {"attempts_max": 0, "restart": TROUBLED_RESTARTS}
+    if plan.dialect == "wsp":  # of which one line is the whole stream
+        patient["backoff_most_s"] = TROUBLED_BACKOFF_S
+    return settings.model_copy(update=patient)
 
 
 def _tell_log(path: Path, view: View) -> None:
@@ -257,7 +263,7 @@ def _report(
         problems=(),
         dialect=plan.dialect,
         ready_s=round(demo.ready_s, 3),
-        cloud=_cloud(plan, runtime, findings),
+        cloud=_cloud(plan, runtime, demo, findings),
         agents=plan.agents,
         rate=plan.rate,
         seconds=plan.seconds,
@@ -295,7 +301,9 @@ def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _cloud(plan: Plan, runtime: Runtime, findings: Mapping[str, Any]) -> dict[str, Any] | None:
+def _cloud(
+    plan: Plan, runtime: Runtime, demo: DemoRun, findings: Mapping[str, Any]
+) -> dict[str, Any] | None:
     """What the cloud dialect has of its own."""
     if plan.dialect != "cloud":
         return None
@@ -312,7 +320,17 @@ def _cloud(plan: Plan, runtime: Runtime, findings: Mapping[str, Any]) -> dict[st
         "too_many_requests": int(findings["too_many_requests"]),
         "fullest_window": int(findings["fullest_window"]),
         "faults": dict(findings["faults"]),
+        "longest_stale_s": round(demo.longest_stale_s, 3),
+        "longest_behind_s": findings.get("longest_behind_s"),  # None: without a journal
+        "stale_s_max": round(_stale_s_max(plan), 1),
     }
+
+
+def _stale_s_max(plan: Plan) -> float:
+    """For so long an agent may be stale: until the watchdog finds a silent socket, and then until
+    everybody was read within the receiver's share of one client."""
+    calls = -(-plan.agents // USERS_PER_PAGE)
+    return DEAD_AFTER_S + max(1, calls) * WINDOW_S / shares().receiver
 
 
 def _commands(
@@ -339,6 +357,8 @@ def _judged(report: Report, problems: list[str], *, is_content: bool) -> Report:
         found.append("the journal does not agree with the gateway's ledger")
     if not report.sum_is_exact:
         found.append("received is not the sum of its outcomes")
+    if report.is_too_stale:
+        found.append("an agent was stale for longer than the watchdog plus one resync")
     return replace(report, verified=not found, problems=tuple(found))
 
 

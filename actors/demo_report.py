@@ -76,6 +76,15 @@ class Report:
         return dict(sorted(Counter(str(fault["kind"]) for fault in self.faults).items()))
 
     @property
+    def is_too_stale(self) -> bool:
+        """Only the cloud dialect promises when, and only of what its gateway does: a child that is
+        killed is waited for, and a load above what we can do is behind by as much as it likes."""
+        if self.cloud is None or self.fault_profile == "none" or self.kill_every_s is not None:
+            return False
+        longest_s = max(self.cloud["longest_stale_s"], self.cloud["longest_behind_s"] or 0.0)
+        return bool(longest_s > self.cloud["stale_s_max"])
+
+    @property
     def sum_is_exact(self) -> bool:
         """Each record that reached a shard has exactly one outcome."""
         outcomes: list[int] = [getattr(self, outcome) for outcome in OUTCOMES]
@@ -132,6 +141,10 @@ def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "channels made, lost", f"{cloud['channels_created']}, {cloud['channels_lost']}"
     yield "requests, refused with 429", f"{cloud['requests']:,}, {cloud['too_many_requests']}"
     yield "most requests of a client in a minute", cloud["fullest_window"]
+    if cloud["longest_stale_s"]:
+        yield "a channel's agents stale, s (longest)", cloud["longest_stale_s"]
+        yield "… may be, s (watchdog and one resync)", cloud["stale_s_max"]
+    yield "an agent held not as it was, s (longest)", cloud["longest_behind_s"]
     for kind, times in cloud["faults"].items():
         yield f"fault: {kind}", times
 

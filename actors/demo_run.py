@@ -102,6 +102,7 @@ class DemoRun:
         self.memory = MemorySeries()
         self.ready_s = 0.0  # that the start took
         self.stale_s = 0.0  # while anything was to be shown
+        self.longest_stale_s = 0.0  # of one scope of a shard, by what the shards say
         self.begun_s, self.begun_us = 0.0, 0  # the load
         self.first: Moment | None = None
         self.last: Moment | None = None
@@ -294,6 +295,10 @@ class DemoRun:
         if self._looked_s is not None and self._progress.unconfirmed():
             self.stale_s += now_s - self._looked_s
         self._looked_s = now_s
+        now_us = self._clock.wall_us()
+        for page in self._runtime.shards:
+            if since_us := page.get("stale_since_us"):
+                self.longest_stale_s = max(self.longest_stale_s, (now_us - since_us) / 1e6)
 
     @property
     def sent(self) -> int:

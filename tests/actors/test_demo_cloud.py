@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from actors.demo import Plan
-from tests.actors.test_demo import ROOT, demo, small, verified
+from tests.actors.test_demo import ROOT, demo, report, small, verified
 
 
 def test_a_demo_of_the_cloud_has_clients_enough_and_keeps_to_the_rate_limit(
@@ -52,3 +52,15 @@ def test_a_demo_gives_every_agent_a_place_on_a_channel() -> None:
     assert Plan(agents=1_000_000).clients == 1
     cloud = {agents: Plan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)}
     assert cloud == {1: 1, 17_100: 1, 20_000: 2}
+
+
+def test_only_what_the_gateway_does_has_to_be_made_good_in_time() -> None:
+    late = {"longest_stale_s": 9.0, "longest_behind_s": None, "stale_s_max": 8.0, "faults": {}}
+    assert report(cloud=late, fault_profile="flaky").is_too_stale
+    assert report(
+        cloud=late | {"longest_stale_s": 0.0, "longest_behind_s": 8.1}, fault_profile="flaky"
+    ).is_too_stale
+    assert not report(cloud=late | {"stale_s_max": 9.0}, fault_profile="flaky").is_too_stale
+    assert not report(cloud=late).is_too_stale
+    assert not report(cloud=late, fault_profile="flaky", kill_every_s=1.0).is_too_stale
+    assert not report(fault_profile="flaky").is_too_stale

@@ -75,6 +75,20 @@ def test_a_perfect_run_is_verified_with_its_figures(tmp_path: Path) -> None:
     assert result["latency_ms"]["count"] == 600
 
 
+def test_how_long_an_agent_was_not_held_as_it_was_is_told_from_the_first_event_that_was_missed(
+    tmp_path: Path,
+) -> None:
+    keeper = kept(tmp_path, [], load=Load(2000.0, 0.3))
+    whole = checked(tmp_path, keeper)
+    latest_s = whole["latency_ms"]["max"] / 1000
+    assert whole["longest_behind_s"] == pytest.approx(latest_s, abs=0.002)
+    first = whole["longest_behind"]
+    del keeper.rows[first["row"] - 1]
+    keeper.counts["applied"] -= 1
+    found_later = verify(tmp_path / "ledger", keeper.write(tmp_path / "later"))["longest_behind"]
+    assert (found_later["user"], found_later["event"]) == (first["user"], first["event"])
+
+
 FAULTS: list[dict[str, Any]] = [
     {"kind": "drop"},
     {"kind": "close", "code": 1012},
