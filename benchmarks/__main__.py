@@ -12,6 +12,7 @@ NAMES = (
     "inbox",
     "pipeline",
     "peers",
+    "limit",
     "sender",
     "recovery",
     "idle",
