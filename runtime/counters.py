@@ -35,6 +35,8 @@ RUNNING: Final = 2
 WAITING: Final = 3  # for a disk or a peer: alive
 DRAINING: Final = 4
 STOPPED: Final = 5
+PHASES: Final = ("starting", "loaded", "running", "waiting", "draining", "stopped")
+"""What each is called."""
 
 
 class Counters:

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.web.arguments import WebArguments
-from actors.web.metrics import PHASES
 from actors.web.rates import Look, Pace, pace
 from runtime.clock import Clock
-from runtime.counters import Counters
+from runtime.counters import PHASES, Counters
 from runtime.ring_gauge import RingGauge
 
 WINDOW_S: Final = 10.0

@@ -7,7 +7,6 @@ knows share one.
 
 from __future__ import annotations
 
-import os
 import platform
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,21 +25,24 @@ from prometheus_client.registry import Collector
 
 from actors.events import STATES, UNKNOWN
 from actors.web.arguments import WebArguments
-from actors.web.metric_words import HISTOGRAMS, METRICS, Histogram
-from actors.web.metric_words import Metric as Told
+from actors.web.incoming_metrics import INCOMING, INCOMING_HISTOGRAMS
+from actors.web.instruments import rss_bytes
+from actors.web.metric_kinds import Histogram
+from actors.web.metric_kinds import Metric as Told
+from actors.web.outgoing_metrics import OUTGOING, OUTGOING_HISTOGRAMS
 from runtime.block import Block
 from runtime.clock import Clock
-from runtime.counters import Counters
+from runtime.counters import PHASES, Counters
 from runtime.ring_gauge import RingGauge
 
 DISTRIBUTION: Final = "presence-runtime"
+METRICS: Final = (*INCOMING, *OUTGOING)
+HISTOGRAMS: Final = (*INCOMING_HISTOGRAMS, *OUTGOING_HISTOGRAMS)
 OTHER: Final = "other"
 SILENT_S: Final = 15.0
 """A child that did not beat for so long is as good as dead: its supervisor kills it now."""
-PHASES: Final = ("starting", "loaded", "running", "waiting", "draining", "stopped")
 _NS: Final = 1e-9
 _US: Final = 1e-6
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Health(Protocol):
@@ -152,14 +154,15 @@ class Metrics(Collector):
             )
 
 
-def make_metrics(arguments: WebArguments, clock: Clock, seen: Seen | None = None) -> Metrics:
+def make_metrics(arguments: WebArguments, clock: Clock, seen: Seen) -> Metrics:
     """For the web child."""
+    above = () if arguments.supervisor is None else (arguments.supervisor,)
     try:
         release = version(DISTRIBUTION)
     except PackageNotFoundError:  # a clone that was not installed
         release = "unknown"
     build = {"version": release, "dialect": arguments.dialect}
-    return Metrics(arguments.pages, arguments.rings, clock, seen, **build)
+    return Metrics((*above, *arguments.pages), arguments.rings, clock, seen, **build)
 
 
 Page = tuple[str, Mapping[str, int]]
@@ -182,7 +185,8 @@ def _family(told: Told, pages: Sequence[Page]) -> Metric:
     for child, words in pages:
         for role, word, said in told.words:
             if role == role_of(child) and word in words:
-                family.add_metric([child, said] if told.label else [child], words[word])
+                value = words[word] * told.scale
+                family.add_metric([child, said] if told.label else [child], value)
     return family
 
 
@@ -229,7 +233,7 @@ def _children(pages: Sequence[Page], now_ns: int) -> Iterator[Metric]:
         labels=["child"],
     )
     for child, words in pages:
-        resident = _resident_bytes(words["pid"])
+        resident = rss_bytes(words["pid"]) or 0
         age_s = max(0, now_ns - words["beat_ns"]) * _NS
         is_started = words["generation"] > 0
         name = PHASES[words["phase"]] if is_started else "starting"
@@ -243,17 +247,6 @@ def _children(pages: Sequence[Page], now_ns: int) -> Iterator[Metric]:
         if is_started:
             age.add_metric([child], age_s)
     return iter((up, phase, age, restarts, cpu, memory))
-
-
-def _resident_bytes(pid: int) -> int:
-    """0: there is no such process."""
-    if pid <= 0:
-        return 0
-    try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - half the time of Path's
-            return int(file.read().split()[1]) * _PAGE_BYTES
-    except (OSError, IndexError):
-        return 0
 
 
 def _shards_standing(pages: Sequence[Page]) -> Iterator[Metric]:

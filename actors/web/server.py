@@ -73,7 +73,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             book=book,
             sessions=guards.sessions,
             instruments=Instruments(arguments, clock),
-            metrics=make_metrics(arguments, clock),
+            metrics=make_metrics(arguments, clock, tick.model),
             model=tick.model,
             feed=tick.reader,
             clock=clock,

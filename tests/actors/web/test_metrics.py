@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import httpx
@@ -16,9 +17,9 @@ from actors.sender.latency import Latency
 from actors.sender.page import bucket_words
 from actors.settings import Settings
 from actors.shared_memory import SharedMemory
+from actors.sinks_settings import SinkSettings
 from actors.state.durations import Durations
-from actors.web.metric_words import HISTOGRAMS, METRICS
-from actors.web.metrics import OTHER, SILENT_S, Metrics, role_of
+from actors.web.metrics import HISTOGRAMS, METRICS, OTHER, SILENT_S, Metrics, role_of
 from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import ManualClock, SystemClock
@@ -27,7 +28,12 @@ from runtime.doorbell import Doorbell
 from runtime.ring import KIND_EVENT, Producer, ring_bytes
 
 EVERYTHING = Settings(
-    dialect="cloud", client_id="c", client_secret=SecretStr("s"), shards=1, ring_bytes=64 << 10
+    dialect="cloud",
+    client_id="c",
+    client_secret=SecretStr("s"),
+    shards=1,
+    ring_bytes=64 << 10,
+    sinks=(SinkSettings(name="lines", kind="jsonl", path=Path("-")),),
 )
 HOSTILE = 'Talking"} 1\npresence_forged{state="\\'
 
@@ -48,7 +54,8 @@ class Model(NamedTuple):
 
 def pages() -> dict[str, Counters]:
     """As they are laid out for a runtime that has all there is."""
-    return {page.name: page for page in SharedMemory.create(EVERYTHING).pages(EVERYTHING)}
+    shared = SharedMemory.create(EVERYTHING)
+    return {page.name: page for page in (shared.supervisor, *shared.pages(EVERYTHING))}
 
 
 def live(counters: Counters, generation: int = 1) -> None:
