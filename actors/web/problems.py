@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 
 from actors.sender.commands import KEY_BOUND, Code
 from actors.web.link import STOPPING
@@ -175,16 +176,32 @@ async def _of_validation(_request: Request, error: Exception) -> Response:
     return _response(body, {})
 
 
-async def _of_starlette(_request: Request, error: Exception) -> Response:
+async def _of_starlette(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(_allowed(request))
     body = ProblemBody(
         title=status.phrase,
         status=status,
         code=_CODE_OF.get(status, status.phrase.lower().replace(" ", "-")),
         detail=str(error.detail),
     )
-    return _response(body, dict(error.headers or {}))
+    return _response(body, headers)
+
+
+def _allowed(request: Request) -> list[str]:
+    """All that this path knows. Starlette tells those of the first route that has it; there may be
+    one more for another method."""
+    routes = request.app.routes
+    return [
+        method
+        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
+        )
+    ]
 
 
 async def _of_a_mistake(_request: Request, _error: Exception) -> Response:
