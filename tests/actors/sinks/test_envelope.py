@@ -1,0 +1,141 @@
+"""Rows as CloudEvents: what stands in them, by value."""
+
+from __future__ import annotations
+
+import orjson
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.sender.commands import iso_ms
+from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of, stamp
+from actors.state.holding import GapRow
+from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
+
+ROW = Row(
+    journal="0badcafe",
+    id=41,
+    user_id="u1",
+    from_state="Available",
+    to_state="Talking",
+    at_us=BEGAN_US,
+    received_us=BEGAN_US + 2_500,
+    epoch=1,
+    sequence=977,
+    queue="q1",
+    presence="busy",
+    correlation=None,
+    cause="live",
+)
+GAP = ROW._replace(
+    user_id=None,
+    from_state=None,
+    to_state="",
+    cause="gap",
+    gap=GapRow(41, "all", 1, 5, 9, BEGAN_US, "closed too long", BEGAN_US - 1_000_000),
+)
+
+
+def event(row: Row) -> dict[str, object]:
+    told: dict[str, object] = orjson.loads(Envelope(SOURCE).row(row).body)
+    return told
+
+
+def test_a_transition_says_who_what_when_why_and_in_which_order() -> None:
+    assert event(ROW) == {
+        "specversion": "1.0",
+        "id": f"0badcafe-41-{BEGAN_US + 2_500:x}",
+        "source": SOURCE,
+        "type": "io.presence-runtime.agent.transition",
+        "subject": "u1",
+        "time": iso_ms(BEGAN_US),
+        "datacontenttype": "application/json",
+        "data": {
+            "from": "Available",
+            "to": "Talking",
+            "at": iso_ms(BEGAN_US),
+            "received_at": iso_ms(BEGAN_US + 2_500),
+            "queue": "q1",
+            "presence": "busy",
+            "cause": "live",
+            "position": {"epoch": 1, "sequence": 977},
+        },
+    }
+
+
+def test_a_gap_is_about_nobody_in_particular_and_says_why() -> None:
+    told = event(GAP)
+    assert told["type"] == "io.presence-runtime.agent.gap"
+    assert "subject" not in told
+    assert told["data"] == {
+        "scope": "all",
+        "since": iso_ms(BEGAN_US - 1_000_000),
+        "until": iso_ms(BEGAN_US),
+        "received_at": iso_ms(BEGAN_US + 2_500),
+        "cause": "gap",
+        "epoch": 1,
+        "first_sequence": 5,
+        "last_sequence": 9,
+        "reason": "closed too long",
+    }
+
+
+def test_what_a_sink_missed_is_an_event_of_its_own() -> None:
+    missed = Envelope(SOURCE).missed(Missed("0badcafe", 3, 9, "past its retention", BEGAN_US))
+    told = orjson.loads(missed.body)
+    assert (missed.id, missed.subject) == ("0badcafe-3..9", None)
+    assert told["type"] == "io.presence-runtime.sink.gap"
+    assert told["data"] == {
+        "journal": "0badcafe",
+        "first_row": 3,
+        "last_row": 9,
+        "reason": "past its retention",
+    }
+
+
+def test_who_caused_it_and_what_the_cloud_says_itself_stand_there_if_known() -> None:
+    packed = ["Meeting", "def-1", "back at 3", 5, "IDLE", 6, ["q1", "q2"], 7, True, 8, 0]
+    row = ROW._replace(correlation="c-1", native=orjson.dumps(packed).decode())
+    data = event(row)["data"]
+    assert isinstance(data, dict)
+    assert data["correlation"] == "c-1"
+    assert data["native"] == {
+        "system_presence": "Meeting",
+        "definition": "def-1",
+        "message": "back at 3",
+        "routing_status": "IDLE",
+        "queues": ["q1", "q2"],
+        "out_of_office": True,
+    }
+
+
+def test_a_row_has_one_id_for_ever_and_no_other_row_has_it() -> None:
+    others = [ROW._replace(journal="1badcafe"), ROW._replace(id=42), ROW._replace(received_us=1)]
+    envelope = Envelope(SOURCE)
+    assert envelope.row(ROW) == envelope.row(ROW)
+    assert len({envelope.row(each).id for each in [ROW, *others]}) == 4
+
+
+@given(st.integers(min_value=0, max_value=4_000_000_000_000_000))
+def test_a_stamp_is_what_every_other_time_looks_like(at_us: int) -> None:
+    assert stamp(at_us) == iso_ms(at_us)
+
+
+def test_a_source_names_the_gateway_and_the_runtime() -> None:
+    url = "https://api.mypurecloud.com"
+    assert source_of(url, "east") == "//api.mypurecloud.com/presence-runtime/east"
+    assert source_of(url, "") == "//api.mypurecloud.com/presence-runtime"
+
+
+def test_a_filter_passes_what_enters_or_leaves_a_state_and_every_gap_it_does_not_name() -> None:
+    assert Filter(lines_sink()).is_open
+    leaves = Filter(lines_sink(states=["Available"]))
+    assert [leaves.wants(each) for each in (ROW, ROW._replace(from_state="Idle"), GAP)] == [
+        True, False, True,
+    ]  # fmt: skip
+    assert Filter(lines_sink(states=["Talking"])).wants(ROW)
+    assert Filter(lines_sink(queues=["q1"])).wants(ROW)
+    assert not Filter(lines_sink(queues=["q2"])).wants(ROW)
+    only_live = Filter(lines_sink(causes=["live"]))
+    assert [only_live.wants(each) for each in (ROW, ROW._replace(cause="late"), GAP)] == [
+        True, False, False,
+    ]  # fmt: skip
