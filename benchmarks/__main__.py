@@ -13,6 +13,7 @@ NAMES = (
     "pipeline",
     "peers",
     "limit",
+    "latency",
     "sender",
     "recovery",
     "idle",

@@ -19,8 +19,10 @@ from actors.sender_settings import SenderSettings
 from actors.settings import Settings
 from actors.state.reader import read_states
 from actors.topology import Runtime
+from actors.web.arguments import WebArguments
 from actors.web_settings import WebSettings
 from benchmarks.peers.part import Given, Report, say
+from benchmarks.peers.watcher import Watcher
 from runtime.errors import EXIT_CLEAN, LocalError
 from runtime.supervisor import Supervisor
 
@@ -31,8 +33,11 @@ PIPELINE = ("shard", "receiver")
 class Ours:
     """One run, from its start to its report."""
 
-    def __init__(self, runtime: Runtime, *, is_bare: bool) -> None:
+    def __init__(self, runtime: Runtime, *, is_bare: bool, is_watched: bool) -> None:
         specs = runtime.specs
+        web = next(spec.arguments for spec in specs if spec.role == "web")
+        assert isinstance(web, WebArguments)
+        self._watcher = Watcher(web.feeds) if is_watched else None
         if is_bare:
             specs = tuple(spec for spec in specs if spec.role in PIPELINE)
         self._specs = specs
@@ -43,6 +48,8 @@ class Ours:
         with self._supervisor as supervisor:
             supervisor.start()
             self._until(lambda: self._is_ready(agents))
+            if self._watcher is not None:
+                self._watcher.watch()
             self._beat()
             before, received = self._cpu_s(), self._total("received")
             say({"ready": True})
@@ -57,7 +64,9 @@ class Ours:
                 supervisor.step(STEP_S)
             if supervisor.exit_code != EXIT_CLEAN or any(supervisor.restarts.values()):
                 raise LocalError(f"the runtime has ended: {supervisor.reason}")
-        assert self._total("received") >= received
+        ages_ms = {}
+        if self._watcher is not None:
+            ages_ms = self._watcher.ages_ms(self._total("received") - received)
         report = Report(
             events=self._total("received"),
             transitions=self._total("applied"),
@@ -66,6 +75,7 @@ class Ours:
                 for agent in read_states(self._runtime.data_dir.path)
             },
             cpu_s=used,
+            ages_ms=ages_ms,
         )
         say(asdict(report))
 
@@ -104,6 +114,7 @@ def main() -> None:
     parser.add_argument("given", type=lambda text: Given(**json.loads(text)))
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--bare", action="store_true", help="no page and no sender")
+    parser.add_argument("--watched", action="store_true", help="a reader keeps every age")
     parser.add_argument("--folder", type=Path, required=True)
     asked = parser.parse_args()
     given: Given = asked.given
@@ -117,12 +128,13 @@ def main() -> None:
         data_dir=asked.folder / "data",
         shards=asked.shards,
         journal="off" if given.journal is None else "full",
-        sender=SenderSettings(enabled=not asked.bare),
+        sender=SenderSettings(enabled=not (asked.bare or asked.watched)),
         web=WebSettings(listen="127.0.0.1:0"),
     )
     runtime = Runtime.assemble(settings, log)
     try:
-        Ours(runtime, is_bare=asked.bare).play(given.agents)
+        ours = Ours(runtime, is_bare=asked.bare or asked.watched, is_watched=asked.watched)
+        ours.play(given.agents)
     finally:
         runtime.data_dir.lock.release()
 

@@ -78,6 +78,8 @@ class Report:
     """User id to state and timestamp."""
     cpu_s: dict[str, float] = field(default_factory=dict)
     """By role, between ready and finished."""
+    ages_ms: dict[str, float] = field(default_factory=dict)
+    """By percentile, if somebody watched."""
 
 
 class Course:

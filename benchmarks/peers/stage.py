@@ -45,6 +45,7 @@ class Played:
     events: int
     seconds: float
     cpu_s: Mapping[str, float]
+    ages_ms: Mapping[str, float]
 
     @property
     def per_s(self) -> float:
@@ -129,7 +130,12 @@ def _with_peer(
             peer.kill()
             peer.wait()
         peer.stdout.close()
-    played = Played(events=status["generated"] - before, seconds=took_s, cpu_s=report["cpu_s"])
+    played = Played(
+        events=status["generated"] - before,
+        seconds=took_s,
+        cpu_s=report["cpu_s"],
+        ages_ms=report["ages_ms"],
+    )
     return played, report
 
 
