@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
@@ -33,3 +34,33 @@ def top(
     from actors import status as asking  # noqa: PLC0415
 
     raise typer.Exit(asking.top(journals(data_dir, config), every_s=every, once=once))
+
+
+@app.command()
+def export(
+    *,
+    since: Annotated[
+        str, typer.Option(help="2026-11-22, 2026-11-22T10:00 (UTC), or how long ago: 24h, 7d")
+    ],
+    until: Annotated[str | None, typer.Option(help="likewise; default: now")] = None,
+    format_: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
+    pseudonymise: Annotated[
+        bool, typer.Option("--pseudonymise", help="people by keyed names, the same in each export")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="a file, there whole or not at all; default: stdout")
+    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """The transitions of all journals, archives too, by the time of their receipt."""
+    from actors import export as exporting  # noqa: PLC0415
+
+    exporting.export(
+        journals(data_dir, config),
+        since=since,
+        until=until,
+        format_=format_,
+        pseudonymise=pseudonymise,
+        output=output,
+    )
