@@ -14,6 +14,7 @@ NAMES = (
     "peers",
     "limit",
     "latency",
+    "scaling",
     "sender",
     "recovery",
     "idle",

@@ -97,7 +97,9 @@ OVERTIME_S = 60.0
 """A contestant that takes so much longer has lost something that it waits for."""
 
 
-def take_turns(contestants: Mapping[str, Contestant], options: Options) -> tuple[Figure, ...]:
+def take_turns(
+    contestants: Mapping[str, Contestant], options: Options, *, overtime_s: float = OVERTIME_S
+) -> tuple[Figure, ...]:
     """Every contestant once a round; figures in the order of the contestants."""
     shuffle = random.Random(options.seed).shuffle
     values: dict[tuple[str, str], list[float]] = {}
@@ -105,7 +107,7 @@ def take_turns(contestants: Mapping[str, Contestant], options: Options) -> tuple
         order = list(contestants)
         shuffle(order)
         for subject in order:
-            with overtime_is_wrong(subject, options.seconds + OVERTIME_S):
+            with overtime_is_wrong(subject, options.seconds + overtime_s):
                 measured = contestants[subject](options.seconds)
             for unit, value in measured.items():
                 values.setdefault((subject, unit), []).append(value)

@@ -177,3 +177,13 @@ def test_a_peer_that_holds_anything_but_the_truth_is_no_figure(tmp_path: Path) -
     act = Act(program=(interpreter, str(liar)), agents=100, seed=3)
     with pytest.raises(WrongResultError, match="held wrongly"):
         play(act, 2_000, 0.3)
+
+
+def test_a_load_needs_the_cores_that_its_events_cost_and_one_receiver_is_the_limit() -> None:
+    from benchmarks.scaling import FULL, need
+
+    some = need(100_000, receiver_us=0.5, shard_us=2.0)
+    assert (some.shards, some.is_too_much) == (1, False)
+    assert some.cores == pytest.approx(0.25 / FULL)
+    assert need(500_000, receiver_us=0.5, shard_us=2.0).shards == 2
+    assert need(2_000_000, receiver_us=0.5, shard_us=2.0).is_too_much
