@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from actors.credentials import Credentials
 from actors.genesys.channel_plan import (
+    CHANNELS_OF_A_CLIENT,
     CHANNELS_PER_CLIENT_MAX,
     TOPICS_PER_CHANNEL_MAX,
     Limits,
@@ -23,7 +24,6 @@ _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 CLIENTS_MAX: Final = 64
 CLIENTS_OF_A_RECEIVER_MAX: Final = 16
 TOPICS_OF_A_CHANNEL: Final = 1000
-CHANNELS_OF_A_CLIENT: Final = 20
 ROTATE_AFTER_S: Final = 82_800.0
 """Of the 24 h that a channel lives: one is left to try again."""
 

@@ -112,6 +112,17 @@ class Unwatches(NamedTuple):
     at_us: int
 
 
+class Vacates(NamedTuple):
+    """Cloud: nobody is watched in this scope any more: whoever still is becomes Unknown.
+
+    Told of every scope that the first plan of a receiver does not have: of one that vanished while
+    no receiver lived nobody else could tell.
+    """
+
+    scope: str
+    at_us: int
+
+
 def session_flags(session: int) -> int:
     """The flags of an event's record: which session brought it, as far as a byte can say. 0: none
     is told."""
@@ -119,7 +130,15 @@ def session_flags(session: int) -> int:
 
 
 ControlRecord: TypeAlias = (
-    SessionBegins | HistoryEnds | SessionEnds | Gap | Watermark | Shed | Watches | Unwatches
+    SessionBegins
+    | HistoryEnds
+    | SessionEnds
+    | Gap
+    | Watermark
+    | Shed
+    | Watches
+    | Unwatches
+    | Vacates
 )
 
 _CONTROL: Vocabulary[ControlRecord] = Vocabulary(
@@ -132,6 +151,7 @@ _CONTROL: Vocabulary[ControlRecord] = Vocabulary(
         Shed: "shed",
         Watches: "watches",
         Unwatches: "unwatches",
+        Vacates: "vacates",
     }
 )
 

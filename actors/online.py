@@ -13,9 +13,9 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import httpx
 
-from actors.cloud_settings import CHANNELS_OF_A_CLIENT, CloudSettings
+from actors.cloud_settings import CloudSettings
 from actors.genesys import presence, wsp
-from actors.genesys.channel_plan import EMPTY, plan
+from actors.genesys.channel_plan import CHANNELS_OF_A_CLIENT, EMPTY, plan
 from actors.genesys.cloud import COUNTED, subscribed_topic
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest

@@ -6,12 +6,13 @@ rotated or lost without the plan's knowing (protocol.md §2.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 TOPICS_PER_CHANNEL_MAX: Final = 950  # of the 1000 that a channel takes
-CHANNELS_PER_CLIENT_MAX: Final = 18  # of the 20 that a client may have: two for rotations
+CHANNELS_OF_A_CLIENT: Final = 20  # that the platform allows
+CHANNELS_PER_CLIENT_MAX: Final = 18  # of these: two are for rotations
 
 
 class Slot(NamedTuple):
@@ -124,6 +125,16 @@ def _fresh(kept: Mapping[Slot, object], clients: int, limits: Limits, count: int
         used[client].add(number)
         fresh.append(Slot(client, number))
     return fresh
+
+
+def unused_slots(clients: Iterable[int], used: Collection[Slot]) -> list[Slot]:
+    """All that these clients could have and do not use."""
+    return [
+        Slot(client, number)
+        for client in clients
+        for number in range(CHANNELS_OF_A_CLIENT)
+        if (client, number) not in used
+    ]
 
 
 class Change(NamedTuple):

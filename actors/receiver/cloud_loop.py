@@ -15,8 +15,8 @@ import structlog
 import uvloop
 
 from actors.disk_wait import DiskWait
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, encode_control
-from actors.genesys.channel_plan import Plan, Slot
+from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Vacates, encode_control
+from actors.genesys.channel_plan import Plan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import Reach, http_client, reach
 from actors.genesys.tokens import TokenProvider
@@ -245,6 +245,9 @@ class CloudReceiver:
         places = roster.plan.places()
         ours = {slot for slot in roster.plan.slots if slot.client in self._clients}
         if self._plan is None:
+            for slot in unused_slots(self._clients, ours):  # it may have vanished before we lived
+                vacates = Vacates(slot.scope, self._clock.wall_us())
+                self._outlet.control(encode_control(vacates), EPOCH)
             self._make_machines(ours)
         self._plan = roster.plan
         for slot in sorted(ours | self._machines.keys()):

@@ -14,6 +14,7 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
     Unwatches,
+    Vacates,
     Watches,
 )
 from actors.state.cloud_merge import CloudMerge
@@ -34,7 +35,7 @@ class CloudSessions(Sessions):
         self._session_of = merge.session_of
         self._session_of.update((name, scope.session) for name, scope in self.scopes.items())
         self._members: Counter[str] = Counter()
-        self._wanted_from: set[int] = set()
+        self._began_empty = False
 
     def restore(self, watched: dict[int, tuple[str, int]]) -> None:
         """By an agent's number, where it is watched, and the session that named it last."""
@@ -47,23 +48,25 @@ class CloudSessions(Sessions):
         for name in list(self.scopes):
             self._forget_if_empty(name)
 
-    def want_from(self, rings: int) -> None:
-        """Nothing is known: each receiver is to begin all of its sessions anew."""
-        self._wanted_from = set(range(rings))
-        self.wants_history = bool(rings)
+    def begin_empty(self) -> None:
+        """Each receiver is to begin all of its sessions anew, once in the life of this shard. So it
+        goes on to say so: the next session may be from before, and who has not looked yet nobody
+        knows."""
+        self._began_empty = self.wants_history = True
 
-    def apply(self, record: ControlRecord, ring: int = 0) -> None:
+    def apply(self, record: ControlRecord) -> None:
         match record:
             case Watches(scope, user_id):
                 self._watch(scope, user_id)
             case Unwatches():
                 self._unwatch(record)
+            case Vacates(scope, at_us):
+                self._vacate(scope, at_us)
             case _:
-                super().apply(record, ring)
+                super().apply(record)
         if isinstance(record, SessionBegins):
             self._session_of[record.scope] = self.scopes[record.scope].session
-            self._wanted_from.discard(ring)
-        self.wants_history = bool(self._wanted_from)
+        self.wants_history = self._began_empty
 
     def stale_of(self, agent: Agent) -> int | None:
         native = agent.native
@@ -96,6 +99,13 @@ class CloudSessions(Sessions):
         holding.watch(agent, "", 0)
         self._leave(record.scope)
         self._lose_one(agent, record.at_us)
+
+    def _vacate(self, scope: str, at_us: int) -> None:
+        if not self._members[scope] and scope not in self.scopes:
+            return
+        agents = self._merge.holding.by_id
+        for agent in [each for each in agents if each.native and each.native.scope == scope]:
+            self._unwatch(Unwatches(scope, agent.user_id, "", at_us))
 
     def _leave(self, scope: str) -> None:
         if scope:
@@ -130,13 +140,16 @@ class CloudSessions(Sessions):
 
 
 def stale_since(scope: Scope | None, named: int, at_us: int) -> int | None:
-    """Since when an agent is not confirmed; None: it is. One that came to a scope after its history
-    is confirmed by its own snapshot, and until then was so by what was told last."""
+    """Since when an agent is not confirmed; None: it is. One that was named in the session that is
+    up need not wait for the others of its scope. One that came to a scope after its history is
+    confirmed by its own snapshot, and until then was so by what was told last."""
     if scope is None:
         return at_us
+    if scope.is_up and named == scope.session:
+        return None
     if scope.stale_since_us is not None:
         return scope.stale_since_us
-    return None if named == scope.session else at_us
+    return at_us
 
 
 def _native(agent: Agent) -> Native:

@@ -81,6 +81,7 @@ class Replies:
         """
         queues = {each.queue for each in questions if isinstance(each, AskQueue)}
         counts = queue_counts(holding.by_id, queues, self._presence_of_state) if queues else {}
+        stale = earliest_stale(holding.by_id, queues, stale_of) if stale_of and queues else {}
         for question in questions:
             match question:
                 case AskAgent(number, user_id):
@@ -88,7 +89,8 @@ class Replies:
                     since_us = stale_of(agent) if stale_of and agent else stale_since_us
                     yield _told(number, user_id, agent, since_us)
                 case AskQueue(number, queue):
-                    yield QueueTold(number, queue, *counts[queue], stale_since_us)
+                    since_us = stale.get(queue, stale_since_us)
+                    yield QueueTold(number, queue, *counts[queue], since_us)
                 case Watch(user_id, correlation):
                     shown = self._watch((user_id, correlation), now_s)
                     shown = shown or _held(holding.by_user.get(user_id), correlation)
@@ -150,3 +152,16 @@ def queue_counts(
             place = {"available": 0, "busy": 1}.get(presence or "", 2)
         counts[agent.queue][place] += 1
     return {queue: (each[0], each[1], each[2], each[3]) for queue, each in counts.items()}
+
+
+def earliest_stale(
+    agents: Iterable[Agent], queues: Collection[str], stale_of: Callable[[Agent], int | None]
+) -> dict[str, int | None]:
+    """Since when the counts of these queues are not confirmed, because somebody in them is not;
+    nothing of a queue that nobody is in."""
+    found: dict[str, int | None] = {}
+    for agent in [agent for agent in agents if agent.queue in queues]:
+        assert agent.queue is not None
+        held, own = found.get(agent.queue), stale_of(agent)
+        found[agent.queue] = own if held is None else held if own is None else min(held, own)
+    return found

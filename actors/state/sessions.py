@@ -92,12 +92,12 @@ class Sessions:
         """Where agents are watched: with one scope there is nothing to know."""
         assert not watched
 
-    def want_from(self, _rings: int) -> None:
+    def begin_empty(self) -> None:
         """Nothing is known: a history must name all agents again."""
         self.wants_history = True
 
-    def apply(self, record: ControlRecord, _ring: int = 0) -> None:
-        """Carries out one control record, which came by this ring."""
+    def apply(self, record: ControlRecord) -> None:
+        """Carries out one control record."""
         match record:
             case SessionBegins():
                 self._begin(record)

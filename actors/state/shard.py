@@ -153,7 +153,7 @@ class Shard:
         """Without a journal a successor knows nothing: a history must name all agents again, and
         nothing up to its predecessor's mark need be replayed for it."""
         self.merge.epoch, self.merge.mark = mark_epoch, mark
-        self.sessions.want_from(len(self.cursors))
+        self.sessions.begin_empty()
 
     def _restore_agents(self, journal: Journal, beat: Callable[[], None]) -> dict[int, int]:
         """The agents of all pages, then those that no page has yet; row up to which each page
@@ -216,7 +216,7 @@ class Shard:
                     last += 1
                 self._take_events(batch, first, last, now_s)
             elif kind == KIND_CONTROL:
-                self.sessions.apply(decode_control(batch.frame(first)), batch.ring)
+                self.sessions.apply(decode_control(batch.frame(first)))
             else:
                 assert kind == KIND_REJECTED, f"record of kind {kind}"
                 self._take_rejected(batch, first)

@@ -15,6 +15,7 @@ from actors.events import (
     SessionEnds,
     Shed,
     Unwatches,
+    Vacates,
     Watches,
     Watermark,
     decode_control,
@@ -40,6 +41,7 @@ _RECORDS = st.one_of(
     st.builds(Gap, _INTEGERS, _TEXTS, _INTEGERS, _INTEGERS, _INTEGERS, _TEXTS, _INTEGERS),
     st.builds(Watches, _TEXTS, _TEXTS),
     st.builds(Unwatches, _TEXTS, _TEXTS, _TEXTS, _INTEGERS),
+    st.builds(Vacates, _TEXTS, _INTEGERS),
     st.builds(Watermark, _INTEGERS, _INTEGERS),
     st.builds(Shed, _INTEGERS),
 )

@@ -98,7 +98,6 @@ class PlainScope:
     session: int = 0
     is_up: bool = False
     history_runs: bool = False
-    is_confirmed: bool = False
 
 
 @dataclass
@@ -256,7 +255,6 @@ class CloudShardModel(RuleBasedStateMachine):
             return
         known.history_runs = False
         if complete:
-            known.is_confirmed = True
             for user in self.numbered():
                 agent = self.plain.agents[user]
                 if agent.scope == scope and agent.named != known.session:
@@ -266,7 +264,7 @@ class CloudShardModel(RuleBasedStateMachine):
     def end_session(self, scope: str) -> None:
         known = self.plain.scopes[scope]
         self.rig.feed(ends(known.session, scope))
-        known.is_up = known.history_runs = known.is_confirmed = False
+        known.is_up = known.history_runs = False
         self.plain.forget_empty()
 
     @rule()
@@ -301,7 +299,7 @@ class CloudShardModel(RuleBasedStateMachine):
         for agent in self.rig.shard.holding.by_id:
             plain = self.plain.of(agent.user_id)
             scope = self.plain.scopes.get(plain.scope, PlainScope())
-            is_confirmed = scope.is_confirmed and plain.named == scope.session
+            is_confirmed = scope.is_up and plain.named == scope.session
             assert (self.rig.shard.sessions.stale_of(agent) is None) == is_confirmed
 
     @invariant()

@@ -10,7 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Watches
+from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Vacates, Watches
 from actors.partition import shard_of
 from actors.receiver import channel_store
 from actors.receiver.channel_line import ChannelPolicy
@@ -302,6 +302,9 @@ def test_a_channel_that_is_not_planned_any_more_is_let_go_by_a_successor(tmp_pat
             async with rig.living():
                 await rig.until_current()
                 await until(lambda: len(recorded(rig)) == 1)
+                told = [each.scope for each in rig.of(Vacates, shard=1)]
+                assert told.count("c0/0") == 1, "its agents have nobody else to tell of them"
+                assert "c0/1" not in told
                 status = await gateway.eventually(lambda status: status["sockets"] == 1)
                 assert status["topics"] == len(rig.plan.places())
                 assert rig.counters.get("channels_reused") == 1

@@ -12,6 +12,7 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
     Unwatches,
+    Vacates,
     Watches,
     session_flags,
 )
@@ -122,6 +123,10 @@ def watches(user_id: str = A, scope: str = SCOPE) -> Record:
 
 def unwatches(user_id: str = A, scope: str = SCOPE, at_s: float = 9) -> Record:
     return control(Unwatches(scope, user_id, "not in the roster", at_us(at_s)))
+
+
+def vacates(scope: str = SCOPE, at_s: float = 9) -> Record:
+    return control(Vacates(scope, at_us(at_s)))
 
 
 def native(rig: Rig, user_id: str = A) -> Native:

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 
 from actors.events import END_EXHAUSTED, SCOPE_ALL, UNKNOWN
+from actors.presences import PRESENCE_OF_STATE
+from actors.questions import AskQueue, QueueTold
+from actors.state.replies import Replies
 from tests.actors.state.cloud_lending import (
     OTHER_SCOPE,
     SCOPE,
@@ -19,10 +22,11 @@ from tests.actors.state.cloud_lending import (
     native,
     snapshot,
     unwatches,
+    vacates,
     watch,
     watches,
 )
-from tests.actors.state.lending import A, B, C, batch
+from tests.actors.state.lending import QUEUE, A, B, C, batch
 from tests.actors.state.rig import Rig
 
 
@@ -194,14 +198,55 @@ def test_who_is_watched_where_survives_a_kill(cloud: Rig) -> None:
     assert [cloud.state(each) for each in (B, C)] == [UNKNOWN, UNKNOWN]
 
 
-def test_without_a_journal_every_receiver_is_to_begin_anew(cloud: Rig) -> None:
+def test_a_shard_that_began_with_nothing_says_so_for_life(cloud: Rig) -> None:
+    """What it meets first may be from before, and which receiver has not looked yet nobody knows;
+    each of them begins its sessions anew once in the life of a shard."""
     shard = cloud.shard
-    shard.cursors = [0, 0]
     shard.restart_empty(1, 0)
     assert shard.sessions.wants_history
-    shard.take(batch([begins(3)]), 0.0)
+    shard.take(batch([begins(3), ends_history(3)]), 0.0)
     assert shard.sessions.wants_history
-    second = batch([begins(1, "c1/0")])
-    second.ring = 1
-    shard.take(second, 0.0)
-    assert not shard.sessions.wants_history
+
+
+def test_a_scope_that_vanished_while_no_receiver_lived_leaves_nobody_stale(cloud: Rig) -> None:
+    cloud.feed(ends(0, SCOPE_ALL))
+    cloud.feed(vacates(SCOPE), vacates("c7/7"))
+    assert [cloud.state(each) for each in (A, B, C)] == [UNKNOWN, UNKNOWN, "Available"]
+    assert list(cloud.shard.sessions.scopes) == [OTHER_SCOPE]
+    assert native(cloud, A).scope == ""
+    standing = cloud.standing()
+    cloud.restart()
+    assert cloud.standing() == standing
+
+
+def test_who_moved_to_another_scope_is_not_lost_with_the_one_that_vanished(cloud: Rig) -> None:
+    cloud.feed(begins(3, OTHER_SCOPE), watches(A, OTHER_SCOPE), vacates(SCOPE))
+    assert [cloud.state(each) for each in (A, B)] == ["Available", UNKNOWN]
+
+
+def test_who_was_named_in_the_session_that_is_up_does_not_wait_for_the_others(cloud: Rig) -> None:
+    cloud.feed(ends(1, at_s=7), begins(3, at_s=8), snapshot(session=3))
+    assert (stale(cloud, A), stale(cloud, B)) == (None, at_us(7))
+    cloud.feed(ends(3, at_s=9))
+    assert (stale(cloud, A), stale(cloud, B)) == (at_us(7), at_us(7))
+
+
+def test_the_counts_of_a_queue_are_confirmed_as_soon_as_all_of_its_agents_are(cloud: Rig) -> None:
+    """A and B are in the queue; C, of another scope, is not."""
+    cloud.feed(activity(user_id=A, routing_s=2), activity(user_id=B, routing_s=2))
+    replies, sessions = Replies(PRESENCE_OF_STATE), cloud.shard.sessions
+
+    def since() -> list[int | None]:
+        questions = [AskQueue(1, QUEUE), AskQueue(2, "nobody's")]
+        told = replies.answer(
+            questions, cloud.shard.holding, sessions.stale_since_us, 0.0, sessions.stale_of
+        )
+        return [each.stale_since_us for each in told if isinstance(each, QueueTold)]
+
+    assert since() == [None, None]
+    cloud.feed(ends(2, OTHER_SCOPE, at_s=7))
+    assert since() == [None, at_us(7)]
+    cloud.feed(ends(1, SCOPE, at_s=8), begins(3), snapshot(routing_s=2, session=3))
+    assert since() == [at_us(8), at_us(7)]
+    cloud.feed(snapshot(routing_s=2, user_id=B, session=3))
+    assert since() == [None, at_us(7)]
