@@ -124,7 +124,7 @@ class Front:
             raise Problem(
                 "too-many-requests",
                 "more requests than web.requests_per_s allows",
-                retry_after_ms=int(wait_s * 1000) + 1,
+                retry_after_ms=max(1, round(wait_s * 1000)),
             )
 
     def _identified(

@@ -7,6 +7,8 @@ else, holds memory of ours as long as we let it.
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from asyncio import TimerHandle
 from typing import Any, Final
 
@@ -35,6 +37,11 @@ REFUSAL: Final = (
     b"retry-after: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
 """To a connection beyond the limit: at once, whatever it was about to ask."""
+
+
+class OneAtATimeError(Exception):
+    """Another request before the answer to the one before. No browser and no proxy does that, and
+    each of thousands that fit in one packet would wait here with all that belongs to it."""
 
 
 class Room:
@@ -82,13 +89,18 @@ class NetworkProtocol(HttpToolsProtocol):
             self._begin_to_receive()
         super().data_received(data)
 
+    def on_message_begin(self) -> None:
+        if not self._is_idle:
+            raise OneAtATimeError  # the parser makes it a request that is not valid
+        super().on_message_begin()
+
     def on_message_complete(self) -> None:
         self._cancel_receiving()
         super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalling = self.loop.call_later(STALL_S, self.transport.abort)
+        self._stalling = self.loop.call_later(STALL_S, self._drop)
 
     def resume_writing(self) -> None:
         self._cancel_stalling()
@@ -109,6 +121,14 @@ class NetworkProtocol(HttpToolsProtocol):
 
     def _begin_to_receive(self) -> None:
         self._receiving = self.loop.call_later(RECEIVE_S, self.transport.abort)
+
+    def _drop(self) -> None:
+        """Also what the kernel still holds for it."""
+        linger = struct.pack("ii", 1, 0)
+        self.transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_LINGER, linger
+        )
+        self.transport.abort()
 
     def _cancel_receiving(self) -> None:
         if self._receiving is not None:
