@@ -24,17 +24,19 @@ _TAKEN: Final = {
 
 
 class KillPlan:
-    """Random times with a mean distance; every role in turn, in each role any child that runs."""
+    """Random times with a mean distance, up to `until_s`; every role in turn, in each role any
+    child that runs."""
 
-    def __init__(self, every_s: float | None, seed: int) -> None:
+    def __init__(self, every_s: float | None, seed: int, until_s: float | None = None) -> None:
         self._every_s = every_s
+        self._until_s = float("inf") if until_s is None else until_s
         self._chance = random.Random(f"kills {seed}")  # noqa: S311 - a plan, no secret
         self._deck: list[str] = []
         self._next_s = self._distance_s()
 
     def due(self, elapsed_s: float, running: Mapping[str, Sequence[str]]) -> str | None:
         """Whom to kill now, of those that run (by role)."""
-        if elapsed_s < self._next_s:
+        if elapsed_s < self._next_s or elapsed_s > self._until_s:
             return None
         roles = [role for role, names in running.items() if names]
         if not roles:

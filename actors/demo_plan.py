@@ -32,6 +32,7 @@ class Plan:
     ack_loss: float = 0.0  # share of updates whose acknowledgement never comes
     kill_role: Role | None = None  # whose processes are killed; None: any
     kill_every_s: float | None = None  # on average; None: nobody is killed
+    kill_until_s: float | None = None  # of the load; None: to its end
     data_dir: Path | None = None  # None: a temporary one
     json_path: Path | None = None
 

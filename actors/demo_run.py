@@ -97,7 +97,7 @@ class DemoRun:
         self._looked_s: float | None = None
         self._pages: dict[str, Counters] = {spec.name: spec.counters for spec in runtime.specs}
         self._roles = {spec.name: spec.role for spec in runtime.specs}
-        self._kill_plan = KillPlan(plan.kill_every_s, plan.seed)
+        self._kill_plan = KillPlan(plan.kill_every_s, plan.seed, plan.kill_until_s)
         self.kills = Kills(self._pages, self._roles)
         self.memory = MemorySeries()
         self.ready_s = 0.0  # that the start took

@@ -37,6 +37,11 @@ def test_without_a_distance_nobody_is_killed() -> None:
     assert kills_of(KillPlan(None, 7), ALL, 10_000) == []
 
 
+def test_behind_its_end_a_plan_kills_nobody() -> None:
+    killed = kills_of(KillPlan(1.0, 7, 20.0), ALL, 300)
+    assert killed == kills_of(KillPlan(1.0, 7), ALL, 20)
+
+
 def test_only_who_runs_is_killed() -> None:
     killed = kills_of(KillPlan(1.0, 7), {"shard": ["shard-1"], "receiver": []}, 100)
     assert set(killed) == {"shard-1"}
