@@ -35,7 +35,7 @@ export class MapLayout {
     return column >= 0 && column < this.columns && place >= 0 && place < this.places ? place : null;
   }
 
-  /** Where a key leads from a place. */
+  /** Where a key leads from a place; from nowhere (null) to the first, or to the last. */
   step(place, key) {
     const ways = {
       ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns,
@@ -43,6 +43,7 @@ export class MapLayout {
     };
     if (key === "Home") return 0;
     if (key === "End") return this.places - 1;
+    if (place === null) return 0;
     const there = place + ways[key];
     return there >= 0 && there < this.places ? there : place;
   }

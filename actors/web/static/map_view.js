@@ -24,7 +24,9 @@ export class MapView {
     this.#board = board;
     new ResizeObserver(() => this.#onResize()).observe(this.#frame);
     this.#frame.addEventListener("pointermove", (event) => this.#onMove(event));
-    this.#frame.addEventListener("pointerleave", () => this.#point(null));
+    this.#frame.addEventListener("pointerleave", (event) => {
+      if (event.pointerType === "mouse") this.#point(null);
+    });
     this.#frame.addEventListener("click", (event) => this.#onClick(event));
     this.#frame.addEventListener("keydown", (event) => this.#onKey(event));
     this.#frame.addEventListener("blur", () => this.#point(null));
@@ -132,7 +134,7 @@ export class MapView {
       this.#point(null);
       event.stopPropagation();
     } else if (/^(Arrow|Page|Home|End)/.test(event.key) && this.#layout.places) {
-      this.#point(this.#place === null ? 0 : this.#layout.step(this.#place, event.key));
+      this.#point(this.#layout.step(this.#place, event.key));
       this.#say();
     } else {
       return;

@@ -1,7 +1,7 @@
 // PresenceForm: changes an agent's presence and says, live, what becomes of it. Knows no store.
 //
-// A command bears one idempotency key for as long as the form says the same: asking again after a
-// lost answer cannot make two of one.
+// What is asked bears one idempotency key until there is an answer: asking again after a lost one
+// cannot make two commands of one.
 
 import { ask, newKey, Problem } from "./api.js";
 import { byId, element, setAttribute, setText } from "./elements.js";
@@ -14,6 +14,7 @@ const CLOUD = [
 const WAIT_S = 1;
 const AGAIN_MS = 1000;
 const PATIENCE_MS = 120_000;
+const NOTHING = { said: null, key: null };
 const ENDS = {
   confirmed: "Done: the gateway shows it.",
   unconfirmed: "Accepted by the gateway, but not seen in its stream.",
@@ -26,7 +27,7 @@ export class PresenceForm {
   #state = byId("presence-state");
   #outcome = byId("presence-outcome");
   #agentId = null;
-  #asked = { said: null, key: null };
+  #asked = NOTHING;
   #turn = 0; // what an older command still hears is nobody's any more
 
   constructor() {
@@ -79,10 +80,15 @@ export class PresenceForm {
     if (this.#asked.said !== said) this.#asked = { said, key: newKey() };
     const path = `/api/agents/${encodeURIComponent(this.#agentId)}/presence`;
     const headers = { "Idempotency-Key": this.#asked.key };
-    const placed = await this.#patiently(turn, () => ask(path, { method: "POST", body, headers }));
-    // Whoever presses the button again after an answer means another command.
-    this.#asked = { said: null, key: null };
-    return placed;
+    try {
+      const placed = await this.#patiently(turn, () => ask(path, { method: "POST", body, headers }));
+      this.#asked = NOTHING;
+      return placed;
+    } catch (error) {
+      // Whoever presses the button again after a refusal means another command.
+      if (!isUnanswered(error)) this.#asked = NOTHING;
+      throw error;
+    }
   }
 
   async #follow(placed, turn) {
@@ -108,8 +114,7 @@ export class PresenceForm {
       try {
         return await asking();
       } catch (error) {
-        const isPassing = error instanceof Problem && [0, 502, 504].includes(error.status);
-        if (!isPassing || turn !== this.#turn || performance.now() > untilMs) throw error;
+        if (!isUnanswered(error) || turn !== this.#turn || performance.now() > untilMs) throw error;
         this.#say("asking", "The server does not answer; asking again …");
         await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
       }
@@ -127,6 +132,11 @@ export class PresenceForm {
     setText(this.#outcome, text);
     setAttribute(this.#outcome, "data-outcome", outcome);
   }
+}
+
+/** By the server itself: the rest is a proxy's, or nobody's. */
+function isUnanswered(error) {
+  return error instanceof Problem && [0, 502, 504].includes(error.status);
 }
 
 function words(error) {
