@@ -165,6 +165,24 @@ def token(
         raise typer.BadParameter(f"{name!r}: {error}") from None
 
 
+@app.command()
+def settings(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="as docs/operations.md")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Every setting there is: its default, what is allowed, what it means."""
+    from actors import settings_table, tables  # noqa: PLC0415
+
+    rows = list(settings_table.rows())
+    if as_json:
+        tables.show_json([row._asdict() for row in rows])
+    elif markdown:
+        print(settings_table.markdown(), end="")
+    else:
+        tables.show("settings", settings_table.COLUMNS, rows)
+
+
 def _effective(given: dict[str, Any]) -> Effective:
     """The settings under the flags of a command, which are its local variables."""
     from actors.settings_layers import load  # noqa: PLC0415
@@ -197,6 +215,9 @@ def demo(
         float | None,
         typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
     ] = None,
+    kill_until: Annotated[
+        float | None, typer.Option(min=0, help="second of the load behind which nobody is killed")
+    ] = None,
     kill: Annotated[
         Literal["web", "sender", "shard", "planner", "receiver"] | None,
         typer.Option(help="kill only children of this role"),
@@ -228,6 +249,7 @@ def demo(
         tls=tls,
         faults=faults,
         kill_every_s=kill_every,
+        kill_until_s=kill_until,
         commands_per_s=commands_per_s,
         kill_role=kill,
         ack_loss=ack_loss,

@@ -51,7 +51,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
             "actors.reload", "actors.cli_operations", "actors.status", "actors.status_view",
-            "actors.export", "actors.export_formats", "actors.pseudonyms", "actors.forget", "actors.sink_views",
+            "actors.export", "actors.export_formats", "actors.pseudonyms", "actors.forget",
+            "actors.sink_views",
             "actors.journal_views", "actors.tables", "actors.command_views",
             "actors.online", "actors.settings_views", "actors.topic_views",
             "actors.api_client", "actors.send", "actors.send_file", "actors.command_file",
