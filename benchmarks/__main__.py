@@ -18,6 +18,7 @@ NAMES = (
     "sender",
     "recovery",
     "idle",
+    "soak",
     "memory",
     "cloud",
 )
@@ -28,8 +29,11 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] in {"-h", "--help"}:
         for name in NAMES:
             print(f"{name:10} {find(name).question}")
+        print("report     What do the results in benchmarks/results say, with plots?")
         return 0
     name = arguments[0]
+    if name == "report":
+        return importlib.import_module("benchmarks.report").main()
     if name not in NAMES:
         print(f"no benchmark {name!r}; there are: {', '.join(NAMES)}", file=sys.stderr)
         return 2
