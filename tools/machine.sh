@@ -63,17 +63,36 @@ case "$(uname -s)-$(uname -m)" in
   *) fail "runs on Linux on x86-64 and aarch64, this is $(uname -s) on $(uname -m)" ;;
 esac
 
+may_install_with_apt() {
+  [ "$may_install" = install ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
+}
+
+install() {
+  echo "installing $*" >&2
+  { apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@"; } >/dev/null
+}
+
+# What only tests need: a browser for the page, promtool for the alerts. It is no hindrance to have
+# none: the tests that want them say so.
+for_tests() {
+  command -v chromium >/dev/null || echo chromium
+  command -v promtool >/dev/null || echo prometheus
+}
+
 before=
 while packages=$(missing) && [ -n "$packages" ]; do
   # Tried once, not ours to install, or a Python was named: Debian's would be another one.
-  if [ "$may_install" != install ] || [ "$packages" = "$before" ] || [ -n "${PYTHON:-}" ] ||
-    [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+  if [ "$packages" = "$before" ] || [ -n "${PYTHON:-}" ] || ! may_install_with_apt; then
     fail "$(in_words "$packages")"
   fi
   before=$packages
-  echo "installing $packages" >&2
   # shellcheck disable=SC2086  # a list of names
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $packages; } >/dev/null ||
-    fail "$(in_words "$packages") (tried, and failed)"
+  install $packages || fail "$(in_words "$packages") (tried, and failed)"
 done
+wanted_by_tests=$(for_tests)
+if [ -n "$wanted_by_tests" ] && may_install_with_apt; then
+  # shellcheck disable=SC2086  # a list of names
+  install $wanted_by_tests || echo "presence-runtime: that failed; tests will miss it" >&2
+fi
 find_python
