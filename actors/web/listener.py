@@ -38,6 +38,10 @@ class Listener:
         """Why nobody can reach us there, in words; None: they can."""
         return self._trouble
 
+    def reasons(self) -> list[str]:
+        """For /readyz."""
+        return [self._trouble] if self._trouble else []
+
     async def open(self, make_protocol: MakeProtocol) -> asyncio.Server:
         """Returns once it is bound, however long that takes."""
         loop = asyncio.get_running_loop()
