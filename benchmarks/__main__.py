@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
         return 0
     name = arguments[0]
     if name == "report":
-        return importlib.import_module("benchmarks.report").main()
+        return int(importlib.import_module("benchmarks.report").main())
     if name not in NAMES:
         print(f"no benchmark {name!r}; there are: {', '.join(NAMES)}", file=sys.stderr)
         return 2
