@@ -13,11 +13,27 @@ from actors.web import access
 from actors.web.body_limit import BodyLimit
 from actors.web.parts import Parts
 from actors.web.problems import described, handle_problems
-from actors.web.routes import commands, metrics, presence, session, status
+from actors.web.routes import (
+    agents,
+    audit,
+    commands,
+    metrics,
+    overview,
+    page,
+    presence,
+    probes,
+    quarantine,
+    session,
+    status,
+    stream,
+)
 
 OPENAPI: Final = "/api/openapi.json"
 # In the order in which a path is looked for.
-_ROUTES: Final = (presence.routes, commands.routes, session.routes, metrics.routes, status.routes)
+_ROUTES: Final = (
+    overview.routes, stream.routes, presence.routes, agents.routes, commands.routes, audit.routes,
+    quarantine.routes, session.routes, status.routes, metrics.routes, probes.routes, page.routes,
+)  # fmt: skip
 
 
 class _Api(FastAPI):

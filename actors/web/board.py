@@ -117,7 +117,7 @@ class Board:
 
     def hello(self) -> bytes:
         """What a health event says now."""
-        return encode(health_told(self.health))
+        return encode({"at": self.clock.wall_us() // 1_000, **health_told(self.health)})
 
     def name_all(self, names: Names) -> None:
         """Names were read again; the next tick tells what became of them."""

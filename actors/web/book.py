@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from actors.orders import Told
 from actors.sender import reader
 from actors.sender.commands import RETRY_AFTER_MS, Command
-from actors.sender.reader import CommandStory, LetterRow
+from actors.sender.reader import AuditRow, CommandStory, LetterRow
 from actors.sender.store import OutboxCounts
 from runtime.errors import RuntimeFault
 
@@ -59,6 +59,17 @@ class Book:
         """The newest first."""
         return await self._read(
             lambda: reader.read_letters(self._data_dir, limit=limit, state=state), []
+        )
+
+    async def audit(
+        self, *, limit: int, user_id: str | None, command: str | None, before: int | None
+    ) -> list[AuditRow]:
+        """The newest first."""
+        return await self._read(
+            lambda: reader.read_audit(
+                self._data_dir, limit=limit, user_id=user_id, command=command, before=before
+            ),
+            [],
         )
 
     async def outbox(self) -> OutboxCounts:

@@ -17,8 +17,6 @@ from actors.planner.store import read_names, roster_path
 from actors.web.encoding import mended
 from runtime.errors import LocalError
 
-REFRESH_S: Final = 60.0
-"""How often they are read again."""
 NAME_CHARS_MAX: Final = 200
 FILE_BYTES_MAX: Final = 64 << 20
 HEADER: Final = ["id", "name"]

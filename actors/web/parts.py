@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from actors.events import Dialect
+from actors.web.board import Board
 from actors.web.book import Book
 from actors.web.feed_reader import FeedReader
 from actors.web.instruments import Instruments
+from actors.web.journals import Journals
 from actors.web.metrics import Metrics
 from actors.web.placing import Placing
 from actors.web.read_model import ReadModel
@@ -27,4 +30,9 @@ class Parts:
     model: ReadModel
     feed: FeedReader
     clock: Clock
+    board: Board
+    journals: Journals
+    readers_max: int
+    reasons: Callable[[], Iterable[str]]
+    """Why we are not ready, beside what health says."""
     dialect: Dialect = "wsp"

@@ -35,6 +35,10 @@ STATUS_OF: Final[dict[str, HTTPStatus]] = {
     "read-only": HTTPStatus.FORBIDDEN,  # what the token may
     "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
     "no-such-command": HTTPStatus.NOT_FOUND,
+    "no-such-agent": HTTPStatus.NOT_FOUND,
+    "no-such-frame": HTTPStatus.NOT_FOUND,
+    "too-many-filters": HTTPStatus.TOO_MANY_REQUESTS,
+    "too-many-readers": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-dead": HTTPStatus.NOT_FOUND,  # a message that may be sent again
     "too-large": HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     "too-many-waiting": HTTPStatus.SERVICE_UNAVAILABLE,

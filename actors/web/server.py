@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
+import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,16 +15,20 @@ import structlog
 import uvicorn
 import uvloop
 
-from actors.web import address
+from actors.web import address, names
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
+from actors.web.board import Board
 from actors.web.book import Book
 from actors.web.front import Front
 from actors.web.guarding import make_guards, read_again
+from actors.web.hub import Hub
 from actors.web.instruments import Instruments
+from actors.web.journals import Journals
 from actors.web.link import Link
 from actors.web.listener import Listener
 from actors.web.metrics import make_metrics
+from actors.web.naming import Naming
 from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
@@ -41,6 +46,8 @@ DRAIN_S: Final = 5
 """A request that is still served then is cut."""
 NICENESS: Final = 5
 """People who look do not slow down what they look at."""
+LIFE_BYTES: Final = 4
+"""Of randomness in the name of a life: ids of the stream of another one mean nothing."""
 DESCRIPTORS: Final = 65_536
 """A connection each; the usual soft limit of 1,024 is a few hundred people."""
 
@@ -67,6 +74,12 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     listener = None if wanted is None else Listener(wanted, child.counters)
     bound = _bind(arguments)
     tick = Tick(arguments, child.counters, child.generation, clock)
+    board = _board(arguments, tick, clock)
+    names_file = arguments.settings.names_file
+    naming = Naming(
+        lambda: names.read(arguments.data_dir, arguments.dialect, names_file), board.name_all
+    )
+    journals = Journals(arguments.data_dir)
     try:
         parts = Parts(
             placing=placing,
@@ -77,16 +90,36 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             model=tick.model,
             feed=tick.reader,
             clock=clock,
+            board=board,
+            journals=journals,
+            readers_max=arguments.settings.readers_max,
+            reasons=lambda: [] if listener is None else list(filter(None, [listener.trouble])),
             dialect=arguments.dialect,
         )
         web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
         web.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
+        web.on_close(board.hub.close)
+        naming.start()
         tick.start()
         await web.live(bound)
     finally:
+        naming.stop()
         tick.stop()
         address.remove(arguments.data_dir)
+        journals.close()
         book.close()
+
+
+def _board(arguments: WebArguments, tick: Tick, clock: Clock) -> Board:
+    board = Board(
+        tick.model,
+        Hub(secrets.token_hex(LIFE_BYTES)),
+        clock,
+        name=arguments.name,
+        thresholds=arguments.settings.thresholds,
+    )
+    tick.listeners.append(board.publish)
+    return board
 
 
 def _bind(arguments: WebArguments) -> socket.socket:
@@ -117,6 +150,7 @@ class Web:
         self._log = structlog.get_logger("actors.web")
         self._failure: BaseException | None = None
         self._requests_before = child.counters.get("requests")
+        self._on_close: Callable[[], None] = lambda: None
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -141,6 +175,10 @@ class Web:
                 self._loop.call_soon_threadsafe(callback)
 
         self._child.on_reload(between_bytecodes)
+
+    def on_close(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when we stop: answers that would never end do so then."""
+        self._on_close = callback
 
     async def live(self, bound: socket.socket) -> None:
         """Until we are stopped, or something of ours fails."""
@@ -187,6 +225,7 @@ class Web:
         if not self._link.is_closed:
             self._child.set_phase(Counters.DRAINING)
             self._link.close()
+            self._on_close()
             if self._opening is not None:
                 self._opening.cancel()
             self._server.should_exit = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Query, Request
+from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 
 from actors.events import USER_ID_BYTES_MAX
@@ -18,6 +19,25 @@ User = Annotated[
     str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="the agent's")
 ]
 Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
+
+FILTER_VALUES_MAX: Final = 50
+_Value = Annotated[str, Field(max_length=300)]
+StateFilter = Annotated[
+    list[_Value],
+    Query(
+        default_factory=list,
+        max_length=FILTER_VALUES_MAX,
+        description="in one of these; may repeat",
+    ),
+]
+QueueFilter = Annotated[
+    list[_Value],
+    Query(
+        default_factory=list,
+        max_length=FILTER_VALUES_MAX,
+        description="in one of these, by id; may repeat",
+    ),
+]
 
 
 def _who(request: Request) -> str:

@@ -1,0 +1,76 @@
+"""Stream: the route that tells of every change as it happens. Knows no ring.
+
+GET /api/stream
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Query, Response
+
+from actors.web.hub import FILTERS_MAX, Filter, TooManyFiltersError
+from actors.web.parts import Parts
+from actors.web.problems import Problem, documented
+from actors.web.routes.parameters import QueueFilter, StateFilter
+from actors.web.stream import MEDIA_TYPE, StreamAnswer
+
+ID_CHARS_MAX: Final = 100
+RETRY_AFTER_MS: Final = 5_000
+_EVENTS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Server-sent events: `changes`, `health`, and `resync` at the end of what "
+        "can be gone on with. Each has an id to go on from.",
+        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+    }
+}
+LastId = Annotated[
+    str | None, Query(max_length=ID_CHARS_MAX, description="what Last-Event-ID says, for a start")
+]
+LastIdHeader = Annotated[
+    str | None,
+    Header(alias="Last-Event-ID", max_length=ID_CHARS_MAX, description="the id of what came last"),
+]
+
+
+class _Events(Response):
+    """For OpenAPI."""
+
+    media_type = MEDIA_TYPE
+
+
+def routes(parts: Parts) -> APIRouter:
+    router = APIRouter()
+    board, hub = parts.board, parts.board.hub
+
+    @router.get(
+        "/api/stream",
+        summary="Every change, as it happens",
+        response_model=None,
+        response_class=_Events,
+        responses={**_EVENTS, **documented(422, 429, 500, 503)},
+    )
+    async def get_stream(
+        queue: QueueFilter,
+        state: StateFilter,
+        last_event_id: LastId = None,
+        last_id: LastIdHeader = None,
+    ) -> Response:
+        if hub.readers >= parts.readers_max:
+            raise Problem(
+                "too-many-readers",
+                f"{parts.readers_max:,} (web.readers_max) read the stream already",
+                retry_after_ms=RETRY_AFTER_MS,
+            )
+        wanted = Filter(frozenset(queue), frozenset(state))
+        try:
+            # A browser that comes back says by the header what it has; its address is an old one.
+            return StreamAnswer(hub, wanted, last_id or last_event_id, board.hello())
+        except TooManyFiltersError:
+            raise Problem(
+                "too-many-filters",
+                f"{FILTERS_MAX} different filters are in use already: filter on your side",
+                retry_after_ms=RETRY_AFTER_MS,
+            ) from None
+
+    return router
