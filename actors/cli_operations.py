@@ -64,3 +64,24 @@ def export(
         pseudonymise=pseudonymise,
         output=output,
     )
+
+
+@app.command()
+def forget(
+    *,
+    user: Annotated[str, typer.Argument(help="an agent's id")],
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take a person out of all journals and stores, for good; the runtime must be down."""
+    from actors import forget as forgetting  # noqa: PLC0415
+
+    def agreed(question: str) -> bool:
+        return yes or typer.confirm(question)
+
+    if not user or user != user.encode(errors="replace").decode():
+        raise typer.BadParameter(f"{user!r} is nobody's id")
+    path = journals(data_dir, config)
+    raise typer.Exit(forgetting.forget(path, user, agreed=agreed, as_json=as_json))

@@ -170,6 +170,54 @@ def backup(path: Path, kind: Kind, copy: Path) -> None:
             destination.close()
 
 
+# -- erasing: while no runtime runs --------------------------------------------------------------
+
+
+@contextmanager
+def erasing(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
+    """A connection in one transaction that takes something out for good. What its pages and the log
+    still hold of it, `purge` ends."""
+    with _alone(path, kind) as connection, connection:
+        yield connection
+
+
+def purge(path: Path, kind: Kind) -> None:
+    """Leaves in the file only what its tables hold, and no log beside it: deleted rows stand in
+    free pages until something is written over them. Takes as much room again, for a while."""
+    fresh = path.with_name(f"{path.name}.purged")
+    fresh.unlink(missing_ok=True)  # of one that was interrupted
+    with _alone(path, kind) as connection:
+        busy, *_ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").get
+        if busy:
+            raise TemporaryError(_locked(path))
+        connection.execute("VACUUM INTO ?", (str(fresh),))
+    fresh.chmod(path.stat().st_mode)
+    for each in (fresh, path.parent):
+        fd = os.open(each, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    for log in _family(path)[1:]:
+        log.unlink(missing_ok=True)  # empty by now
+    fresh.replace(path)
+
+
+@contextmanager
+def _alone(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
+    connection = connect(path, kind)
+    try:
+        connection.pragma("secure_delete", True)
+        with damage_named(path, kind):
+            yield connection
+    except (apsw.BusyError, apsw.LockedError):
+        raise TemporaryError(_locked(path)) from None
+    except TRANSIENT_ERRORS as error:
+        raise TemporaryError(f"{path} cannot be written: {error}") from None
+    finally:
+        connection.close()
+
+
 # -- repair: while no runtime runs ---------------------------------------------------------------
 
 

@@ -184,7 +184,7 @@ class Shard:
         for agent, state, at_us, of, sequence, queue, cause in told:
             if of == epoch:
                 handled.append(sequence)
-            if cause != "history":
+            if agent and cause != "history":  # else a row of somebody who was forgotten
                 digests.append(digest_of(users[agent - 1], state, timestamp(at_us), queue))
         beat()
         merge.window.extend(handled)

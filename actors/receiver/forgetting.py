@@ -1,0 +1,17 @@
+"""Forgetting: takes one person out of a receiver's own file, which nobody else has open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from actors import sqlite
+from actors.receiver.channel_store import KIND
+
+
+def forget(path: Path, user_id: str) -> int:
+    """How many refused topics were about them; TemporaryError for a disk in trouble."""
+    with sqlite.erasing(path, KIND) as connection:
+        connection.execute(
+            "DELETE FROM refused WHERE instr('.' || topic || '.', '.' || ? || '.')", (user_id,)
+        )
+        return connection.changes()
