@@ -75,6 +75,8 @@ class Feed:
         self._upto: int | None = None
         """How many agents the snapshot that runs has told; None: none runs."""
         self._scopes: Mapping[str, Any] = {}
+        self._known = 0
+        """Agents that readers know, or are told of by the snapshot that runs."""
         self._record_bytes = min(RECORD_BYTES_MAX, self._producer.capacity // 16)
         self._room_bytes = self._producer.capacity // 4
         """That a part of a snapshot leaves to what happens meanwhile, at least."""
@@ -137,13 +139,16 @@ class Feed:
         else:
             rows, natives = holding.take_rows()
             scopes = shard.sessions.to_json()
-        is_told = True
-        if holding.touched:
+        # Who is new before their rows, and what made no row behind them: it is newer.
+        newcomers = holding.by_id[self._known :]
+        self._known += len(newcomers)
+        is_told = not newcomers or self._tell(Tag.AGENTS, list(map(entry_of, newcomers)))
+        if rows and is_told:
+            is_told = self._tell(Tag.ROWS, with_natives(rows, natives) if natives else rows)
+        if holding.touched and is_told:
             agents = [holding.by_id[number - 1] for number in holding.touched]
             holding.touched.clear()
             is_told = self._tell(Tag.AGENTS, list(map(entry_of, agents)))
-        if rows and is_told:
-            is_told = self._tell(Tag.ROWS, with_natives(rows, natives) if natives else rows)
         if scopes != self._scopes and is_told:
             self._scopes = scopes
             is_told = self._stage(Tag.SCOPES, orjson.dumps(scopes))
@@ -180,6 +185,7 @@ class Feed:
         self._begun, self._upto, self._scopes = self._wanted, 0, scopes
         shard.holding.touched.clear()
         shard.holding.keep_rows()
+        self._known = len(shard.holding.by_id)
         self.is_attached = True
         self._counters.set("feed_attached", 1)
 

@@ -149,7 +149,7 @@ class Holding:
         """Cloud: by an agent's number, the scope that watches it now ("": none) and the session in
         which it was named last; what no journal has yet."""
         self.touched: set[int] = set()
-        """Numbers of agents that are new or have changed without a row, until a reader is told."""
+        """Numbers of agents that have changed without a row, until a reader is told."""
         self.correlated: deque[Correlated] = deque(maxlen=CORRELATED_MAX)
         """What bears a correlation id, until somebody takes it: in the order of the rows."""
 
@@ -164,7 +164,6 @@ class Holding:
         self.by_user[user_id] = agent
         self.by_id.append(agent)
         self.new_agents.append((agent.id, user_id))
-        self.touched.add(agent.id)
         return agent
 
     def appoint(self, agent: Agent, appointment: Appointment) -> None:

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from actors.events import Dialect
 from actors.state.cloud_sessions import stale_since
 from actors.state.decode import timestamp
-from actors.state.native import TIMELESS_US, unpacked
+from actors.state.native import TIMELESS_US, Native, unpacked
 from actors.state.sessions import Scope, earliest_stale
 
 LAST_MAX: Final = 200
@@ -100,7 +100,7 @@ class AgentView:
     @property
     def native(self) -> dict[str, Any] | None:
         """Cloud: what the platform says itself."""
-        return None if self.packed is None else _native_json(self.packed)
+        return None if self.packed is None else native_json(unpacked(self.packed))
 
     def __repr__(self) -> str:
         return f"AgentView({self.user_id!r}, {self.state!r})"
@@ -222,10 +222,7 @@ class ReadModel:
             if view.shard == shard and numbers.get(view.number) is not view
         ]
         for view in gone:
-            self._count(view.state, view.queue, -1)
-            del self.agents[view.user_id]
-            self._changed.pop(view.user_id, None)
-        self.removals += bool(gone)
+            self._forget(view)
         part.is_whole, part.is_reading = True, False
 
     def tell_scopes(self, shard: int, scopes: Mapping[str, Mapping[str, Any]]) -> None:
@@ -276,6 +273,8 @@ class ReadModel:
                     self._changed[user_id] = view
             if state is not None:
                 self._take(view, state, at_us, queue, presence)
+            elif view.state:  # its shard began empty, and was told no more than its name
+                self._forget(view)
 
     def tell_rows(self, shard: int, rows: Iterable[Sequence[Any]]) -> None:
         """Committed transitions, in their order."""
@@ -316,6 +315,13 @@ class ReadModel:
         view.since_us, view.presence = at_us, presence
         self._changed[view.user_id] = view
 
+    def _forget(self, view: AgentView) -> None:
+        self._count(view.state, view.queue, -1)
+        view.state = ""
+        del self.agents[view.user_id]
+        self._changed.pop(view.user_id, None)
+        self.removals += 1
+
     def _count(self, state: str, queue: str | None, step: int) -> None:
         self.by_state[state] += step
         if not self.by_state[state]:
@@ -338,8 +344,7 @@ def _earliest(times: Iterable[int | None]) -> int | None:
     return min((time for time in times if time is not None), default=None)
 
 
-def _native_json(packed: Sequence[Any]) -> dict[str, Any]:
-    native = unpacked(packed)
+def native_json(native: Native) -> dict[str, Any]:
     return {
         "presence": {
             "system_presence": native.system_presence or None,
