@@ -105,6 +105,7 @@ class Sight:
         expect(self.at("#agent")).to_be_visible()
 
     def sign_in(self, token: str) -> None:
+        self.expect_health("live")
         self.at("#who").click()
         self.at("#sign-in-token").fill(token)
         self.page.keyboard.press("Enter")

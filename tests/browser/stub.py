@@ -121,7 +121,7 @@ class Stub:
                 "id": f"{self.life}-{self._number}", "at": self.now_ms(), "states": STATES,
                 "queues": [[id_, name] for id_, name in organisation.queues.items()],
                 "agents": [agent.row(place_of) for agent in organisation.agents],
-                "summary": self._summary(who),
+                "last": [], "summary": self._summary(who),
             }  # fmt: skip
 
     async def queues(self, _request: Request) -> Response:

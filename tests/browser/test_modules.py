@@ -111,6 +111,41 @@ def test_pages_do_not_come_back_all_at_once_nor_too_late(run: Run) -> None:
     assert max(late) == 5_000
 
 
+@pytest.mark.parametrize(
+    ("said", "word"),
+    [
+        ({}, "live"),
+        ({"reasons": ["receiver-0 waits for its gateway"]}, "warned"),
+        ({"live": False, "stale_since": "2026-11-22T06:40:00.000Z", "stale_agents": 9}, "stale"),
+        ({"live": False, "stale_since": "2026-11-22T06:40:00.000Z", "stale_agents": 4}, "partly"),
+        ({"live": False, "stale_agents": 0}, "stale"),
+        ({"live": False, "lagging": True, "stale_agents": 4}, "lagging"),
+    ],
+)
+def test_what_the_server_says_of_its_health_is_one_word(
+    run: Run, said: dict[str, Any], word: str
+) -> None:
+    calm = {"live": True, "lagging": False, "stale_since": None, "stale_agents": 0, "reasons": []}
+    given = {"said": {**calm, **said}, "agents": 9, "heardMs": 0, "silentMs": 1_000}
+    verdict = run("health", "return m.judge({ isLocked: false, ...given });", given)
+    assert verdict["word"] == word
+    assert verdict["isNow"] == (word in {"live", "warned", "partly"})
+    silent = run("health", "return m.judge({ ...given, silentMs: 1900 });", given)
+    assert (silent["word"], silent["isNow"]) == ("dead", False)
+
+
+def test_everybody_becomes_stale_at_one_word(run: Run) -> None:
+    body = """const store = new m.Store();
+      store.applySnapshot(given);
+      store.takeChanged();
+      store.applyChanges({ at: 1, stale: 1 });
+      const all = [...store.agents.values()].every(({ isStale }) => isStale);
+      const changed = store.takeChanged().size;
+      store.applyChanges({ at: 2, stale: 0 });
+      return [all, changed, [...store.agents.values()].some(({ isStale }) => isStale)];"""
+    assert run("store", body, Stub(9).snapshot_body()) == [True, 9, False]
+
+
 def test_a_store_that_missed_nothing_and_one_that_is_read_anew_are_equal(run: Run) -> None:
     stub = Stub(200)
     body = """const store = new m.Store();

@@ -84,7 +84,8 @@ function heard(atMs) {
 
 function showHealth() {
   const silentMs = performance.now() - heardAtMs;
-  const verdict = judge({ said: store.health, isLocked, heardMs: store.atMs, silentMs });
+  const [said, agentsHere] = [store.health, store.agents.size];
+  const verdict = judge({ said, agents: agentsHere, isLocked, heardMs: store.atMs, silentMs });
   const wasNow = board.isNow;
   board.isNow = verdict.isNow;
   health.show(verdict, store.summary?.name ?? "Wallboard");

@@ -1,6 +1,6 @@
 // Board: what every view may ask: what is known, what is selected, what time it is. Knows no view.
 
-import { Palette } from "./palette.js";
+import { KNOWN_STATES, Palette } from "./palette.js";
 import { Selection } from "./selection.js";
 import { ServerClock } from "./server_clock.js";
 import { Store } from "./store.js";
@@ -11,6 +11,7 @@ export class Board {
   selection = new Selection();
   isNow = false; // whether what is known is what is
   #clock = new ServerClock();
+  #states = new Set(KNOWN_STATES);
   #on;
 
   /** `on.select` after another selection, `on.open` to see one agent from near. */
@@ -22,14 +23,17 @@ export class Board {
     this.#clock.heard(atMs, localMs);
   }
 
+  /** Those that everybody knows and those that anybody was in: a tile that came and went with the
+   * last agent in it would move all others. */
+  states() {
+    for (const state of Object.keys(this.store.byState)) this.#states.add(state);
+    return this.palette.sorted(this.#states);
+  }
+
   /** The server's time; while nothing is confirmed, the time at which it last was: a clock that
    * went on would make old states look alive. */
   nowMs() {
     return this.isNow ? this.#clock.nowMs(performance.now()) : this.store.atMs;
-  }
-
-  states() {
-    return this.palette.sorted(this.store.states());
   }
 
   select(change) {

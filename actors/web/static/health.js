@@ -1,6 +1,6 @@
 // Health: how far what is shown may be believed, in one word and in words for people. Knows no page.
 //
-// The words, the worst first: locked, dead, stale, lagging, partly, warned, live. Only of the last
+// The words, the worst first: locked, dead, lagging, stale, partly, warned, live. Only of the last
 // three are states shown as they are now; all others are shown as what they are: old.
 
 import { clockTime, count } from "./durations.js";
@@ -11,30 +11,28 @@ export const SILENCE_MS_MAX = 1850;
 
 const SHOWS_NOW = new Set(["live", "partly", "warned"]);
 
-/** `said`: the server's health, null before it has said any; `heardMs`: its time when it was heard
- * last; `silentMs`: how long ago that is. */
-export function judge({ said, isLocked, heardMs, silentMs }) {
-  const verdict = judged(said, isLocked, heardMs, silentMs);
+/** `said`: the server's health, null before it has said any; `agents`: how many there are;
+ * `heardMs`: the server's time when it was heard last; `silentMs`: how long ago that is. */
+export function judge({ said, agents, isLocked, heardMs, silentMs }) {
+  const verdict = judged(said, agents, isLocked, heardMs, silentMs);
   return { ...verdict, isNow: SHOWS_NOW.has(verdict.word) };
 }
 
-function judged(said, isLocked, heardMs, silentMs) {
+function judged(said, agents, isLocked, heardMs, silentMs) {
   if (isLocked) return word("locked", "Locked", "Sign in to see who is where");
   if (said === null && silentMs <= SILENCE_MS_MAX) return word("waiting", "Connecting", "");
   if (said === null || silentMs > SILENCE_MS_MAX) {
     const since = said === null ? "" : ` since ${clockTime(heardMs)}: what you see is old`;
     return word("dead", "No connection", `The server is silent${since}`);
   }
-  const { live, lagging, stale_since: since, stale_agents: agents, reasons = [] } = said;
-  if (!live) {
-    const when = since === null ? "" : ` since ${clockTime(Date.parse(since))}`;
-    return word("stale", "Stale", `Not confirmed${when}: what you see is old`, reasons);
-  }
+  const { live, lagging, stale_since: since, stale_agents: stale, reasons = [] } = said;
   if (lagging) return word("lagging", "Catching up", "Not everybody is shown as they are", reasons);
-  if (agents > 0) {
-    const who = `${count(agents)} agent${agents === 1 ? " is" : "s are"} not confirmed`;
-    return word("partly", "Partly stale", who, reasons);
+  const when = since === null ? "" : ` since ${clockTime(Date.parse(since))}`;
+  if (stale > 0 && stale < agents) {
+    const who = `${count(stale)} agent${stale === 1 ? " is" : "s are"}`;
+    return word("partly", "Partly stale", `${who} not confirmed${when}`, reasons);
   }
+  if (!live) return word("stale", "Stale", `Not confirmed${when}: what you see is old`, reasons);
   if (reasons.length) return word("warned", "Attention", reasons[0], reasons.slice(1));
   return word("live", "Live", "");
 }

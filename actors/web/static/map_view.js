@@ -96,7 +96,7 @@ export class MapView {
     };
     const hues = Array.from({ length: HUES_MAX }, (_, hue) => hue);
     const letters = hues.map(() => "?");
-    for (const state of this.#board.store.states()) {
+    for (const state of this.#board.states()) {
       letters[this.#board.palette.hue(state)] = this.#board.palette.letter(state);
     }
     const theme = {

@@ -5,6 +5,7 @@
 const HUES = {
   Available: 0, Talking: 1, Reserved: 2, "Wrapped Up": 3, "Not Available": 4, Unknown: 5,
 };
+export const KNOWN_STATES = Object.keys(HUES);
 const LETTERS = { "Not Available": "N", Unknown: "?" };
 export const HUES_MAX = 9; // 6, 7 and 8 are for states that only a gateway knows
 const OTHER = HUES.Unknown;

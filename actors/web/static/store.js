@@ -30,6 +30,7 @@ export class Store {
     for (const agent of [...this.agents.values()]) if (!here.has(agent.id)) this.#remove(agent);
     if (isFirst) this.#arrange();
     this.#countQueues();
+    if (snapshot.last) this.last = snapshot.last.map(transition).reverse();
     this.atMs = snapshot.at;
     this.summary = snapshot.summary;
     this.byState = snapshot.summary.by_state;
@@ -42,8 +43,10 @@ export class Store {
     this.summary = summary;
   }
 
-  applyChanges({ at, changes = [], last = [], by_state: byState, queues = {}, health }) {
+  /** `stale`: all are (1) or none is (0) from now on. */
+  applyChanges({ at, changes = [], last = [], by_state: byState, queues = {}, health, stale }) {
     const known = this.agents.size;
+    if (stale !== undefined && stale !== null) this.#markAll(Boolean(stale));
     for (const row of changes) this.#set(...row);
     if (this.agents.size !== known) this.generation += 1;
     for (const [id, counts] of Object.entries(queues)) this.#setCounts(this.#queue(id), counts);
@@ -79,11 +82,6 @@ export class Store {
     return id === null ? "" : this.queues.get(id)?.label ?? id;
   }
 
-  /** Every state that anybody is or may be in. */
-  states() {
-    return Object.keys(this.byState);
-  }
-
   #set(id, name, state, since, queue, presence, stale) {
     let agent = this.agents.get(id);
     if (!agent) {
@@ -99,6 +97,13 @@ export class Store {
     agent.presence = presence;
     agent.isStale = Boolean(stale);
     this.#changed.add(agent);
+  }
+
+  #markAll(isStale) {
+    for (const agent of this.agents.values()) {
+      if (agent.isStale !== isStale) this.#changed.add(agent);
+      agent.isStale = isStale;
+    }
   }
 
   #rename(agent, name) {
