@@ -14,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Match
 
 from actors.sender.commands import KEY_BOUND, Code
 from actors.web.link import STOPPING
@@ -36,6 +35,7 @@ STATUS_OF: Final[dict[str, HTTPStatus]] = {
     "too-many-requests": HTTPStatus.TOO_MANY_REQUESTS,
     "no-such-command": HTTPStatus.NOT_FOUND,
     "no-such-agent": HTTPStatus.NOT_FOUND,
+    "no-such-page": HTTPStatus.NOT_FOUND,
     "no-such-frame": HTTPStatus.NOT_FOUND,
     "too-many-filters": HTTPStatus.TOO_MANY_REQUESTS,
     "too-many-readers": HTTPStatus.SERVICE_UNAVAILABLE,
@@ -185,7 +185,7 @@ async def _of_starlette(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = ", ".join(_allowed(request))
+        headers["Allow"] = ", ".join(_allowed(request)) or headers.get("Allow", "")
     body = ProblemBody(
         title=status.phrase,
         status=status,
@@ -196,16 +196,10 @@ async def _of_starlette(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """All that this path knows. Starlette tells those of the first route that has it; there may be
-    one more for another method."""
-    routes = request.app.routes
-    return [
-        method
-        for method in ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes
-        )
-    ]
+    """All that its path knows, by the description. Starlette tells those of the route that it came
+    upon; there may be one more, of the same path, for another method."""
+    path = getattr(request.scope.get("route"), "path_format", None)
+    return sorted(method.upper() for method in request.app.openapi()["paths"].get(path, ()))
 
 
 async def _of_a_mistake(_request: Request, _error: Exception) -> Response:

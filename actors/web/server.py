@@ -93,7 +93,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             board=board,
             journals=journals,
             readers_max=arguments.settings.readers_max,
-            reasons=lambda: [] if listener is None else list(filter(None, [listener.trouble])),
+            reasons=list if listener is None else listener.reasons,
             dialect=arguments.dialect,
         )
         web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)

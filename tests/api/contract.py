@@ -25,8 +25,8 @@ ROUNDS_MAX: Final = 1_000
 _KNOWN_USERS: Final = 5
 _HEADERS: Final = {"Authorization": f"Bearer {TOKEN}"}
 _REFUSED_BY_A_RULE: Final = {
-    # The agent may do what the description cannot know of: a change that they may not make now.
-    "include-path": "/api/agents/{id}/presence",
+    # What no description can say: which change an agent may make now, which cursor was given out.
+    "include-path": ["/api/agents/{id}/presence", "/api/agents"],
     "checks": {
         "positive_data_acceptance": {
             "expected-statuses": ["2xx", "401", "403", "404", "409", "422", "429"]

@@ -17,11 +17,31 @@ from actors.web.stream import MEDIA_TYPE, StreamAnswer
 
 ID_CHARS_MAX: Final = 100
 RETRY_AFTER_MS: Final = 5_000
+_EVENT: Final = {  # before OpenAPI 3.2 a stream is described by what it consists of
+    "type": "object",
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"enum": ["changes", "health", "resync"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["id", "event", "data"],
+}
+_TEXT: Final = {"type": "string"}
+_EVENT: Final = {
+    "type": "object",
+    "description": "of each event; `data` is one line of JSON",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": _TEXT,
+        "event": {"enum": ["changes", "health", "resync"]},
+        "data": _TEXT,
+    },
+}
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Server-sent events: `changes`, `health`, and `resync` at the end of what "
         "can be gone on with. Each has an id to go on from.",
-        "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+        "content": {MEDIA_TYPE: {"schema": _EVENT}},
     }
 }
 LastId = Annotated[
