@@ -7,10 +7,35 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
-from actors.genesys.rate_budget import WAIT_LEAST_S, Budget
+from actors.genesys.rate_budget import WAIT_LEAST_S, WINDOW_S, Budget
 from runtime.clock import Clock
+from runtime.counters import Counters
 
 STEP_MOST_S: Final = 1.0  # a suspended machine must not oversleep by as long as it slept
+
+
+BUDGET_WORDS: Final = ("budget_used", "budget_used_ns")
+"""Of the page of whoever has a share: what a predecessor used of it, and when that was."""
+
+
+def kept_pacer(
+    counters: Counters,
+    share: int,
+    total: int,
+    clock: Clock,
+    words: tuple[str, str] = BUDGET_WORDS,
+) -> Pacer:
+    """Of a share of so much in all, less what a predecessor used of it within the last window."""
+    used, used_ns = counters.get(words[0]), counters.get(words[1])
+    is_recent = used > 0 and clock.now_ns() - used_ns < WINDOW_S * 1e9
+    now_s = clock.now_s()
+    budget = Budget(share, total=total, used=used if is_recent else 0, used_at_s=now_s)
+
+    def remember(used: int) -> None:
+        counters.set(words[0], used)
+        counters.set(words[1], clock.now_ns())
+
+    return Pacer(budget, clock, on_used=remember)
 
 
 class Pacer:

@@ -20,8 +20,8 @@ from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import http_client, reach
-from actors.genesys.pacer import Pacer
-from actors.genesys.rate_budget import WINDOW_S, Budget, shares
+from actors.genesys.pacer import kept_pacer
+from actors.genesys.rate_budget import shares
 from actors.genesys.reconnect import backoff_s
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
@@ -106,7 +106,9 @@ class Planner:
             stack.push_async_callback(tokens.close)
             self._child.on_reload(lambda: self._loop.call_soon_threadsafe(tokens.renew_soon))
             self._gauges = TokenGauges(self._counters, tokens, self._log)
-            self._rest = CloudRest(address, tokens, client, self._pacer(), clock=self._clock)
+            total = self._arguments.requests_per_minute
+            pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
+            self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             self._reader = RosterReader(
                 self._rest, self._arguments.watch, chance=self._chance, patience=self._patience
             )
@@ -134,23 +136,6 @@ class Planner:
         self._child.set_phase(DRAINING)
         with suppress(RuntimeError):  # it has just ended by itself
             self._loop.call_soon_threadsafe(self._stopped.set)
-
-    def _pacer(self) -> Pacer:
-        """Our share, less what a predecessor used of it within the last window."""
-        arguments, now_ns = self._arguments, self._clock.now_ns()
-        used, used_ns = self._counters.get("budget_used"), self._counters.get("budget_used_ns")
-        is_recent = used > 0 and now_ns - used_ns < WINDOW_S * 1e9
-        budget = Budget(
-            shares(arguments.requests_per_minute).planner,
-            total=arguments.requests_per_minute,
-            used=used if is_recent else 0,
-            used_at_s=now_ns / 1e9,
-        )
-        return Pacer(budget, self._clock, on_used=self._remember_used)
-
-    def _remember_used(self, used: int) -> None:
-        self._counters.set("budget_used", used)
-        self._counters.set("budget_used_ns", self._clock.now_ns())
 
     # What is planned
 

@@ -16,8 +16,6 @@ from actors.genesys.cloud import TopicsSetting, subscribed_topic, subscribed_use
 from actors.genesys.cloud_answers import Subscriptions
 from actors.genesys.cloud_errors import CloudError, NotFoundError
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.pacer import Pacer
-from actors.genesys.rate_budget import WINDOW_S, Budget, shares
 from actors.genesys.secret import Secret
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
@@ -187,25 +185,6 @@ class CloudClient:
         due_s = self._clock.now_s() + seconds
         while (left_s := due_s - self._clock.now_s()) > 0:
             await asyncio.sleep(min(left_s, 1.0))
-
-
-def kept_pacer(counters: Counters, place: int, total: int, clock: Clock) -> Pacer:
-    """A receiver's share of one client, less what a predecessor used of it in the last window."""
-    words = f"budget_used_{place}", f"budget_used_ns_{place}"
-    used, used_ns = counters.get(words[0]), counters.get(words[1])
-    is_recent = used > 0 and clock.now_ns() - used_ns < WINDOW_S * 1e9
-    budget = Budget(
-        shares(total).receiver,
-        total=total,
-        used=used if is_recent else 0,
-        used_at_s=clock.now_s(),
-    )
-
-    def remember(used: int) -> None:
-        counters.set(words[0], used)
-        counters.set(words[1], clock.now_ns())
-
-    return Pacer(budget, clock, on_used=remember)
 
 
 def _refused(taken: Subscriptions) -> dict[str, str]:

@@ -19,6 +19,8 @@ from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Vacates,
 from actors.genesys.channel_plan import Plan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import Reach, http_client, reach
+from actors.genesys.pacer import kept_pacer
+from actors.genesys.rate_budget import shares
 from actors.genesys.tokens import TokenProvider
 from actors.planner.store import Roster
 from actors.receiver import channel_signals as signals
@@ -35,7 +37,7 @@ from actors.receiver.cloud_arguments import (
 from actors.receiver.cloud_arguments import (
     CloudClient as ClientArguments,
 )
-from actors.receiver.cloud_client import CloudClient, kept_pacer
+from actors.receiver.cloud_client import CloudClient
 from actors.receiver.cloud_gauges import CloudGauges
 from actors.receiver.connection import Tally
 from actors.receiver.gauges import PressureLines
@@ -63,6 +65,7 @@ from runtime.ring import Producer
 __all__ = ["CLOUD_RECEIVER_WORDS", "CloudReceiverArguments", "run"]
 
 _COUNTED = {HistoryEnds: "snapshots", Gap: "gaps", SessionBegins: "sessions_begun"}
+_COUNTED_EVENTS = {"channel.rotated": "rotations", "channel.retry": "reconnects"}
 
 
 def run(child: Child, arguments: CloudReceiverArguments) -> None:
@@ -167,7 +170,9 @@ class CloudReceiver:
         )
         stack.push_async_callback(tokens.close)
         self._tokens.append(tokens)
-        pacer = kept_pacer(counters, place, self._arguments.requests_per_minute, self._clock)
+        total = self._arguments.requests_per_minute
+        words = f"budget_used_{place}", f"budget_used_ns_{place}"
+        pacer = kept_pacer(counters, shares(total).receiver, total, self._clock, words)
         rest = CloudRest(address, tokens, http, pacer, clock=self._clock)
         self._ways[client.number] = way
         self._snapshots.serve(client.number, rest, pacer)
@@ -303,8 +308,7 @@ class CloudReceiver:
         match action:
             case Write(record=record):
                 self._outlet.control(encode_control(record), EPOCH)
-                if (word := _COUNTED.get(type(record))) is not None:
-                    self._counters.add(word)
+                self._count(_COUNTED.get(type(record)))
                 crash_point(STAGED_POINTS[type(record)])
             case signals.WriteOf(record=record):
                 self._outlet.control_of(record.user_id.encode(), encode_control(record), EPOCH)
@@ -324,16 +328,14 @@ class CloudReceiver:
                 if (socket := self._sockets.get(action.line)) is not None:  # it may just have ended
                     socket.carry_out(action)
             case Tell(event=event, fields=fields, level=level):
-                self._count_told(event)
+                self._count(_COUNTED_EVENTS.get(event))
                 getattr(self._log, level)(event, **dict(fields))
             case _:
                 self._clients[slot.client].carry_out(slot, action)
 
-    def _count_told(self, event: str) -> None:
-        if event == "channel.rotated":
-            self._counters.add("rotations")
-        elif event == "channel.retry":
-            self._counters.add("reconnects")
+    def _count(self, word: str | None) -> None:
+        if word is not None:
+            self._counters.add(word)
 
     def _connect(self, slot: Slot, line: int, channel: int) -> None:
         socket = ChannelSocket(

@@ -5,7 +5,6 @@ It decides nothing: each message becomes a signal or a record, each action a cal
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,16 +17,11 @@ from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
-from actors.genesys.websocket import (
-    CLOSE_TIMEOUT_S,
-    HandshakeRefusedError,
-    UnreachableError,
-    close_code,
-    open_socket,
-)
+from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.receiver import signals
-from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
+from actors.receiver.listener import Listener
 from actors.receiver.outlet import Outlet
+from actors.receiver.wire import Wire
 
 SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
 SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
@@ -54,7 +48,7 @@ class Tally:
         return taken
 
 
-class Connection:
+class Connection(Wire):
     """One try to be connected, and what comes of it. `tell` takes the signals, at once."""
 
     def __init__(
@@ -70,21 +64,18 @@ class Connection:
         marks: Callable[[], tuple[signals.Mark, ...]],
         appointments: bool = False,
     ) -> None:
+        super().__init__(Listener(self, outlet), outlet)
         self.line = line
         self.token: Token | None = None
         self._address = address
         self._way = way
         self._resource = resource
         self._appointments = appointments
-        self._outlet = outlet
         self._tally = tally
         self._tell = tell
         self._marks = marks
-        self._listener = Listener(self, outlet)
-        self._transport: WSTransport | None = None
         self._is_streaming = False
         self._watermark = 0  # when we subscribed
-        self._is_over = False  # nobody waits for this line any more
 
     # From the token to the end, which it returns
 
@@ -94,47 +85,23 @@ class Connection:
             self.token = await tokens.current(rejected=rejected.value if rejected else None)
         except TokenUnavailableError as error:
             return signals.TokenMissing(self.line, error.reason, error.retry_s, error.is_refused)
+        token = self.token.value
+        url = wsp.notifications_url(self._address.websocket_url, token.reveal())
         try:
-            transport = await self._open(self.token)
+            transport = await self._open(url, self._way, token)
         except HandshakeRefusedError as error:
             return signals.Refused(self.line, error.status, error.retry_after_s)
         except UnreachableError as error:
             return signals.Unreachable(self.line, error.reason)
-        finally:
-            self._is_over = self._is_over or self._transport is None
-        return await self._until_lost(transport)
-
-    async def _open(self, token: Token) -> WSTransport:
-        return await open_socket(
-            self._listener,
-            wsp.notifications_url(self._address.websocket_url, token.value.reveal()),
-            self._way,
-            token=token.value,
-            frame_bytes_max=MESSAGE_BYTES_MAX,
-        )
-
-    async def _until_lost(self, transport: WSTransport) -> signals.Signal:
-        is_ours = False
-        try:
-            await transport.wait_disconnected()
-        except picows.WSProtocolError:
-            is_ours = True
-        except Exception as error:
-            self._outlet.fail(error)
+        code, is_ours = await self._until_lost(transport)
         listener = self._listener
-        code = close_code(transport)
         return signals.Lost(self.line, code, is_ours, listener.highest, listener.unbroken)
 
     # Called by the listener, in the middle of a read
 
     def on_connected(self, transport: WSTransport) -> None:
-        if self._is_over:  # the handshake came too late
-            transport.underlying_transport.abort()
-            return
-        self._transport = transport
-        if self._outlet.is_pressed:
-            self.pause()
-        self._tell(signals.Opened(self.line, self._marks()))
+        if self._take(transport):
+            self._tell(signals.Opened(self.line, self._marks()))
 
     def on_message(self, payload: bytes, is_text: bool) -> None:
         frame = wsp.read_frame(payload) if is_text else wsp.OddFrame(wsp.REASON_BINARY)
@@ -211,32 +178,3 @@ class Connection:
 
     def ping(self) -> None:
         self._opened.send_ping()
-
-    def pause(self) -> None:
-        if self._transport is not None:
-            self._transport.underlying_transport.pause_reading()
-
-    def resume(self) -> None:
-        if self._transport is not None:
-            self._transport.underlying_transport.resume_reading()
-
-    def close(self, code: int) -> None:
-        """With a close frame; cut if that does not end it. It hands on nothing any more."""
-        self._listener.is_muted = True
-        self._is_over = True
-        if self._transport is None:
-            return
-        self._transport.send_close(picows.WSCloseCode(code))
-        self._transport.disconnect()
-        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
-
-    def abort(self) -> None:
-        self._listener.is_muted = True
-        self._is_over = True
-        if self._transport is not None and not self._transport.is_disconnected:
-            self._transport.underlying_transport.abort()
-
-    @property
-    def _opened(self) -> WSTransport:
-        assert self._transport is not None, "no action comes before Opened"
-        return self._transport

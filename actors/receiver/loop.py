@@ -159,6 +159,7 @@ class Receiver:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
         await self._life.end_tasks()
+        await self._tokens.close()
         self._gauges.show()
         self._outlet.publish()
 

@@ -28,8 +28,8 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definitions, Unmeant
-from actors.genesys.pacer import Pacer
-from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
+from actors.genesys.pacer import kept_pacer
+from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, Budget, shares
 from actors.genesys.reconnect import backoff_s
 from actors.sender import signals
 from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since, shown_as
@@ -64,26 +64,10 @@ class CloudLoop(LoopLife):
     # Life
 
     def _open(self, client: httpx.AsyncClient) -> None:
-        pacer = self._pacer()
+        total = self._requests_per_minute
+        pacer = kept_pacer(self._counters, shares(total).sender, total, self._clock)
         self._budget = pacer.budget
         self._rest = CloudRest(self._address, self._tokens, client, pacer, clock=self._clock)
-
-    def _pacer(self) -> Pacer:
-        """Our share, less what a predecessor used of it within the last window."""
-        now_ns = self._clock.now_ns()
-        used, used_ns = self._counters.get("budget_used"), self._counters.get("budget_used_ns")
-        is_recent = used > 0 and now_ns - used_ns < WINDOW_S * 1e9
-        budget = Budget(
-            shares(self._requests_per_minute).sender,
-            total=self._requests_per_minute,
-            used=used if is_recent else 0,
-            used_at_s=now_ns / 1e9,
-        )
-        return Pacer(budget, self._clock, on_used=self._remember_used)
-
-    def _remember_used(self, used: int) -> None:
-        self._counters.set("budget_used", used)
-        self._counters.set("budget_used_ns", self._clock.now_ns())
 
     def _begin_way(self) -> None:
         self._spawn(self._keep_definitions)
