@@ -261,7 +261,7 @@ class WspFeed(FeedModel):
             self.sequence += 1
             number = max(1, self.sequence - behind)
             stamp = f"2026-11-21T22:{number // 60 % 60:02}:{number % 60:02}.000Z"
-            told = {} if queue is None else {"queueId": queue}
+            told: dict[str, Any] = {} if queue is None else {"queueId": queue}
             records.append(event(self.sequence, user, state, stamp, **told))
         self.shard_takes(death, *records)
 
