@@ -47,7 +47,7 @@ def _list(router: APIRouter, board: Board) -> None:
         "/api/agents",
         summary="Agents, filtered and sorted",
         response_model=Agents,
-        responses={**TAGGED, **documented(422, 500)},
+        responses={**TAGGED, **documented(404, 422, 500)},
     )
     async def list_agents(
         *,
@@ -66,7 +66,7 @@ def _list(router: APIRouter, board: Board) -> None:
         try:
             page = page_of(question, board.model, board.names)
         except OddCursorError:
-            raise Problem("invalid-request", "`after` is no `next` of such a page") from None
+            raise Problem("no-such-page", "`after` is no `next` of a page sorted so") from None
         now_us = board.clock.wall_us()
         agents = [_shown(board, view, now_us) for view in page.agents]
         body = {"agents": agents, "total": page.total, "next": page.following}
@@ -78,7 +78,7 @@ def _list(router: APIRouter, board: Board) -> None:
 
 def _one(router: APIRouter, board: Board) -> None:
     @router.get(
-        "/api/agents/{id:agent}",
+        "/api/agents/{id:lone_agent}",
         summary="One agent",
         response_model=OneAgent,
         responses={**TAGGED, **documented(404, 422, 500)},

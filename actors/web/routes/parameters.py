@@ -63,4 +63,12 @@ class _AgentConvertor(Convertor[str]):
         return value
 
 
+class _LoneAgentConvertor(_AgentConvertor):
+    """Behind which nothing else stands. One whose id ends like a route of its own is found in the
+    list only."""
+
+    regex = r"(?s:.+)(?<!/history)(?<!/presence)"
+
+
 register_url_convertor("agent", _AgentConvertor())
+register_url_convertor("lone_agent", _LoneAgentConvertor())
