@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from actors.sinks import jsonl
 from actors.sinks.envelope import Event
 from actors.sinks.jsonl import JsonLines, StandardOutput
 from actors.sinks.sink import Batch, Done, UndeliveredError
@@ -31,7 +30,8 @@ def batch(*texts: str) -> Batch:
 
 
 def sink(path: Path, **fields: Any) -> JsonLines:
-    return JsonLines(path, **{"rotate_bytes": 0, "keep": 3, "in_thread": in_thread} | fields)
+    given: dict[str, Any] = {"rotate_bytes": 0, "keep": 3, "in_thread": in_thread}
+    return JsonLines(path, **given | fields)
 
 
 def delivered(one: JsonLines | StandardOutput, *batches: Batch) -> None:
@@ -120,7 +120,7 @@ def test_a_batch_is_delivered_when_it_is_on_the_disk(
         synced.append(os.fstat(fd).st_size if Path(f"/proc/self/fd/{fd}").is_file() else -1)
         real(fd)
 
-    monkeypatch.setattr(jsonl.os, "fsync", fsync)
+    monkeypatch.setattr(os, "fsync", fsync)
     lines = sink(path)
     delivered(lines, batch("a"), batch("b"))
     closed(lines)
@@ -135,7 +135,7 @@ def test_what_a_full_disk_took_of_a_batch_is_taken_back_and_tried_again(
     delivered(lines, batch("a"))
     with monkeypatch.context() as patch:
         full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        patch.setattr(jsonl.os, "fsync", lambda fd: (_ for _ in ()).throw(full))
+        patch.setattr(os, "fsync", lambda fd: (_ for _ in ()).throw(full))
         with pytest.raises(UndeliveredError, match="No space left") as caught:
             asyncio.run(lines.deliver(batch("b", "c")))
     assert not caught.value.is_refused
