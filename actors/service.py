@@ -13,7 +13,6 @@ from actors.reload import Reload
 from actors.settings_layers import Effective
 from actors.topology import Runtime
 from actors.web import tokens
-from runtime.clock import SystemClock
 from runtime.notify import Notifier
 from runtime.supervisor import Supervisor
 
@@ -48,7 +47,6 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
             shards=settings.shards,
             journal=settings.journal,
         )
-        runtime.supervisor.set("started_us", SystemClock().wall_us())
         supervisor = Supervisor(
             runtime.specs,
             title=runtime.title,

@@ -23,10 +23,11 @@ from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import ring_bytes
+from runtime.supervisor import PAGE_WORDS
 
 SUPERVISOR: Final = "supervisor"
 SUPERVISOR_WORDS: Final = (
-    "started_us",  # UTC: since when this runtime lives
+    *PAGE_WORDS,
     "log_level",  # as the standard library numbers them; 0: as it was started
     "reloads",
     "reload_failures",

@@ -111,7 +111,7 @@ def process_rows(body: Body) -> Iterator[tuple[object, ...]]:
         share, memory = process["cpu_percent"], process["rss_bytes"]
         yield (
             process["name"],
-            process["pid"] or "",
+            str(process["pid"] or ""),
             process["phase"],
             process["generation"],
             _ago(process["beat_age_s"]),

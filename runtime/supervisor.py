@@ -61,6 +61,7 @@ from runtime.standing import standing
 # `timeout`, or a shell that goes down with its terminal, sends the same signal twice: an echo of
 # the first, not the second wish that means "now".
 ECHO_S = 0.5
+PAGE_WORDS = ("started_us",)  # UTC: since when this supervisor lives
 DUMP_S = 0.02  # a child writes its stacks in a millisecond or two
 
 
@@ -114,7 +115,8 @@ class Supervisor:
     ) -> None:
         """`title` is for this process, from `start` on; `environment` for the children (None:
         ours). `on_reload` reads again what stands in files; True: the children are to do likewise.
-        `notifier` tells a service manager how we do; `page` shows our own life, as a child's does.
+        `notifier` tells a service manager how we do; `page`, which has PAGE_WORDS, shows our own
+        life, as a child's does.
 
         `clock` must tell the time that children write into their pages: CLOCK_MONOTONIC.
         """
@@ -157,6 +159,7 @@ class Supervisor:
         if self._title is not None:
             setproctitle(self._title)
         if self._page is not None:
+            self._page.set("started_us", self._clock.wall_us())
             self._page.set("pid", os.getpid())
             self._page.set("generation", 1)
             self._page.set("phase", RUNNING)

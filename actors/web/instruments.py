@@ -27,9 +27,11 @@ class Instruments:
     """For one thread of the web child."""
 
     def __init__(self, arguments: WebArguments, clock: Clock) -> None:
-        above = () if arguments.supervisor is None else (arguments.supervisor,)
+        page = arguments.supervisor
+        # One that is embedded shows no life of its own.
+        self._supervisor = page if page is not None and page.get("generation") else None
+        above = () if self._supervisor is None else (self._supervisor,)
         self._pages: tuple[Counters, ...] = (*above, *arguments.pages)
-        self._supervisor = arguments.supervisor
         self._gauges = tuple(map(RingGauge, arguments.rings))
         self._clock = clock
         self._looks: deque[Look] = deque(maxlen=LOOKS_MAX)
@@ -40,7 +42,7 @@ class Instruments:
     @property
     def since_us(self) -> int | None:
         """Since when this runtime lives; None: nobody has said so."""
-        return (self._supervisor.get("started_us") or None) if self._supervisor else None
+        return None if self._supervisor is None else self._supervisor.get("started_us")
 
     def look(self) -> tuple[Look, Pace | None]:
         """What the pages say now, and the pace of the last moments; None: this is the first look,

@@ -110,7 +110,7 @@ def test_facts_are_counted_over_the_shards() -> None:
 def test_a_process_is_a_row() -> None:
     never = PROCESS | {"pid": None, "beat_age_s": None, "cpu_percent": None, "rss_bytes": None}
     assert list(status_view.process_rows(body(processes=[PROCESS, never]))) == [
-        ("shard-0", 7, "running", 1, "0.2 s", "12.5 %", "50.0 MiB"),
+        ("shard-0", "7", "running", 1, "0.2 s", "12.5 %", "50.0 MiB"),
         ("shard-0", "", "running", 1, "", "", ""),
     ]
 

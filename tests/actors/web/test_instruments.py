@@ -23,6 +23,8 @@ class Bench:
         self.clock = ManualClock(1_000.0)
         self.shard = Counters.create("shard-0", SHARD_WORDS)
         self.supervisor = Counters.create("supervisor", SUPERVISOR_WORDS)
+        self.supervisor.set("generation", 1)
+        self.supervisor.set("started_us", 17)
         self.ring = Block.create("receiver-0 to shard-0", ring_bytes(4096))
         self.arguments: WebArguments = replace(
             web_arguments(data_dir),
@@ -58,8 +60,7 @@ def test_a_process_is_told_by_its_page_and_by_the_kernel(tmp_path: Path) -> None
         "cpu_s": 0.5,
         "cpu_percent": 25.0,
     }
-    assert (supervisor["name"], supervisor["pid"]) == ("supervisor", None)
-    assert (supervisor["phase"], supervisor["beat_age_s"]) == ("not started", None)
+    assert (supervisor["name"], supervisor["phase"]) == ("supervisor", "starting")
 
 
 def test_a_process_that_is_gone_has_no_memory(tmp_path: Path) -> None:
@@ -95,8 +96,16 @@ def test_rates_are_those_of_the_last_moments(tmp_path: Path) -> None:
     assert WINDOW_S - APART_S <= latest.seconds <= WINDOW_S + APART_S
 
 
-def test_since_when_it_lives_is_known_once_the_supervisor_has_said_so(tmp_path: Path) -> None:
+def test_a_child_that_was_never_started_has_no_beat(tmp_path: Path) -> None:
+    look, paced = Bench(tmp_path).instruments.look()
+    shard = Bench(tmp_path).instruments.processes(look, paced)[1]
+    assert (shard["pid"], shard["phase"], shard["beat_age_s"]) == (None, "not started", None)
+
+
+def test_since_when_it_lives_is_known_unless_its_supervisor_is_embedded(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
-    assert bench.instruments.since_us is None
-    bench.supervisor.set("started_us", 17)
     assert bench.instruments.since_us == 17
+    bench.supervisor.set("generation", 0)
+    embedded = Instruments(bench.arguments, bench.clock)
+    assert embedded.since_us is None
+    assert list(embedded.look()[0].counters) == ["shard-0"]
