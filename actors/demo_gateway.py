@@ -73,6 +73,7 @@ class BundledGateway:
         dialect: Dialect = "wsp",
         clients: int = 1,
         scopes: str | None = None,
+        token_life_s: float | None = None,
     ) -> Self:
         """Paused, with its ports open. Raises LocalError if it does not come up."""
         webhook_secret = f"whsec_{base64.b64encode(os.urandom(24)).decode()}"
@@ -84,6 +85,7 @@ class BundledGateway:
                 *(["--tls"] if tls else []),
                 *("--dialect", dialect, "--clients", str(clients)),
                 *(["--scopes", scopes] if scopes is not None else []),
+                *(["--token-life", str(token_life_s)] if token_life_s is not None else []),
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

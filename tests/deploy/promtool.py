@@ -8,6 +8,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 ALERTS = DEPLOY / "alerts.yml"
@@ -15,6 +18,13 @@ MISSING = (
     "promtool is not installed: apt-get install --no-install-recommends prometheus "
     "(make test does that where it may)"
 )
+
+
+def rules() -> list[dict[str, Any]]:
+    """The alerts, as they are written."""
+    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
+    found: list[dict[str, Any]] = group["rules"]
+    return found
 
 
 def promtool(*arguments: str | Path, stdin: str | None = None) -> str:

@@ -10,20 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
 
 from tests.deploy.everything import label_values, names, text, used_in
 from tests.deploy.operations_page import PAGE
-from tests.deploy.promtool import ALERTS, promtool
+from tests.deploy.promtool import ALERTS, promtool, rules
 from tests.deploy.test_operations_page import anchors
 
 ALERTS_MAX = 8
-
-
-def rules() -> list[dict[str, Any]]:
-    (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
-    found: list[dict[str, Any]] = group["rules"]
-    return found
 
 
 def test_prometheus_takes_them() -> None:
