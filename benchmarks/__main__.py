@@ -16,6 +16,7 @@ NAMES = (
     "latency",
     "scaling",
     "sender",
+    "feed",
     "recovery",
     "idle",
     "soak",
