@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from actors import tables
 from actors.cli_options import DISTRIBUTION
 from actors.settings_layers import Effective
+from actors.web import tokens
 from runtime.errors import EXIT_CLEAN
 
 if TYPE_CHECKING:
@@ -22,7 +23,10 @@ _TRIAL_COLUMNS: Final = ("tried", "of", "it is", "and says")
 
 
 def show(effective: Effective, *, online: bool, as_json: bool) -> int:
-    """The exit code: of settings that can be shown 0, unless what was tried online is wrong."""
+    """The exit code: of settings that can be shown 0, unless what was tried online is wrong. Raises
+    ConfigurationError for a file of tokens that cannot be used."""
+    if effective.settings.web.tokens_file is not None:
+        tokens.read(effective.settings.web.tokens_file)
     rows = list(effective.rows())
     if as_json:
         document: dict[str, Any] = {

@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
-from actors.web.access import SAFE_METHODS, need, refusal, wrong_token
+from actors.web.access import SAFE_METHODS, Need, need, refusal, wrong_token
 from actors.web.forwarding import Headers, is_forwarded, is_https, values
 from actors.web.hosts import Hosts
 from actors.web.identity import NOBODY, VISITOR, Identity, Scope, identify
@@ -92,14 +92,16 @@ class Front:
         self._check_names(scope)
         if _is_secret_address(scope):
             return self._sign_in(scope)
+        needed, is_look = need(scope["method"], scope["path"]), scope["method"] in SAFE_METHODS
+        if needed is Need.NOTHING and is_look:
+            return None  # the page's own files, and probes: nothing to learn, and nothing it costs
         host = scope["client"][0] if scope["client"] else ""
         identity, wrong = self._identified(headers, host, scope["http_version"])
         self._check_rate(identity.name or client_of(host))
-        needed = need(scope["method"], scope["path"])
         if wrong := wrong or refusal(needed, identity):
             guards.counters.add("requests_refused", 1)
             raise wrong
-        if guards.is_over() and scope["method"] not in SAFE_METHODS:
+        if guards.is_over() and not is_look:
             raise Problem(STOPPING, "nothing can be changed any more: the demo is about to end")
         identify(scope, identity)
         return None

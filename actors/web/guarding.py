@@ -34,6 +34,11 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Guards
         one_time=None if one_time is None else OneTimeToken(one_time.token, page),
     )
     address = settings.address
+    if address is not None and not address.is_loopback and settings.tokens_file is None:
+        structlog.get_logger("actors.web").warning(
+            "web.nobody_has_a_token",
+            what=f"web.listen = {address}, but without web.tokens_file nobody there may look",
+        )
     return Guards(
         hosts=Hosts(None if address is None else address.host, settings.allowed_hosts),
         tokens=known,

@@ -14,6 +14,7 @@ import pytest
 
 from actors import cli, tables
 from actors.data_dir import DataDir, Identity, read_meta
+from actors.web import tokens
 from runtime.errors import EXIT_CONFIGURATION, EXIT_FAILURE
 from tests.actors.state.lending import A, B, event
 from tests.actors.state.rig import Rig
@@ -296,3 +297,33 @@ def test_values_in_cells() -> None:
     assert [tables.cell(value) for value in values] == [
         "", "1.5", "2", "1234", "True", "é", r"a\tb", r"\ud800",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+def test_a_token_is_a_line_for_the_file_of_tokens(
+    scope: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["token", "wall-1", f"--{scope}"]) == 0
+    assert cli.main(["token", "wall-2", f"--{scope}"]) == 0
+    first, second = tokens.parse(capsys.readouterr().out)
+    assert (first.name, first.scope) == ("wall-1", scope)
+    assert first.digest != second.digest
+
+
+@pytest.mark.parametrize("arguments", [["wall"], ["a b", "--read"], ["demo", "--write"]])
+def test_a_token_has_a_scope_and_a_name_that_the_file_takes(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["token", *arguments]) == EXIT_USAGE
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("_credentials")
+def test_check_reads_the_file_of_tokens_as_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "tokens"
+    path.write_text("write ops short\n")
+    monkeypatch.setenv("PRESENCE_WEB__TOKENS_FILE", str(path))
+    assert cli.main(["check"]) == EXIT_CONFIGURATION
+    assert f"web.tokens_file = {path}: line 1: the token of ops" in capsys.readouterr().err

@@ -26,17 +26,6 @@ _EVENT: Final = {  # before OpenAPI 3.2 a stream is described by what it consist
     },
     "required": ["id", "event", "data"],
 }
-_TEXT: Final = {"type": "string"}
-_EVENT: Final = {
-    "type": "object",
-    "description": "of each event; `data` is one line of JSON",
-    "required": ["id", "event", "data"],
-    "properties": {
-        "id": _TEXT,
-        "event": {"enum": ["changes", "health", "resync"]},
-        "data": _TEXT,
-    },
-}
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Server-sent events: `changes`, `health`, and `resync` at the end of what "

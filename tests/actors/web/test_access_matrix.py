@@ -35,7 +35,7 @@ LOOKS = {"GET", "HEAD"}
 FRONT_CODES = {"token-needed", "wrong-token", "read-only", "foreign-origin", "wrong-host"}
 REFUSED = {STATUS_OF[code] for code in FRONT_CODES}
 PASSES = ""
-WRONG_TOKEN = ("wrong-token", "wrong-token", "wrong-token")
+WRONG_TOKEN = (PASSES, "wrong-token", "wrong-token")
 FOREIGN = ("foreign-origin", "foreign-origin", "foreign-origin")
 MISNAMED = ("wrong-host", "wrong-host", "wrong-host")
 
@@ -209,8 +209,10 @@ def _filled(path: str) -> str:
 
 
 def _expected(method: str, path: str, caller: Caller) -> str:
-    if (method, path) in WAYS_IN or (method in LOOKS and path in OPEN_TO_A_LOOK):
+    if method in LOOKS and path in OPEN_TO_A_LOOK:
         return caller.open
+    if (method, path) in WAYS_IN:
+        return caller.open or (caller.read if caller.read == "wrong-token" else PASSES)
     return caller.read if method in LOOKS else caller.write
 
 

@@ -175,6 +175,14 @@ def test_too_many_requests_of_one_client_are_refused_until_time_has_passed() -> 
     assert scene.ask().status == 204
 
 
+def test_the_page_itself_is_never_too_much_and_no_place_to_guess_at_tokens() -> None:
+    scene = Scene(per_s=1)
+    for _ in range(AT_ONCE_MIN * 3):
+        for path in ("/", "/static/app.js", "/livez"):
+            assert scene.ask(path=path, peer=ELSEWHERE, **bearer("z" * 32)).status == 204
+    assert scene.ask(peer=ELSEWHERE).code == "token-needed"
+
+
 def test_whoever_guesses_at_tokens_is_limited_by_address() -> None:
     scene = Scene(per_s=1)
     for number in range(AT_ONCE_MIN):
