@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from actors.web.changes import QUEUE, STALE, STATE, Change, Changes, Told, last_told
@@ -20,13 +21,14 @@ from actors.web.showing import counts_shown, health_shown, health_told, history_
 from runtime.clock import Clock
 
 CHANGES_MAX: Final = 5_000
-"""In one event, some 500 KB; where more changed at once, all readers begin with a snapshot."""
+"""In one event, some 500 KB and 20 ms of the loop; where more changed at once, the rest waits for
+the next tick."""
 HEALTH_EVERY_S: Final = 1.0
 """A reader that heard nothing for twice that time knows that its stream is dead."""
 RATE_OVER_S: Final = 10.0
 SPARE_QUEUES_MAX: Final = 1_000
 """Queues in the snapshot that have no agents any more; then it numbers anew."""
-TOO_MUCH: Final = "too much changed at once"
+CATCHING_UP: Final = "the page is catching up"
 GONE: Final = "agents are known no more"
 RENAMED: Final = "queues have other names now"
 
@@ -76,7 +78,8 @@ class Board:
         self._states: dict[str, int] = {}  # numbered as they come
         self._queues: dict[str, int] = {}
         self._stale_rows = 0
-        self._renamed: set[str] = set()
+        self._owed: dict[str, AgentView] = {}
+        """Changed, and not told yet."""
         self._removals = model.removals
         self._transitions = model.transitions
         self._rates: deque[tuple[float, int]] = deque()
@@ -88,26 +91,29 @@ class Board:
     def publish(self, changes: Iterable[AgentView], health: Health) -> None:
         """Once a tick, also when nothing changed."""
         model, now_s = self.model, self.clock.now_s()
-        was, self.health = self.health, health
         self._snapshot = None
         self._note_rate(now_s)
-        views = {view.user_id: view for view in changes}
-        for user_id in self._renamed & model.agents.keys():
-            views[user_id] = model.agents[user_id]
-        self._renamed.clear()
-        flip = self._flip()
+        owed = self._owed
+        for view in changes:
+            owed[view.user_id] = view
+        flip = self._flip(health)
         if flip is not None:
             self._mark_all(flip)
-        self._sweep(views, now_s)
+        self._sweep(health, now_s)
+        views = list(islice(owed.values(), CHANGES_MAX))
+        for view in views:
+            del owed[view.user_id]
+        if owed:
+            reasons = (CATCHING_UP, *health.reasons)
+            health = health._replace(is_live=False, is_lagging=True, reasons=reasons)
+        was, self.health = self.health, health
+        told = self._take(views)
         if model.removals != self._removals:
             self._removals = model.removals
-            self._begin_anew()
+            self._forget()
             self.hub.resync(GONE)
-        elif len(views) > CHANGES_MAX:
-            self._take(views.values())
-            self.hub.resync(TOO_MUCH)
-        elif views or flip is not None or model.transitions != self._transitions:
-            self._tell(self._take(views.values()), flip)
+        elif told or flip is not None or model.transitions != self._transitions:
+            self._tell(told, flip)
         elif health != was or now_s >= self._said_s + HEALTH_EVERY_S:
             self.hub.tell_health(self.hello())
         else:
@@ -122,17 +128,15 @@ class Board:
     def name_all(self, names: Names) -> None:
         """Names were read again; the next tick tells what became of them."""
         before, self.names = self.names, names
-        self._renamed |= {
-            user_id for user_id in self._rows if before.user(user_id) != names.user(user_id)
-        }
+        agents = self.model.agents
+        for user_id in self._rows:
+            if before.user(user_id) != names.user(user_id) and user_id in agents:
+                self._owed[user_id] = agents[user_id]
         self._snapshot = None
         if any(before.queue(each) != names.queue(each) for each in self._queues):
             self.hub.resync(RENAMED)
 
     # -- what is asked -----------------------------------------------------------------------------
-
-    def stale_since_us(self, view: AgentView) -> int | None:
-        return self.model.stale_since_us(view)
 
     def snapshot(self) -> Snapshot:
         """As of the last tick: made at most once between two."""
@@ -226,20 +230,21 @@ class Board:
         in_queue = -1 if queue is None else queues.setdefault(queue, len(queues))
         return encode((user_id, name, at, since_ms, in_queue, presence, stale))
 
-    def _begin_anew(self) -> None:
-        self._rows.clear()
-        self._renamed.clear()
-        self._stale_rows = 0
-        self._take(self.model.agents.values())
+    def _forget(self) -> None:
+        """Those who are known no more."""
+        for user_id in self._rows.keys() - self.model.agents.keys():
+            self._stale_rows -= self._rows.pop(user_id).told[STALE]
+        for user_id in self._owed.keys() - self.model.agents.keys():
+            del self._owed[user_id]
 
     def _number_anew(self) -> None:
         self._queues.clear()
         for row in self._rows.values():
             row.packed = self._packed(row.told)
 
-    def _flip(self) -> int | None:
+    def _flip(self, health: Health) -> int | None:
         """1: everyone is stale now, 0: nobody is; None: as it was, or each for itself."""
-        agents, stale = len(self.model.agents), self.health.stale_agents
+        agents, stale = len(self.model.agents), health.stale_agents
         if stale == 0 and self._stale_rows:
             return 0
         if stale >= agents and self._stale_rows < len(self._rows):
@@ -254,16 +259,16 @@ class Board:
                 row.packed = self._packed(row.told)
         self._stale_rows = stale * len(self._rows)
 
-    def _sweep(self, views: dict[str, AgentView], now_s: float) -> None:
-        """Adds whoever became stale, or confirmed, without any other change."""
-        if self.health.stale_agents == self._stale_rows or now_s < self._swept_s + HEALTH_EVERY_S:
+    def _sweep(self, health: Health, now_s: float) -> None:
+        """Whoever became stale, or confirmed, without any other change, is to be told too."""
+        if health.stale_agents == self._stale_rows or now_s < self._swept_s + HEALTH_EVERY_S:
             return
         self._swept_s = now_s
-        stale_since_us = self.model.stale_since_us
+        stale_since_us, agents = self.model.stale_since_us, self.model.agents
         for user_id, row in self._rows.items():
-            view = self.model.agents.get(user_id)
+            view = agents.get(user_id)
             if view is not None and (stale_since_us(view) is not None) != row.told[STALE]:
-                views[user_id] = view
+                self._owed[user_id] = view
 
     def _note_rate(self, now_s: float) -> None:
         self._rates.append((now_s, self.model.transitions))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import resource
 import secrets
@@ -46,6 +47,9 @@ DRAIN_S: Final = 5
 """A request that is still served then is cut."""
 NICENESS: Final = 5
 """People who look do not slow down what they look at."""
+GARBAGE_CHECKED_EVERY: Final = 50_000
+"""Objects more than before: what stays, tens of thousands of agents, is not looked at each time.
+Halves what it takes to tell of 50,000 agents at once."""
 LIFE_BYTES: Final = 4
 """Of randomness in the name of a life: ids of the stream of another one mean nothing."""
 DESCRIPTORS: Final = 65_536
@@ -55,6 +59,7 @@ DESCRIPTORS: Final = 65_536
 def run(child: Child, arguments: WebArguments) -> None:
     """The entry of the child. Raises TemporaryError when its socket cannot be made."""
     os.nice(NICENESS)
+    gc.set_threshold(GARBAGE_CHECKED_EVERY)
     _raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(child, arguments, SystemClock()))
