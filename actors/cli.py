@@ -201,6 +201,9 @@ def demo(
     dialect: Annotated[
         Literal["wsp", "cloud"], typer.Option(help="how the gateway speaks")
     ] = "wsp",
+    topics: Annotated[
+        Literal["activity", "combined"], typer.Option(help="dialect cloud: what is subscribed to")
+    ] = "activity",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
     seconds: Annotated[float, typer.Option(min=0, help="0: until Ctrl-C")] = 30.0,
@@ -240,6 +243,7 @@ def demo(
 
     plan = demonstration.Plan(
         dialect=dialect,
+        topics=topics,
         agents=agents,
         rate=events_per_s,
         seconds=seconds,

@@ -24,7 +24,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from actors import demo_gateway, demo_report, demo_view, log
-from actors.cloud_settings import CLIENTS_OF_A_RECEIVER_MAX, ClientSettings
+from actors.cloud_settings import CLIENTS_OF_A_RECEIVER_MAX, ClientSettings, CloudSettings
 from actors.demo_gateway import BundledGateway
 from actors.demo_plan import FaultProfile, Plan
 from actors.demo_report import FINDINGS, OUTCOMES, Report
@@ -159,6 +159,7 @@ def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
         client_id=gateway.client_id,
         client_secret=SecretStr(gateway.client_secret),
         clients=tuple(others),
+        cloud=CloudSettings(topics=plan.topics),
         receivers=-(-plan.clients // CLIENTS_OF_A_RECEIVER_MAX),
         ca_file=gateway.ca_file,
         data_dir=data_dir,

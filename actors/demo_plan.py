@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 from actors.cloud_settings import CloudSettings
 from actors.events import Dialect
 from actors.genesys.channel_plan import EMPTY, plan
-from actors.genesys.cloud import COUNTED
+from actors.genesys.cloud import COUNTED, TopicsSetting
 
 Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
 FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
@@ -20,6 +20,7 @@ class Plan:
     """What was asked for."""
 
     dialect: Dialect = "wsp"
+    topics: TopicsSetting = "activity"  # of the cloud dialect
     agents: int = 5_000
     rate: float | Literal["max"] = 2_000
     seconds: float = 30.0  # 0: until Ctrl-C
@@ -41,8 +42,8 @@ class Plan:
         """OAuth clients whose channels have room for all agents."""
         if self.dialect == "wsp":
             return 1
-        cloud, agents = CloudSettings(), [str(number) for number in range(self.agents)]
-        return plan(EMPTY, agents, 1, COUNTED[cloud.topics], cloud.limits).clients_needed
+        agents = [str(number) for number in range(self.agents)]
+        return plan(EMPTY, agents, 1, COUNTED[self.topics], CloudSettings().limits).clients_needed
 
     @property
     def is_troubled(self) -> bool:

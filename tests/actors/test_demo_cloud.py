@@ -49,10 +49,21 @@ def test_a_demo_of_the_cloud_with_faults_and_kills_verifies(tmp_path: Path) -> N
     assert "kills, " in done.stdout
 
 
+def test_a_demo_of_topics_that_tell_parts_of_an_agent_verifies_under_faults(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--dialect", "cloud", "--topics", "combined", "--agents", "200", "--rate", "500"),
+        *("--seconds", "6", "--faults", "hostile", "--seed", "17", "--json", str(out)),
+    )
+    result = verified(done, out)
+    assert result["faults_by_kind"]
+
+
 def test_a_demo_gives_every_agent_a_place_on_a_channel() -> None:
     assert Plan(agents=1_000_000).clients == 1
     cloud = {agents: Plan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)}
     assert cloud == {1: 1, 17_100: 1, 20_000: 2}
+    assert Plan(dialect="cloud", topics="combined", agents=20_000).clients == 3
 
 
 def test_only_what_the_gateway_does_has_to_be_made_good_in_time() -> None:

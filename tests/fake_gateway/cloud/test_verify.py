@@ -89,6 +89,27 @@ def test_how_long_an_agent_was_not_held_as_it_was_is_told_from_the_first_event_t
     assert (found_later["user"], found_later["event"]) == (first["user"], first["event"])
 
 
+@pytest.mark.parametrize(("kind", "kinds"), [(COMBINED, set()), (".activity", {"inversions"})])
+def test_a_snapshot_may_tell_one_part_when_the_other_is_newer_already(
+    kind: str, kinds: set[str], tmp_path: Path
+) -> None:
+    """If events tell parts: then the row says what is held of both, at the time of the older."""
+    keeper = kept(tmp_path, [], load=Load(4000.0, 0.4), kind=kind)
+    for user in keeper.users:
+        rows = [row for row in keeper.rows if isinstance(row, Row) and row.user == user]
+        others = [row for row in rows[1:-1] if row.to_state != rows[-1].to_state]
+        if others:
+            break
+    else:
+        raise AssertionError("nobody has changed twice")
+    told = Row(**vars(rows[-1]) | {"at_us": others[0].at_us, "cause": "history"})
+    keeper.rows.append(told)
+    keeper.counts["applied"] += 1
+    keeper.counts["received"] += 1
+    wrong = found(checked(tmp_path, keeper)).keys()
+    assert wrong == kinds if kind == COMBINED else wrong >= kinds
+
+
 FAULTS: list[dict[str, Any]] = [
     {"kind": "drop"},
     {"kind": "close", "code": 1012},

@@ -208,8 +208,9 @@ class CloudJudge:
     def _content(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
         expectation = self.expectation
         fact = expectation.fact(agent, number)
-        if not expectation.is_whole and row[11] != "history":
-            return  # the other part of the event may still be on its way
+        is_part = row[11] != "history" or number < self.held[agent]
+        if is_part and not expectation.is_whole:
+            return  # the other part of the event is on its way, or was newer already
         if row[4] != fact.state:
             self._mismatch("state", fact.state, row[4], where)
         if row[9] not in fact.presences:
