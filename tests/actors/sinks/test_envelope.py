@@ -92,6 +92,12 @@ def test_what_a_sink_missed_is_an_event_of_its_own() -> None:
     }
 
 
+def test_a_row_of_whom_was_forgotten_is_a_transition_of_nobody() -> None:
+    told = event(ROW._replace(user_id=None))
+    assert told["type"] == "io.presence-runtime.agent.transition"
+    assert "subject" not in told
+
+
 def test_who_caused_it_and_what_the_cloud_says_itself_stand_there_if_known() -> None:
     packed = ["Meeting", "def-1", "back at 3", 5, "IDLE", 6, ["q1", "q2"], 7, True, 8, 0]
     row = ROW._replace(correlation="c-1", native=orjson.dumps(packed).decode())
