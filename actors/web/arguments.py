@@ -24,6 +24,8 @@ WEB_WORDS: Final = (
     "feed_lagging",  # shards of which we do not know everything now
     "feed_agents",  # shown
     "feed_tick_us",  # that the longest look of this life took
+    "stream_readers",  # now
+    "stream_resyncs",  # readers that were told to begin anew
     "connections",  # now
     "requests",
     "requests_refused",  # for want of a token

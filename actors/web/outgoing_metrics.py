@@ -107,6 +107,16 @@ _SINKS: Final = (
 )
 _WEB: Final = (
     gauge("presence_web_connections", "Connections that are open.", Word("web", "connections")),
+    gauge(
+        "presence_stream_readers",
+        "Pages and programs that follow the stream.",
+        Word("web", "stream_readers"),
+    ),
+    counter(
+        "presence_stream_resyncs",
+        "Readers of the stream that were told to begin anew.",
+        Word("web", "stream_resyncs"),
+    ),
     counter("presence_web_requests", "Requests that were served.", Word("web", "requests")),
     counter(
         "presence_web_refused",

@@ -80,6 +80,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     bound = _bind(arguments)
     tick = Tick(arguments, child.counters, child.generation, clock)
     board = _board(arguments, tick, clock)
+    tick.listeners.append(_readers_shown(child.counters, board.hub))
     names_file = arguments.settings.names_file
     naming = Naming(
         lambda: names.read(arguments.data_dir, arguments.dialect, names_file), board.name_all
@@ -125,6 +126,17 @@ def _board(arguments: WebArguments, tick: Tick, clock: Clock) -> Board:
     )
     tick.listeners.append(board.publish)
     return board
+
+
+def _readers_shown(counters: Counters, hub: Hub) -> Callable[..., None]:
+    """What of the stream our page tells, once a tick; a successor counts on."""
+    before = counters.get("stream_resyncs")
+
+    def show(*_told: object) -> None:
+        counters.set("stream_readers", hub.readers)
+        counters.set("stream_resyncs", before + hub.resyncs)
+
+    return show
 
 
 def _bind(arguments: WebArguments) -> socket.socket:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from runtime.clock import ManualClock, SystemClock
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import KIND_EVENT, Producer, ring_bytes
+from tests.actors.web.rig import Web, eventually
 
 EVERYTHING = Settings(
     dialect="cloud",
@@ -288,3 +290,11 @@ def test_the_route_answers_what_prometheus_reads(http: httpx.Client) -> None:
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     names = {each.name for each in parser.text_string_to_metric_families(answer.text)}
     assert "presence_build_info" in names
+
+
+def test_who_follows_the_stream_is_counted_while_they_do(web: Web, http: httpx.Client) -> None:
+    readers = partial(web.child.counters.get, "stream_readers")
+    with http.stream("GET", "/api/stream") as stream:
+        assert stream.status_code == 200
+        eventually(lambda: readers() == 1, "the reader is counted")
+    eventually(lambda: readers() == 0, "the reader has left")
