@@ -17,13 +17,16 @@ from actors.state.actor import StateActor
 from actors.state.arguments import SHARD_WORDS, ShardArguments
 from actors.state.feed import Feed, FeedArguments, payloads
 from actors.state.journal import Journal, prepare
+from actors.state.shard import Fed
 from runtime.block import Block
 from runtime.child import Child
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.inbox import RingInbox
 from runtime.ring import KIND_CONTROL, KIND_EVENT, Consumer, Producer, ring_bytes
+from tests.actors.state import cloud_lending as cloud
 from tests.actors.state.lending import RECEIVED_NS, A, Record, event
+from tests.actors.state.rig import Rig
 from tests.actors.state.test_shard import stream
 
 DEADLINE_S = 20.0
@@ -260,6 +263,38 @@ def test_a_frame_of_which_only_the_beginning_was_kept_is_not_fed(bench: Bench) -
     key = set_aside(bench, event(1, A, note="x" * 5_000, state="").payload, 1)
     bench.want(FrameWanted(1, key))
     assert bench.until_heard(Tag.FED, 1) == ["unknown", "only the beginning of this frame was kept"]
+
+
+def test_a_frame_of_the_cloud_is_judged_by_its_times_alone(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "shard-00.db", "cloud")
+    rig.feed(cloud.begins(1), cloud.watches(A), cloud.snapshot("ON_QUEUE", 2, "IDLE", 2))
+    newer = cloud.activity("MEAL", 3, "OFF_QUEUE", 3).payload
+    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == Fed("applied")
+    assert rig.state(A) == "Not Available"
+    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == Fed("duplicates")
+    older = cloud.activity("ON_QUEUE", 1, "IDLE", 1).payload
+    assert rig.shard.feed_again(older, cloud.at_us(4), rig.now_s) == Fed("duplicates")
+    assert rig.counts["received"] == sum(rig.counts.values()) - rig.counts["received"]
+
+
+def test_a_frame_of_long_ago_is_late_and_no_later_event_is_late_for_it(rig: Rig) -> None:
+    rig.begin(newest=10)
+    rig.feed(event(11, A, "Talking", "2026-11-21T22:00:30.000Z"))
+    old = event(900, A, "Reserved", "2026-11-21T22:00:10.000Z").payload
+    assert rig.shard.feed_again(old, RECEIVED_NS // 1_000, rig.now_s) == Fed("late")
+    new = event(900, A, "Reserved", "2026-11-21T22:00:40.000Z").payload
+    assert rig.shard.feed_again(new, RECEIVED_NS // 1_000, rig.now_s) == Fed("applied")
+    rig.feed(event(12, A, "Available", "2026-11-21T22:00:50.000Z"))
+    assert rig.state(A) == "Available"
+    assert rig.causes()[-3:] == ["late", "live", "live"]
+
+
+def test_a_history_that_is_fed_again_names_nobody(rig: Rig) -> None:
+    rig.begin(newest=10)
+    told = event(5, A, history=True).payload
+    assert rig.shard.feed_again(told, RECEIVED_NS // 1_000, rig.now_s) == Fed("applied")
+    rig.end_history()
+    assert rig.state(A) == "Unknown"
 
 
 # -- records ---------------------------------------------------------------------------------------

@@ -164,7 +164,7 @@ def test_a_child_that_does_not_live_makes_all_stale_whatever_its_last_words_were
 
 
 def test_in_the_cloud_an_agent_is_as_stale_as_its_own_scope() -> None:
-    named = {"scope": "c0/0", "named": 1}
+    named: dict[str, Any] = {"scope": "c0/0", "named": 1}
     model = whole(entry(1, "a", **named), entry(2, "b", scope="c0/1"), dialect="cloud")
     assert model.stale_since_us(model.agents["a"]) is None
     assert model.stale_since_us(model.agents["b"]) == AT_US
