@@ -21,7 +21,7 @@ SINKS_WORDS: Final = (
     "batches",
     "failed",  # attempts; each is repeated
     "refused",  # of those
-    "rows_missed",  # gaps that a sink was told of: retention did not wait for it
+    "rows_missed",  # that a sink will never be given, and was told so; of a journal that is gone 1
     "behind_rows",  # of the sink that is furthest behind
     "behind_ms",  # how long the oldest row has waited that a sink is to be given
     "commit_failures",

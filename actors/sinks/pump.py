@@ -20,11 +20,11 @@ from actors.sinks.patience import Patience
 from actors.sinks.sink import Batch, Sink, UndeliveredError
 from actors.sinks.source import Pulled, Source
 from actors.sinks.store import Store
-from actors.sqlite import TRANSIENT_ERRORS, DamagedFileError
+from actors.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point
-from runtime.errors import TemporaryError
+from runtime.errors import RuntimeFault
 
 COMMIT_RETRY_S: Final = 0.5
 STEP_S: Final = 1.0
@@ -122,7 +122,7 @@ class Pump:
         while True:
             try:
                 return await self._in_thread(self._source.pull)
-            except (TemporaryError, DamagedFileError, apsw.Error) as error:
+            except (RuntimeFault, apsw.Error) as error:  # also if somebody has taken it away
                 self._source.close()
                 failure = UndeliveredError(f"a journal cannot be read: {error}")
             if not await self._after(failure):

@@ -44,7 +44,7 @@ class Pulled(NamedTuple):
     oldest_us: int
     """When the oldest of these rows was received; 0: there is none."""
     missed: int
-    """Gaps among the events: rows that the sink will never be given."""
+    """Rows that the sink will never be given; of a journal that is gone 1."""
 
 
 class Source:
@@ -163,7 +163,7 @@ class _Draft:
         if first > behind + 1:  # retention did not wait for us
             missed = Missed(journal, behind + 1, first - 1, PAST_RETENTION, self._wall_us())
             self.events.append(self._envelope.missed(missed))
-            self._missed += 1
+            self._missed += first - 1 - behind
             return first - 1
         self._add(rows)
         return end

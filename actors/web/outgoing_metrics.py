@@ -90,7 +90,7 @@ _SINKS: Final = (
     ),
     counter(
         "presence_sink_rows_missed",
-        "Gaps that a sink was told of, because retention did not wait for it.",
+        "Rows that a sink was told it will never be given; of a journal that is gone, 1.",
         Word("sinks", "rows_missed"),
     ),
     gauge(

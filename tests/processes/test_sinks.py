@@ -176,15 +176,20 @@ def test_sinks_that_are_killed_under_load_are_given_every_row_in_order(
 
 
 def test_what_shards_write_at_a_stop_is_delivered_before_the_sinks_end(
-    service: Service, tmp_path: Path
+    service: Service, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "presence.toml"
-    path.write_text('[[sinks]]\nname = "lines"\nkind = "jsonl"\npath = "lines.jsonl"\n')
+    path.write_text(
+        '[[sinks]]\nname = "lines"\nkind = "jsonl"\npath = "lines.jsonl"\n'
+        '[[sinks]]\nname = "out"\nkind = "jsonl"\npath = "-"\n'
+    )
     process = service.start("--config", str(path))
     eventually(service.has_caught_up, "the history")
     service.gateway.start_load(RATE, 2.0)
     eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
     service.drain_and_verify(process)
     judge(lines(tmp_path), service.data_dir)
-    (sink,) = read(service.data_dir)
-    assert (sink.behind_rows, sink.standing.problem) == (0, "")
+    written = [line for line in capfd.readouterr().out.splitlines() if "specversion" in line]
+    judge([orjson.loads(line) for line in written], service.data_dir)
+    for sink in read(service.data_dir):
+        assert (sink.behind_rows, sink.standing.problem) == (0, "")

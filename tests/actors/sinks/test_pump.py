@@ -19,6 +19,7 @@ from actors.sinks.sink import Sink, UndeliveredError
 from actors.sinks.store import Store, read_places, read_standings, sinks_path
 from runtime.clock import SystemClock
 from runtime.counters import Counters
+from runtime.errors import ConfigurationError
 from tests.actors.receiver.rig import in_loop, until
 from tests.actors.sinks.rig import FakeShard, Other, all_events, prepared, shards, source_for
 
@@ -191,7 +192,7 @@ def test_a_journal_that_cannot_be_read_at_the_moment_is_read_later(
     journal(tmp_path, "u1")
     other = Other()
     stage = Stage(tmp_path, other)
-    failures = [apsw.BusyError("locked")]
+    failures = [apsw.BusyError("locked"), ConfigurationError("somebody has deleted it")]
     real = stage.source.pull
 
     def pull() -> object:
@@ -206,7 +207,7 @@ def test_a_journal_that_cannot_be_read_at_the_moment_is_read_later(
             await until(lambda: stage.row == 1)
 
     in_loop(test)
-    assert stage.counters.get("failed") == 1
+    assert stage.counters.get("failed") == 2
 
 
 def test_what_a_sink_does_not_foresee_ends_it(tmp_path: Path) -> None:

@@ -88,6 +88,7 @@ def test_rows_past_their_retention_are_told_of_and_the_rest_follows(tmp_path: Pa
     source, store = source_for(tmp_path, rows_max=3)
     source.delivered(source.pull())
     shard.prune(before=8)
+    assert source.pull().missed == 4
     events = drain(source, store)
     assert missed(events) == [(4, 7, "past its retention")]
     assert kinds(events)[0] == MISSED
