@@ -24,6 +24,10 @@ from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
 if TYPE_CHECKING:
     from actors.settings_layers import Effective
 
+# Of the demo: what an option is called in the plan.
+_PLAN_FIELDS: Final = {
+    "kill_every": "kill_every_s", "kill_until": "kill_until_s", "kill": "kill_role",
+}  # fmt: skip
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
 
 app = typer.Typer(
@@ -237,29 +241,13 @@ def demo(
     json_path: Annotated[Path | None, typer.Option("--json", help="the result, as a file")] = None,
 ) -> None:
     """Gateway and runtime together, live, then verified against the gateway's own ledger."""
-    events_per_s = _rate(rate)
+    given = dict(locals(), rate=_rate(rate))
+    for option, field in _PLAN_FIELDS.items():
+        given[field] = given.pop(option)
 
     from actors import demo as demonstration  # noqa: PLC0415
 
-    plan = demonstration.Plan(
-        dialect=dialect,
-        topics=topics,
-        agents=agents,
-        rate=events_per_s,
-        seconds=seconds,
-        shards=shards,
-        seed=seed,
-        journal=journal,
-        tls=tls,
-        faults=faults,
-        kill_every_s=kill_every,
-        kill_until_s=kill_until,
-        commands_per_s=commands_per_s,
-        kill_role=kill,
-        ack_loss=ack_loss,
-        data_dir=data_dir,
-        json_path=json_path,
-    )
+    plan = demonstration.Plan(**given)
     raise typer.Exit(demonstration.run(plan))
 
 

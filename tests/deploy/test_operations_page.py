@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import re
 
+import pytest
+
+from actors import cli
 from actors.settings_table import Row, markdown, rows
 from tests.deploy.operations_page import PAGE, RENEW, written
 
 
 def test_the_table_of_settings_is_that_of_the_model() -> None:
     assert written() == markdown(), f"settings have changed: {RENEW}"
+
+
+def test_the_command_that_the_page_names_prints_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["settings", "--markdown"]) == 0
+    assert capsys.readouterr().out == written()
+    assert cli.main(["settings", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [each["setting"] for each in told] == [row.setting for row in rows()]
 
 
 def test_every_setting_says_what_it_means() -> None:
