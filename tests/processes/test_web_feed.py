@@ -26,7 +26,7 @@ from tests.processes.service import UnixConnection
 
 RATE = 3_000
 AGENTS = 200
-KILLS = 3
+KILLS = 2
 SMALL_RING_BYTES = 64 << 10
 BEFORE_IT_IS_TOLD = "shard-0:after-commit:60"
 
@@ -101,7 +101,7 @@ def watched(gateway: BundledGateway, tmp_path: Path) -> Iterator[Watched]:
 
 def test_a_web_child_killed_under_load_is_current_again(watched: Watched) -> None:
     watched.until(lambda: watched.is_current(1))
-    watched.gateway.start_load(RATE, 6.0)
+    watched.gateway.start_load(RATE, 5.0)
     took = []
     for life in range(2, KILLS + 2):
         before = watched.shown()
@@ -126,7 +126,7 @@ def test_a_web_child_that_stands_still_holds_nobody_up(
         web = watched.pid("web")
         os.kill(web, signal.SIGSTOP)
         try:
-            gateway.start_load(RATE, 4.0)
+            gateway.start_load(RATE, 3.0)
             watched.until(watched.load_is_done)
             watched.until(watched.has_caught_up)
             dropped = sum(page.get("feed_losses") for page in watched.runtime.shards) - losses
