@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,7 @@ class Stub:
                 yield text
             if time.monotonic() - said_s >= 1:
                 said_s = time.monotonic()
-                told = json.dumps({"at": self.now_ms(), **self.health})
+                told = json.dumps({"at": self.now_ms(), **self._health_in_ms()})
                 yield f"id: {self.life}-{seen}\nevent: health\ndata: {told}\n\n"
 
     def tick(self) -> None:
@@ -180,8 +181,14 @@ class Stub:
                 "at": at_ms, "changes": [each.change() for each in changed.values()],
                 "last": rows[-50:], "by_state": dict(self.organisation.by_state),
                 "queues": {q: dict(self.organisation.by_queue[q]) for q in touched if q},
-                "health": self.health,
+                "health": self._health_in_ms(),
             }  # fmt: skip
+
+    def _health_in_ms(self) -> dict[str, Any]:
+        """As the stream has it."""
+        since = self.health["stale_since"]
+        at_ms = since and int(datetime.fromisoformat(since).timestamp() * 1000)
+        return {**self.health, "stale_since": at_ms}
 
     async def history(self, request: Request) -> Response:
         before = int(request.query_params.get("before", 120))

@@ -118,6 +118,8 @@ def test_pages_do_not_come_back_all_at_once_nor_too_late(run: Run) -> None:
         ({"reasons": ["receiver-0 waits for its gateway"]}, "warned"),
         ({"live": False, "stale_since": "2026-11-22T06:40:00.000Z", "stale_agents": 9}, "stale"),
         ({"live": False, "stale_since": "2026-11-22T06:40:00.000Z", "stale_agents": 4}, "partly"),
+        ({"live": False, "stale_since": 1_795_332_028_727, "stale_agents": 9}, "stale"),
+        ({"live": False, "stale_since": 0, "stale_agents": 9}, "stale"),
         ({"live": False, "stale_agents": 0}, "stale"),
         ({"live": False, "lagging": True, "stale_agents": 4}, "lagging"),
     ],
@@ -125,7 +127,13 @@ def test_pages_do_not_come_back_all_at_once_nor_too_late(run: Run) -> None:
 def test_what_the_server_says_of_its_health_is_one_word(
     run: Run, said: dict[str, Any], word: str
 ) -> None:
-    calm = {"live": True, "lagging": False, "stale_since": None, "stale_agents": 0, "reasons": []}
+    calm: dict[str, Any] = {
+        "live": True,
+        "lagging": False,
+        "stale_since": None,
+        "stale_agents": 0,
+        "reasons": [],
+    }
     given = {"said": {**calm, **said}, "agents": 9, "heardMs": 0, "silentMs": 1_000}
     verdict = run("health", "return m.judge({ isLocked: false, ...given });", given)
     assert verdict["word"] == word

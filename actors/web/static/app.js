@@ -105,7 +105,7 @@ const CHANGED = [
 ];
 const TICK = [
   () => counts.tick(), showHead, () => map.tick(), () => agents.tick(), () => queues.showAll(),
-  () => last.tick(), () => trend.showAll(), () => dialog.tick(),
+  () => last.tick(), () => trend.tick(), () => dialog.tick(),
 ];
 const SELECTED = [
   () => agents.showSelected(), () => map.showAll(), () => counts.tick(), () => queues.showAll(),

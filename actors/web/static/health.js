@@ -27,7 +27,7 @@ function judged(said, agents, isLocked, heardMs, silentMs) {
   }
   const { live, lagging, stale_since: since, stale_agents: stale, reasons = [] } = said;
   if (lagging) return word("lagging", "Catching up", "Not everybody is shown as they are", reasons);
-  const when = since === null ? "" : ` since ${clockTime(Date.parse(since))}`;
+  const when = sinceWords(since);
   if (stale > 0 && stale < agents) {
     const who = `${count(stale)} agent${stale === 1 ? " is" : "s are"}`;
     return word("partly", "Partly stale", `${who} not confirmed${when}`, reasons);
@@ -35,6 +35,12 @@ function judged(said, agents, isLocked, heardMs, silentMs) {
   if (!live) return word("stale", "Stale", `Not confirmed${when}: what you see is old`, reasons);
   if (reasons.length) return word("warned", "Attention", reasons[0], reasons.slice(1));
   return word("live", "Live", "");
+}
+
+/** The stream says ms, the snapshot's summary ISO; 0: it was never confirmed. */
+function sinceWords(since) {
+  const atMs = typeof since === "string" ? Date.parse(since) : since;
+  return atMs ? ` since ${clockTime(atMs)}` : "";
 }
 
 function word(name, title, text, reasons = []) {

@@ -54,8 +54,8 @@ export class Stream {
         this.#on.locked(true);
         return LOCKED_EVERY_MS;
       }
-      const waitMs = this.#backoff.nextMs(Math.random());
-      return error instanceof Problem ? Math.max(waitMs, error.retryAfterMs ?? 0) : waitMs;
+      if (!(error instanceof Problem)) console.error(error); // a mistake of ours
+      return Math.max(this.#backoff.nextMs(Math.random()), error.retryAfterMs ?? 0);
     }
     return this.#backoff.nextMs(Math.random());
   }
@@ -84,7 +84,7 @@ export class Stream {
       const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
       const parser = new SseParser();
       for (;;) {
-        const { done, value } = await reader.read();
+        const { done, value } = await reader.read().catch(cutOff);
         if (done) return;
         clearTimeout(timer);
         timer = setTimeout(() => cut.abort(), GIVE_UP_MS);
@@ -99,10 +99,14 @@ export class Stream {
   #take({ id, event, data }) {
     if (event === "resync") {
       this.#id = null;
-      throw new Error(`resync: ${data}`);
+      throw new Problem(0, { detail: `resync: ${data}` });
     }
     this.#backoff.reset();
     if (id) this.#id = id;
     if (event === "changes" || event === "health") this.#on[event](JSON.parse(data));
   }
+}
+
+function cutOff(error) {
+  throw new Problem(0, { detail: `the stream was cut off: ${error.message}` });
 }

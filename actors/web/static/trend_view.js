@@ -1,8 +1,10 @@
 // TrendView: how the counts went in the last hour, as stacked areas. Knows no network.
 
-import { byId, setAttribute } from "./elements.js";
+import { byId, setAttribute, setText } from "./elements.js";
 
-const MINUTES = 60;
+const SPAN_MS_MAX = 3_600_000;
+const SPAN_MS_MIN = 60_000;
+const SAMPLE_EVERY_MS = 5000; // the server keeps a sample a minute, the page more of what it sees
 const WIDTH = 600;
 const HEIGHT = 100;
 const SVG = "http://www.w3.org/2000/svg";
@@ -10,6 +12,7 @@ const SVG = "http://www.w3.org/2000/svg";
 export class TrendView {
   #board;
   #areas = new Map(); // state → path
+  #seen = []; // samples of our own
 
   constructor(board) {
     this.#board = board;
@@ -18,7 +21,7 @@ export class TrendView {
   showAll() {
     const { store } = this.#board;
     const states = this.#board.states().toReversed(); // the first state on top, as in the tiles
-    const points = samples(store.summary?.history ?? [], store.byState, store.atMs);
+    const { points, spanMs } = samples(store.summary?.history ?? [], this.#seen, store);
     const most = Math.max(1, ...points.map(({ byState }) => total(byState)));
     const floor = points.map(() => 0);
     for (const state of states) {
@@ -26,7 +29,16 @@ export class TrendView {
       points.forEach(({ byState }, index) => { floor[index] += byState[state] ?? 0; });
       setAttribute(this.#area(state), "d", area(points, under, floor, most));
     }
-    byId("trend-none").hidden = points.length > 1;
+    setText(byId("trend-from"), `−${Math.round(spanMs / 60_000)} min`);
+  }
+
+  /** Every second. */
+  tick() {
+    const { isNow, store } = this.#board;
+    if (!isNow || store.atMs < (this.#seen.at(-1)?.atMs ?? 0) + SAMPLE_EVERY_MS) return;
+    this.#seen.push({ atMs: store.atMs, byState: store.byState });
+    if (this.#seen[0].atMs < store.atMs - SPAN_MS_MAX) this.#seen.shift();
+    this.showAll();
   }
 
   #area(state) {
@@ -41,15 +53,18 @@ export class TrendView {
   }
 }
 
-/** `{x, byState}`, the oldest first: what the server has kept, and now. */
-export function samples(history, byState, atMs) {
-  const points = history.map(({ at, by_state: then }) => ({ atMs: Date.parse(at), byState: then }));
-  points.push({ atMs, byState });
-  return points
+/** `{x, byState}`, the oldest first: what the server has kept, what was seen since, and now. */
+export function samples(history, seen, { byState, atMs }) {
+  const kept = history.map(({ at, by_state: then }) => ({ atMs: Date.parse(at), byState: then }));
+  const all = [...kept, ...seen, { atMs, byState }].sort((a, b) => a.atMs - b.atMs);
+  const oldestMs = Math.max(0, ...all.map((each) => atMs - each.atMs));
+  const spanMs = Math.min(Math.max(oldestMs, SPAN_MS_MIN), SPAN_MS_MAX);
+  const points = all
     .map(({ atMs: then, byState: counts }) => ({
-      x: WIDTH * (1 - (atMs - then) / (MINUTES * 60_000)), byState: counts,
+      x: WIDTH * (1 - (atMs - then) / spanMs), byState: counts,
     }))
     .filter(({ x }) => x >= 0 && x <= WIDTH);
+  return { points, spanMs };
 }
 
 function area(points, under, over, most) {
