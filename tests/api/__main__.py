@@ -40,8 +40,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="presence-api-") as folder:
         with scene(Path(folder)) as asked:
             verdict = ask(
-                asked.base_url,
-                asked.users,
+                asked,
                 requests=options.requests,
                 seed=options.seed,
                 tell=Progress().tell,

@@ -10,13 +10,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import httpx
 
 from actors.demo_gateway import BundledGateway
-from tests.processes.service import AGENTS, Service, eventually
+from tests.processes.service import AGENTS, PATIENCE_S, Service, eventually
 
 SEED = 7
 TOKEN = "w" * 32
+ODD_FRAMES = ("malformed", "truncated")
+EVENTS_PER_S, LOAD_S = 200, 2.0
 FREE = {
     "PRESENCE_WEB__REQUESTS_PER_S": "0",
     "PRESENCE_SENDER__UPDATES_PER_S": "1000",
@@ -29,6 +33,7 @@ class Scene(NamedTuple):
 
     base_url: str
     users: tuple[str, ...]
+    frames: tuple[dict[str, Any], ...]  # in quarantine
     service: Service
 
     def troubles(self) -> list[str]:
@@ -54,12 +59,33 @@ def scene(folder: Path) -> Iterator[Scene]:
         service.start()
         eventually(service.has_caught_up, "the runtime has caught up")
         eventually(lambda: _page(service), "the page is served")
-        yield Scene(_page(service), tuple(gateway.users(AGENTS)), service)
+        base_url = _page(service)
+        _live(gateway)
+        eventually(
+            lambda: len(_frames(base_url)) == len(ODD_FRAMES), "odd frames are in quarantine"
+        )
+        eventually(service.has_caught_up, "it has caught up again")
+        users, frames = gateway.users(AGENTS), _frames(base_url)
+        yield Scene(base_url, tuple(users), tuple(frames), service)
     finally:
         os.environ.clear()
         os.environ.update(before)
         service.close()
         gateway.close()
+
+
+def _live(gateway: BundledGateway) -> None:
+    """So that there is a history, and something that was not understood."""
+    for kind in ODD_FRAMES:
+        gateway.inject({"kind": kind, "count": 1})
+    gateway.start_load(EVENTS_PER_S, LOAD_S)
+    eventually(lambda: gateway.status()["load"] == "done", "the load is over")
+
+
+def _frames(base_url: str) -> list[dict[str, Any]]:
+    shown = httpx.get(f"{base_url}/api/quarantine", timeout=PATIENCE_S, trust_env=False).json()
+    frames: list[dict[str, Any]] = shown["quarantine"]
+    return frames
 
 
 def _page(service: Service) -> str:
