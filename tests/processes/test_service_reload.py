@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import signal
+import socket
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.processes.service import Service, eventually, is_alive
+from tests.processes.service import PATIENCE_S, Service, ended, eventually, is_alive
 
 ROTATED = "rotated-secret"
+
+
+def _says(log: Path, words: str) -> bool:
+    return words in log.read_text()
 
 
 class Files:
@@ -69,3 +76,30 @@ def test_files_are_read_again_at_a_hangup_and_what_is_wrong_changes_nothing(
     assert children == service.children()
     assert all(map(is_alive, children.values()))
     assert ROTATED not in service.log.read_text()
+
+    # The stacks of all, and nobody minds.
+    process.send_signal(signal.SIGUSR1)
+    for file in ("supervisor", "web/server", "sender/actor", "state/actor", "receiver/loop"):
+        eventually(partial(_says, service.log, f'{file}.py", line '), f"a stack in {file}")
+    assert children == service.children()
+
+
+def test_a_service_manager_hears_of_the_service_and_of_none_of_its_children(
+    service: Service, tmp_path: Path
+) -> None:
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE_S)
+        process = service.start(NOTIFY_SOCKET=str(tmp_path / "notify"))
+        told = ""
+        while "READY=1" not in told:
+            told = manager.recv(4096).decode()
+        assert told.splitlines()[1].startswith("STATUS=all 5 processes are up")
+        phases = service.ask("status", "--json")["processes"]
+        assert {each["phase"] for each in phases} <= {"loaded", "running"}
+        for pid in service.children().values():
+            assert b"NOTIFY_SOCKET" not in Path(f"/proc/{pid}/environ").read_bytes()
+        process.send_signal(signal.SIGTERM)
+        while "STOPPING=1" not in told:
+            told = manager.recv(4096).decode()
+        assert ended(process) == 0
