@@ -3,8 +3,7 @@
 # use, or says in one line what is missing. Knows no package of ours.
 #
 #   sh tools/machine.sh            only looks
-#   sh tools/machine.sh install    installs what Debian has, if it may; for tests also a browser,
-#                                  without which the page is not tested and all else is
+#   sh tools/machine.sh install    installs what Debian has, if it may
 #
 # PYTHON names the interpreter; without it the first 3.11 that runs is taken.
 set -eu
@@ -79,24 +78,6 @@ install() {
 for_tests() {
   command -v chromium >/dev/null || echo chromium
   command -v promtool >/dev/null || echo prometheus
-}
-
-may_install_here() {
-  [ "$may_install" = install ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null
-}
-
-install_packages() {
-  echo "installing $*" >&2
-  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-    --no-install-recommends "$@"; } >/dev/null
-}
-
-# Only tests need one, and all but those of the page do without.
-want_browser() {
-  [ "$may_install" = install ] && ! command -v chromium >/dev/null || return 0
-  may_install_here && install_packages chromium ||
-    echo "presence-runtime: there is no Chromium, so the page will not be tested:" \
-      "apt-get install --no-install-recommends chromium" >&2
 }
 
 before=
