@@ -237,12 +237,12 @@ class ReadModel:
     def _mark_stale_changes(
         self, shard: int, before: Mapping[str, Scope], after: Mapping[str, Scope]
     ) -> None:
-        """Agents of a scope whose staleness began or ended. (wsp: it is everyone's, and `health`
-        says so in fewer words.)"""
+        """Agents of a scope whose staleness may have begun or ended. (wsp: it is everyone's, and
+        `health` says so in fewer words.)"""
         flipped = {
             name
             for name in (*before, *after)
-            if _is_stale(before.get(name)) != _is_stale(after.get(name))
+            if _confirms(before.get(name)) != _confirms(after.get(name))
         }
         if flipped:
             for user_id, view in self.agents.items():
@@ -336,8 +336,11 @@ class ReadModel:
                 del self.by_queue[queue]
 
 
-def _is_stale(scope: Scope | None) -> bool:
-    return scope is None or scope.stale_since_us is not None
+def _confirms(scope: Scope | None) -> tuple[bool, bool, int]:
+    """What it says of all of its agents, and of those whom its session named."""
+    if scope is None:
+        return (False, False, 0)
+    return (scope.stale_since_us is None, scope.is_up, scope.session)
 
 
 def _earliest(times: Iterable[int | None]) -> int | None:

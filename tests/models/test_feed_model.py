@@ -26,7 +26,7 @@ from actors.state.journal import Journal, Transaction, prepare
 from actors.state.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
-from actors.web.read_model import ReadModel, native_json
+from actors.web.read_model import AgentView, ReadModel, native_json
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -178,6 +178,7 @@ class FeedModel(RuleBasedStateMachine):
     def web_starts(self) -> None:
         self.web_lives += 1
         self.model = ReadModel(1, self.dialect)
+        self.heard: Shown = {}
         self.reader = ShardReader(
             0,
             FeedEnds(feed=self.arguments.feed, wants=self.arguments.wants, doorbell=self.doorbell),
@@ -214,6 +215,11 @@ class FeedModel(RuleBasedStateMachine):
         self.has_told()
 
     def check(self) -> None:
+        for view in self.model.take_changes():
+            self.heard[view.user_id] = self.as_heard(view)
+        shown = {view.user_id: self.as_heard(view) for view in self.model.agents.values()}
+        assert {user_id: self.heard.get(user_id) for user_id in shown} == shown
+        self.heard = shown
         cursor = self.reader._consumer.cursor
         if self.model.is_whole(0) and cursor in self.told:
             assert self.shown_by_model() == self.told[cursor]
@@ -224,6 +230,11 @@ class FeedModel(RuleBasedStateMachine):
             if view.queue is not None:
                 by_queue.setdefault(view.queue, Counter())[view.state] += 1
         assert self.model.by_queue == by_queue
+
+    def as_heard(self, view: AgentView) -> tuple[Any, ...]:
+        """As whoever hears of changes alone knows it; of one session for all, health tells."""
+        is_stale = self.dialect == "cloud" and self.model.stale_since_us(view) is not None
+        return (view.state, view.since_us, view.queue, view.presence, view.native, is_stale)
 
     def shown_by_model(self) -> Shown:
         return {

@@ -19,6 +19,7 @@ import pytest
 from actors.demo_gateway import BundledGateway
 from actors.state.reader import read_states
 from actors.web.address import connect_path
+from actors.web.server import NICENESS
 from runtime.counters import RUNNING
 from runtime.crash_point import VARIABLE
 from tests.processes.embedded import Embedded
@@ -101,6 +102,8 @@ def watched(gateway: BundledGateway, tmp_path: Path) -> Iterator[Watched]:
 
 def test_a_web_child_killed_under_load_is_current_again(watched: Watched) -> None:
     watched.until(lambda: watched.is_current(1))
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    assert os.getpriority(os.PRIO_PROCESS, watched.pid("web")) == min(19, own + NICENESS)
     watched.gateway.start_load(RATE, 5.0)
     took = []
     for life in range(2, KILLS + 2):
