@@ -17,6 +17,7 @@ NAMES = (
     "scaling",
     "sender",
     "feed",
+    "wall",
     "recovery",
     "idle",
     "soak",
