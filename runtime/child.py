@@ -85,8 +85,8 @@ class Child:
         self._reloads.append(callback)
 
     def reload(self) -> None:
-        """What SIGHUP does: nothing, to a child that has nothing to read again."""
-        for callback in tuple(self._reloads):
+        """What SIGHUP does: nothing, to a child that has nothing to read again, or that ends."""
+        for callback in () if self.stopping else tuple(self._reloads):
             callback()
 
 

@@ -62,6 +62,20 @@ def test_the_wish_to_stop_reaches_each_callback_once(counters: Counters) -> None
     assert heard == ["first", "second"]
 
 
+def test_files_are_read_again_as_often_as_is_wished_until_the_end_comes(
+    counters: Counters,
+) -> None:
+    child = Child("shard-0", 1, counters)
+    read: list[str] = []
+    child.reload()
+    child.on_reload(lambda: read.append("secret"))
+    child.reload()
+    child.reload()
+    child.stop()
+    child.reload()
+    assert read == ["secret", "secret"]
+
+
 def test_a_callback_that_comes_after_the_wish_is_called_at_once(counters: Counters) -> None:
     child = Child("shard-0", 1, counters)
     child.stop()
