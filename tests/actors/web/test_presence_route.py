@@ -141,7 +141,7 @@ def test_a_key_that_a_rate_refusal_released_makes_a_new_command(
     refused = http.post(AGENT, json=BUSY, headers=key)
     sender.judge = lambda _order: Fate()
     taken = http.post(AGENT, json=BUSY, headers=key)
-    assert (refused.status_code, taken.status_code) == (429, 202)
+    assert (refused.status_code, taken.is_success) == (429, True)
     assert taken.json()["id"] != refused.json()["command"]
 
 
@@ -152,7 +152,7 @@ def test_any_user_id_arrives_as_it_was_meant(
     http: httpx.Client, sender: FakeSender, user: str
 ) -> None:
     answer = http.post(f"/api/agents/{quote(user, safe='')}/presence", json=BUSY)
-    assert answer.status_code == HTTPStatus.ACCEPTED
+    assert answer.is_success  # it may have its end by now
     assert [order.user_id for order in sender.orders if isinstance(order, Order)] == [user]
 
 
