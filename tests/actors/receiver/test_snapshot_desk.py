@@ -138,3 +138,41 @@ def test_an_answer_says_nothing_of_whom_nobody_wanted_when_it_was_asked_for() ->
     desk.want(slot, 2, "b")
     assert desk.answered(call, "b") == []
     assert desk.waiting == 1
+
+
+def test_nobody_is_asked_for_twice_at_once() -> None:
+    users = users_of(150)
+    slot = Slot(0, 0)
+    desk = desk_with({slot: frozenset(users)})
+    desk.want(slot, 1, users)
+    page = desk.next_call(0)
+    assert page is not None
+    assert desk.next_call(0) is None, "the page may tell of everybody"
+    desk.answered(page, (), 1)
+    calls = [desk.next_call(0), desk.next_call(0)]
+    assert [each.ids for each in calls if each] == [tuple(users[:100]), tuple(users[100:])]
+    assert desk.next_call(0) is None
+    assert calls[1] is not None
+    desk.failed(calls[1])
+    again = desk.next_call(0)
+    assert again is not None
+    assert again.ids == tuple(users[100:])
+
+
+def test_a_page_that_everybody_has_left_is_not_asked_for_again() -> None:
+    mine, others = Slot(0, 0), Slot(1, 0)
+    organisation = Organisation(users_of(300))
+    desk = desk_with({mine: frozenset(organisation.users)})
+    desk.want(mine, 1, organisation.users)
+    organisation.serve(desk)
+    left = organisation.users[:2]
+    organisation.users = []
+    desk.want(mine, 2, left)
+    desk.want(others, 3, ["u00007"])
+    page = desk.next_call(0)
+    assert page is not None
+    assert page.page == 1
+    organisation.answer(desk, page)
+    call = desk.next_call(0)
+    assert call is not None
+    assert call.ids == tuple(left)
