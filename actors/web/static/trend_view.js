@@ -56,7 +56,9 @@ export class TrendView {
 /** `{x, byState}`, the oldest first: what the server has kept, what was seen since, and now. */
 export function samples(history, seen, { byState, atMs }) {
   const kept = history.map(({ at, by_state: then }) => ({ atMs: Date.parse(at), byState: then }));
-  const all = [...kept, ...seen, { atMs, byState }].sort((a, b) => a.atMs - b.atMs);
+  // A server that knew nobody yet has seen nothing.
+  const all = [...kept, ...seen, { atMs, byState }].filter(({ byState: then }) => total(then) > 0)
+    .sort((a, b) => a.atMs - b.atMs);
   const oldestMs = Math.max(0, ...all.map((each) => atMs - each.atMs));
   const spanMs = Math.min(Math.max(oldestMs, SPAN_MS_MIN), SPAN_MS_MAX);
   const points = all
