@@ -93,6 +93,17 @@ def test_a_snapshot_that_does_not_name_an_agent_takes_it_away() -> None:
     assert model.by_queue == {}
 
 
+def test_an_agent_of_whom_a_new_shard_knows_no_more_than_the_name_is_shown_no_more() -> None:
+    model = whole(entry(1, "a"))
+    model.begin_snapshot(0)
+    model.tell_agents(0, [entry(1, "a", None)])
+    model.end_snapshot(0)
+    assert model.agents == {}
+    assert (model.by_state, model.removals) == ({}, 1)
+    model.tell_rows(0, [row(1, "Talking")])
+    assert model.agents["a"].state == "Talking"
+
+
 def test_a_snapshot_that_says_what_is_known_changes_nobody() -> None:
     model = whole(entry(1, "a"))
     model.take_changes()
