@@ -45,7 +45,8 @@ class Listener:
     async def open(self, make_protocol: MakeProtocol) -> asyncio.Server:
         """Returns once it is bound, however long that takes."""
         loop = asyncio.get_running_loop()
-        while (bound := self._bind()) is None:
+        # Beside the loop: whoever is asked for a name's address may take their time.
+        while (bound := await asyncio.to_thread(self._bind)) is None:
             await asyncio.sleep(RETRY_S)  # until somebody else has ended
         server = await loop.create_server(make_protocol, sock=bound, backlog=BACKLOG)
         host, port = bound.getsockname()[:2]
