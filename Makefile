@@ -17,7 +17,9 @@ BENCH ?=
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd')
+# Two modules are compiled from their Python: an old .so would go before a new source.
+COMPILED := actors/state/holding.py actors/state/event_run.py
+EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd') $(COMPILED)
 export PYTHON
 
 .DELETE_ON_ERROR:
@@ -51,7 +53,7 @@ build: .venv/.built
 
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	rm -f $(patsubst %.pyx,%.c,$(filter %.pyx,$(EXTENSIONS)))
+	rm -f $(patsubst %.pyx,%.c,$(filter %.pyx,$(EXTENSIONS))) $(COMPILED:.py=.c)
 	find runtime actors tools -name '*.so' -delete
 	find runtime actors tools benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 

@@ -61,7 +61,12 @@ def test_every_package_and_extension_is_declared_and_every_extension_has_a_stub(
     packages = {source.module for source in shipped if source.path.endswith("__init__.py")}
     assert set(setuptools["packages"]) == packages
     extensions = {source.path for source in shipped if source.path.endswith(".pyx")}
-    assert {path for each in setuptools["ext-modules"] for path in each["sources"]} == extensions
+    declared = {path for each in setuptools["ext-modules"] for path in each["sources"]}
+    assert {path for path in declared if path.endswith(".pyx")} == extensions
+    compiled = declared - extensions  # from Python, with its types beside it
+    assert [path for path in compiled if not (ROOT / path).with_suffix(".pxd").exists()] == []
+    makefile = (ROOT / "Makefile").read_text()
+    assert [path for path in compiled if path not in makefile] == [], "is not built anew"
     assert [path for path in extensions if not (ROOT / path).with_suffix(".pyi").exists()] == []
 
 

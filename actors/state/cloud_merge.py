@@ -23,8 +23,9 @@ from actors.state.cloud_decode import (
     told,
 )
 from actors.state.decode import QUEUES_MAX, Names, Times
+from actors.state.event_run import Finding
 from actors.state.holding import Agent, Holding
-from actors.state.merge import NO_SESSION, Finding, Merge
+from actors.state.merge import NO_SESSION, Merge
 from actors.state.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
 
 EPOCH: Final = 1

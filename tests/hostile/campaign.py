@@ -230,7 +230,7 @@ class Campaign:
         assert len(held.by_user) == len(held.by_id) <= AGENTS_MAX
         assert len(names.states) <= len(STATES) + decode.UNKNOWN_STATES_MAX
         assert len(names.queues) <= QUEUES_MAX
-        assert len(shard.merge._times) <= decode._TIMES_MAX
+        assert len(shard.merge.times) <= decode._TIMES_MAX
         assert len(shard.merge.silent) <= merge.SILENT_MAX
         hashes = shard.merge.hashes
         assert max(len(hashes.younger), len(hashes.older)) < dedup.HASHES_MAX + 512
