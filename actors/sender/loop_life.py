@@ -119,7 +119,7 @@ class LoopLife(ABC):
 
     def renew_soon(self) -> None:
         """Ask for a new token: who we are may have changed. May interrupt anything."""
-        self._call(lambda: self._tokens.renew_soon())
+        self._call(self._tokens.renew_soon)
 
     def _call(self, work: Callable[[], None]) -> None:
         loop = self._loop
