@@ -119,7 +119,10 @@ class LoopLife(ABC):
 
     def renew_soon(self) -> None:
         """Ask for a new token: who we are may have changed. May interrupt anything."""
-        self._call(self._tokens.renew_soon)
+        self._call(self._on_renew)  # on the loop there are tokens
+
+    def _on_renew(self) -> None:
+        self._tokens.renew_soon()
 
     def _call(self, work: Callable[[], None]) -> None:
         loop = self._loop
