@@ -12,7 +12,10 @@ from typing import Any
 import uvloop
 from Cython.Build import cythonize
 from picows import ws_connect
-from setuptools import Distribution, Extension
+from setuptools import (  # type: ignore[import-untyped]  # it has no types
+    Distribution,
+    Extension,
+)
 
 from benchmarks.peers.part import SUBSCRIPTION, Course, Given, Report
 
