@@ -14,7 +14,7 @@ from actors.feed import FEED_RING_BYTES, WANTS_RING_BYTES
 from actors.planner.arguments import PLANNER_WORDS
 from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from actors.receiver.gauges import RECEIVER_WORDS
-from actors.sender.page import SENDER_WORDS
+from actors.sender.words import SENDER_WORDS
 from actors.settings import Settings
 from actors.sinks.arguments import SINKS, SINKS_WORDS
 from actors.state.arguments import SHARD_WORDS

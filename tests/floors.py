@@ -114,6 +114,7 @@ PURE = (
     "actors/sender/settling.py",
     "actors/sender/transitions.py",
     "actors/sender/validation.py",
+    "actors/sender/words.py",
     "actors/feed.py",
     "actors/web/access.py",
     "actors/web/agent_list.py",

@@ -5,10 +5,12 @@ Knows neither who holds the token nor what for. Counts go on where the last life
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from actors.genesys.tokens import TokenProvider
 from runtime.counters import Counters
+
+if TYPE_CHECKING:  # whoever wants the words alone need not load an HTTP client
+    from actors.genesys.tokens import TokenProvider
 
 TOKEN_WORDS: Final = ("token_refreshes", "token_failures", "token_seconds_left")
 

@@ -13,7 +13,6 @@ import httpx
 
 from actors.genesys import presence
 from actors.genesys.rest import Users
-from actors.genesys.token_gauges import TOKEN_WORDS
 from actors.sender import line_signals as words
 from actors.sender import signals
 from actors.sender.line import LineMachine, Policy
@@ -22,25 +21,6 @@ from actors.sender.socket import Heard, PresenceSocket
 
 LINES_END_S: Final = 3.0
 UNAUTHORISED: Final = 401
-LOOP_WORDS: Final = (  # in both dialects
-    "connected",
-    "lines_bound",
-    "lines_ended",
-    "handshake_refusals",
-    "malformed_frames",
-    "updates_sent",
-    "updates_not_sent",
-    "acknowledgements",
-    "users_asked",
-    "users_spared",
-    "webhook_posts",
-    "definitions",
-    "requests",
-    "requests_refused",
-    "budget_used",
-    "budget_used_ns",
-    *TOKEN_WORDS,
-)
 
 
 class Loop(LoopLife):

@@ -1,4 +1,4 @@
-"""Page: the words of the sender's counters, and what of machine and outbox they show.
+"""Page: what of machine and outbox the words of the sender's counters show.
 
 Knows no ring and no file. The page outlives its sender: a successor counts on from what it finds
 there, with the buckets of the latencies, so that averages and percentiles are those of all lives
@@ -11,50 +11,14 @@ from typing import Final
 
 from actors.sender.book import COUNTED
 from actors.sender.commands import Step
-from actors.sender.latency import BOUNDS_MS, Latency
-from actors.sender.loop import LOOP_WORDS
+from actors.sender.latency import Latency
 from actors.sender.machine import CommandMachine
 from actors.sender.store import OutboxCounts
+from actors.sender.words import BUCKETS, LATENCIES, PERCENTILES
 from runtime.counters import Counters
 
-LATENCIES: Final = ("acknowledgement", "confirmation")
-"""Each since the first send."""
-PERCENTILES: Final = (50, 90, 99)
 _TOOK: Final = (Step.CONFIRMED, Step.UNCONFIRMED)
 _DID_NOT: Final = (Step.REFUSED, Step.UNKNOWN)
-
-
-def bucket_words(name: str) -> tuple[str, ...]:
-    """So many took that long at most, and longer than the bound before."""
-    return tuple(f"{name}_le_{round(bound * 1000)}_us" for bound in BOUNDS_MS)
-
-
-_BUCKETS: Final = {name: bucket_words(name) for name in LATENCIES}
-
-SENDER_WORDS: Final = (
-    *COUNTED,
-    "success_permille",  # of all that have their end: those that the gateway took
-    *LOOP_WORDS,
-    "unsettled",
-    "validating",
-    "waiting",
-    "in_flight",
-    "departures",
-    *(f"{name}_{what}_us" for name in LATENCIES for what in ("sum", "average")),
-    *(f"{name}_p{percent}_us" for name in LATENCIES for percent in PERCENTILES),
-    *(word for words in _BUCKETS.values() for word in words),
-    "questions_dropped",
-    "outcomes_dropped",
-    "records_malformed",
-    "webhooks_delivered",
-    "webhooks_failed",
-    "webhooks_waiting",
-    "webhooks_dead",
-    "webhooks_oldest_us",  # since when the oldest waits, UTC; 0: none does
-    "commits",
-    "commit_ns",
-    "commit_failures",
-)
 
 
 class Page:
@@ -64,7 +28,7 @@ class Page:
         self._counters = counters
         self._counted_before = {word: counters.get(word) for word in COUNTED}
         self._latency_before = {
-            name: Latency(map(counters.get, _BUCKETS[name]), counters.get(f"{name}_sum_us") / 1000)
+            name: Latency(map(counters.get, BUCKETS[name]), counters.get(f"{name}_sum_us") / 1000)
             for name in LATENCIES
         }
         self._measured = dict.fromkeys(LATENCIES, 0)
@@ -94,7 +58,7 @@ class Page:
             return
         self._measured[name] = measured.count
         put, latency = self._counters.set, self._latency_before[name] + measured
-        for word, count in zip(_BUCKETS[name], latency.buckets, strict=True):
+        for word, count in zip(BUCKETS[name], latency.buckets, strict=True):
             put(word, count)
         put(f"{name}_sum_us", round(latency.sum_ms * 1000))
         put(f"{name}_average_us", round(latency.average_ms * 1000))

@@ -9,7 +9,7 @@ from typing import Final
 
 from actors.sender.commands import Code
 from actors.sender.latency import BOUNDS_MS
-from actors.sender.page import LATENCIES, bucket_words
+from actors.sender.words import LATENCIES, bucket_words
 from actors.web.metric_kinds import Histogram, Word, counter, each, gauge
 
 POWERS: Final = 4

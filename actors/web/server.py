@@ -8,9 +8,10 @@ import os
 import resource
 import secrets
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 import uvicorn
@@ -58,8 +59,8 @@ DESCRIPTORS: Final = 65_536
 
 def run(child: Child, arguments: WebArguments) -> None:
     """The entry of the child. Raises TemporaryError when its socket cannot be made."""
-    os.nice(NICENESS)
     gc.set_threshold(GARBAGE_CHECKED_EVERY)
+    sys.modules.setdefault("pydantic.v1", cast("Any", None))  # FastAPI would look at it: 30 ms
     _raise_descriptors()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(child, arguments, SystemClock()))
@@ -107,6 +108,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
         web.on_close(board.hub.close)
         naming.start()
         tick.start()
+        os.nice(NICENESS)
         await web.live(bound)
     finally:
         naming.stop()

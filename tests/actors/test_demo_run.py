@@ -10,7 +10,7 @@ import pytest
 from actors.demo_plan import Plan
 from actors.demo_run import DemoRun, Wishes
 from actors.receiver.loop import RECEIVER_WORDS
-from actors.sender.page import SENDER_WORDS
+from actors.sender.words import SENDER_WORDS
 from actors.state.arguments import SHARD_WORDS
 from runtime.counters import Counters
 

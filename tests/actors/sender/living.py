@@ -14,8 +14,9 @@ from actors.genesys.presence import update_frame
 from actors.sender import signals
 from actors.sender.cloud_loop import CloudLoop
 from actors.sender.line import Policy
-from actors.sender.loop import LOOP_WORDS, Loop
+from actors.sender.loop import Loop
 from actors.sender.loop_life import LoopLife
+from actors.sender.words import LOOP_WORDS
 from actors.sender_settings import SenderSettings
 from runtime.clock import SystemClock
 from runtime.counters import Counters

@@ -22,8 +22,8 @@ from actors.questions import (
 from actors.sender import signals
 from actors.sender.actor import Ends, Host, SenderActor
 from actors.sender.arguments import SenderArguments
-from actors.sender.page import SENDER_WORDS
 from actors.sender.store import prepare
+from actors.sender.words import SENDER_WORDS
 from actors.sender_settings import SenderSettings
 from runtime.block import Block
 from runtime.child import Child

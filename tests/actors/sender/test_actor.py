@@ -13,7 +13,7 @@ from actors.questions import Shown
 from actors.sender import reader, signals
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import Step
-from actors.sender.page import LATENCIES, SENDER_WORDS
+from actors.sender.words import LATENCIES, SENDER_WORDS
 from actors.sender_settings import SenderSettings, WebhookSettings
 from tests.actors.sender.stage import SHARDS, Stage, acknowledged, order
 

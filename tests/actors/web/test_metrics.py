@@ -15,7 +15,7 @@ from prometheus_client import exposition, parser
 from pydantic import SecretStr
 
 from actors.sender.latency import Latency
-from actors.sender.page import bucket_words
+from actors.sender.words import bucket_words
 from actors.settings import Settings
 from actors.shared_memory import SharedMemory
 from actors.sinks_settings import SinkSettings
