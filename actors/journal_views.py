@@ -10,13 +10,13 @@ from typing import Any
 from actors import tables
 from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
 from actors.events import SEQUENCE_END
-from actors.planner import repair as planner_repair
+from actors.planner.repair import ROSTER_REPAIR
 from actors.planner.store import roster_path
 from actors.preparation import channel_files
-from actors.receiver import channel_repair
+from actors.receiver.channel_repair import CHANNEL_REPAIR
 from actors.sender import reader as sender_reader
 from actors.sender import repair as sender_repair
-from actors.sinks import repair as sinks_repair
+from actors.sinks.repair import SINKS_REPAIR
 from actors.sinks.store import sinks_path
 from actors.sqlite import Finding
 from actors.state import reader
@@ -115,12 +115,12 @@ def backup(path: Path, target: Path, *, as_json: bool) -> None:
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
     copies = []
     if sinks_path(path).exists():  # first: no place in a copy is ahead of its journal
-        copies.append(sinks_repair.copy(sinks_path(path), target))
+        copies.append(SINKS_REPAIR.copy(sinks_path(path), target))
     copies += reader.backup(path, target)
     if sender_reader.has_store(path):
         copies.append(sender_reader.backup(path, target))
     if roster_path(path).exists():
-        copies.append(planner_repair.copy(roster_path(path), target))
+        copies.append(ROSTER_REPAIR.copy(roster_path(path), target))
     copy_meta(path, target)
     if as_json:
         tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
@@ -141,19 +141,19 @@ def show_repair(path: Path, *, as_json: bool) -> None:
         now_us = SystemClock().wall_us()
         # These raise before anything is changed.
         sender_repair.examine(sender_path(path))
-        planner_repair.examine(roster_path(path))
-        sinks_repair.examine(sinks_path(path))
+        ROSTER_REPAIR.examine(roster_path(path))
+        SINKS_REPAIR.examine(sinks_path(path))
         for each in channel_files(path):
-            channel_repair.examine(each)
+            CHANNEL_REPAIR.examine(each)
         findings = repair(data_dir, now_us)
         if (finding := sender_repair.repair(data_dir, now_us)) is not None:
             findings.append(finding)
-        if (finding := planner_repair.repair(roster_path(path), now_us)) is not None:
+        if (finding := ROSTER_REPAIR.repair(roster_path(path), now_us)) is not None:
             findings.append(finding)
-        if (finding := sinks_repair.repair(sinks_path(path), now_us)) is not None:
+        if (finding := SINKS_REPAIR.repair(sinks_path(path), now_us)) is not None:
             findings.append(finding)
         for each in channel_files(path):
-            if (finding := channel_repair.repair(each, now_us)) is not None:
+            if (finding := CHANNEL_REPAIR.repair(each, now_us)) is not None:
                 findings.append(finding)
     finally:
         data_dir.lock.release()

@@ -1,46 +1,22 @@
-"""Repair of the receivers' files: a broken one is set aside, while no runtime runs.
+"""Repair of the receivers' files.
 
-Knows no actor. Nothing is deleted, and nothing is put in its place: the next start makes a fresh
-one. What is lost with it is which channels are ours. Nobody listens to the old ones any more, so
-they are the first that the gateway gives up for new ones, and end by themselves within a day.
+What is lost with one is which channels are ours. Nobody listens to the old ones any more, so they
+are the first that the gateway gives up for new ones, and end by themselves within a day.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
+from actors.file_repair import FileRepair
 from actors.receiver.channel_store import KIND, ChannelStore, read_report
-from actors.sqlite import DamagedFileError, Finding, check, connect, damage_named, set_aside
+from actors.sqlite import connect, damage_named
 
 
-def repair(path: Path, now_us: int) -> Finding | None:
-    """Examines the file in a claimed directory; None if it is not there.
-
-    Raises TemporaryError for a locked one and ConfigurationError for one of a newer version."""
-    problem = examine(path)
-    if problem is None:
-        return None
-    return Finding(path, problem, set_aside(path, now_us) if problem else None)
-
-
-def examine(path: Path) -> str | None:
-    """What is wrong with it, empty if nothing is; None: there is none."""
-    if not path.exists():
-        return None
-    try:
-        check(path, KIND)
-        _load(path)
-    except DamagedFileError as error:
-        return error.problem
-    return ""
-
-
-def _load(path: Path) -> None:
-    """As its receiver would."""
+def _read(path: Path) -> None:
     connection = connect(path, KIND)
     try:
-        if connection.pragma("user_version") == 0:  # made, and never begun
-            return
         with damage_named(path, KIND):
             run = connection.execute("SELECT run FROM progress").get
     finally:
@@ -53,3 +29,6 @@ def _load(path: Path) -> None:
     finally:
         store.close()
     read_report(path)
+
+
+CHANNEL_REPAIR: Final = FileRepair(kind=KIND, read=_read)
