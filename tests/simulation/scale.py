@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from actors.receiver import line, numbering, poison
-from actors.state import checkpoint, dedup, merge, sessions, shard
+from actors.state import checkpoint, dedup, event_run, merge, sessions, shard
 
 MARGIN: Final = 16  # how far neighbours change places
 WINDOW: Final = 256  # a power of two; wider than any lag of one shard behind another
@@ -25,6 +25,7 @@ _SMALL: Final = (
     (poison, "RESUME_MARGIN", MARGIN),
     (dedup, "WINDOW_WIDTH", WINDOW),
     (dedup, "_MASK", WINDOW - 1),
+    (event_run, "WINDOW_WIDTH", WINDOW),
     (merge, "WINDOW_WIDTH", WINDOW),
     (shard, "WINDOW_WIDTH", WINDOW),
     (checkpoint, "PAGE_AGENTS", PAGE_AGENTS),
