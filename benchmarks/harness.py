@@ -16,6 +16,8 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +26,12 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
 ROOT = Path(__file__).parent.parent
+FSYNCS = 200
 
 
 class WrongResultError(Exception):
@@ -103,11 +110,12 @@ def take_turns(
     """Every contestant once a round; figures in the order of the contestants."""
     shuffle = random.Random(options.seed).shuffle
     values: dict[tuple[str, str], list[float]] = {}
-    for _ in range(options.repeat):
+    for number in range(1, options.repeat + 1):
         order = list(contestants)
         shuffle(order)
-        for subject in order:
-            with overtime_is_wrong(subject, options.seconds + overtime_s):
+        for place, subject in enumerate(order, 1):
+            at = f"round {number} of {options.repeat}, {place} of {len(order)}: {subject}"
+            with under_way(at), overtime_is_wrong(subject, options.seconds + overtime_s):
                 measured = contestants[subject](options.seconds)
             for unit, value in measured.items():
                 values.setdefault((subject, unit), []).append(value)
@@ -117,6 +125,20 @@ def take_turns(
         for (owner, unit), rounds in values.items()
         if owner == subject
     )
+
+
+@contextmanager
+def under_way(what: str) -> Iterator[None]:
+    """Says on the standard error what runs: with a clock on a terminal, else in a line."""
+    if not sys.stderr.isatty():
+        print(what, file=sys.stderr, flush=True)
+        yield
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, refresh_per_second=2) as progress:
+        progress.add_task(escape(what), total=None)
+        yield
 
 
 @contextmanager
@@ -159,16 +181,32 @@ def machine() -> dict[str, Any]:
     }
 
 
+def fsync_ms() -> float:
+    """What the disk of the temporary directory takes to make 4 KiB durable; median."""
+    took_ms = []
+    with tempfile.NamedTemporaryFile(prefix="presence-fsync-") as file:
+        for _ in range(FSYNCS):
+            file.write(bytes(4096))
+            file.flush()
+            started_s = time.perf_counter()
+            os.fdatasync(file.fileno())
+            took_ms.append((time.perf_counter() - started_s) * 1e3)
+    return statistics.median(took_ms)
+
+
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(ROOT), *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip() if done.returncode == 0 else "unknown"
 
 
-def tell(name: str, benchmark: Benchmark, answer: Answer) -> None:
+def tell(name: str, benchmark: Benchmark, options: Options, answer: Answer) -> None:
     """For people: medians, spread, and ratios of figures in one unit to the first of them."""
     print(f"{name}: {benchmark.question}")
-    print("  " + "  ".join(f"{key}={value}" for key, value in machine().items()))
+    where = {**machine(), "seed": options.seed}
+    if "fsync_ms" in answer.facts:
+        where["fsync"] = f"{answer.facts['fsync_ms']:.2f} ms"  # of 4 KiB on this disk
+    print("  " + "  ".join(f"{key}={value}" for key, value in where.items()))
     first: dict[str, Figure] = {}
     width = max(len(figure.subject) for figure in answer.figures)
     for figure in answer.figures:
@@ -250,7 +288,8 @@ def ask(name: str, benchmark: Benchmark, arguments: Sequence[str]) -> int:
     except WrongResultError as error:
         print(f"{name}: wrong result: {error}", file=sys.stderr)
         return 1
-    tell(name, benchmark, answer)
+    tell(name, benchmark, options, answer)
     if given.json is not None:
+        given.json.parent.mkdir(parents=True, exist_ok=True)
         given.json.write_text(json.dumps(as_json(name, options, answer), indent=2) + "\n")
     return 0

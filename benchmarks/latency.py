@@ -10,9 +10,17 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 
-from benchmarks.harness import Answer, Benchmark, Contestant, Options, Target, take_turns
+from benchmarks.harness import (
+    Answer,
+    Benchmark,
+    Contestant,
+    Options,
+    Target,
+    fsync_ms,
+    take_turns,
+    under_way,
+)
 from benchmarks.peers.stage import Act, Played, play, python
-from benchmarks.pipeline import fsync_ms
 
 SHARES = (10, 50, 90)
 P99_MS_MAX = 5.0
@@ -26,13 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: Options) -> Answer:
     capacities, contestants = {}, {}
     for journal in ("off", "full"):
-        capacities[journal] = _played(options, journal, "max", options.seconds).per_s
+        with under_way(f"the capacity, journal {journal}"):
+            capacities[journal] = _played(options, journal, "max", options.seconds).per_s
         print(f"journal {journal}: {capacities[journal]:,.0f} events/s, watched")
         for share in SHARES:
             rate = capacities[journal] * share / 100
             contestants[f"journal {journal}, {share} %"] = _at(options, journal, rate)
     facts = {"capacities": capacities, "fsync_ms": fsync_ms()}
-    print(f"fsync of 4 KiB on this disk: {facts['fsync_ms']:.2f} ms")
     answer = Answer(figures=take_turns(contestants, options), facts=facts)
     middle = "journal off, 50 %"
     reached = answer.median(middle, "p99 ms")

@@ -15,7 +15,16 @@ from pathlib import Path
 
 import apsw
 
-from benchmarks.harness import Answer, Benchmark, Contestant, Options, Target, take_turns, verify
+from benchmarks.harness import (
+    Answer,
+    Benchmark,
+    Contestant,
+    Options,
+    Target,
+    fsync_ms,
+    take_turns,
+    verify,
+)
 from benchmarks.peers.stage import Act, play, python
 
 EVENT_BYTES = 218
@@ -46,6 +55,7 @@ def run(options: Options) -> Answer:
     share = answer.median(RECEIVES, RATE) / answer.median(COUNTS, RATE)
     target = Target(what=f"{RECEIVES}: share of the counting one", reached=share, bound=0.5)
     facts = {
+        "fsync_ms": fsync_ms(),
         "journal_share": answer.median(DURABLE, RATE) / answer.median(APPENDS, RATE),
         "copy_share": answer.median(WHOLE, RATE) / answer.median(COPIES, RATE),
     }

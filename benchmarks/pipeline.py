@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -27,11 +24,11 @@ from benchmarks.harness import (
     Options,
     Target,
     WrongResultError,
+    fsync_ms,
     take_turns,
 )
 
 STEADY_RATE = 2_000
-FSYNCS = 200
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,7 +61,6 @@ def run(options: Options) -> Answer:
         at_most(steady, "p50 ms", 5.0),
         at_most(steady, "p99 ms", 25.0),
     )
-    print(f"fsync of 4 KiB on this disk: {answer.facts['fsync_ms']:.2f} ms (median of {FSYNCS})")
     return Answer(figures=answer.figures, targets=targets, facts=answer.facts)
 
 
@@ -97,19 +93,6 @@ def _demo(options: Options, journal: str, rate: str, seconds: float) -> Mapping[
     if rate != "max":
         values |= {f"{name} ms": report["latency_ms"][name] for name in ("p50", "p99")}
     return values
-
-
-def fsync_ms() -> float:
-    """What the disk of the temporary directory takes to make 4 KiB durable; median."""
-    took_ms = []
-    with tempfile.NamedTemporaryFile(prefix="presence-fsync-") as file:
-        for _ in range(FSYNCS):
-            file.write(bytes(4096))
-            file.flush()
-            started_s = time.perf_counter()
-            os.fdatasync(file.fileno())
-            took_ms.append((time.perf_counter() - started_s) * 1e3)
-    return statistics.median(took_ms)
 
 
 BENCHMARK = Benchmark(

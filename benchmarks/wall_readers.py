@@ -53,6 +53,7 @@ class Reader:
         self.view = view
         self.frames: dict[int, int] = {}
         self.resyncs = 0
+        self.bytes = 0
         self.published_ms: list[float] = []
         """From the event's time to its end in our hands, one for each event."""
         self.happened_ms: list[float] = []
@@ -60,6 +61,7 @@ class Reader:
         self._rest = b""
 
     def push(self, chunk: bytes, now_ms: float) -> None:
+        self.bytes += len(chunk)
         *whole, self._rest = (self._rest + chunk).split(b"\n\n")
         for frame in whole:
             head, _, data = frame.partition(b"\ndata: ")

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.harness import (
+    ROOT,
     Answer,
     Benchmark,
     Figure,
@@ -160,8 +161,12 @@ def test_a_peer_of_ours_does_the_same_work_and_is_found_right(module: str) -> No
     assert play(act, 2_000, 0.3).events > 100
 
 
-def test_a_peer_that_holds_anything_but_the_truth_is_no_figure(tmp_path: Path) -> None:
+def test_a_peer_that_holds_anything_but_the_truth_is_no_figure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from benchmarks.peers.stage import Act, play, python
+
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # the liar lies elsewhere
 
     liar = tmp_path / "liar.py"
     liar.write_text(

@@ -1,7 +1,7 @@
 """Agents: what every peer in Python knows of them, and makes durable if it is to. Knows no socket.
 
-The same work as ours: each event is looked up among the payload hashes of the last five minutes,
-compared with what is held of its agent, applied, and counted.
+The same work as ours: each event is looked up among the payload hashes of the last five minutes
+(two generations, as bounded as ours), compared with what is held of its agent, applied, counted.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from typing import Any
 import apsw
 from xxhash import xxh3_64_intdigest
 
-GENERATION_S = 150.0
-"""A hash is remembered for one to two of them: five minutes at the most."""
+from actors.sqlite import make_durable
+from actors.state.dedup import HASH_AGE_S, HASHES_MAX
+
 ROWS_MAX = 512
-FLUSH_S = 0.005
+TEND_S = 0.005
 
 
 class Agents:
@@ -27,12 +28,13 @@ class Agents:
         self.events = self.transitions = self.newest = 0
         self._younger: set[int] = set()
         self._older: set[int] = set()
+        self._born_s = time.monotonic()
         self._rows: list[tuple[object, ...]] | None = None
         if journal is not None:
             self._rows = []
             self._connection = apsw.Connection(str(journal))
+            make_durable(self._connection)  # log, fsyncs and checkpoints as in ours
             self._connection.execute(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
                 "CREATE TABLE transitions(id INTEGER PRIMARY KEY, user TEXT, was TEXT, state TEXT,"
                 " at TEXT, received_us INTEGER, sequence INTEGER, queue TEXT)"
             ).fetchall()
@@ -63,12 +65,16 @@ class Agents:
             if len(self._rows) >= ROWS_MAX:
                 self.flush()
 
-    def turn(self) -> None:
-        """To be called every GENERATION_S."""
-        self._older, self._younger = self._younger, set()
+    def tend(self) -> None:
+        """To be called every TEND_S: a full or old generation of hashes ends, and what was applied
+        becomes durable."""
+        self.flush()
+        now_s = time.monotonic()
+        if len(self._younger) >= HASHES_MAX or now_s - self._born_s >= HASH_AGE_S:
+            self._older, self._younger, self._born_s = self._younger, set(), now_s
 
     def flush(self) -> None:
-        """To be called every FLUSH_S, if there is a journal."""
+        """What was applied is durable, if there is a journal."""
         if self._rows:
             self._connection.execute("BEGIN")
             self._connection.executemany(

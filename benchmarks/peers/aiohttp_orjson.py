@@ -15,11 +15,11 @@ from benchmarks.peers.part import SUBSCRIPTION, Given, path_of
 
 async def play(given: Given) -> None:
     agents = Agents(path_of(given))
-    looping = Looping(agents, is_durable=given.journal is not None)
+    looping = Looping(agents)
     url = given.socket_url()
     async with (
         aiohttp.ClientSession() as http,
-        http.ws_connect(url, ssl=given.tls or True, max_msg_size=0) as socket,
+        http.ws_connect(url, ssl=given.tls or True, max_msg_size=0, decode_text=False) as socket,
     ):
         await socket.send_str(SUBSCRIPTION)
         await socket.receive()  # the acknowledgement
@@ -28,7 +28,9 @@ async def play(given: Given) -> None:
         reading.cancel()
 
 
-async def read(socket: aiohttp.ClientWebSocketResponse, agents: Agents, looping: Looping) -> None:
+async def read(
+    socket: aiohttp.ClientWebSocketResponse[bool], agents: Agents, looping: Looping
+) -> None:
     loads, take = orjson.loads, agents.take
     async for frame in socket:
         event = loads(frame.data)

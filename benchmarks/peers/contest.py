@@ -127,7 +127,7 @@ def _ours(
     )
     played = play(act, "max", seconds)
     roles = {f"{role} µs/event": played.us(role) for role in played.cpu_s}
-    return {RATE: played.per_s, CPU: played.us("receiver", "shard"), **roles}
+    return {RATE: played.per_s, CPU: played.us(), **roles}
 
 
 def _targets(answer: Answer) -> tuple[Target, ...]:

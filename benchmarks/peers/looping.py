@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 
-from benchmarks.peers.agents import FLUSH_S, GENERATION_S, Agents
+from benchmarks.peers.agents import TEND_S, Agents
 from benchmarks.peers.part import Course, Report
 
 LOOK_S = 0.005
@@ -15,20 +15,20 @@ HISTORY_COMPLETE = "history.complete"
 class Looping:
     """The timers of one peer, and its end."""
 
-    def __init__(self, agents: Agents, *, is_durable: bool) -> None:
+    def __init__(self, agents: Agents) -> None:
         self._agents = agents
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._course = Course(lambda: agents.newest, self._report)
         self._loop.add_reader(0, self._told)
-        if is_durable:
-            self._flush()
-        self._loop.call_later(GENERATION_S, self._turn)
+        self._tend()
 
     def ready(self) -> None:
-        """The history is whole. What lives now lives on: the collector need not look at it."""
+        """The history is whole. What lives now lives on, and what comes is free of cycles: as in a
+        shard of ours, the collector rests."""
         gc.collect()
         gc.freeze()
+        gc.disable()
         self._course.ready()
 
     def lost(self) -> None:
@@ -51,13 +51,9 @@ class Looping:
         else:
             self._loop.call_later(LOOK_S, self._look)
 
-    def _flush(self) -> None:
-        self._agents.flush()
-        self._loop.call_later(FLUSH_S, self._flush)
-
-    def _turn(self) -> None:
-        self._agents.turn()
-        self._loop.call_later(GENERATION_S, self._turn)
+    def _tend(self) -> None:
+        self._agents.tend()
+        self._loop.call_later(TEND_S, self._tend)
 
     def _report(self, cpu_s: float) -> Report:
         agents = self._agents

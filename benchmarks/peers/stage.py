@@ -8,10 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+import apsw
 
 from actors.demo_gateway import BundledGateway
 from benchmarks.harness import ROOT, WrongResultError, verify
@@ -80,6 +83,8 @@ def play(act: Act, rate: float | str, seconds: float) -> Played:
         finally:
             gateway.close()
         _judge(report, ledger, holds_agents=act.holds_agents)
+        if given.journal is not None and Path(given.journal).exists():
+            verify("rows made durable", _rows(given.journal), report["transitions"])
         return played
 
 
@@ -130,11 +135,13 @@ def _with_peer(
             peer.kill()
             peer.wait()
         peer.stdout.close()
+        with suppress(BrokenPipeError):
+            peer.stdin.close()
     played = Played(
         events=status["generated"] - before,
         seconds=took_s,
         cpu_s=report["cpu_s"],
-        ages_ms=report["ages_ms"],
+        ages_ms=report.get("ages_ms", {}),
     )
     return played, report
 
@@ -144,12 +151,20 @@ def _until(fact: Callable[[], bool]) -> None:
         time.sleep(LOOK_S)
 
 
+def _rows(journal: str) -> int:
+    """Of a peer's own file."""
+    with closing(apsw.Connection(journal)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM transitions").get
+        return count
+
+
 def _judge(report: Mapping[str, Any], ledger: Path, *, holds_agents: bool) -> None:
     """Every event was counted, and every agent is held as the gateway told it last."""
     truth = Expectation(ledger)
     verify("events", report["events"], truth.sent_events + truth.sent_history)
     if not holds_agents:
         return
+    verify("transitions", report["transitions"], report["events"])  # each of them is a change
     expected = {}
     for agent, number in enumerate(truth.last_changes(truth.end)):
         fact = truth.fact(number) if number >= 0 else truth.initial(agent)

@@ -18,7 +18,7 @@ QUEUE_EVENTS_MAX = 2_000
 
 async def play(given: Given) -> None:
     agents = Agents(path_of(given))
-    looping = Looping(agents, is_durable=given.journal is not None)
+    looping = Looping(agents)
     events: asyncio.Queue[dict[str, Any]] = asyncio.Queue(QUEUE_EVENTS_MAX)
     url = given.socket_url()
     async with websockets.connect(
