@@ -55,6 +55,7 @@ SHARD_POINTS: Final = (
     "after-prepare",
     "in-transaction",
     "after-commit",
+    "after-feed",
     "after-show",
     "after-release",
 )

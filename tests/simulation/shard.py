@@ -113,6 +113,7 @@ class SimulatedShard:
         self._owed = None
         self.shard.committed(transaction, self._clock.wall_us())
         crash_point("after-commit")
+        crash_point("after-feed")  # nobody reads along here: tests/models/test_feed_model.py
         self.show()
         if batch is not None:
             crash_point("after-show")
