@@ -21,6 +21,12 @@ RECEIVE_S: Final = 20.0
 """For a whole request, from its first byte; and for the first byte of a connection."""
 STALL_S: Final = 30.0
 """For a client that reads nothing of what we have for it."""
+HEAD_BYTES_MAX: Final = 32 << 10
+"""Of a request's first line and headers. The parser sets no bound, and each header costs us eleven
+times its length: before anybody asks who it is."""
+REQUEST_BYTES_MAX: Final = 1 << 20
+"""Of a whole request, as it comes: what a body may have, in the smallest pieces, and more. Headers
+may also stand behind a body."""
 
 _DETAIL: Final = "as many connections as web.connections_max allows are open already"
 _BODY: Final = orjson.dumps(
@@ -37,6 +43,11 @@ REFUSAL: Final = (
     b"retry-after: 1\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b" % (len(_BODY), _BODY)
 )
 """To a connection beyond the limit: at once, whatever it was about to ask."""
+
+TOO_LONG: Final = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\n"
+    b"content-length: 0\r\n\r\n"
+)
 
 
 class OneAtATimeError(Exception):
@@ -70,6 +81,9 @@ class NetworkProtocol(HttpToolsProtocol):
         super().__init__(**given)
         self._room = room
         self._is_inside = False
+        self._received_bytes = 0
+        """Of the request that is being received."""
+        self._is_head_whole = False
         self._receiving: TimerHandle | None = None
         self._stalling: TimerHandle | None = None
 
@@ -87,15 +101,26 @@ class NetworkProtocol(HttpToolsProtocol):
             return
         if self._receiving is None and self._is_idle:
             self._begin_to_receive()
+        self._received_bytes += len(data)
         super().data_received(data)
+        bytes_max = REQUEST_BYTES_MAX if self._is_head_whole else HEAD_BYTES_MAX
+        if self._received_bytes > bytes_max and not self.transport.is_closing():
+            if not self._is_head_whole:  # else it was answered, or nobody waits for an answer
+                self.transport.write(TOO_LONG)
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         if not self._is_idle:
             raise OneAtATimeError  # the parser makes it a request that is not valid
         super().on_message_begin()
 
+    def on_headers_complete(self) -> None:
+        self._is_head_whole = True
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
         self._cancel_receiving()
+        self._received_bytes, self._is_head_whole = 0, False
         super().on_message_complete()
 
     def pause_writing(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -20,6 +21,7 @@ from tests.actors.web.rig import PATIENCE_S, Web, eventually, web_arguments
 CONNECTIONS = 3
 LONG = 64 << 20  # more than any buffer between us holds
 REQUEST = b"GET /api/commands HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+CHUNKED = b"POST /api/session HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 Connect = Callable[[], socket.socket]
 
@@ -146,3 +148,34 @@ def test_what_is_no_http_gets_a_short_answer(connect: Connect) -> None:
     connection = connect()
     connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
     assert ended(connection).startswith(b"HTTP/1.1 400 ")
+
+
+@pytest.mark.parametrize(
+    ("said", "piece"),
+    [
+        (REQUEST[:-2], b"x: y\r\n" * 1_000),
+        (REQUEST[:-2] + b"x: ", b"y" * 8_192),
+        (b"GET /", b"y" * 8_192),
+        (CHUNKED + b"0\r\nx: ", b"y" * 8_192),
+    ],
+    ids=["headers", "a header", "a path", "a header behind the body"],
+)
+def test_a_request_without_an_end_is_cut_long_before_its_time_is_over(
+    said: bytes, piece: bytes, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "RECEIVE_S", PATIENCE_S)
+    connection = connect()
+    connection.sendall(said)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < LONG:
+            connection.sendall(piece)
+            sent += len(piece)
+    assert sent < LONG
+
+
+def test_a_head_may_be_as_long_as_browsers_and_proxies_make_them(connect: Connect) -> None:
+    connection = connect()
+    for _ in range(3):  # each is counted alone
+        connection.sendall(REQUEST[:-2] + b"cookie: " + b"y" * 20_000 + b"\r\n\r\n")
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
