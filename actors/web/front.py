@@ -20,7 +20,7 @@ from starlette.types import Scope as AsgiScope
 
 from actors.web.access import SAFE_METHODS, Need, need, refusal, wrong_token
 from actors.web.forwarding import Headers, is_forwarded, is_https, values
-from actors.web.hosts import Hosts
+from actors.web.hosts import Hosts, is_local_name
 from actors.web.identity import NOBODY, VISITOR, Identity, Scope, identify
 from actors.web.limits import RateLimit, client_of
 from actors.web.link import STOPPING
@@ -143,6 +143,8 @@ class Front:
             if (holder := guards.sessions.holder(cookies, now_s)) is not None:
                 return holder.identity, None
         is_here = is_loopback(host) and not is_forwarded(headers, version)
+        # Who is here calls us so; a proxy that adds nothing hands on the name it was called by.
+        is_here = is_here and all(map(is_local_name, values(headers, b"host")))
         return VISITOR if is_here else NOBODY, None
 
     def _sign_in(self, scope: AsgiScope) -> Response:

@@ -40,6 +40,12 @@ def authority(text: str) -> Authority | None:
     return Authority(host.rstrip("."), port)
 
 
+def is_local_name(host: str) -> bool:
+    """Whether only somebody on this very machine means us by it."""
+    named = authority(host)
+    return named is not None and named.host in _LOOPBACK_NAMES
+
+
 class Hosts:
     """Loopback, where we listen, and what else is said to be us."""
 

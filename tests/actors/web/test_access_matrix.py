@@ -69,6 +69,7 @@ CALLERS = (
     proxied("behind Via", {"Via": "1.1 nginx"}),
     proxied("behind X-Real-IP", {"X-Real-IP": "127.0.0.1"}),
     proxied("behind nginx as it comes, which says nothing", {}, version="1.0"),
+    proxied("behind a proxy that says nothing but our name", {"Host": "wall.example"}),
     Caller("with a token to read", bearer(READER), write="read-only"),
     Caller("with a token to write", bearer(WRITER)),
     Caller("with a token to write, behind a proxy", bearer(WRITER) | {"X-Forwarded-For": "x"}),
@@ -313,7 +314,7 @@ def test_trap_30_behind_a_proxy_on_the_same_host_the_world_can_neither_look_nor_
     """Every connection comes from loopback there, whoever it is that asks."""
     change = ("POST", "/api/agents/A/presence")
     behind = [caller for caller in CALLERS if caller.name.startswith("behind ")]
-    assert len(behind) == 6
+    assert len(behind) == 7
     for caller in behind:
         assert scene.ask("GET", "/api/commands", caller)[:2] == (401, "token-needed")
         assert scene.ask(*change, caller)[:2] == (401, "token-needed")
