@@ -6,6 +6,7 @@ a second, and `state` works where the service would not start.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _PLAN_FIELDS: Final = {
     "kill_every": "kill_every_s", "kill_until": "kill_until_s", "kill": "kill_role",
 }  # fmt: skip
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Of a file or terminal that standard output was turned to; other files bear their names."""
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
 
 app = typer.Typer(
@@ -58,9 +61,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where it can still be told that nobody reads any more
     except BrokenPipeError:
         # The reader has seen enough. Nothing may be flushed to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _be_silent()
+        return EXIT_FAILURE
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        print(f"{DISTRIBUTION}: what was told could not be written: {error.strerror}",
+              file=sys.stderr)  # fmt: skip
+        _be_silent()
         return EXIT_FAILURE
     return exit_code
+
+
+def _be_silent() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _carry_out(given: list[str]) -> int:

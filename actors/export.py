@@ -42,7 +42,9 @@ def export(
     since_us = _moment("since", since, now_us)
     until_us = _moment("until", until, now_us) if until is not None else now_us
     if until_us <= since_us:
-        raise ConfigurationError(f"--until {until} is not behind --since {since}: nothing is meant")
+        raise ConfigurationError(
+            f"--until {until or 'now'} is not behind --since {since}: nothing is meant"
+        )
     lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None)
     progress = _Progress(sys.stderr, clock)
     with _opened(output) as file:
@@ -91,6 +93,9 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     if output is None:
         yield sys.stdout.buffer
         return
+    if output.exists() and not output.is_file():
+        # It would be replaced: a device, too, where root may do so.
+        raise LocalError(f"{output} is there and is no file: leave --output out, and redirect")
     partial = output.with_name(f"{output.name}.partial")
     try:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -266,6 +266,7 @@ def test_exports_of_two_days_name_the_same_people_alike(data_dir: Path, capfdbin
     [
         (("--since", "yesterday"), "--since 'yesterday' is no time"),
         (("--since", "1h", "--until", "2h"), "nothing is meant"),
+        (("--since", "2099-01-01"), "--until now is not behind"),
     ],
 )
 def test_a_time_that_is_none_is_named(
@@ -289,3 +290,38 @@ def test_a_reader_that_has_seen_enough_is_no_trouble(data_dir: Path) -> None:
     assert process.wait(60) in (EXIT_FAILURE, -signal.SIGPIPE)
     assert process.stderr.read() == b""
     process.stderr.close()
+
+
+def test_a_full_disk_is_named_and_no_stack(data_dir: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "runtime",
+                "export",
+                "--since",
+                "2020-01-01",
+                "--data-dir",
+                str(data_dir),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == EXIT_FAILURE
+    assert done.stderr == (
+        "presence-runtime: what was told could not be written: No space left on device\n"
+    )
+
+
+def test_what_is_no_file_is_not_replaced_by_one(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    given = ("--since", "2020-01-01", "--output", str(pipe))
+    assert exported(data_dir, *given) == EXIT_FAILURE
+    assert pipe.is_fifo()
+    assert "is no file" in capsys.readouterr().err
