@@ -13,9 +13,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
@@ -55,7 +55,7 @@ class Crowd:
                 count = readers // parts + (place < readers % parts)
                 command = [sys.executable, "-m", "benchmarks.crowd", str(port), str(count)]
                 self._processes.append(
-                    subprocess.Popen(  # noqa: S603 - ours
+                    subprocess.Popen(
                         command,
                         cwd=ROOT,
                         stdin=subprocess.PIPE,
@@ -89,7 +89,7 @@ class Crowd:
             values = json.loads(line)
             frames = {int(number): text for number, text in values.pop("frames").items()}
             told.append(Told(frames=frames, **values))
-        _verify(told, newest)
+        verify_told(told, newest)
         return told
 
     def _newest(self) -> int:
@@ -105,7 +105,8 @@ class Crowd:
                     pipe.close()
 
 
-def _verify(told: list[Told], newest: int) -> None:
+def verify_told(told: Sequence[Told], newest: int) -> None:
+    """Raises WrongResultError."""
     verify("readers that had to begin anew", sum(each.resyncs for each in told), 0)
     verify("views that are right", all(each.is_right for each in told), True)
     first = told[0].frames

@@ -2,7 +2,8 @@
 
 The benchmark plays one shard without a journal, at a given rate, through a real feed. It measures
 the first byte of a snapshot, from a change to a reader's hands, and the CPU of the web child; and
-compares what the readers have in the end with what the shard holds.
+compares what the readers have in the end with what the shard holds. What many readers cost the
+rest of a whole runtime is measured in pairs: `wall_pairs`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from actors.state.feed import FEED_WORDS, Feed, FeedArguments
 from actors.state.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds, WebArguments
 from actors.web_settings import WebSettings
+from benchmarks import wall_pairs
 from benchmarks.harness import (
     Answer,
     Benchmark,
@@ -65,7 +67,6 @@ class Scenario(NamedTuple):
 
 
 LATENCY: Final = Scenario(5_000, 2_000, 20)
-MANY: Final = Scenario(5_000, 5_000, 200)
 LARGE: Final = Scenario(50_000, 500, 5)
 
 
@@ -272,14 +273,12 @@ def _now_us() -> int:
 
 def run(options: Options) -> Answer:
     setup(_LOG, process="benchmark")
-    scenarios = (LATENCY, MANY)
-    contestants = {
-        str(each): lambda seconds, each=each: _measured(each, seconds) for each in scenarios
-    }
-    figures = take_turns({**contestants, f"{LARGE.agents:,} agents": _large}, options)
-    answer = Answer(figures=figures)
+    large = f"{LARGE.agents:,} agents"
+    contestants = {str(LATENCY): lambda seconds: _measured(LATENCY, seconds), large: _large}
+    answer = Answer(figures=take_turns(contestants, options))
+    pairs = wall_pairs.run(options) if options.own.pairs else Answer(figures=())
     return Answer(
-        figures=figures,
+        figures=(*answer.figures, *pairs.figures),
         targets=(
             Target(
                 what="change → page, ms p99",
@@ -289,10 +288,11 @@ def run(options: Options) -> Answer:
             ),
             Target(
                 what="snapshot of 50,000, ms to the first byte",
-                reached=answer.median(f"{LARGE.agents:,} agents", FIRST_BYTE),
+                reached=answer.median(large, FIRST_BYTE),
                 bound=300,
                 sense="at most",
             ),
+            *pairs.targets,
         ),
     )
 
@@ -300,4 +300,5 @@ def run(options: Options) -> Answer:
 BENCHMARK = Benchmark(
     question="How soon do people see what changed, and what does the web child spend on it?",
     run=run,
+    add_arguments=wall_pairs.add_arguments,
 )

@@ -6,12 +6,13 @@ none. Each run ends with the gateway's own judgement.
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Final
+from typing import Final
 
 from actors.log import setup
 from actors.web.hub import READER_BYTES_MAX
@@ -42,7 +43,7 @@ class Round:
         self._options = options
         self._number = number
         self.uses: list[list[Use]] = []
-        self.told: list[Told] = []
+        self.told: list[list[Told]] = []
         self.web_mb: list[float] = []
         """Of the web child with readers, at the end of each of its turns."""
 
@@ -58,7 +59,7 @@ class Round:
             wait(sides, lambda: all(_is_shown(side, own.agents) for side in sides), "ready")
             with sleeping(sides[1].web.get("port")):
                 self.uses = in_pairs(sides, own.pairs, lambda place, _: self._turn(sides, place))
-            if sum(each.bytes for each in self.told[:: own.parts]) > FOUND_OUT:
+            if sum(parts[0].bytes for parts in self.told) > FOUND_OUT:
                 verify("readers that sleep and were dropped", sides[1].web.get("stream_resyncs"), 1)
             for side in sides:
                 side.verify()
@@ -73,7 +74,8 @@ class Round:
         web = sides[1].web
         with closing(Crowd(web.get("port"), self._options.own.readers)) as crowd:
             yield
-            self.told += crowd.leave(lambda seconds: rest(sides, seconds, "quiet"))
+            told = crowd.leave(lambda seconds: rest(sides, seconds, "quiet"))
+            self.told.append(told)
             self.web_mb.append((rss_bytes(web.get("pid")) or 0) / 1e6)
 
 
@@ -90,7 +92,7 @@ def run(options: Options) -> Answer:
         with under_way(at), overtime_is_wrong(at, limit_s):
             each.run()
     uses = [pair for each in rounds for pair in each.uses]
-    told = [part for each in rounds for part in each.told]
+    told = [part for each in rounds for parts in each.told for part in parts]
     subject = f"{own.readers} readers at {own.rate:,.0f}/s"
     figures, targets = [], []
     for place, role in enumerate(ROLES):
@@ -115,7 +117,7 @@ def run(options: Options) -> Answer:
     return Answer(figures=tuple(figures), targets=tuple(targets))
 
 
-def add_arguments(parser: Any) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, default=5_000, help="of the pairs")
     parser.add_argument("--rate", type=float, default=5_000, help="events a second of the pairs")
     parser.add_argument("--pairs", type=int, default=6, help="of turns, in each round; 0: none")
