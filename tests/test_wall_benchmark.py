@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import closing
 
 import pytest
 
 from benchmarks import wall
-from benchmarks.crowd import Crowd, verify_told
+from benchmarks.crowd import Crowd, sleeping, verify_told
 from benchmarks.harness import WrongResultError
 from benchmarks.wall import CPU, SEEN, TOLD, Scenario
-from benchmarks.wall_readers import View
+from benchmarks.wall_readers import PATIENCE_S, View
+
+KEPT_FOR_IT_MAX = 8 << 20
+"""Bytes told, and whoever read none of them was dropped: hub, answer and kernel keep less."""
 
 
 def test_a_small_wall_is_measured_and_verified() -> None:
@@ -48,3 +52,17 @@ def test_a_crowd_whose_view_is_wrong_is_no_figure() -> None:
         verify_told([part], newest + 1)
     with pytest.raises(WrongResultError, match="all read the same"):
         verify_told([part, part._replace(frames={**part.frames, newest: "other"})], newest)
+
+
+def test_a_reader_that_sleeps_is_dropped_and_the_others_read_on() -> None:
+    busy = Scenario(agents=2_000, events_per_s=10_000, readers=1)
+    quiet = busy._replace(events_per_s=0)
+    deadline_s = time.monotonic() + PATIENCE_S
+    with wall._walls(busy) as told, sleeping(told.port), closing(Crowd(told.port, 1)) as crowd:
+        while not told.page.get("stream_resyncs"):
+            assert time.monotonic() < deadline_s, "it is not dropped"
+            wall._live(told, busy, 0.2)
+        (part,) = crowd.leave(lambda seconds: wall._live(told, quiet, seconds))
+        assert told.page.get("stream_resyncs") == 1
+    assert part.is_right
+    assert part.bytes < KEPT_FOR_IT_MAX

@@ -17,6 +17,9 @@ from runtime.counters import Counters
 
 RETRY_S: Final = 5.0
 BACKLOG: Final = 2048
+SEND_BUFFER_BYTES: Final = 256 << 10
+"""Of each connection. The kernel's own choice grows to 4 MB: a reader of the stream that does not
+read would be seconds behind before we saw it, and some hundred of them are gigabytes."""
 PORT: Final = "port"
 """The word of our page: what is bound. It outlives us, so that a successor that may choose takes
 the same: the pages that are open find it again."""
@@ -89,6 +92,7 @@ def bind(address: ListenAddress) -> socket.socket:
     try:
         # After a restart, what is left of the old connections does not keep us out.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)  # inherited
         bound.bind(place)
     except BaseException:
         bound.close()

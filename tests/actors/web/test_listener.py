@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from actors.web import listener
 from actors.web.arguments import WEB_WORDS, WebArguments
-from actors.web.listener import Listener, bind
+from actors.web.listener import SEND_BUFFER_BYTES, Listener, bind
 from actors.web_settings import ListenAddress, WebSettings, parsed
 from runtime.counters import Counters
 from tests.actors.web.rig import Web, client, eventually, web_arguments
@@ -120,3 +120,11 @@ def test_without_an_address_there_is_only_the_unix_socket(tmp_path: Path) -> Non
         assert json.loads(http.get("/api/commands").content) == {"commands": []}
     assert web.child.counters.get("port") == 0
     web.stop()
+
+
+def test_the_kernel_keeps_little_for_whoever_does_not_read() -> None:
+    with bind(ListenAddress("127.0.0.1", 0)) as bound:
+        bound.listen()
+        with socket.create_connection(bound.getsockname()), bound.accept()[0] as accepted:
+            kept = accepted.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    assert kept <= 2 * SEND_BUFFER_BYTES  # Linux doubles it, for its own use
