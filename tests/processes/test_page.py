@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -104,8 +105,13 @@ def test_a_demo_prints_an_address_that_signs_one_browser_in_so_that_it_may_write
             with httpx.Client(trust_env=False, timeout=PATIENCE_S) as browser:
                 assert browser.get(address).headers["location"] == "/"
                 base_url = address.partition("/?")[0]
-                user = json.loads(browser.get(f"{base_url}/api/agents?limit=1").content)
-                user_id = user["agents"][0]["id"]
+
+                def agents() -> list[dict[str, Any]]:
+                    found = json.loads(browser.get(f"{base_url}/api/agents?limit=1").content)
+                    return list(found["agents"])
+
+                eventually(agents, "an agent on the page")
+                user_id = agents()[0]["id"]
                 change = browser.post(
                     f"{base_url}/api/agents/{user_id}/presence?wait=30",
                     json={"state": "offline", "force": True},
