@@ -2,9 +2,10 @@
 #
 #   make demo                 gateway, receiver, shards and journal, verified
 #   make demo DEMO="--agents 500 --rate max --seconds 10"
-#   make soak                 twenty minutes of a flaky gateway and of kills, verified
+#   make soak                 thirty minutes of faults, kills, commands and readers, verified
 #   make test                 make check, then all tests
 #   make check                format, lint, types, tidiness
+#   make bench                all benchmarks (some 20 minutes), then benchmarks/results/report.md
 #   make bench BENCH="ring --seconds 5"
 #   make build                only .venv and what the runtime needs
 #   make clean
@@ -12,8 +13,8 @@
 # PYTHON=/path/to/python3.11 where the one to use is not found by itself.
 
 DEMO ?=
-SOAK ?= --kill-every 5
-BENCH ?=
+SOAK ?= --minutes 30
+BENCH ?= all
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
@@ -25,14 +26,13 @@ export PYTHON
 .DELETE_ON_ERROR:
 .PHONY: demo soak test check bench build clean
 # What is missing on the machine: the tests may install it, a demo only says so.
-test check bench: MACHINE := install
+test check bench soak: MACHINE := install
 
 demo: .venv/.built
 	@$(BIN)/python -m runtime demo $(DEMO)
 
-# SOAK= (nobody is killed) also says by how much each process grew from minute 12 on.
-soak: .venv/.built
-	@$(BIN)/python -m runtime demo --faults flaky --seconds 1200 $(SOAK)
+soak: .venv/.tools
+	@$(BIN)/python -m benchmarks soak $(SOAK) --json benchmarks/results/soak.json
 
 test: check
 	$(BIN)/python -m pytest
@@ -43,11 +43,8 @@ check: .venv/.tools
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_tidy.py
 
-# All of them, one after the other, unless BENCH names one.
 bench: .venv/.tools
-	@if [ -n "$(BENCH)" ]; then exec $(BIN)/python -m benchmarks $(BENCH); fi; \
-	$(BIN)/python -m benchmarks | while read -r name _; do \
-	  $(BIN)/python -m benchmarks "$$name" </dev/null || exit 1; done
+	@$(BIN)/python -m benchmarks $(BENCH)
 
 build: .venv/.built
 

@@ -52,7 +52,8 @@ def page(told: Mapping[str, Told], plots: Mapping[str, object]) -> Iterator[str]
         yield ""
         machine = one["machine"]
         wanted = ("cpu", "cores", "load", "kernel", "python", "commit")
-        yield ", ".join(f"{key} {machine[key]}" for key in wanted if key in machine)
+        where = [f"{key} {machine[key]}" for key in wanted if key in machine]
+        yield ", ".join([*where, f"seed {one['options']['seed']}"])
         fsync = one["facts"].get("fsync_ms")
         if fsync is not None:
             yield f"fsync of 4 KiB on this disk: {fsync:.2f} ms."
@@ -195,23 +196,30 @@ def recovery(told: Mapping[str, Told]) -> bool:
 
 
 def soak(told: Mapping[str, Told]) -> bool:
-    """Lines: resident memory by process over time."""
+    """Lines over time: memory, descriptors and threads by process, and the size of all files."""
     if "soak" not in told:
         return False
-    series = told["soak"]["facts"]["memory_mb"]
-
-    def draw(axes: Any) -> None:
+    facts = told["soak"]["facts"]
+    panels = {
+        "resident MB": facts["memory_mb"],
+        "descriptors": facts["descriptors"],
+        "threads": facts["threads"],
+        "MB of journals and sender's file": {"files": facts["files_mb"]},
+    }
+    figure = Figure(figsize=(SIZE_IN[0], 2 * SIZE_IN[1]), layout="constrained")
+    for axes, (what, series) in zip(figure.subplots(2, 2).flat, panels.items(), strict=True):
         for index, (process, points) in enumerate(sorted(series.items())):
-            seconds, sizes = zip(*points, strict=True)
-            minutes = [second / 60 for second in seconds]
-            axes.plot(minutes, sizes, color=COLOURS[index % len(COLOURS)], label=process)
-        axes.set_xlabel("minutes")
-        axes.set_ylabel("resident MB")
+            minutes, values = [at_s / 60 for at_s, _ in points], [value for _, value in points]
+            axes.plot(minutes, values, color=COLOURS[index % len(COLOURS)], label=process)
+        for at_s, _ in facts["kills"]:
+            axes.axvline(at_s / 60, color="#cccccc", linewidth=0.8, zorder=0)
+        axes.set_xlabel("minutes; a grey line is a kill")
+        axes.set_ylabel(what)
         axes.set_ylim(bottom=0)
-        axes.legend()
-        axes.set_title("Memory under faults, kills, commands and readers")
-
-    return _drawn("soak", draw)
+    figure.axes[0].legend()
+    figure.suptitle("Faults, kills, commands and readers")
+    figure.savefig(RESULTS / "soak.png", dpi=DPI)
+    return True
 
 
 PLOTS: Final = {

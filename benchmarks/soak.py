@@ -8,80 +8,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness import ROOT, Answer, Benchmark, Figure, Options, Target, WrongResultError
+from benchmarks.harness import (
+    ROOT,
+    Answer,
+    Benchmark,
+    Figure,
+    Options,
+    Target,
+    WrongResultError,
+    fsync_ms,
+    under_way,
+)
 from benchmarks.readers import Readers
+from benchmarks.soak_samples import SAMPLE_S, Samples
 
 KILL_SHARE: Final = 2 / 3
-SAMPLE_S: Final = 1.0
-JUDGED_S: Final = 120.0
-"""A last third that is shorter says nothing of a leak."""
 GROWTH_PERCENT_MAX: Final = 3.0
 PAGE: Final = "page: "
 GRACE_S: Final = 400.0
 """Catching up, draining, verifying."""
-
-
-@dataclass(slots=True)
-class Samples:
-    """What each process held, by its name, over the seconds of the run."""
-
-    at_s: list[float] = field(default_factory=list)
-    bytes: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    descriptors: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    threads: dict[str, list[tuple[float, int]]] = field(default_factory=dict)
-    journal: list[tuple[float, int]] = field(default_factory=list)
-
-    def look(self, at_s: float, parent: int, data_dir: Path) -> None:
-        self.at_s.append(at_s)
-        for name, pid in processes(parent):
-            try:
-                resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
-                descriptors = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - counted only
-                threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
-            except OSError:  # it has just ended
-                continue
-            self.bytes.setdefault(name, []).append((at_s, resident))
-            self.descriptors.setdefault(name, []).append((at_s, descriptors))
-            self.threads.setdefault(name, []).append((at_s, threads))
-        size = sum(path.stat().st_size for path in data_dir.glob("*.db*"))
-        self.journal.append((at_s, size))
-
-
-def processes(parent: int) -> Iterator[tuple[str, int]]:
-    """The supervisor and its children, by the names in their titles."""
-    yield "supervisor", parent
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            after = path.read_text().rpartition(")")[2].split()
-            title = (path.parent / "cmdline").read_bytes().rstrip(b"\0").decode(errors="replace")
-        except OSError:
-            continue
-        if int(after[1]) == parent and title.startswith("presence-runtime: "):
-            yield title.removeprefix("presence-runtime: ").split()[0], int(path.parent.name)
-
-
-def growth_percent(points: Sequence[tuple[float, int]], since_s: float) -> float | None:
-    """By how much the last fifth of the time from then on lies above its first; by medians. None:
-    too short, or it was not there all the time."""
-    late = [(at_s, value) for at_s, value in points if at_s >= since_s]
-    if not late or late[-1][0] - since_s < JUDGED_S or late[0][0] > since_s + 2 * SAMPLE_S:
-        return None
-    fifth_s = (late[-1][0] - since_s) / 5
-    first = statistics.median(value for at_s, value in late if at_s <= since_s + fifth_s)
-    last = statistics.median(value for at_s, value in late if at_s >= late[-1][0] - fifth_s)
-    return 100 * (last / first - 1)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -98,22 +53,14 @@ def run(options: Options) -> Answer:
     seconds = own.minutes * 60
     with tempfile.TemporaryDirectory(prefix="presence-soak-") as name:
         folder = Path(name)
-        report, samples, readers = _soaked(options, folder, seconds)
+        with under_way(f"{own.minutes:g} minutes of faults, kills, commands and readers"):
+            report, samples, readers = _soaked(options, folder, seconds)
     kills = len(report["kills"])
     if report["restarts"] != kills:
         raise WrongResultError(f"{report['restarts']} restarts, but {kills} kills")
-    if not readers.events or readers.problems:
-        raise WrongResultError(f"{readers.events} events were read: {readers.problems[:3]}")
-    growths = {
-        f"{what} of {process}": grown
-        for what, series in (
-            ("memory", samples.bytes),
-            ("descriptors", samples.descriptors),
-            ("threads", samples.threads),
-        )
-        for process, points in series.items()
-        if (grown := growth_percent(points, seconds * KILL_SHARE)) is not None
-    }
+    if not readers.changes or readers.problems:
+        raise WrongResultError(f"{readers.changes} changes were read: {readers.problems[:3]}")
+    growths = samples.growths(seconds * KILL_SHARE)
     if not growths:
         print("too short to tell a leak: the last third must have two minutes")
     print(f"{kills} kills, {len(report['faults'])} kinds of faults, {readers.events:,} page events")
@@ -126,11 +73,19 @@ def run(options: Options) -> Answer:
             for what, each in growths.items()
         ),
         facts={
-            "memory_mb": {
-                process: [(at_s, round(size / 1e6, 2)) for at_s, size in points]
-                for process, points in samples.bytes.items()
+            "fsync_ms": fsync_ms(),
+            "memory_mb": samples.memory_mb,
+            "descriptors": samples.descriptors,
+            "threads": samples.threads,
+            "files_mb": samples.files_mb,
+            "kills": [(kill["at_s"], kill["child"]) for kill in report["kills"]],
+            "readers": {
+                "events": readers.events,
+                "changes": readers.changes,
+                "snapshots": readers.snapshots,
+                "resyncs": readers.resyncs,
+                "returns": readers.returns,
             },
-            "journal_mb": [(at_s, round(size / 1e6, 2)) for at_s, size in samples.journal],
             "report": report,
         },
     )
@@ -208,15 +163,17 @@ def _figures(
     report: Mapping[str, Any], samples: Samples, growths: Mapping[str, float]
 ) -> tuple[Figure, ...]:
     figures = [Figure(subject="applied", unit="events", values=(float(report["applied"]),))]
-    for process, points in samples.bytes.items():
-        value = statistics.median(size for _, size in points) / 1e6
+    for process, points in samples.memory_mb.items():
+        value = statistics.median(size for _, size in points)
         figures.append(Figure(subject=process, unit="resident MB", values=(value,)))
-    if samples.journal:
-        size = samples.journal[-1][1] / 1e6
-        figures.append(Figure(subject="journals at the end", unit="MB", values=(size,)))
-    for role, seconds in report["recovery_s"].items():
-        if isinstance(seconds, Mapping) and seconds.get("p50") is not None:
-            figures.append(Figure(subject=f"{role} back", unit="s", values=(seconds["p50"],)))
+    if samples.files_mb:
+        size = samples.files_mb[-1][1]
+        figures.append(Figure(subject="files at the end", unit="MB", values=(size,)))
+    for role, told in report["recovery_s"].items():
+        # Who takes no events is back when it is ready.
+        back_s = told["event_s"]["p50"] or told["loaded_s"]["p50"]
+        if back_s is not None:
+            figures.append(Figure(subject=f"{role} back", unit="s", values=(back_s,)))
     figures += [
         Figure(subject=what, unit="% grown", values=(each,)) for what, each in growths.items()
     ]
