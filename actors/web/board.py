@@ -252,11 +252,12 @@ class Board:
         return None
 
     def _mark_all(self, stale: int) -> None:
+        end = b"%d]" % stale
         for row in self._rows.values():
             if row.told[STALE] != stale:
                 user_id, name, state, since_ms, queue, presence, _ = row.told
                 row.told = (user_id, name, state, since_ms, queue, presence, stale)
-                row.packed = self._packed(row.told)
+                row.packed = row.packed[:-2] + end  # encoding 50,000 takes four times as long
         self._stale_rows = stale * len(self._rows)
 
     def _sweep(self, health: Health, now_s: float) -> None:
