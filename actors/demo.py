@@ -126,7 +126,9 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
         )
         runtime = Runtime.assemble(settings, arguments, one_time=one_time)
         stack.callback(runtime.data_dir.lock.release)
-        supervisor = stack.enter_context(Supervisor(runtime.specs, environment=runtime.environment))
+        supervisor = stack.enter_context(
+            Supervisor(runtime.specs, environment=runtime.environment, page=runtime.supervisor)
+        )
         demo = DemoRun(
             plan=plan,
             runtime=runtime,
