@@ -26,7 +26,17 @@ from actors.state.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
 from actors.web.read_model import ReadModel
-from benchmarks.harness import Answer, Benchmark, Figure, Options, Target, overtime_is_wrong, verify
+from benchmarks.harness import (
+    Answer,
+    Benchmark,
+    Figure,
+    Options,
+    Target,
+    fsync_ms,
+    overtime_is_wrong,
+    under_way,
+    verify,
+)
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -170,8 +180,10 @@ def run(options: Options) -> Answer:
     with overtime_is_wrong("feed", 600.0):
         for is_journalled in (True, False):
             for size in SIZES:
-                _measure(options, is_journalled, size, figures, targets)
-    return Answer(figures=tuple(figures), targets=tuple(targets))
+                with under_way(f"journalled: {is_journalled}, batches of {size}"):
+                    _measure(options, is_journalled, size, figures, targets)
+    facts = {"fsync_ms": fsync_ms()}
+    return Answer(figures=tuple(figures), targets=tuple(targets), facts=facts)
 
 
 def _measure(

@@ -34,6 +34,7 @@ from benchmarks.harness import (
     Options,
     Target,
     WrongResultError,
+    fsync_ms,
     take_turns,
 )
 from runtime.supervisor import Supervisor
@@ -69,7 +70,9 @@ def run(options: Options) -> Answer:
         )
         for subject, bound in bounds.items()
     )
-    return Answer(figures=figures, targets=targets, facts={"seconds": taken})
+    return Answer(
+        figures=figures, targets=targets, facts={"seconds": taken, "fsync_ms": fsync_ms()}
+    )
 
 
 class Run:

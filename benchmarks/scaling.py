@@ -11,11 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.harness import Answer, Benchmark, Contestant, Options, Target, take_turns
+from benchmarks.harness import (
+    Answer,
+    Benchmark,
+    Contestant,
+    Options,
+    Target,
+    fsync_ms,
+    take_turns,
+)
 from benchmarks.peers.stage import Act, play, python
 
 SHARDS = (1, 2, 4, 8)
@@ -71,7 +80,11 @@ def run(options: Options) -> Answer:
     answer = Answer(figures=take_turns(contestants, options, overtime_s=OVERTIME_S))
     needs = _needs(answer)
     _tell(needs)
-    facts = {"needs": [(each.events_per_s, each.shards, each.cores) for each in needs]}
+    facts: dict[str, Any] = {
+        "needs": [(each.events_per_s, each.shards, each.cores) for each in needs]
+    }
+    if own.journal == "full":
+        facts["fsync_ms"] = fsync_ms()
     return Answer(figures=answer.figures, targets=_targets(answer, own.agents), facts=facts)
 
 

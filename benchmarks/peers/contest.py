@@ -8,8 +8,17 @@ import subprocess
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from benchmarks.harness import Answer, Benchmark, Contestant, Options, Target, take_turns
+from benchmarks.harness import (
+    Answer,
+    Benchmark,
+    Contestant,
+    Options,
+    Target,
+    fsync_ms,
+    take_turns,
+)
 from benchmarks.peers.stage import Act, play, python
 
 NODE = Path(__file__).parent / "node"
@@ -44,7 +53,10 @@ def run(options: Options) -> Answer:
     if wanted in {"tls", "all"}:
         contestants |= _tls(options)
     answer = Answer(figures=take_turns(contestants, options))
-    return Answer(figures=answer.figures, targets=_targets(answer), facts={"node": has_node()})
+    facts: dict[str, Any] = {"node": NODE_WS in {figure.subject for figure in answer.figures}}
+    if wanted in {"durable", "all"}:
+        facts["fsync_ms"] = fsync_ms()
+    return Answer(figures=answer.figures, targets=_targets(answer), facts=facts)
 
 
 def has_node() -> bool:
