@@ -196,7 +196,9 @@ class ReadModel:
     # they have changed then is half a record, and the shard is to tell everything anew.
 
     def pass_minute(self, now_us: int) -> None:
-        """Keeps the counts of each minute."""
+        """Keeps the counts of each minute, but for what is not known as a whole."""
+        if self.is_lagging:
+            return
         if not self.history or now_us >= self.history[-1].at_us + MINUTE_US:
             self.history.append(Minute(now_us - now_us % MINUTE_US, dict(self.by_state)))
 

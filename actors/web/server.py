@@ -30,6 +30,7 @@ from actors.web.journals import Journals
 from actors.web.link import Link
 from actors.web.listener import Listener
 from actors.web.metrics import make_metrics
+from actors.web.minutes import Minutes
 from actors.web.naming import Naming
 from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import Parts
@@ -81,7 +82,9 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     bound = _bind(arguments)
     tick = Tick(arguments, child.counters, child.generation, clock)
     board = _board(arguments, tick, clock)
-    tick.listeners.append(_readers_shown(child.counters, board.hub))
+    minutes = Minutes(arguments.data_dir, tick.model)
+    minutes.restore(clock.wall_us())
+    tick.listeners += (minutes.keep, _readers_shown(child.counters, board.hub))
     names_file = arguments.settings.names_file
     naming = Naming(
         lambda: names.read(arguments.data_dir, arguments.dialect, names_file), board.name_all
