@@ -98,8 +98,9 @@ class WallReaders:
             raise TimeoutError("not all readers are connected")
 
     def newest(self) -> int:
-        """The number up to which everyone has read."""
-        return min(max(reader.frames, default=0) for reader in self.readers)
+        """The number up to which everyone has read who was not told to begin anew."""
+        going = [reader for reader in self.readers if not reader.resyncs]
+        return min((max(reader.frames, default=0) for reader in going), default=1 << 62)
 
     def close(self) -> None:
         self._is_over.set()
