@@ -40,6 +40,7 @@ ALL_MINUTES: Final = 20
 OF_ALL: Final = {
     "recovery": ("--repeat", "1"),
     "sender": ("--repeat", "1"),
+    "wall": ("--repeat", "1"),
     "feed": ("--repeat", "1"),
     "scaling": ("--repeat", "1"),
     "soak": ("--minutes", "3"),

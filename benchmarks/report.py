@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -178,15 +179,13 @@ def recovery(told: Mapping[str, Told]) -> bool:
     """Dots: every kill of every round."""
     if "recovery" not in told:
         return False
-    figures = told["recovery"]["figures"]
+    seconds = told["recovery"]["facts"]["seconds"]
 
     def draw(axes: Any) -> None:
-        for place, figure in enumerate(figures):
-            values = figure["values"]
+        for place, values in enumerate(seconds.values()):
             axes.plot(values, [place] * len(values), "o", alpha=0.6, color=COLOURS[0])
-            axes.plot(figure["median"], place, "|", markersize=22, color=COLOURS[5])
-        labels = [f"{each['subject']}, {each['unit']}" for each in figures]
-        axes.set_yticks(range(len(figures)), labels)
+            axes.plot(median(values), place, "|", markersize=22, color=COLOURS[5])
+        axes.set_yticks(range(len(seconds)), list(seconds))
         axes.invert_yaxis()
         axes.set_xlim(left=0)
         axes.set_xlabel("seconds")

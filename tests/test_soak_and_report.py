@@ -135,7 +135,11 @@ LATENCY = result(
     ],
     fsync_ms=1.25,
 )
-RECOVERY = result("recovery", [figure("shard killed", "s", 0.4, 0.6, 0.5)])
+RECOVERY = result(
+    "recovery",
+    [figure("shard killed", "s", 0.5)],
+    seconds={"shard killed": [0.4, 0.6, 0.5], "receiver killed": [0.8]},
+)
 SOAK = result(
     "soak",
     [figure("applied", "events", 1e6)],
