@@ -18,6 +18,9 @@ from runtime.ring_gauge import RingGauge
 
 WINDOW_S: Final = 10.0
 """Rates are those of at most so long."""
+LONGEST_S: Final = 60.0
+"""… or of so long, for whoever asks more rarely. An average over hours is not how things are: who
+asks after longer is told no rates, as after a start, and knows them at their next look."""
 APART_S: Final = 0.5
 LOOKS_MAX: Final = round(WINDOW_S / APART_S) + 1
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -51,6 +54,8 @@ class Instruments:
         now = Look(at_s, {page.name: page.snapshot() for page in self._pages})
         while self._looks and self._looks[0].at_s < at_s - WINDOW_S and len(self._looks) > 1:
             self._looks.popleft()
+        if self._looks and self._looks[0].at_s < at_s - LONGEST_S:
+            self._looks.clear()
         before = self._looks[0] if self._looks else None
         if before is None or at_s - self._looks[-1].at_s >= APART_S:
             self._looks.append(now)

@@ -9,7 +9,7 @@ from pathlib import Path
 from actors.shared_memory import SUPERVISOR_WORDS
 from actors.state.arguments import SHARD_WORDS
 from actors.web.arguments import WebArguments
-from actors.web.instruments import APART_S, WINDOW_S, Instruments
+from actors.web.instruments import APART_S, LONGEST_S, WINDOW_S, Instruments
 from runtime.block import Block
 from runtime.clock import ManualClock
 from runtime.counters import RUNNING, Counters
@@ -94,6 +94,20 @@ def test_rates_are_those_of_the_last_moments(tmp_path: Path) -> None:
     assert latest is not None
     assert latest.per_s["events"] == 200.0
     assert WINDOW_S - APART_S <= latest.seconds <= WINDOW_S + APART_S
+
+
+def test_a_rate_of_long_ago_is_none(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.shard.add("received", 1_000_000)  # then all was quiet
+    bench.clock.advance(3_600)
+    assert bench.instruments.look()[1] is None
+    bench.clock.advance(APART_S)
+    bench.shard.add("received", 5)
+    _, paced = bench.instruments.look()
+    assert paced is not None
+    assert paced.per_s["events"] == 10.0
+    bench.clock.advance(LONGEST_S)
+    assert bench.instruments.look()[1] is not None
 
 
 def test_a_child_that_was_never_started_has_no_beat(tmp_path: Path) -> None:

@@ -212,3 +212,12 @@ def test_each_minute_keeps_its_counts() -> None:
     times = [minute.at_us for minute in model.history]
     assert times == [first, first + MINUTE_US, first + 3 * MINUTE_US]
     assert model.history[0].by_state == {"Available": 1}
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_last_hour() -> None:
+    model = whole(entry(1, "a"))
+    for minute in (0, 1, 90, 91, 2, 3):  # 90 and 91 were never
+        model.pass_minute(AT_US + minute * MINUTE_US)
+    first = AT_US - AT_US % MINUTE_US
+    times = [minute.at_us for minute in model.history]
+    assert times == [first + minute * MINUTE_US for minute in (0, 1, 2, 3)]
