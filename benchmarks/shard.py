@@ -224,7 +224,7 @@ def _driven(contestant: Ours | Plain, other: Ours | Plain, seconds: float) -> tu
         each.begin(batch)
     consumer.commit(batch.cursor_to)
     deadline_s, warm_events = time.perf_counter() + seconds, 2 * AGENTS
-    while not spent.ns["merge"] or time.perf_counter() < deadline_s:
+    while warm_events or not events or time.perf_counter() < deadline_s:
         staged(course.batch(BATCH * BATCHES))
         gc.disable()  # as in a shard's process
         while (batch := consumer.peek(BATCH)) is not None:
