@@ -21,7 +21,7 @@ from actors.sinks.store import sinks_path
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
-from actors.state.native import TIMELESS_US, Native, Presence
+from actors.state.native import TIMELESS_US, Native, native_json, presence_json
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
 from actors.state.repair import repair
 from runtime.clock import SystemClock
@@ -240,33 +240,10 @@ def _native_json(native: Native | None) -> dict[str, Any]:
     if native is None:
         return {}
     apart = [
-        {"source": source, **_presence_json(presence)}
+        {"source": source, **presence_json(presence)}
         for source, presence in (native.apart or {}).items()
     ]
-    primary = Presence(
-        native.system_presence, native.definition, native.message, native.presence_us
-    )
-    return {
-        "native": {
-            "presence": _presence_json(primary),
-            "routing_status": native.routing_status or None,
-            "routing_since": _native_time(native.routing_us),
-            "queues": list(native.queues),
-            "queues_since": _native_time(native.queues_us),
-            "out_of_office": native.is_out_of_office,
-            "out_of_office_since": _native_time(native.office_us),
-            "other_presences": apart,
-        }
-    }
-
-
-def _presence_json(presence: Presence) -> dict[str, Any]:
-    return {
-        "system_presence": presence.system or None,
-        "definition": presence.definition or None,
-        "message": presence.message,
-        "since": _native_time(presence.at_us),
-    }
+    return {"native": {**native_json(native), "other_presences": apart}}
 
 
 def _native_time(at_us: int) -> str | None:

@@ -13,6 +13,7 @@ import orjson
 from actors.sender.commands import iso_ms
 from actors.sinks_settings import SinkSettings
 from actors.state.holding import GapRow
+from actors.state.native import native_json, unpacked
 
 TYPE_PREFIX: Final = "io.presence-runtime"
 TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"
@@ -141,20 +142,8 @@ def _transition(row: Row) -> dict[str, Any]:
     if row.correlation is not None:
         data["correlation"] = row.correlation
     if row.native is not None:
-        data["native"] = _native(orjson.loads(row.native))
+        data["native"] = native_json(unpacked(orjson.loads(row.native)))
     return data
-
-
-def _native(packed: list[Any]) -> dict[str, Any]:
-    """What the platform says itself (`native.Native.packed` has the order)."""
-    return {
-        "system_presence": packed[0] or None,
-        "definition": packed[1] or None,
-        "message": packed[2],
-        "routing_status": packed[4] or None,
-        "queues": packed[6],
-        "out_of_office": packed[8],
-    }
 
 
 def _gap(row: Row, gap: GapRow) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from actors.state.decode import timestamp
+
 NOTHING_US: Final = -1
 """The time of a field that nobody told yet."""
 TIMELESS_US: Final = 0
@@ -123,3 +125,32 @@ def unpacked(packed: Sequence[Any]) -> Native:
 def correlation_of(presence_us: int) -> str:
     """In the cloud a presence is known again by its `modifiedDate` alone."""
     return f"presence@{presence_us}"
+
+
+def native_json(native: Native) -> dict[str, Any]:
+    """For people and programs: a text that nobody told, or a time, is null."""
+    primary = Presence(
+        native.system_presence, native.definition, native.message, native.presence_us
+    )
+    return {
+        "presence": presence_json(primary),
+        "routing_status": native.routing_status or None,
+        "routing_since": _time(native.routing_us),
+        "queues": list(native.queues),
+        "queues_since": _time(native.queues_us),
+        "out_of_office": native.is_out_of_office,
+        "out_of_office_since": _time(native.office_us),
+    }
+
+
+def presence_json(presence: Presence) -> dict[str, Any]:
+    return {
+        "system_presence": presence.system or None,
+        "definition": presence.definition or None,
+        "message": presence.message,
+        "since": _time(presence.at_us),
+    }
+
+
+def _time(at_us: int) -> str | None:
+    return timestamp(at_us) if at_us > TIMELESS_US else None

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from actors.events import Dialect
 from actors.state.cloud_sessions import stale_since
 from actors.state.decode import timestamp
-from actors.state.native import TIMELESS_US, Native, unpacked
+from actors.state.native import native_json, unpacked
 from actors.state.sessions import Scope, earliest_stale
 
 LAST_MAX: Final = 200
@@ -350,24 +350,3 @@ def _confirms(scope: Scope | None) -> tuple[bool, bool, int]:
 
 def _earliest(times: Iterable[int | None]) -> int | None:
     return min((time for time in times if time is not None), default=None)
-
-
-def native_json(native: Native) -> dict[str, Any]:
-    return {
-        "presence": {
-            "system_presence": native.system_presence or None,
-            "definition": native.definition or None,
-            "message": native.message,
-            "since": _time(native.presence_us),
-        },
-        "routing_status": native.routing_status or None,
-        "routing_since": _time(native.routing_us),
-        "queues": list(native.queues),
-        "queues_since": _time(native.queues_us),
-        "out_of_office": native.is_out_of_office,
-        "out_of_office_since": _time(native.office_us),
-    }
-
-
-def _time(at_us: int) -> str | None:
-    return timestamp(at_us) if at_us > TIMELESS_US else None

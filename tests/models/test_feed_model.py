@@ -23,10 +23,11 @@ from actors.state import feed as shard_feed
 from actors.state.feed import FEED_WORDS, Feed, FeedArguments
 from actors.state.holding import Agent
 from actors.state.journal import Journal, Transaction, prepare
+from actors.state.native import native_json
 from actors.state.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
-from actors.web.read_model import AgentView, ReadModel, native_json
+from actors.web.read_model import AgentView, ReadModel
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell

@@ -11,6 +11,7 @@ from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of, stam
 from actors.state.holding import GapRow
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 
+S_US = 1_000_000
 ROW = Row(
     journal="0badcafe",
     id=41,
@@ -99,18 +100,36 @@ def test_a_row_of_whom_was_forgotten_is_a_transition_of_nobody() -> None:
 
 
 def test_who_caused_it_and_what_the_cloud_says_itself_stand_there_if_known() -> None:
-    packed = ["Meeting", "def-1", "back at 3", 5, "IDLE", 6, ["q1", "q2"], 7, True, 8, 0]
+    packed = [
+        "Meeting",
+        "def-1",
+        "back at 3",
+        5 * S_US,
+        "IDLE",
+        6 * S_US,
+        ["q1", "q2"],
+        0,
+        True,
+        8 * S_US,
+        0,
+    ]
     row = ROW._replace(correlation="c-1", native=orjson.dumps(packed).decode())
     data = event(row)["data"]
     assert isinstance(data, dict)
     assert data["correlation"] == "c-1"
     assert data["native"] == {
-        "system_presence": "Meeting",
-        "definition": "def-1",
-        "message": "back at 3",
+        "presence": {
+            "system_presence": "Meeting",
+            "definition": "def-1",
+            "message": "back at 3",
+            "since": "1970-01-01T00:00:05.000Z",
+        },
         "routing_status": "IDLE",
+        "routing_since": "1970-01-01T00:00:06.000Z",
         "queues": ["q1", "q2"],
+        "queues_since": None,  # it was told without
         "out_of_office": True,
+        "out_of_office_since": "1970-01-01T00:00:08.000Z",
     }
 
 
