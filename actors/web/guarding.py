@@ -50,19 +50,21 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Guards
     )
 
 
-def read_again(known: Tokens, path: Path | None) -> None:
-    """The tokens as the file has them now; those of before if it cannot be read."""
+def read_again(known: Tokens, path: Path | None) -> bool:
+    """The tokens as the file has them now; those of before if it cannot be read. True: somebody
+    has lost theirs, and what they follow is to end."""
     log = structlog.get_logger("actors.web")
     if path is None:
-        return
+        return False
     try:
-        known.replace(tokens.read(path))
+        has_lost = known.replace(tokens.read(path))
     except ConfigurationError as error:
         log.error("web.tokens_unusable", what=str(error), tokens_kept=len(known))
-        return
+        return False
     if tokens.is_exposed(path):
         log.warning("web.tokens_exposed", what=f"others may read {path}: chmod 600")
     log.info("web.tokens", count=len(known))
+    return has_lost
 
 
 def _key(data_dir: Path) -> bytes:

@@ -107,7 +107,13 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             dialect=arguments.dialect,
         )
         web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
-        web.on_reload(lambda: read_again(guards.tokens, arguments.settings.tokens_file))
+
+        def read_tokens() -> None:
+            if read_again(guards.tokens, arguments.settings.tokens_file):
+                # Nobody knows whose each stream is: whoever may follow it comes back by itself.
+                board.hub.close()
+
+        web.on_reload(read_tokens)
         web.on_close(board.hub.close)
         naming.start()
         tick.start()

@@ -56,9 +56,11 @@ class Tokens:
     def __init__(self, known: Iterable[Token] = ()) -> None:
         self._known = tuple(known)
 
-    def replace(self, known: Iterable[Token]) -> None:
-        """From now on only these; what another token has signed in ends with it."""
-        self._known = tuple(known)
+    def replace(self, known: Iterable[Token]) -> bool:
+        """From now on only these; what another token has signed in ends with it. True: there was
+        such a one."""
+        before, self._known = self._known, tuple(known)
+        return not set(before) <= set(self._known)
 
     def find(self, secret: str) -> Token | None:
         """All are compared, each in the same time: how long it took tells nothing."""

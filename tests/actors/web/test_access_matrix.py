@@ -291,6 +291,35 @@ def test_a_cookie_dies_with_its_token_and_comes_alive_with_it(scene: Scene) -> N
     scene.web.child.reload()
 
 
+def test_a_stream_does_not_outlive_its_token(scene: Scene) -> None:
+    path = scene.web.arguments.settings.tokens_file
+    assert isinstance(path, Path)
+    before = path.read_text()
+
+    def read_again(text: str, secret: str, status: int) -> None:
+        path.write_text(text)
+        scene.web.child.reload()
+        known = Caller("", bearer(secret))
+        eventually(lambda: scene.ask("GET", "/api/commands", known)[0] == status, "it is read")
+
+    def follow() -> http.client.HTTPResponse:
+        connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=PATIENCE_S)
+        connection.request("GET", "/api/stream", headers=bearer(REMOVED))
+        return connection.getresponse()
+
+    read_again(f"{before}read removed {REMOVED}\n", REMOVED, 200)
+    with closing(follow()) as stream:
+        assert stream.readline().startswith(b"id: ")
+        added = "a" * 32  # takes nothing from anybody, so nobody is sent away
+        read_again(f"{before}read removed {REMOVED}\nread added {added}\n", added, 200)
+        assert stream.readline() == b"event: health\n"
+        read_again(before, REMOVED, 401)
+        rest = [stream.readline() for _ in range(20)]  # one that goes on says so much in 5 s
+        assert rest[-1] == b""
+    with closing(follow()) as refused:
+        assert refused.status == 401
+
+
 def test_the_name_of_a_token_is_who_asks_in_the_audit(scene: Scene) -> None:
     def who(headers: dict[str, Any]) -> str:
         with closing(http.client.HTTPConnection("127.0.0.1", scene.port)) as connection:
