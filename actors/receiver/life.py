@@ -17,6 +17,9 @@ from runtime.clock import Clock
 TICK_S: Final = 0.25
 DRAIN_S: Final = 10.0
 LINES_END_S: Final = 3.0
+GARBAGE_CHECKED_EVERY: Final = 50_000
+"""Objects more than before. Frames that wait for room in a ring are no garbage: to look at all of
+them each 700 frames was 7 % of a receiver whose rings are full."""
 STAGED_POINTS: Final[dict[type[ControlRecord], str]] = {
     SessionBegins: "after-begins-staged",
     HistoryEnds: "after-history-end-staged",
