@@ -8,7 +8,6 @@ done here, in order, before the next signal. All of it runs on one uvloop, in on
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 from contextlib import AsyncExitStack
 
@@ -42,7 +41,7 @@ from actors.receiver.cloud_client import CloudClient
 from actors.receiver.cloud_gauges import CloudGauges
 from actors.receiver.connection import Tally
 from actors.receiver.gauges import PressureLines
-from actors.receiver.life import GARBAGE_CHECKED_EVERY, STAGED_POINTS, TICK_S, Life
+from actors.receiver.life import STAGED_POINTS, TICK_S, Life
 from actors.receiver.outlet import Outlet
 from actors.receiver.plan_reader import PlanReader
 from actors.receiver.signals import (
@@ -72,7 +71,6 @@ _COUNTED_EVENTS = {"channel.rotated": "rotations", "channel.retry": "reconnects"
 def run(child: Child, arguments: CloudReceiverArguments) -> None:
     """The entry of the child. Raises ConfigurationError when the gateway refuses who we are (exit
     78). It never gives up otherwise."""
-    gc.set_threshold(GARBAGE_CHECKED_EVERY)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(live(child, arguments, SystemClock()))
 

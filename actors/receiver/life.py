@@ -6,6 +6,7 @@ It knows no session and no socket. A task that raises ends the receiver with wha
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -41,6 +42,7 @@ class Life:
         self.over = asyncio.Event()
         self.failure: BaseException | None = None
         self._loop.set_exception_handler(self._on_loop_error)
+        gc.set_threshold(GARBAGE_CHECKED_EVERY)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str = "") -> asyncio.Task[None]:
         """A task whose name begins with `line` is waited for at the end, all others are cut."""

@@ -7,7 +7,6 @@ order, before the next signal. Everything runs on one uvloop, in one thread.
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 from dataclasses import dataclass
 from typing import Final
@@ -26,7 +25,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
-from actors.receiver.life import GARBAGE_CHECKED_EVERY, STAGED_POINTS, TICK_S, Life
+from actors.receiver.life import STAGED_POINTS, TICK_S, Life
 from actors.receiver.line import Policy, lowest_mark
 from actors.receiver.numbering import kept_epoch
 from actors.receiver.outlet import Outlet
@@ -63,7 +62,6 @@ class ReceiverArguments:
 def run(child: Child, arguments: ReceiverArguments) -> None:
     """The entry of the child. Raises TemporaryError when every try is spent (exit 75), and
     ConfigurationError when the gateway refuses who we are or what we ask for (exit 78)."""
-    gc.set_threshold(GARBAGE_CHECKED_EVERY)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_live(child, arguments, SystemClock()))
 
