@@ -302,13 +302,15 @@ def test_a_stream_does_not_outlive_its_token(scene: Scene) -> None:
         known = Caller("", bearer(secret))
         eventually(lambda: scene.ask("GET", "/api/commands", known)[0] == status, "it is read")
 
-    def follow() -> http.client.HTTPResponse:
-        connection = http.client.HTTPConnection("127.0.0.1", scene.port, timeout=PATIENCE_S)
+    def follow(connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
         connection.request("GET", "/api/stream", headers=bearer(REMOVED))
         return connection.getresponse()
 
+    def connected() -> closing[http.client.HTTPConnection]:
+        return closing(http.client.HTTPConnection("127.0.0.1", scene.port, timeout=PATIENCE_S))
+
     read_again(f"{before}read removed {REMOVED}\n", REMOVED, 200)
-    with closing(follow()) as stream:
+    with connected() as connection, closing(follow(connection)) as stream:
         assert stream.readline().startswith(b"id: ")
         added = "a" * 32  # takes nothing from anybody, so nobody is sent away
         read_again(f"{before}read removed {REMOVED}\nread added {added}\n", added, 200)
@@ -316,8 +318,8 @@ def test_a_stream_does_not_outlive_its_token(scene: Scene) -> None:
         read_again(before, REMOVED, 401)
         rest = [stream.readline() for _ in range(20)]  # one that goes on says so much in 5 s
         assert rest[-1] == b""
-    with closing(follow()) as refused:
-        assert refused.status == 401
+    with connected() as connection:
+        assert follow(connection).status == 401
 
 
 def test_the_name_of_a_token_is_who_asks_in_the_audit(scene: Scene) -> None:
