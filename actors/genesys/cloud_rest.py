@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import httpx
@@ -58,6 +58,22 @@ _COLLECTIONS: Final[dict[Collection, str]] = {
     "groups": "/api/v2/groups",
     "divisions": "/api/v2/authorization/divisions",
 }
+
+
+class NewPresence(NamedTuple):
+    """What a user is to hold; "": without a message."""
+
+    user_id: str
+    definition_id: str
+    message: str = ""
+
+    def entity(self) -> Entity:
+        body: Entity = {
+            "id": self.user_id,
+            "source": "PURECLOUD",
+            "presenceDefinition": {"id": self.definition_id},
+        }
+        return body | {"message": self.message} if self.message else body
 
 
 class CloudRest:
@@ -204,14 +220,11 @@ class CloudRest:
         path = _presence_path(user_id)
         return await self._object("PATCH", "presence of a user", path, body=body)
 
-    async def put_presences(self, definition_of: Mapping[str, str]) -> list[Entity]:
-        """Definition ids by user id, at most PRESENCES_AT_ONCE_MAX in one call; the presences as
-        they are now."""
-        assert 0 < len(definition_of) <= PRESENCES_AT_ONCE_MAX, len(definition_of)
-        body = [
-            {"id": user, "source": "PURECLOUD", "presenceDefinition": {"id": definition}}
-            for user, definition in definition_of.items()
-        ]
+    async def put_presences(self, presences: Sequence[NewPresence]) -> list[Entity]:
+        """At most PRESENCES_AT_ONCE_MAX in one call; the presences as they are now, of whom it
+        tells."""
+        assert 0 < len(presences) <= PRESENCES_AT_ONCE_MAX, len(presences)
+        body = [each.entity() for each in presences]
         path = "/api/v2/users/presences/bulk"
         answer = await self._json("PUT", "presences of users", path, body=body)
         return [each for each in listed(answer) if isinstance(each, dict)]

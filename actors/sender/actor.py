@@ -319,7 +319,7 @@ async def _live(child: Child, arguments: SenderArguments) -> None:
 
 def _dialect(arguments: SenderArguments) -> Dialect:
     if arguments.dialect == "cloud":
-        return CloudDialect(arguments.settings, arguments.requests_per_minute)
+        return CloudDialect(arguments.settings)
     return WspDialect(arguments.settings)
 
 

@@ -15,7 +15,6 @@ from actors.sender.deadlines import NEVER_S, Deadlines
 
 Missing: TypeAlias = Literal["rate", "in-flight"]
 _WINDOW_LEAST_S: Final = 1.0
-_MINUTE_S: Final = 60.0
 
 
 class Granted(NamedTuple):
@@ -35,12 +34,12 @@ Verdict: TypeAlias = Granted | TimedOut
 class Rate:
     """A sliding window: in no second are there more grants than `updates_per_s`.
 
-    Below one a second: one per 1 / updates_per_s. Another window than a second has as many grants.
+    Below one a second: one per 1 / updates_per_s.
     """
 
-    def __init__(self, updates_per_s: float, window_s: float = _WINDOW_LEAST_S) -> None:
+    def __init__(self, updates_per_s: float) -> None:
         most = max(1, int(updates_per_s))
-        self._window_s = max(window_s, window_s / updates_per_s)
+        self._window_s = max(_WINDOW_LEAST_S, 1.0 / updates_per_s)
         self._granted: deque[float] = deque([-NEVER_S] * most, maxlen=most)
         self._fresh = 0  # granted, and not used yet as far as is known
 
@@ -69,13 +68,8 @@ class Rate:
 class Admission:
     """Two permits for each holder, and the queue before them."""
 
-    def __init__(
-        self, updates_per_s: float, in_flight_max: int, per_minute: int | None = None
-    ) -> None:
+    def __init__(self, updates_per_s: float, in_flight_max: int) -> None:
         self._rate = Rate(updates_per_s)
-        self._rates = [self._rate]
-        if per_minute is not None:
-            self._rates.append(Rate(per_minute, _MINUTE_S))
         self._closed_until_s = -NEVER_S
         self._in_flight_max = in_flight_max
         self._holders: dict[str, None] = {}
@@ -106,7 +100,7 @@ class Admission:
 
     @property
     def rate_free_at_s(self) -> float:
-        return max(self._closed_until_s, *(rate.free_at_s for rate in self._rates))
+        return max(self._closed_until_s, self._rate.free_at_s)
 
     def missing(self, now_s: float) -> Missing:
         """Why the first of the queue waits, or waited: if there is room for it by now, it was the
@@ -128,8 +122,7 @@ class Admission:
 
     def used(self, now_s: float) -> None:
         """Whoever was granted its permits since the last time sends only now."""
-        for rate in self._rates:
-            rate.used(now_s)
+        self._rate.used(now_s)
 
     def occupy(self, holder: str) -> None:
         """What a predecessor sent is in flight, even beyond the limit."""
@@ -164,8 +157,8 @@ class Admission:
         while self._deadlines.due_s < now_s:
             yield self._timed_out(now_s)
         while self._queue and self._has_room(now_s):
-            taken = [rate.take(now_s) for rate in self._rates]
-            assert all(taken), "room for it in every window"
+            is_taken = self._rate.take(now_s)
+            assert is_taken, "there was room for it"
             holder, _ = self._queue.popitem(last=False)
             self._deadlines.drop(holder)
             self._holders[holder] = None

@@ -2,8 +2,8 @@
 
 Pure: knows no call; `actors.sender.cloud_loop` makes them (protocol.md §2.1). The gateway knows no
 correlation id of ours. What names a change is the modifiedDate in the answer to it: the detail of
-the step *acknowledged* holds it, as the correlation by which the stream will show it, so that it is
-as durable as the step. An equal presence that somebody sets by hand bears another one.
+the step *acknowledged* begins with it, as the correlation by which the stream will show it, so that
+it is as durable as the step. An equal presence that somebody sets by hand bears another one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from actors.genesys.cloud import normal_name, parse_time_us
 from actors.genesys.definitions import Definition, Definitions, Unmeant
-from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, shares
 from actors.presences import misnamed
 from actors.questions import AgentTold
 from actors.sender.commands import Code, Command, Refusal, Step, iso_ms
@@ -25,7 +24,6 @@ from actors.sender_settings import SenderSettings
 SHOWN_AS: Final = "presence@"
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
 PERMISSION_NEEDED: Final = "presence:userPresence:edit"
-READS_SHARE: Final = 10  # one of so many requests is kept for reading
 CLOCKS_APART_S: Final = 2.0  # the gateway's and ours: so much earlier may still be since
 CHANGED_SINCE: Final = 409  # ours: the presence has been changed since the first try
 
@@ -38,13 +36,9 @@ class CloudDialect:
 
     checks_users = False  # the stream has shown the agent, and an unknown one is answered with 404
 
-    def __init__(
-        self, settings: SenderSettings, requests_per_minute: int = REQUESTS_PER_MINUTE
-    ) -> None:
+    def __init__(self, settings: SenderSettings) -> None:
         self._settings = settings
         self._definitions: Definitions | None = None
-        share = shares(requests_per_minute).sender
-        self.changes_per_minute: int | None = max(share - max(share // READS_SHARE, 1), 1)
 
     @property
     def is_ready(self) -> bool:
@@ -136,7 +130,7 @@ class CloudDialect:
 
     def awaited(self, command: Command) -> str | None:
         is_named = command.step is Step.ACKNOWLEDGED and command.detail.startswith(SHOWN_AS)
-        return command.detail if is_named else None
+        return command.detail.partition(" ")[0] if is_named else None
 
     def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
         since_us = command.first_sent_us if is_in_doubt else None

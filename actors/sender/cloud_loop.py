@@ -10,35 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from http import HTTPStatus
 from typing import Any, Final
 
 import httpx
 
-from actors.genesys.cloud import is_user_id
-from actors.genesys.cloud_answers import Entity
-from actors.genesys.cloud_errors import (
-    CloudError,
-    ForbiddenError,
-    NotFoundError,
-    NoTokenError,
-    RateLimitedError,
-    RefusedError,
-    UnauthorisedError,
-)
+from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definitions, Unmeant
 from actors.genesys.pacer import kept_pacer
-from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, Budget, shares
+from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
 from actors.genesys.reconnect import backoff_s
 from actors.sender import signals
-from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since, shown_as
+from actors.sender.changing import Changing, together
 from actors.sender.loop_life import TICK_S, LoopLife
 
 KEEP_S: Final = 600.0
 """Definitions are read again so often, and when the gateway does not know one that we know."""
 RELOAD_LEAST_S: Final = 30.0
-_REFUSES: Final = (UnauthorisedError, ForbiddenError, NotFoundError, RefusedError)
+CALLS_A_CHANGE: Final = 2
+"""One that makes it, and as many again for reading and repeating."""
 
 
 class CloudLoop(LoopLife):
@@ -47,8 +37,11 @@ class CloudLoop(LoopLife):
     def __init__(self, *, requests_per_minute: int = REQUESTS_PER_MINUTE, **around: Any) -> None:
         super().__init__(**around)
         self._requests_per_minute = requests_per_minute
+        # Half of the share for first tries, half for what must be read and made again.
+        gap_s = CALLS_A_CHANGE * WINDOW_S / shares(requests_per_minute).sender
+        self._gap_s = min(gap_s, self._settings.ack_timeout_s / 2)
         # A try that long ago is tried again, and its answer is nobody's any more.
-        self._try_s = self._settings.ack_timeout_s + self._settings.settle_s
+        self._try_s = self._settings.ack_timeout_s + self._settings.settle_s - self._gap_s
         self._before = {word: self._counters.get(word) for word in ("requests", "requests_refused")}
         self._definitions: Definitions | None = None
         self._read_s = float("-inf")  # the definitions
@@ -56,10 +49,13 @@ class CloudLoop(LoopLife):
         self._lines = 0
         self._is_up = False
         self.trying = 0
-        """Changes that are under way."""
+        """Calls that are under way."""
+        self._gathered: list[signals.Patch] = []
+        self._has_gathered = asyncio.Event()
         self._untold: signals.LineDown | None = None
         self._budget: Budget
         self._rest: CloudRest
+        self._changing: Changing
 
     # Life
 
@@ -68,9 +64,18 @@ class CloudLoop(LoopLife):
         pacer = kept_pacer(self._counters, shares(total).sender, total, self._clock)
         self._budget = pacer.budget
         self._rest = CloudRest(self._address, self._tokens, client, pacer, clock=self._clock)
+        self._changing = Changing(
+            self._rest,
+            tell=self._tell,
+            counters=self._counters,
+            clock=self._clock,
+            on_no_token=self._no_token,
+            on_doubt=self._read_again,
+        )
 
     def _begin_way(self) -> None:
         self._spawn(self._keep_definitions)
+        self._spawn(self._send_gathered)
 
     async def _end_way(self) -> None:
         """A call that is cut is in doubt: its successor reads the presence before it goes on."""
@@ -113,7 +118,7 @@ class CloudLoop(LoopLife):
 
     def _tell_down(self) -> None:
         """Not before the tries that are under way have their answers, which still come."""
-        if self._untold is not None and not self.trying:
+        if self._untold is not None and not self.trying and not self._gathered:
             self._tell(self._untold)
             self._untold = None
 
@@ -168,92 +173,61 @@ class CloudLoop(LoopLife):
         raise AssertionError(f"nobody asks for {user_id} here: the machine speaks this dialect")
 
     def _send(self, change: signals.Send | signals.Patch) -> None:
+        """What may have taken before is read first, and so is made alone."""
         assert isinstance(change, signals.Patch), "the machine speaks this dialect"
-        if not self._is_up or change.line != self._lines:
-            self._not_sent(change)
-            return
-        self._spawn(self._try, change)
+        if not self._is_on_line(change):
+            self._changing.not_sent(change)
+        elif change.doubted_since_us is None and self._changing.tells_each:
+            self._gathered.append(change)
+            self._has_gathered.set()
+        else:
+            self._spawn(self._try, [change])
 
-    def _not_sent(self, change: signals.Patch, spent_until_s: float | None = None) -> None:
-        self._counters.add("updates_not_sent")
-        self._tell(signals.NotSent(change.correlation, spent_until_s))
+    async def _send_gathered(self) -> None:
+        """The first at once, and what comes within a gap after it together: a call for each would
+        spend the share of a minute in half of one."""
+        while True:
+            await self._has_gathered.wait()
+            self._has_gathered.clear()
+            while self._gathered:
+                changes, self._gathered = together(self._gathered)
+                self._spawn(self._try, changes)
+                await asyncio.sleep(self._gap_s)
 
-    def _has_room(self, change: signals.Patch) -> bool:
-        """Nothing waits here for the budget: the machine's clock is running for what was sent."""
-        now_s = self._clock.now_s()
-        wait_s = self._budget.wait_s(now_s)
-        if wait_s > 0.0:
-            self._not_sent(change, now_s + wait_s)
-        return wait_s == 0.0
+    def _is_on_line(self, change: signals.Patch) -> bool:
+        """On the one that it was meant for."""
+        return self._is_up and change.line == self._lines
 
-    async def _try(self, change: signals.Patch) -> None:
-        """One answer or none: if it takes too long, the machine has given it up by itself."""
+    async def _try(self, changes: list[signals.Patch]) -> None:
+        """One answer each or none: if it takes too long, the machine has given it up by itself."""
         self.trying += 1
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._try_s):
-                    await self._make(change)
+                    await self._make(changes)
         finally:
             self.trying -= 1
             self._tell_down()
 
-    async def _make(self, change: signals.Patch) -> None:
-        if not self._has_room(change):
-            return
-        try:
-            answer = await self._answer(change)
-        except NoTokenError as error:
-            self._not_sent(change)
-            self._line_down(error.message)
-            self._is_read_wanted.set()  # which shows whether there is one again
-        except RateLimitedError as error:
-            retry_after_ms = round((error.retry_after_s or 0.0) * 1e3) or None
-            self._acknowledge(_declined(change, error, retry_after_ms))
-        except _REFUSES as error:
-            self._acknowledge(_declined(change, error))
-            if error.status == HTTPStatus.BAD_REQUEST:
-                self._read_again()  # it may not know a definition that we know
-        except CloudError as error:
-            self._tell(signals.Unanswered(change.correlation, str(error)))
-        else:
-            self._acknowledge(answer)
+    async def _make(self, changes: list[signals.Patch]) -> None:
+        """Nothing waits here for the budget: the machine's clock is running for what was sent."""
+        now_s = self._clock.now_s()
+        wait_s = self._budget.wait_s(now_s)
+        sent = []
+        for change in changes:
+            if not self._is_on_line(change):
+                self._changing.not_sent(change)
+            elif wait_s > 0.0:
+                self._changing.not_sent(change, now_s + wait_s)
+            else:
+                sent.append(change)
+        if sent:
+            assert self._definitions is not None, "without them no line is up"
+            await self._changing.make(sent, self._definitions)
 
-    async def _answer(self, change: signals.Patch) -> signals.Acknowledged:
-        assert self._definitions is not None, "without them no line is up"
-        wanted = self._definitions.meant(change.state)
-        if isinstance(wanted, Unmeant):  # since it was validated
-            return _refused(change, HTTPStatus.BAD_REQUEST, wanted.reason)
-        if not is_user_id(change.user_id):  # as a path it would name something else
-            return _refused(change, HTTPStatus.NOT_FOUND, "no user can have this id")
-        if change.doubted_since_us is not None:
-            held = await self._rest.presence(change.user_id)
-            if why := changed_since(held, wanted, change.doubted_since_us):
-                return _refused(change, CHANGED_SINCE, why)
-        self._counters.add("updates_sent")
-        message = change.message or None
-        now: Entity = await self._rest.patch_presence(change.user_id, wanted.id, message)
-        return signals.Acknowledged(
-            change.correlation, True, HTTPStatus.OK, "", "", None, shown_as(now)
-        )
-
-    def _acknowledge(self, answer: signals.Acknowledged) -> None:
-        self._counters.add("acknowledgements")
-        self._tell(answer)
-
-
-def _declined(
-    change: signals.Patch, error: CloudError, retry_after_ms: int | None = None
-) -> signals.Acknowledged:
-    lacking = ", ".join(error.missing_permissions)
-    message = f"{error.message} (missing: {lacking})" if lacking else error.message
-    return signals.Acknowledged(
-        change.correlation, False, error.status, error.code, message, retry_after_ms
-    )
-
-
-def _refused(change: signals.Patch, status: int, why: str) -> signals.Acknowledged:
-    """By ourselves; no call was made that could change anything."""
-    return signals.Acknowledged(change.correlation, False, status, "", why, None)
+    def _no_token(self, reason: str) -> None:
+        self._line_down(reason)
+        self._is_read_wanted.set()  # which shows whether there is one again
 
 
 def _unmeant(definitions: Definitions, table: Mapping[str, tuple[str, ...]]) -> list[str]:

@@ -27,11 +27,6 @@ class Dialect(Protocol):
         ...
 
     @property
-    def changes_per_minute(self) -> int | None:
-        """At most, beside the settings' rate per second."""
-        ...
-
-    @property
     def is_ready(self) -> bool:
         """Whether it is known which states there are."""
         ...
@@ -66,7 +61,6 @@ class Dialect(Protocol):
 class WspDialect:
     """Four presences, a socket, and correlation ids of our own."""
 
-    changes_per_minute: int | None = None
     is_ready = True
 
     def __init__(self, settings: SenderSettings) -> None:

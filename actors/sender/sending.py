@@ -49,9 +49,7 @@ class Sending:
         self._dialect = dialect
         self._chance = chance
         self._book = book
-        self._admission = Admission(
-            settings.updates_per_s, settings.in_flight_max, dialect.changes_per_minute
-        )
+        self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
         self._deadlines: Deadlines[_Timer] = Deadlines()
         self._lines: dict[int, None] = {}  # the newest last
         self._line_reason = "none was up yet"
@@ -363,8 +361,6 @@ class Sending:
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
         if missing is Code.RATE:
             most = f"{self._settings.updates_per_s:g} updates a second are sent"
-            if per_minute := self._dialect.changes_per_minute:
-                most += f", {per_minute} a minute"
             left_s = max(0.0, self._admission.rate_free_at_s - self._book.now_s)
             retry_after_ms = math.ceil(left_s * 1e3) + 1
         else:

@@ -31,7 +31,8 @@ class Acknowledged(NamedTuple):
     code: str
     message: str
     retry_after_ms: int | None
-    shown_as: str = ""  # cloud: by which the stream will show it; "": it cannot be known
+    shown_as: str = ""  # cloud: by which the stream will show it, as the first word of it; "": it
+    # cannot be known
 
 
 class Unanswered(NamedTuple):

@@ -49,6 +49,19 @@ def test_a_demo_of_the_cloud_with_faults_and_kills_verifies(tmp_path: Path) -> N
     assert "kills, " in done.stdout
 
 
+def test_commands_that_go_out_in_bulk_survive_kills_of_the_sender(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    done = demo(
+        *("--dialect", "cloud", "--agents", "200", "--rate", "50", "--seconds", "8"),
+        *("--commands-per-s", "5", "--kill", "sender", "--kill-every", "2", "--seed", "3"),
+        *("--json", str(out)),
+    )
+    commands = verified(done, out)["commands"]
+    assert sum(commands["ends"].values()) == commands["placed"] > 10
+    assert commands["ends"]["confirmed"] > 0
+    assert sum(commands["found"][kind] for kind in commands["found"]["examples"]) == 0
+
+
 def test_a_demo_of_topics_that_tell_parts_of_an_agent_verifies_under_faults(tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     done = demo(

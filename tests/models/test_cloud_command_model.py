@@ -1,27 +1,41 @@
 """Commands in the cloud dialect, under any order of answers, losses, hands and crashes.
 
 The gateway knows no correlation id: a change that is made twice takes twice, and one that is made
-by hand looks like ours but for its time.
+by hand looks like ours but for its time. What comes together is one call, which may be refused or
+lost, end in the midst, or leave out of its answer what it did.
 """
 
 from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from actors.genesys.definitions import Definition, Definitions
+from actors.genesys.cloud_errors import (
+    FailedError,
+    ForbiddenError,
+    NoAnswerError,
+    RateLimitedError,
+)
+from actors.genesys.cloud_rest import NewPresence
+from actors.genesys.definitions import Definitions
 from actors.questions import AgentTold
 from actors.sender import signals
-from actors.sender.cloud_dialect import CHANGED_SINCE, CloudDialect, changed_since, shown_as
+from actors.sender.changing import Changing, together
+from actors.sender.cloud_dialect import CloudDialect, shown_as
 from actors.sender.machine import CommandMachine
+from actors.sender.words import LOOP_WORDS
+from runtime.clock import Clock
+from runtime.counters import Counters
 from tests.models.command_world import SHARDS, USERS, World
-from tests.models.test_command_model import SETTINGS, Commands
+from tests.models.test_command_model import FATES, SETTINGS, Commands
 
 SYSTEM = ("Available", "Busy", "Break", "Offline")
 DEFINITIONS = Definitions(
@@ -36,6 +50,8 @@ class CloudWorld(World):
         self.presences: dict[str, tuple[str, int]] = dict.fromkeys(USERS, ("available", 1))
         self.names: defaultdict[str, set[str]] = defaultdict(set)  # by command
         self.unshown: set[str] = set()
+        self.gathered: list[tuple[signals.Patch, str]] = []
+        self.bulk_fate = "taken"
         super().__init__(SETTINGS)
 
     def make_machine(self, chance: random.Random) -> CommandMachine:
@@ -78,35 +94,140 @@ class CloudWorld(World):
     def is_shown(self, command_id: str) -> bool:
         return bool(self.names[command_id] & self.shown)
 
+    # What makes the calls
+
     def receive(self, send: signals.Send | signals.Patch, fate: str) -> None:
         assert isinstance(send, signals.Patch)
-        correlation = send.correlation
-        wanted = DEFINITIONS.meant(send.state)
-        assert isinstance(wanted, Definition), "what names nothing is never sent"
-        if send.line != self.line:
-            self.signal(signals.NotSent(correlation))
-        elif fate == "lost":
-            self.signal(signals.Unanswered(correlation, "cut"))
-        elif fate == "429":
-            self.answered(send, False, 429)
-        elif send.doubted_since_us is not None and changed_since(
-            self.entity(send.user_id), wanted, send.doubted_since_us
-        ):
-            self.answered(send, False, CHANGED_SINCE)
-        elif fate == "403":
-            self.answered(send, False, 403)
-        else:
-            self.applied[correlation] = self.applied.get(correlation, 0) + 1
-            name = self.change(send.user_id, wanted.id.removeprefix("d-"))
-            self.names[correlation].add(name)
-            if fate == "500":
-                self.signal(signals.Unanswered(correlation, "500"))
-            elif fate == "taken":
-                self.answered(send, True, 200, name)
+        self.gathered.append((send, fate))
 
-    def answered(self, send: signals.Patch, success: bool, status: int, name: str = "") -> None:
-        answer = signals.Acknowledged(send.correlation, success, status, "", "", None, name)
-        self.acks.append((send.line, answer))
+    def leave(self) -> None:
+        """All that is gathered, as few calls as may be; what may have taken before goes alone."""
+        gathered, self.gathered = self.gathered, []
+        platform = Platform(self, dict(gathered), self.bulk_fate)
+        first = []
+        for send, _ in gathered:
+            if send.line != self.line:
+                self.signal(signals.NotSent(send.correlation))
+            elif send.doubted_since_us is not None:
+                platform.make([send])
+            else:
+                first.append(send)
+        while first:
+            taken, first = together(first)
+            if len(taken) > 1:
+                self.bulk_fate = "taken"
+            platform.make(taken)
+
+    def go_on(self, fates: list[str]) -> None:
+        super().go_on(fates)
+        self.leave()
+
+    def pass_s(self, seconds: float) -> None:
+        """Nothing is gathered for as long as anybody waits."""
+        self.leave()
+        super().pass_s(seconds)
+
+    def line_down(self) -> None:
+        """Is told behind all that it concerns."""
+        line, self.line = self.line, None
+        self.leave()
+        self.line = line
+        super().line_down()
+
+    def crash(self) -> None:
+        self.gathered.clear()
+        super().crash()
+
+    # What the calls need of it: a clock, and somebody to tell
+
+    def wall_us(self) -> int:
+        return self.now_us
+
+    def tell(self, told: signals.Signal) -> None:
+        if isinstance(told, signals.Acknowledged):
+            assert self.line is not None, "over it the change went"
+            self.acks.append((self.line, told))
+        else:
+            self.signal(told)
+
+
+class Platform:
+    """Over it the changes of one moment go. `fates`: of each change by itself, `bulk_fate`: of the
+    call that makes several."""
+
+    def __init__(self, world: CloudWorld, fates: dict[signals.Patch, str], bulk_fate: str) -> None:
+        self._world = world
+        self._fates = fates
+        self._bulk_fate = bulk_fate
+        self._making: dict[str, signals.Patch] = {}  # by user
+
+    def make(self, changes: list[signals.Patch]) -> None:
+        self._making = {each.user_id: each for each in changes}
+        changing = Changing(
+            self,
+            tell=self._world.tell,
+            counters=Counters.create("sender", LOOP_WORDS),
+            clock=cast("Clock", self._world),
+            on_no_token=lambda why: None,
+            on_doubt=lambda: None,
+        )
+        making = changing.make(changes, DEFINITIONS)
+        with suppress(StopIteration, CutError):
+            making.send(None)
+            raise AssertionError("nothing waits here")
+
+    async def presence(self, user_id: str) -> dict[str, Any]:
+        self._fail_before(self._fates[self._making[user_id]])
+        return self._world.entity(user_id)
+
+    async def patch_presence(
+        self, user_id: str, definition_id: str, message: str | None = None
+    ) -> dict[str, Any]:
+        fate = self._fates[self._making[user_id]]
+        self._fail_before(fate)
+        if fate == "403":
+            raise ForbiddenError("presence", 403)
+        self._apply(user_id, definition_id)
+        self._fail_behind(fate)
+        return self._world.entity(user_id)
+
+    async def put_presences(self, presences: Sequence[NewPresence]) -> list[dict[str, Any]]:
+        self._fail_before(self._bulk_fate)
+        applied, told = 0, []
+        for user_id, definition_id, _ in presences:
+            fate = self._fates[self._making[user_id]]
+            if self._bulk_fate in {"403", "500"} and applied:  # it ends in the midst
+                break
+            if fate not in {"lost", "403", "429"}:
+                self._apply(user_id, definition_id)
+                applied += 1
+                if fate != "500":  # the answer leaves it out
+                    told.append(self._world.entity(user_id) | {"id": user_id})
+        if self._bulk_fate == "403":
+            raise ForbiddenError("bulk", 403)
+        self._fail_behind(self._bulk_fate)
+        return told
+
+    def _fail_before(self, fate: str) -> None:
+        if fate == "lost":
+            raise NoAnswerError("call", 0, message="cut")
+        if fate == "429":
+            raise RateLimitedError("call", 429)
+
+    def _fail_behind(self, fate: str) -> None:
+        if fate == "500":
+            raise FailedError("call", 500)
+        if fate == "unanswered":
+            raise CutError
+
+    def _apply(self, user_id: str, definition_id: str) -> None:
+        world, correlation = self._world, self._making[user_id].correlation
+        world.applied[correlation] = world.applied.get(correlation, 0) + 1
+        world.names[correlation].add(world.change(user_id, definition_id.removeprefix("d-")))
+
+
+class CutError(Exception):
+    """It takes too long, and nobody waits for it any more."""
 
 
 class CloudCommands(Commands):
@@ -114,6 +235,28 @@ class CloudCommands(Commands):
 
     def make_world(self) -> World:
         return CloudWorld()
+
+    @rule(fate=FATES)
+    def so_the_next_bulk_will_fare(self, fate: str) -> None:
+        self.world.bulk_fate = fate
+
+    @rule(
+        users=st.lists(st.sampled_from(USERS), min_size=2, max_size=3, unique=True),
+        fates=st.lists(FATES, min_size=1, max_size=3),
+        bulk_fate=FATES,
+    )
+    def several_are_changed_together(
+        self, users: list[str], fates: list[str], bulk_fate: str
+    ) -> None:
+        self.world.pass_s(1.0)
+        self.world.bulk_fate = bulk_fate
+        for user_id in users:
+            self.world.order("", user_id, "break", True)
+        self.world.go_on(fates)
+
+    @rule()
+    def what_is_gathered_leaves(self) -> None:
+        self.world.leave()
 
     @rule(user_id=st.sampled_from(USERS), seconds=st.sampled_from([0.0, 3.0, 20.0]))
     def the_budget_is_spent(self, user_id: str, seconds: float) -> None:

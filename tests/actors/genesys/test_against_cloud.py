@@ -12,7 +12,7 @@ import pytest
 from actors.genesys.cloud import ROUTING_STATUSES, normal_name, parse_time_us, subscribed_topic
 from actors.genesys.cloud_answers import Rejected
 from actors.genesys.cloud_errors import NoAnswerError, RefusedError
-from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest
+from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest, NewPresence
 from actors.genesys.definitions import Definition, Definitions, Unmeant
 from actors.genesys.secret import Secret
 from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
@@ -108,9 +108,12 @@ def test_a_presence_is_changed_by_the_name_that_a_person_gives(tmp_path: Path) -
         assert normal_name(now["presenceDefinition"]["systemPresence"]) == "ON_QUEUE"
         assert parse_time_us(now["modifiedDate"]) > parse_time_us(before["modifiedDate"])
         assert await rest.presence(first) == now
-        told = await rest.put_presences({first: meal.id, second: meal.id})
+        told = await rest.put_presences(
+            [NewPresence(first, meal.id), NewPresence(second, meal.id, "soup")]
+        )
         assert [each["id"] for each in told] == [first, second]
         assert {each["presenceDefinition"]["id"] for each in told} == {meal.id}
+        assert [each["message"] for each in told] == ["", "soup"]
         with pytest.raises(RefusedError):
             await rest.patch_presence(first, "no-definition")
 

@@ -20,7 +20,7 @@ from actors.genesys.cloud_errors import (
     RefusedError,
     UnauthorisedError,
 )
-from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.cloud_rest import CloudRest, NewPresence
 from actors.genesys.secret import Secret
 from tests.actors.genesys.small_cloud import (
     GROUPS,
@@ -185,9 +185,10 @@ def test_a_presence_is_changed_read_and_changed_for_many() -> None:
             {"presenceDefinition": {"id": "d1"}, "message": "back at 3"},
             None,
         ]
-        assert await rest.put_presences({USER: "d1"}) == [
-            {"id": USER, "source": "PURECLOUD", "presenceDefinition": {"id": "d1"}}
-        ]
+        entry = {"id": USER, "source": "PURECLOUD", "presenceDefinition": {"id": "d1"}}
+        assert await rest.put_presences([NewPresence(USER, "d1")]) == [entry]
+        told = await rest.put_presences([NewPresence(USER, "d1", "back at 3")])
+        assert told == [entry | {"message": "back at 3"}]
 
     with_cloud(test)
 

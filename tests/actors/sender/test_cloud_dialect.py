@@ -174,6 +174,8 @@ def test_whoever_is_on_queue_leaves_it_for_anything_else() -> None:
 def test_only_an_acknowledged_command_says_by_what_it_is_shown() -> None:
     acknowledged = replace(COMMAND, step=Step.ACKNOWLEDGED, detail="presence@17")
     assert dialect().awaited(acknowledged) == "presence@17"
+    in_a_bulk = replace(acknowledged, detail="presence@17 in a bulk of 9")
+    assert dialect().awaited(in_a_bulk) == "presence@17"
     assert dialect().awaited(replace(acknowledged, detail="")) is None
     assert dialect().awaited(replace(acknowledged, step=Step.SENT)) is None
 
@@ -249,8 +251,3 @@ def test_every_refusal_of_the_platform_has_its_code(status: int, code: Code, wor
     assert refusal.code is code
     assert words in refusal.detail
     assert said in refusal.detail
-
-
-def test_some_of_the_senders_share_is_kept_for_reading() -> None:
-    assert CloudDialect(SenderSettings(), 300).changes_per_minute == 108
-    assert CloudDialect(SenderSettings(), 20).changes_per_minute == 7

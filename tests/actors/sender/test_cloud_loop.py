@@ -180,17 +180,63 @@ async def test_a_429_is_waited_for_by_all(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_what_comes_together_goes_together_and_a_user_waits_for_their_own(
+    tmp_path: Path,
+) -> None:
+    async with bundled(tmp_path, agents=60) as gateway:
+        sender, users = living(gateway), await gateway.users()
+        stranger = str(uuid.UUID(int=1))
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            wishes = [patch(up, user, correlation=user) for user in (*users[:40], stranger)]
+            loop.wish([*wishes, patch(up, users[0], "Break", correlation="second", message="tea")])
+            await until(lambda: len(sender.all(Acknowledged)) == 42)
+            answers = {each.correlation: each for each in sender.all(Acknowledged)}
+            assert answers.pop(stranger).status == 404, "by itself; the others have succeeded"
+            assert all(each.success for each in answers.values())
+            assert answers[users[0]].shown_as.endswith(" in a bulk of 41")
+            last = await presence_of(gateway, users[0])
+            assert answers["second"].shown_as == f"presence@{parse_time_us(last['modifiedDate'])}"
+            assert last["message"] == "tea"
+            assert sender.counters.get("updates_sent") == 42
+        calls = (await gateway.told("/status"))["calls"]
+        one = "/api/v2/users/{user}/presences/{source}"
+        assert calls["PUT /api/v2/users/presences/bulk"] == 1
+        assert calls[f"PATCH {one}"] == 1, "the second of the user whose first was in the bulk"
+        assert calls[f"GET {one}"] == 2, "the stranger's, and our own"
+
+
+@in_loop
+async def test_a_bulk_whose_answer_is_lost_is_told_as_unanswered_for_each(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, users = living(gateway), await gateway.users()
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            await gateway.fault("refuse-writes", status=503)
+            loop.wish([patch(up, user, correlation=user) for user in users])
+            await until(lambda: len(sender.all(Unanswered)) == 5)
+            assert {each.correlation for each in sender.all(Unanswered)} == set(users)
+            loop.wish([
+                patch(up, user, correlation=user, doubted_since_us=AHEAD_US) for user in users
+            ])  # fmt: skip
+            await until(lambda: len(sender.all(Acknowledged)) == 5)
+            assert all(" " not in each.shown_as for each in sender.all(Acknowledged)), "alone"
+
+
+@in_loop
 async def test_a_share_that_is_spent_is_never_exceeded_and_a_successor_knows_it(
     tmp_path: Path,
 ) -> None:
     async with bundled(tmp_path, agents=5, calls_per_minute=20) as gateway:
         user = (await gateway.users())[0]
-        sender = living(gateway, requests_per_minute=20)  # eight of them are the sender's
+        settings = SenderSettings(ack_timeout_s=0.1)  # nothing is gathered for long
+        sender = living(gateway, requests_per_minute=20, settings=settings)  # eight are its own
         async with sender.running() as loop:
             up = await sender.first(LineUp)
             loop.wish([patch(up, user, correlation=str(n)) for n in range(9)])
-            await until(lambda: len(sender.all(Acknowledged)) == 6)
+            await until(lambda: len(sender.told) >= 9 + 2)
             assert all(each.success for each in sender.all(Acknowledged))
+            assert [each.correlation for each in sender.all(Acknowledged)] == list("012345")
             assert [each.correlation for each in sender.all(NotSent)] == ["6", "7", "8"]
             assert all(each.spent_until_s for each in sender.all(NotSent))
         assert sender.counters.get("budget_used") == 8
@@ -198,6 +244,22 @@ async def test_a_share_that_is_spent_is_never_exceeded_and_a_successor_knows_it(
         assert "429" not in str(status.get("statuses")), status
         successor = kept_pacer(sender.counters, 8, 20, sender.clock)
         assert successor.budget.wait_s(sender.clock.now_s()) > 1.0
+
+
+@in_loop
+async def test_what_is_gathered_when_the_line_goes_was_never_sent(tmp_path: Path) -> None:
+    async with bundled(tmp_path, agents=5) as gateway:
+        sender, users = living(gateway), await gateway.users()
+        async with sender.running() as loop:
+            up = await sender.first(LineUp)
+            await gateway.fault("refuse-tokens", status=500)
+            await gateway.fault("expire-tokens")
+            loop.wish([patch(up, user, correlation=str(n)) for n, user in enumerate(users)])
+            loop.wish([patch(up, users[0], correlation="gathered")])
+            down = await sender.first(LineDown)
+            not_sent = [each.correlation for each in sender.all(NotSent)]
+            assert sorted(not_sent) == [*"01234", "gathered"]
+            assert sender.told.index(down) > sender.told.index(sender.all(NotSent)[-1])
 
 
 @in_loop

@@ -178,11 +178,11 @@ async def test_wrong_patches_change_nobody(tmp_path: Path) -> None:
             path = f"/api/v2/users/{who}/presences/PURECLOUD"
             assert (await gateway.call("PATCH", path, asked)).status == status, asked
         assert (await gateway.control("/status"))["patches"] == 0
-        assert not [line for line in read_ledger(gateway.ledger) if line["kind"] == "change"]
+    assert not [line for line in read_ledger(gateway.ledger) if line["kind"] == "change"]
 
 
 @in_loop
-async def test_many_are_patched_at_once_or_nobody(tmp_path: Path) -> None:
+async def test_many_are_patched_at_once_but_those_who_are_wrong(tmp_path: Path) -> None:
     async with served(tmp_path) as gateway:
         users, definition = await gateway.users(), await _definition(gateway, "Team Huddle")
         path = "/api/v2/users/presences/bulk"
@@ -191,12 +191,28 @@ async def test_many_are_patched_at_once_or_nobody(tmp_path: Path) -> None:
             for user in users
         ]
         assert (await gateway.call("PUT", path, asked)).status == 400  # more than 50
-        wrong = [*asked[:3], {"id": "nobody", "presenceDefinition": {"id": definition}}]
-        assert (await gateway.call("PUT", path, wrong)).status == 404
+        elsewhere = asked[0] | {"source": "ZOOMPHONE"}
+        sourceless = {name: value for name, value in asked[0].items() if name != "source"}
+        for wrong in (elsewhere, sourceless, asked[1], "nobody"):
+            assert (await gateway.call("PUT", path, [asked[1], wrong])).status == 400
+        assert (await gateway.call("PUT", path, [])).status == 400
         assert (await gateway.control("/status"))["patches"] == 0
         answer = await gateway.call("PUT", path, asked[:50])
         assert [one["id"] for one in answer.told] == users[:50]
         assert (await gateway.control("/status"))["patches"] == 50
+        some = [
+            asked[50],
+            asked[51] | {"id": "nobody"},
+            asked[52] | {"presenceDefinition": {"id": "nothing"}},
+            asked[53] | {"message": "x" * 251},
+            asked[54] | {"message": "soup"},
+        ]
+        answer = await gateway.call("PUT", path, some)
+        assert [one["id"] for one in answer.told] == [users[50], users[54]]
+        assert answer.told[1]["message"] == "soup"
+        assert (await gateway.control("/status"))["patches"] == 52
+    ledger = [line for line in read_ledger(gateway.ledger) if line["kind"] == "change"]
+    assert len(ledger) == 52, "each of them is an update of its own"
 
 
 @in_loop

@@ -21,7 +21,7 @@ from tools.fake_gateway.cloud.definitions import (
 )
 from tools.fake_gateway.cloud.door import CLIENT, Page, asked_json, json_response
 from tools.fake_gateway.cloud.organisation import PURECLOUD, CloudOrganisation, iso_time
-from tools.fake_gateway.cloud.problems import bad_request, not_found
+from tools.fake_gateway.cloud.problems import ApiError, bad_request, not_found
 
 USERS_PAGE_MAX = 500
 MEMBERS_PAGE_MAX = 100
@@ -172,16 +172,21 @@ class People:
         return json_response(self._organisation.presence(agent))
 
     async def _bulk(self, request: web.Request) -> web.StreamResponse:
+        """An entry that is wrong is not applied, and the answer does not tell of it: *ours*."""
         asked = await asked_json(request)
         if not isinstance(asked, list) or not 1 <= len(asked) <= BULK_MAX:
             raise bad_request(f"The body is a list of 1 to {BULK_MAX} presences")
-        wanted = []
-        for one in asked:
-            if not isinstance(one, dict) or one.get("source", PURECLOUD) != PURECLOUD:
-                raise bad_request(f"source must be {PURECLOUD}")
-            wanted.append((self._agent(str(one.get("id", ""))), *_asked_presence(one)))
+        if not all(isinstance(one, dict) and one.get("source") == PURECLOUD for one in asked):
+            raise bad_request(f"source must be {PURECLOUD}")
+        if len({str(one.get("id", "")).lower() for one in asked}) < len(asked):
+            raise bad_request("Each user once")
         answers = []
-        for agent, presence, message in wanted:
+        for one in asked:
+            try:
+                agent = self._agent(str(one.get("id", "")))
+                presence, message = _asked_presence(one)
+            except ApiError:
+                continue
             self._set(agent, presence, message, by=f"client {request[CLIENT].number}")
             answers.append(self._organisation.presence(agent))
         return json_response(answers)
