@@ -198,10 +198,12 @@ def test_dark_is_the_system_s_wish_until_somebody_switches_and_stays_switched(
 ) -> None:
     sight = look(url, color_scheme="dark")
     ground = "() => getComputedStyle(document.body).backgroundColor"
+    sight.expect_health("live")
     dark = sight.page.evaluate(ground)
     sight.at("#theme").click()
+    is_another = "dark => getComputedStyle(document.body).backgroundColor !== dark"
+    sight.page.wait_for_function(is_another, arg=dark)
     light = sight.page.evaluate(ground)
-    assert light != dark
     sight.page.reload()
     sight.expect_health("live")
     assert sight.page.evaluate(ground) == light

@@ -135,7 +135,7 @@ def test_a_malformed_frame_is_odd_and_says_why(payload: bytes, reason: str) -> N
 
 @given(st.binary() | JSON.map(orjson.dumps))
 def test_no_payload_raises(payload: bytes) -> None:
-    assert isinstance(read_frame(payload), OddFrame)
+    assert read_frame(payload) is not None  # now and then it is one that there is
 
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys(

@@ -23,7 +23,7 @@ def test_a_presence_has_any_name_and_the_description_says_so(tmp_path: Path) -> 
         with client(tmp_path) as http:
             asked = {"state": "In Warteschlange", "expected": "Mahlzeit"}
             answer = http.post(AGENT, json=asked)
-            assert answer.status_code == HTTPStatus.ACCEPTED, answer.text
+            assert answer.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED}, answer.text
             (order,) = [each for each in sender.orders if isinstance(each, Order)]
             assert (order.to_state, order.expected) == ("In Warteschlange", "Mahlzeit")
             for wrong in (
