@@ -35,7 +35,7 @@ soak: .venv/.tools
 	@$(BIN)/python -m benchmarks soak $(SOAK) --json benchmarks/results/soak.json
 
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: .venv/.tools
 	$(BIN)/ruff format --check
