@@ -23,7 +23,7 @@ from actors.web.address import connect_path
 from runtime.errors import RuntimeFault
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 60.0
 AGENTS = 100
 
 
