@@ -180,7 +180,10 @@ class CloudLoop(LoopLife):
         elif change.doubted_since_us is None and self._changing.tells_each:
             self._gathered.append(change)
             self._has_gathered.set()
-        else:
+        else:  # what still waits of it would overtake nobody: it is made once
+            self._gathered = [
+                each for each in self._gathered if each.correlation != change.correlation
+            ]
             self._spawn(self._try, [change])
 
     async def _send_gathered(self) -> None:

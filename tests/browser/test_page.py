@@ -50,6 +50,7 @@ def test_a_change_is_seen_in_tiles_table_and_last_transitions(
     sight.expect_health("live")
     agent = stub.organisation.agents[5]
     sight.find(agent.id)
+    expect(sight.at("#agents-rows .row:visible")).to_have_count(1)
     stub.change(agent, "Reserved")
     expect(sight.at("#agents-rows .row:visible .state")).to_have_text("RReserved")
     expect(sight.at("#last li").first).to_contain_text(str(agent.name))

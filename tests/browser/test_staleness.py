@@ -130,7 +130,9 @@ def test_a_cut_stream_goes_on_where_it_was_without_another_snapshot(
     stub.change(stub.organisation.agents[2], "Reserved")
     expect(sight.at("#last li")).to_have_count(2)
     assert stub.snapshots == 1
-    assert stub.streams == ["life-0", "life-1"]
+    first, *others = stub.streams
+    assert first == "life-0"
+    assert others in (["life-1"], ["life-2"])  # the second change may come before the cut
 
 
 def test_a_server_of_another_life_is_read_anew_and_everybody_keeps_their_place(

@@ -104,11 +104,12 @@ class CloudWorld(World):
         """All that is gathered, as few calls as may be; what may have taken before goes alone."""
         gathered, self.gathered = self.gathered, []
         platform = Platform(self, dict(gathered), self.bulk_fate)
-        first = []
+        first: list[signals.Patch] = []
         for send, _ in gathered:
             if send.line != self.line:
                 self.signal(signals.NotSent(send.correlation))
             elif send.doubted_since_us is not None:
+                first = [each for each in first if each.correlation != send.correlation]
                 platform.make([send])
             else:
                 first.append(send)
@@ -267,6 +268,16 @@ class CloudCommands(Commands):
                 del world.todo[place]
                 world.signal(signals.NotSent(action.correlation, world.now_s + seconds))
                 return
+
+
+def test_a_change_that_is_asked_for_again_while_it_waits_is_made_once() -> None:
+    commands = CloudCommands()
+    commands.all_is_well()
+    commands.a_line_is_lost_or_comes_up()
+    commands.several_are_changed_together(users=["ann", "bob"], fates=["taken"], bulk_fate="taken")
+    commands.a_line_is_lost_or_comes_up()
+    commands.time_passes(seconds=12.0)
+    commands.teardown()
 
 
 TestCloudCommands = CloudCommands.TestCase
