@@ -20,11 +20,12 @@ FOLLOWED_MAX: Final = 200
 """Commands that were taken and have no end yet."""
 WINDOW_S: Final = 1.0
 CAUTION: Final = 1.05
-EASE: Final = 0.998
-"""After a refusal the pause is a little longer than it must be, and each success shortens it a
-little: so a refusal now and then finds out whether there is more room than we know."""
-PAUSE_FIRST_S: Final = 0.2
-PAUSE_MAX_S: Final = 10.0
+EASE: Final = 0.00025
+"""After a refusal the pause is a little longer than it must be, and each success shortens it, by so
+much more for every success since: a refusal now and then finds out whether there is more room than
+we know, and a pause that was learned in a bad moment is soon forgotten."""
+BACKOFF_FIRST_S: Final = 0.2
+BACKOFF_MAX_S: Final = 10.0
 UNAVAILABLE_TRIES: Final = 5
 UNAVAILABLE_PAUSE_S: Final = 2.0
 
@@ -34,8 +35,14 @@ class Pace:
 
     def __init__(self) -> None:
         self.next_s = 0.0
-        self.pause_s = 0.0
+        self._learned_s = 0.0
+        self._backoff_s = 0.0
+        self._successes = 0  # since the last refusal
         self._taken_s: deque[float] = deque()
+
+    @property
+    def pause_s(self) -> float:
+        return max(self._learned_s, self._backoff_s)
 
     def asked(self, now_s: float) -> None:
         self.next_s = max(self.next_s, now_s) + self.pause_s
@@ -43,14 +50,19 @@ class Pace:
     def taken(self, now_s: float) -> None:
         self._taken_s.append(now_s)
         self._forget(now_s)
-        self.pause_s *= EASE
+        self._successes += 1
+        self._learned_s *= max(1 - EASE * self._successes, 0.5)
+        if self._backoff_s:
+            self._backoff_s = 0.0
+            self.next_s = now_s + self._learned_s
 
     def refused(self, now_s: float, retry_after_s: float) -> None:
         self._forget(now_s)
+        self._successes = 0
         if self._taken_s:
-            self.pause_s = CAUTION * WINDOW_S / len(self._taken_s)
-        else:  # others use all that there is
-            self.pause_s = min(max(2 * self.pause_s, PAUSE_FIRST_S), PAUSE_MAX_S)
+            self._learned_s = CAUTION * WINDOW_S / len(self._taken_s)
+        else:  # others use all that there is, or a sender that has just begun takes nothing yet
+            self._backoff_s = min(max(2 * self.pause_s, BACKOFF_FIRST_S), BACKOFF_MAX_S)
         self.next_s = now_s + retry_after_s  # it has cost nothing, so no pause is due for it
 
     def hold(self, until_s: float) -> None:

@@ -33,7 +33,7 @@ TICK_S: Final = 0.25
 class LoopLife(ABC):
     """One life. `tell` takes each signal in the loop's thread, and must not wait.
 
-    `counters` has the words of `loop.LOOP_WORDS`; nobody else writes them.
+    `counters` has the words of `words.LOOP_WORDS`; nobody else writes them.
     """
 
     scopes: ClassVar[tuple[str, ...]] = ()

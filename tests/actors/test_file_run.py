@@ -101,6 +101,20 @@ def test_where_others_use_all_there_is_the_pause_grows() -> None:
     assert pauses == [0.2, 0.4, 0.8, 1.6]
 
 
+def test_a_bad_minute_is_forgotten_within_the_next() -> None:
+    run, gate = FileRun(many(1_000)), Gate(5)
+    play(run, gate, until=100)
+    gate.rate = 0  # as a sender that is killed again and again
+    now_s = run.pace.next_s
+    for _ in range(10):
+        line = run.next_line(now_s)
+        assert line is not None
+        run.refused_for_now(line, now_s, 1.0)
+        now_s = run.pace.next_s
+    gate.rate = 5
+    assert play(run, gate, until=400) - now_s < 300 / 5 * 1.1
+
+
 def test_the_lines_of_one_agent_go_one_after_the_other() -> None:
     first, other, second = lines("A", "B", "A")
     run = FileRun([first, other, second])
