@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from actors.web.arguments import WebArguments
 from actors.web.feed_reader import FeedReader
@@ -20,6 +20,9 @@ from runtime.errors import LocalError
 
 OnTick: TypeAlias = Callable[[Sequence[AgentView], Health], None]
 """Is given whoever changed, also if nobody did, and how things stand."""
+
+QUIET_S: Final = 0.25
+"""Of a tick when nothing has changed and nobody follows: half of what an idle web child costs."""
 
 
 class Tick:
@@ -38,6 +41,8 @@ class Tick:
             generation=generation,
         )
         self.listeners: list[OnTick] = []
+        self.is_followed: Callable[[], bool] = lambda: True
+        """Whether anybody reads the stream."""
         self._vital_signs = VitalSigns(arguments.pages, clock)
         self._counters = counters
         self._clock = clock
@@ -66,15 +71,17 @@ class Tick:
             self._loop.call_soon(self._look)
             return
         try:
-            self._tell()
+            is_awaited = self._tell() or self.is_followed()
         except OSError as error:  # the loop's handler would take it for a client's
             raise LocalError(f"a tick failed: {error}") from error
         took_s = self._clock.now_s() - self._began_s
         if took_s * 1e6 > self._counters.get("feed_tick_us"):
             self._counters.set("feed_tick_us", int(took_s * 1e6))
-        self._loop.call_later(max(0.0, self._tick_s - took_s), self._begin)
+        pause_s = pause_after_s(self._tick_s, took_s, is_awaited=is_awaited)
+        self._loop.call_later(pause_s, self._begin)
 
-    def _tell(self) -> None:
+    def _tell(self) -> bool:
+        """Whether there was anything to tell, or soon will be."""
         model, now_us = self.model, self._clock.wall_us()
         model.vitals = self._vital_signs.look()
         model.pass_minute(now_us)
@@ -82,3 +89,9 @@ class Tick:
         changes, health = model.take_changes(), model.health(now_us)
         for listener in self.listeners:
             listener(changes, health)
+        return bool(changes) or health.is_lagging
+
+
+def pause_after_s(tick_s: float, took_s: float, *, is_awaited: bool) -> float:
+    """Until the next tick. `is_awaited`: somebody follows, or there was something to tell."""
+    return max(0.0, (tick_s if is_awaited else max(tick_s, QUIET_S)) - took_s)

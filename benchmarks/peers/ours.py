@@ -8,7 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -17,18 +17,24 @@ from actors.log import LogArguments, setup
 from actors.sender.commands import iso_ms
 from actors.sender_settings import SenderSettings
 from actors.settings import Settings
+from actors.state.arguments import ShardArguments
 from actors.state.reader import read_states
 from actors.topology import Runtime
-from actors.web.arguments import WebArguments
+from actors.web.arguments import FeedEnds
 from actors.web_settings import WebSettings
 from benchmarks.peers.part import Given, Report, say
 from benchmarks.peers.watcher import Watcher
+from runtime.block import Block
+from runtime.child_spec import ChildSpec
 from runtime.errors import EXIT_CLEAN, LocalError
+from runtime.ring import ring_bytes
 from runtime.supervisor import Supervisor
 
 STEP_S = 0.005
 DRAIN_S = 240.0
 """What a million agents take to be written down on a busy machine; nothing is measured by then."""
+FEED_BYTES = 64 << 20
+"""Of each shard: some two seconds at full speed."""
 PIPELINE = ("shard", "receiver")
 
 
@@ -37,9 +43,10 @@ class Ours:
 
     def __init__(self, runtime: Runtime, *, is_bare: bool, is_watched: bool) -> None:
         specs = runtime.specs
-        web = next(spec.arguments for spec in specs if spec.role == "web")
-        assert isinstance(web, WebArguments)
-        self._watcher = Watcher(web.feeds) if is_watched else None
+        self._watcher = None
+        if is_watched:
+            specs, feeds = _with_long_feeds(specs)
+            self._watcher = Watcher(feeds)
         if is_bare:
             specs = tuple(spec for spec in specs if spec.role in PIPELINE)
         self._specs = specs
@@ -109,6 +116,23 @@ class Ours:
         for spec in self._specs:
             used[spec.role] += spec.counters.get("cpu_ns") / 1e9
         return used
+
+
+def _with_long_feeds(
+    specs: tuple[ChildSpec, ...],
+) -> tuple[tuple[ChildSpec, ...], list[FeedEnds]]:
+    """A reader that falls behind begins anew; ours is to see every event of a slow second."""
+    found, feeds = [], []
+    for spec in specs:
+        shard = spec.arguments
+        if not isinstance(shard, ShardArguments):
+            found.append(spec)
+            continue
+        assert shard.feed is not None
+        long = replace(shard.feed, feed=Block.create("feed", ring_bytes(FEED_BYTES)))
+        feeds.append(FeedEnds(feed=long.feed, wants=long.wants, doorbell=shard.doorbell))
+        found.append(replace(spec, arguments=replace(shard, feed=long)))
+    return tuple(found), feeds
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.script import WHOLE_AGENT
 from tools.fake_gateway.wire import server_frame
 
-TURN_S = 0.002  # a paced event is that much later at most; half as long would cost twice the turns
+TURN_S = 0.001  # a paced event is that much later at most
 BACKLOG_BYTES = 1 << 20  # of a socket's send buffer; at full speed a full one is normal
 SLOW_AFTER_S = 10.0  # a send buffer that is over its bound without progress for so long is cut
 WRITE_BYTES = 224 << 10
