@@ -5,7 +5,7 @@
 #   make soak                 thirty minutes of faults, kills, commands and readers, verified
 #   make test                 make check, then all tests
 #   make check                format, lint, types, tidiness
-#   make bench                all benchmarks (some 20 minutes), then benchmarks/results/report.md
+#   make bench                all benchmarks (some 22 minutes), then benchmarks/results/report.md
 #   make bench BENCH="ring --seconds 5"
 #   make build                only .venv and what the runtime needs
 #   make clean
