@@ -61,6 +61,7 @@ def page(told: Mapping[str, Told], plots: Mapping[str, object]) -> Iterator[str]
         yield ""
         yield from table(one["figures"])
         yield from targets(one["targets"])
+        yield from needs(one["facts"].get("needs", []))
 
 
 def table(figures: list[Told]) -> Iterator[str]:
@@ -85,6 +86,17 @@ def targets(found: list[Told]) -> Iterator[str]:
         verdict = "met" if target["met"] else "**missed**"
         bound = f"{target['sense']} {short(target['bound'])}"
         yield f"| {target['what']} | {bound} | {short(target['reached'])} | {verdict} |"
+
+
+def needs(found: list[Told]) -> Iterator[str]:
+    if found:
+        yield ""
+        yield "| agents | events/s | shards | cores, each filled to 70 % |"
+        yield "|---:|---:|---:|---:|"
+    for each in found:
+        cores = "more than one receiver" if each["is_too_much"] else short(each["cores"])
+        load = f"{each['events_per_s']:,.0f}"
+        yield f"| {each['agents']:,} | {load} | {each['shards']} | {cores} |"
 
 
 def short(value: float) -> str:

@@ -1,17 +1,19 @@
 """Scaling: what an event costs by role over shards and agents, and which load needs which cores.
 
-The model is the plainest that the figures allow: an event costs what it costs at a load that leaves
-room, a core carries what fills it, and the receiver, which is one process, is the limit.
+The model is the plainest that the figures allow. An event costs less the more of them come at once,
+so what a role uses is measured at three loads, and read off the lines between them; beyond the last
+an event costs what it costs there. More agents cost as much more as they did at one of the loads. A
+core carries what fills it, and the receiver, which is one process, is the limit.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from math import ceil
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -31,6 +33,8 @@ SHARDS = (1, 2, 4, 8)
 AGENTS = (1_000, 10_000, 100_000, 1_000_000)
 USUAL_AGENTS, USUAL_SHARDS = 10_000, 2
 RATE_PER_S = 50_000.0
+RATES: tuple[float | str, ...] = (2_000.0, RATE_PER_S, "max")
+"""At which the usual ones are measured; the others at the one in the middle."""
 LOADS_PER_S = (2_000, 20_000, 100_000, 500_000, 2_000_000)
 FULL = 0.7
 """A core is full at this share: the rest is for bursts, and for whatever else is there."""
@@ -39,10 +43,20 @@ OVERTIME_S = 300.0
 """A million agents are told and judged in a minute or two."""
 
 
+class Point(NamedTuple):
+    """What was measured at one load."""
+
+    events_per_s: float
+    receiver_us: float
+    shards_us: float
+    """CPU of an event."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
     """What a load needs. `shards`: processes; `cores`: theirs and the receiver's."""
 
+    agents: int
     events_per_s: float
     shards: int
     cores: float
@@ -50,16 +64,30 @@ class Need:
     """One receiver cannot carry it."""
 
 
-def need(events_per_s: float, *, receiver_us: float, shard_us: float) -> Need:
-    """By the cost of an event in each role."""
-    receiver = events_per_s * receiver_us / 1e6
-    shards = events_per_s * shard_us / 1e6
+def need(events_per_s: float, points: Sequence[Point], *, agents: int, growth: float = 1.0) -> Need:
+    """`points` by rising load; `growth`: what so many agents cost against those of the points."""
+    receiver = growth * used(events_per_s, [(at.events_per_s, at.receiver_us) for at in points])
+    shards = growth * used(events_per_s, [(at.events_per_s, at.shards_us) for at in points])
     return Need(
+        agents=agents,
         events_per_s=events_per_s,
         shards=max(1, ceil(shards / FULL)),
         cores=(receiver + shards) / FULL,
         is_too_much=receiver > FULL,
     )
+
+
+def used(events_per_s: float, costs: Sequence[tuple[float, float]]) -> float:
+    """Cores, of a role with these µs an event at these loads."""
+    cores = [load * us / 1e6 for load, us in costs]
+    if events_per_s >= costs[-1][0]:
+        return events_per_s * costs[-1][1] / 1e6
+    if events_per_s <= costs[0][0]:
+        return events_per_s * costs[0][1] / 1e6
+    for (low, _), (high, _), from_, to in zip(costs, costs[1:], cores, cores[1:], strict=False):
+        if events_per_s <= high:
+            return from_ + (to - from_) * (events_per_s - low) / (high - low)
+    raise AssertionError("loads rise")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,25 +102,30 @@ def run(options: Options) -> Answer:
     pairs = [(USUAL_AGENTS, shards) for shards in own.shards]
     pairs += [(agents, USUAL_SHARDS) for agents in own.agents]
     contestants: dict[str, Contestant] = {
-        _name(agents, shards): partial(_played, options, agents, shards)
+        _name(agents, shards): partial(_played, options, agents, shards, own.rate)
         for agents, shards in dict.fromkeys(pairs)
     }
+    for rate in RATES:
+        if rate != RATE_PER_S:
+            usual = partial(_played, options, USUAL_AGENTS, USUAL_SHARDS, rate)
+            contestants[_name(USUAL_AGENTS, USUAL_SHARDS, rate)] = usual
     answer = Answer(figures=take_turns(contestants, options, overtime_s=OVERTIME_S))
     needs = _needs(answer)
     _tell(needs)
-    facts: dict[str, Any] = {
-        "needs": [(each.events_per_s, each.shards, each.cores) for each in needs]
-    }
+    facts: dict[str, Any] = {"needs": [asdict(each) for each in needs]}
     if own.journal == "full":
         facts["fsync_ms"] = fsync_ms()
     return Answer(figures=answer.figures, targets=_targets(answer, own.agents), facts=facts)
 
 
-def _name(agents: int, shards: int) -> str:
-    return f"{agents:,} agents, {shards} shards"
+def _name(agents: int, shards: int, rate: float | str = RATE_PER_S) -> str:
+    at = {RATE_PER_S: "", "max": ", full speed"}.get(rate, f", {rate:,}/s")
+    return f"{agents:,} agents, {shards} shards{at}"
 
 
-def _played(options: Options, agents: int, shards: int, seconds: float) -> Mapping[str, float]:
+def _played(
+    options: Options, agents: int, shards: int, rate: float | str, seconds: float
+) -> Mapping[str, float]:
     act = Act(
         program=python("ours", "--shards", str(shards), "--bare"),
         agents=agents,
@@ -100,30 +133,47 @@ def _played(options: Options, agents: int, shards: int, seconds: float) -> Mappi
         durable=options.own.journal == "full",
         has_folder=True,
     )
-    played = play(act, options.own.rate, seconds)
+    played = play(act, rate, seconds)
     return {
         "receiver µs": played.us("receiver"),
         "shards µs": played.us("shard"),
         "together µs": played.us(),
+        "events/s": played.per_s,
     }
 
 
 def _needs(answer: Answer) -> list[Need]:
-    usual = _name(USUAL_AGENTS, USUAL_SHARDS)
-    if usual not in {figure.subject for figure in answer.figures}:
+    """Of what was measured: nothing without the usual ones at the usual rate."""
+    subjects = {figure.subject for figure in answer.figures}
+    usual = [_name(USUAL_AGENTS, USUAL_SHARDS, rate) for rate in RATES]
+    if not set(usual) <= subjects:
         return []
-    receiver_us = answer.median(usual, "receiver µs")
-    shard_us = answer.median(usual, "shards µs")
-    return [need(load, receiver_us=receiver_us, shard_us=shard_us) for load in LOADS_PER_S]
+    points = [
+        Point(*(answer.median(name, unit) for unit in ("events/s", "receiver µs", "shards µs")))
+        for name in usual
+    ]
+    middle = answer.median(_name(USUAL_AGENTS, USUAL_SHARDS), "together µs")
+    return [
+        need(
+            load,
+            points,
+            agents=agents,
+            growth=answer.median(_name(agents, USUAL_SHARDS), "together µs") / middle,
+        )
+        for agents in AGENTS
+        if _name(agents, USUAL_SHARDS) in subjects
+        for load in LOADS_PER_S
+    ]
 
 
 def _tell(needs: Sequence[Need]) -> None:
     table = Table(title=f"cores filled to {FULL:.0%}")
-    for column in ("events/s", "shards", "cores"):
+    for column in ("agents", "events/s", "shards", "cores"):
         table.add_column(column, justify="right")
     for each in needs:
         cores = "more than one receiver" if each.is_too_much else f"{each.cores:.2f}"
-        table.add_row(f"{each.events_per_s:,.0f}", str(each.shards), cores)
+        load = f"{each.events_per_s:,.0f}"
+        table.add_row(f"{each.agents:,}", load, str(each.shards), cores)
     Console().print(table)
 
 

@@ -185,10 +185,15 @@ def test_a_peer_that_holds_anything_but_the_truth_is_no_figure(
 
 
 def test_a_load_needs_the_cores_that_its_events_cost_and_one_receiver_is_the_limit() -> None:
-    from benchmarks.scaling import FULL, need
+    from benchmarks.scaling import FULL, Point, need
 
-    some = need(100_000, receiver_us=0.5, shard_us=2.0)
+    points = [Point(10_000, 1.0, 9.0), Point(100_000, 0.5, 2.0), Point(1_000_000, 0.4, 1.0)]
+    some = need(100_000, points, agents=1)
     assert (some.shards, some.is_too_much) == (1, False)
     assert some.cores == pytest.approx(0.25 / FULL)
-    assert need(500_000, receiver_us=0.5, shard_us=2.0).shards == 2
-    assert need(2_000_000, receiver_us=0.5, shard_us=2.0).is_too_much
+    assert need(5_000, points, agents=1).cores == pytest.approx(0.05 / FULL)
+    between = need(550_000, points, agents=1)  # in the middle of 0.2 and 1.0, 0.05 and 0.4
+    assert between.cores == pytest.approx((0.6 + 0.225) / FULL)
+    assert (between.shards, need(1_000_000, points, agents=1).shards) == (1, 2)
+    assert need(2_000_000, points, agents=1).is_too_much
+    assert need(100_000, points, agents=9, growth=2.0).cores == pytest.approx(0.5 / FULL)
