@@ -119,8 +119,10 @@ def run(options: Options) -> Answer:
 
 
 def _name(agents: int, shards: int, rate: float | str = RATE_PER_S) -> str:
-    at = {RATE_PER_S: "", "max": ", full speed"}.get(rate, f", {rate:,}/s")
-    return f"{agents:,} agents, {shards} shards{at}"
+    name = f"{agents:,} agents, {shards} shards"
+    if rate == RATE_PER_S:
+        return name
+    return f"{name}, full speed" if isinstance(rate, str) else f"{name}, {rate:,.0f}/s"
 
 
 def _played(
