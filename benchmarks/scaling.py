@@ -35,7 +35,7 @@ USUAL_AGENTS, USUAL_SHARDS = 10_000, 2
 RATE_PER_S = 50_000.0
 RATES: tuple[float | str, ...] = (2_000.0, RATE_PER_S, "max")
 """At which the usual ones are measured; the others at the one in the middle."""
-LOADS_PER_S = (2_000, 20_000, 100_000, 500_000, 2_000_000)
+LOADS_PER_S = (2_000, 20_000, 100_000, 500_000, 2_000_000, 5_000_000)
 FULL = 0.7
 """A core is full at this share: the rest is for bursts, and for whatever else is there."""
 GROWTH_MAX = 2.0
