@@ -199,10 +199,11 @@ def _first_line(process: subprocess.Popen[bytes], clock: Clock) -> bytes:
     assert process.stdout is not None
     fd = process.stdout.fileno()
     deadline_s = clock.now_s() + READY_TIMEOUT_S
-    line = b""
+    line, told = b"", select.poll()  # select() knows no descriptor beyond 1,023
+    told.register(fd, select.POLLIN)
     while not line.endswith(b"\n"):
         left_s = deadline_s - clock.now_s()
-        if left_s <= 0 or not select.select([fd], [], [], left_s)[0]:
+        if left_s <= 0 or not told.poll(left_s * 1_000):
             raise LocalError(f"the gateway is not ready within {READY_TIMEOUT_S:g} s")
         if not (piece := os.read(fd, 65_536)):
             raise LocalError(f"the gateway ended with exit code {process.wait()} at its start")

@@ -143,7 +143,9 @@ def _write(fd: int, data: bytes) -> None:
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:  # somebody made the pipe so
-            select.select([], [fd], [])
+            room = select.poll()
+            room.register(fd, select.POLLOUT)
+            room.poll()
 
 
 def _whole_lines(fd: int, size: int) -> int:
