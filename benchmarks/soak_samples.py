@@ -14,6 +14,9 @@ LATE_S: Final = 5.0
 """A process that is first seen so long after the kills was not there all the time."""
 JUDGED_S: Final = 120.0
 """A last third that is shorter says nothing of a leak."""
+SLACK: Final = {"memory": 5.0, "descriptors": 10.0, "threads": 4.0}
+"""MB, descriptors and threads that may come without being a leak: the newest 4,096 ended commands
+that a sender keeps in mind fill up for half an hour, clients and threads of a pool come and go."""
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 Points: TypeAlias = list[tuple[float, float]]
@@ -54,7 +57,7 @@ class Samples:
             f"{what} of {process}": grown
             for what, of_all in series.items()
             for process, points in of_all.items()
-            if (grown := growth_percent(points, since_s)) is not None
+            if (grown := growth_percent(points, since_s, SLACK[what])) is not None
         }
 
 
@@ -79,13 +82,15 @@ def processes(parent: int) -> Iterator[tuple[str, int]]:
             yield title.removeprefix("presence-runtime: ").split()[0], int(path.parent.name)
 
 
-def growth_percent(points: Sequence[tuple[float, float]], since_s: float) -> float | None:
-    """By how much the last fifth of the time from then on lies above its first; by medians. None:
-    too short, or it was not there all the time."""
+def growth_percent(
+    points: Sequence[tuple[float, float]], since_s: float, slack: float = 0.0
+) -> float | None:
+    """By how much the last fifth of the time from then on lies above its first, and more than
+    `slack` above it; by medians. None: too short, or it was not there all the time."""
     late = [(at_s, value) for at_s, value in points if at_s >= since_s]
     if not late or late[-1][0] - since_s < JUDGED_S or late[0][0] > since_s + LATE_S:
         return None
     fifth_s = (late[-1][0] - since_s) / 5
     first = statistics.median(value for at_s, value in late if at_s <= since_s + fifth_s)
     last = statistics.median(value for at_s, value in late if at_s >= late[-1][0] - fifth_s)
-    return 100 * (last / first - 1)
+    return 100 * (min(last, max(first, last - slack)) / first - 1)

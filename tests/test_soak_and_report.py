@@ -37,6 +37,14 @@ def test_growth_is_that_of_the_last_fifth_over_the_first_behind_the_kills() -> N
     assert growth_percent(falling, KILLS_END_S) == pytest.approx(100 * (182 / 198 - 1))
 
 
+def test_what_fills_up_to_its_bound_is_no_leak_and_what_falls_is_not_hidden() -> None:
+    rising = points(lambda at_s: 100 + max(0, at_s - KILLS_END_S) / 10)  # 102 … 118
+    assert growth_percent(rising, KILLS_END_S, 16.0) == 0
+    assert growth_percent(rising, KILLS_END_S, 10.0) == pytest.approx(100 * (108 / 102 - 1))
+    falling = points(lambda at_s: 200 - max(0, at_s - KILLS_END_S) / 10)
+    assert growth_percent(falling, KILLS_END_S, 10.0) == pytest.approx(100 * (182 / 198 - 1))
+
+
 def test_what_happens_under_kills_and_a_single_spike_are_no_growth() -> None:
     wild = points(lambda at_s: 500.0 if at_s < KILLS_END_S or at_s == 390 else 50.0)
     assert growth_percent(wild, KILLS_END_S) == 0
@@ -52,7 +60,7 @@ def test_a_short_time_and_a_process_that_came_late_are_not_judged() -> None:
 def test_each_growth_has_the_name_of_its_process_and_of_what_grew() -> None:
     samples = Samples(
         memory_mb={"web": points(lambda _: 50.0), "late": points(lambda _: 1.0, first_s=390)},
-        descriptors={"web": points(lambda at_s: 20.0 if at_s < 300 else 30.0)},
+        descriptors={"web": points(lambda at_s: 20.0 if at_s < 300 else 40.0)},
     )
     assert samples.growths(KILLS_END_S) == {"memory of web": 0, "descriptors of web": 50}
 
