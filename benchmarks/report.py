@@ -53,7 +53,8 @@ def page(told: Mapping[str, Told], plots: Mapping[str, object]) -> Iterator[str]
         yield ""
         machine = one["machine"]
         wanted = ("cpu", "cores", "load", "kernel", "python", "commit")
-        where = [f"{key} {machine[key]}" for key in wanted if key in machine]
+        found = {key: machine[key] for key in wanted if key in machine}
+        where = [f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in found.items()]
         yield ", ".join([*where, f"seed {one['options']['seed']}"])
         fsync = one["facts"].get("fsync_ms")
         if fsync is not None:
@@ -127,10 +128,11 @@ def throughput(told: Mapping[str, Told]) -> bool:
 
     def draw(axes: Any) -> None:
         colours = [COLOURS[0] if name.startswith("ours") else "#999999" for name in rates]
-        bars = axes.barh(list(rates), list(rates.values()), color=colours)
-        axes.bar_label(bars, [f" {rate / 1000:,.0f} k" for rate in rates.values()])
+        thousands = [rate / 1_000 for rate in rates.values()]
+        bars = axes.barh(list(rates), thousands, color=colours)
+        axes.bar_label(bars, [f" {rate:,.0f}" for rate in thousands])
         axes.invert_yaxis()
-        axes.set_xlabel("events a second, verified; the same stream, the same work")
+        axes.set_xlabel("thousand events a second, verified; the same stream, the same work")
         axes.set_title("Throughput by peer")
 
     return _drawn("throughput", draw)
@@ -180,6 +182,8 @@ def latency(told: Mapping[str, Told]) -> bool:
             style = "-" if "off" in subject else "--"
             axes.plot(names, ages_ms, style, marker="o", color=COLOURS[index % 3], label=subject)
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
         axes.set_ylabel("ms from an event's own time to a reader")
         axes.legend()
         axes.set_title("Age of an event, open loop")
