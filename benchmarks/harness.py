@@ -212,7 +212,8 @@ def tell(name: str, benchmark: Benchmark, options: Options, answer: Answer) -> N
     for figure in answer.figures:
         reference = first.setdefault(figure.unit, figure)
         spread = f"{_short(min(figure.values))} .. {_short(max(figure.values))}"
-        ratio = "" if figure is reference else f"{figure.median / reference.median:.2g}x"
+        is_ratio = figure is not reference and reference.median
+        ratio = f"{figure.median / reference.median:.2g}x" if is_ratio else ""
         median = _short(figure.median)
         print(f"  {figure.subject:{width}}  {median:>9} {figure.unit:<12} {ratio:>7}   {spread}")
     for target in answer.targets:

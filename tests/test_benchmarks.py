@@ -71,6 +71,15 @@ def test_figures_targets_and_machine_are_told_and_written(
     assert written["facts"] == {"note": "calm"}
 
 
+def test_nothing_is_a_multiple_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    grown = (("memory", 0.0), ("threads", 2.0))
+    figures = tuple(Figure(subject=of, unit="% grown", values=(each,)) for of, each in grown)
+    benchmark = Benchmark(question="does it grow?", run=lambda _: Answer(figures=figures))
+    assert ask("soak", benchmark, []) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].split() == ["threads", "2", "%", "grown", "2", "..", "2"]
+
+
 def test_a_benchmark_may_have_arguments_of_its_own() -> None:
     seen = []
 
