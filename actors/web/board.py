@@ -261,8 +261,11 @@ class Board:
         self._stale_rows = stale * len(self._rows)
 
     def _sweep(self, health: Health, now_s: float) -> None:
-        """Whoever became stale, or confirmed, without any other change, is to be told too."""
-        if health.stale_agents == self._stale_rows or now_s < self._swept_s + HEALTH_EVERY_S:
+        """Whoever became stale, or confirmed, without any other change, is to be told too. That as
+        many are stale as were says nothing of who, unless it is nobody or everybody."""
+        stale, rows = self._stale_rows, len(self._rows)
+        is_settled = health.stale_agents == stale and stale in {0, rows}
+        if is_settled or now_s < self._swept_s + HEALTH_EVERY_S:
             return
         self._swept_s = now_s
         stale_since_us, agents = self.model.stale_since_us, self.model.agents

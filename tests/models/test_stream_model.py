@@ -153,6 +153,16 @@ class Readers(RuleBasedStateMachine):
             assert page.agents == shown_of(self.told, page.wanted), page.wanted
 
 
+def test_two_shards_that_change_places_between_two_ticks_are_both_told() -> None:
+    readers = Readers()
+    readers.begin()
+    readers.session(is_up=False, shard=0)
+    readers.tick(0.1)
+    readers.session(is_up=False, shard=1)
+    readers.session(is_up=True, shard=0)
+    readers.teardown()
+
+
 def test_a_reader_ends_equal_to_the_model_whatever_it_missed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
