@@ -34,7 +34,7 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
 
 app = typer.Typer(
-    name="python -m runtime",
+    name="presence-runtime",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

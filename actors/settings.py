@@ -40,7 +40,7 @@ from runtime.errors import ConfigurationError
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
-DEMO_HINT: Final = "To see it work without any settings: python -m runtime demo"
+DEMO_HINT: Final = "To see it work without any settings: presence-runtime demo"
 
 
 def _is_host_url(url: str) -> str:

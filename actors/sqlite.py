@@ -46,7 +46,7 @@ class DamagedFileError(ConfigurationError):
 
     def __init__(self, path: Path, problem: object) -> None:
         super().__init__(
-            f"{path} is damaged: {problem}. Stop the runtime; `python -m runtime repair --data-dir"
+            f"{path} is damaged: {problem}. Stop the runtime; `presence-runtime repair --data-dir"
             f" {path.parent}` sets the file aside, and {self.cure}"
         )
         self.problem = str(problem)

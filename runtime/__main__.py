@@ -1,4 +1,6 @@
-"""The front door: `python -m runtime`. Knows what the machine must be, nothing of the command line.
+"""The front door: `presence-runtime`, or `python -m runtime`.
+
+Knows what the machine must be, nothing of the command line.
 
 Much older Pythons must be able to read it, so that they are told in one line what is wrong, and not
 by a SyntaxError. So nothing of ours is imported before the checks.
@@ -64,9 +66,14 @@ def main() -> int:
     return EXIT_CONFIGURATION
 
 
-if __name__ == "__main__":
+def command() -> int:
+    """What the console script runs: the exit code."""
     try:
         settle_in()
-        sys.exit(main())
+        return main()
     except KeyboardInterrupt:  # before the command line was there to take it
-        sys.exit(EXIT_INTERRUPTED)
+        return EXIT_INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(command())

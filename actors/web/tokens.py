@@ -119,7 +119,7 @@ def _parsed(words: list[str], before: list[Token]) -> Token:
     if not SECRET_CHARS_MIN <= len(secret) <= SECRET_CHARS_MAX or not _SECRET.fullmatch(secret):
         raise ValueError(
             f"the token of {name} must have {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} printable "
-            f"ASCII characters; make one with: python -m runtime token {name} --{scope}"
+            f"ASCII characters; make one with: presence-runtime token {name} --{scope}"
         )
     made = token(name, Scope(scope), secret)
     for other in before:

@@ -101,7 +101,7 @@ def test_without_settings_it_says_what_is_missing_and_mentions_the_demo(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "client_id is missing" in captured.err
-    assert "python -m runtime demo" in captured.err
+    assert "presence-runtime demo" in captured.err
 
 
 def test_a_misspelt_command_is_named_with_its_neighbour(

@@ -50,7 +50,7 @@ def test_without_any_setting_it_says_what_is_missing_and_mentions_the_demo() -> 
     text = refusal()
     assert "client_id is missing: set PRESENCE_CLIENT_ID or GENESYSCLOUD_OAUTHCLIENT_ID" in text
     assert "client_secret is missing" in text
-    assert "python -m runtime demo" in text
+    assert "presence-runtime demo" in text
 
 
 @pytest.mark.usefixtures("_credentials")

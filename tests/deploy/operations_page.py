@@ -13,8 +13,8 @@ from pathlib import Path
 from actors.settings_table import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
-BEGINS = "<!-- python -m runtime settings --markdown: begins -->\n"
-ENDS = "<!-- python -m runtime settings --markdown: ends -->\n"
+BEGINS = "<!-- presence-runtime settings --markdown: begins -->\n"
+ENDS = "<!-- presence-runtime settings --markdown: ends -->\n"
 RENEW = "python -m tests.deploy.operations_page"
 
 

@@ -49,7 +49,7 @@ def test_a_journal_damaged_in_service_is_named_set_aside_and_refilled(service: S
     assert ended(process) == EXIT_CONFIGURATION
     (told,) = (line for line in service.lines() if line["event"] == "child.failed")
     assert f"{path} is damaged" in told["error"]
-    assert "python -m runtime repair" in told["error"]
+    assert "presence-runtime repair" in told["error"]
 
     done = service.command("repair", "--json")
     findings = json.loads(done.stdout)

@@ -40,7 +40,7 @@ def test_an_empty_file_takes_all_tokens_back(text: str, tmp_path: Path) -> None:
         (f"write ops {SECRET} # mine", "line 1: must be"),
         (f"write o/ps {SECRET}", "line 1: a name has 1 to 64"),
         (f"write demo {SECRET}", "the name demo is the demo's own"),
-        (f"write ops {SECRET[: SECRET_CHARS_MIN - 1]}", "python -m runtime token ops --write"),
+        (f"write ops {SECRET[: SECRET_CHARS_MIN - 1]}", "presence-runtime token ops --write"),
         (f"write ops {SECRET}ü", "printable ASCII"),
         (f"write ops {SECRET}\nread ops {OTHER}", "line 2: ops is named twice"),
         (f"write ops {SECRET}\nread wall {SECRET}", "line 2: ops and wall have the same token"),
