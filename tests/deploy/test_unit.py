@@ -34,7 +34,8 @@ def values(key: str) -> list[str]:
 def unit(tmp_path: Path) -> Path:
     """As installed, with a program that this machine has."""
     path = tmp_path / UNIT.name
-    path.write_text(UNIT.read_text().replace("/opt/presence/venv/bin/presence-runtime", "/bin/true"))
+    program = "/opt/presence/venv/bin/presence-runtime"
+    path.write_text(UNIT.read_text().replace(program, "/bin/true"))
     return path
 
 
