@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+import textwrap
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from actors.settings_layers import load
 from actors.settings_table import rows
 from tests.deploy.promtool import DEPLOY
 
+README = DEPLOY.parent / "README.md"
 SAMPLE = DEPLOY / "presence-runtime.toml"
 TABLE = re.compile(r"#?\[+([\w.]+)\]+$")
 SETTING = re.compile(r"(#?)([a-z][\w.]*) = (.+)$")
@@ -108,6 +110,21 @@ def test_the_other_dialect_is_reached_as_its_comment_says(
     check(folder, text, capsys)
     settings = load(config=folder / "presence-runtime.toml").settings
     assert (settings.dialect, settings.api_url) == ("wsp", "https://gateway.example")
+
+
+def test_the_files_that_the_readme_shows_are_accepted(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = README.read_text(encoding="utf-8")
+    blocks = [
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```toml\n(.*?)^ *```$", text, re.MULTILINE | re.DOTALL)
+    ]
+    first, second = (block for block in blocks if "client_id" in block)
+    check(folder, first, capsys)
+    assert load(config=folder / "presence-runtime.toml").settings.dialect == "cloud"
+    check(folder, second, capsys)
+    assert load(config=folder / "presence-runtime.toml").settings.dialect == "wsp"
 
 
 def test_every_key_is_a_setting() -> None:
