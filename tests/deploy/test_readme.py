@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import tomllib
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from tests.deploy.test_operations_page import anchors
 README = PAGES[0]
 MADE_WHILE_RUNNING = ("benchmarks/results/",)
 CALLS = [call for page in (*PAGES, *INSTALLED) for call in commands(page, PROGRAM)]
-Refused = typer.BadParameter.__mro__[2]  # the root of all that typer says of a command line
+Refused: type[Exception] = typer.BadParameter.__bases__[0]  # typer's own or click's UsageError
 READING = {"state", "history", "topics", "backup", "export", "status", "top", "sinks"}
 
 
@@ -89,6 +90,15 @@ def test_where_to_begin_is_twelve_files_and_none_twice() -> None:
     files = re.findall(r"^\d+\. `([\w/.]+)`: \S", begin, re.MULTILINE)
     assert len(files) == len(set(files)) == 12
     assert all((ROOT / path).is_file() for path in files)
+
+
+def test_the_pythons_that_the_pages_name_are_those_that_are_accepted() -> None:
+    accepted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    for page in PAGES[:2]:
+        ranges = re.findall(r"Python 3\.(\d+) to 3\.(\d+)", page.read_text(encoding="utf-8"))
+        assert ranges
+        for first, last in ranges:
+            assert accepted == f">=3.{first},<3.{int(last) + 1}"
 
 
 def targets() -> set[str]:

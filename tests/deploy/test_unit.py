@@ -1,10 +1,11 @@
-"""The systemd unit: systemd takes it, what it names is there, and it allows little."""
+"""The systemd unit and the container file: what they name is there, and they allow little."""
 
 from __future__ import annotations
 
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,9 @@ from runtime.errors import EXIT_CONFIGURATION
 from runtime.restart_plan import DRAIN_S
 from tests.deploy.promtool import DEPLOY
 
+ROOT = DEPLOY.parent
 UNIT = DEPLOY / "presence-runtime@.service"
+CONTAINER = DEPLOY / "Containerfile"
 EXPOSURE_MAX = 25
 """Of 100, by `systemd-analyze security`."""
 
@@ -83,3 +86,30 @@ def test_nobody_else_writes_where_the_unit_runs() -> None:
     assert values("WorkingDirectory") == ["%S/" + values("StateDirectory")[0]]
     assert values("StateDirectoryMode") == ["0700"]
     assert values("UMask") == ["0077"]
+
+
+class TestTheContainer:
+    text = CONTAINER.read_text()
+
+    def test_copies_what_there_is_and_all_that_is_built(self) -> None:
+        copied = [
+            source
+            for line in re.findall(r"^COPY (?!--from)(.*)$", self.text, re.MULTILINE)
+            for source in line.split()[:-1]
+        ]
+        assert [source for source in copied if not (ROOT / source).exists()] == []
+        project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+        packages = {each.split(".")[0] for each in project["tool"]["setuptools"]["packages"]}
+        needed = {"pyproject.toml", project["project"]["readme"], *packages}
+        needed |= set(project["project"]["license-files"])
+        assert needed <= set(copied)
+
+    def test_runs_as_somebody_without_rights_and_hears_signals_itself(self) -> None:
+        assert re.search(r"^USER [1-9][0-9]+$", self.text, re.MULTILINE)
+        assert re.search(r'^ENTRYPOINT \["', self.text, re.MULTILINE)  # no shell in front of it
+        assert "STOPSIGNAL SIGTERM" in self.text
+
+    def test_sets_only_settings_that_there_are(self) -> None:
+        ours = set(re.findall(rf"\b{ENVIRONMENT_PREFIX}[A-Z_]+(?==)", self.text))
+        assert len(ours) >= 4
+        assert [key for key in ours if not is_setting(key)] == []
