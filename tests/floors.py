@@ -33,7 +33,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.genesys",),
         (
             "actors.settings", "actors.settings_layers", "actors.cloud_settings",
-            "actors.web_settings", "actors.settings_table",
+            "actors.web_settings", "actors.settings_table", "actors.settings_words",
+            "actors.settings_environment",
         ),
         ("actors.data_dir",),
     ),
@@ -85,6 +86,7 @@ PURE = (
     "actors/genesys/presence.py",
     "actors/genesys/rate_budget.py",
     "actors/genesys/reconnect.py",
+    "actors/genesys/regions.py",
     "actors/receiver/channel.py",
     "actors/receiver/channel_line.py",
     "actors/receiver/channel_session.py",

@@ -7,11 +7,12 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 import orjson
 
 from actors.events import USER_ID_BYTES_MAX
-from actors.genesys.regions import domain_of
+from actors.genesys.regions import domain_of, region_domain_in
 from actors.presences import Presence
 from actors.times import microseconds
 
@@ -31,8 +32,12 @@ class Hosts(NamedTuple):
 
 
 def hosts(region: str, base_url: str | None = None) -> Hosts:
-    """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway)."""
-    if base_url is not None:
+    """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway), but
+    one that names a host of the platform itself stands for its region."""
+    of_platform = region_domain_in(urlsplit(base_url or "").hostname or "")
+    if of_platform is not None:
+        region = of_platform
+    elif base_url is not None:
         assert base_url.startswith(("http://", "https://")), "checked by the settings"
         return Hosts(base_url, base_url, "ws" + base_url.removeprefix("http"))
     domain = domain_of(region)
