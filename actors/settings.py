@@ -156,8 +156,8 @@ class Settings(BaseSettings):
     region_file: Path | None = Field(default=None, description="a file that holds the region")
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
         default=None,
-        description="the gateway's URL, or its host; wins over the three above. `http` only to this "
-        "machine",
+        description="the gateway's URL, or its host; wins over the three above. `http` only to "
+        "this machine",
     )
     client_id: Printable = Field(default="", max_length=500, description="of the OAuth client")
     client_id_file: Path | None = Field(default=None, description="a file that holds it")

@@ -34,6 +34,7 @@ from actors.settings import (
 from actors.settings_environment import given_in, variable
 from actors.settings_words import LISTS, Keys, explain, known_keys, leaves, named
 from actors.sinks_settings import STDOUT
+from actors.text_file import text_of
 
 CONFIG_VARIABLE: Final = "PRESENCE_CONFIG"
 GENESYS_NAMES: Final = {
@@ -134,16 +135,17 @@ def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
     named = config or (Path(given) if given else None)
     path = named or CONFIG_DEFAULT
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(text_of(path.read_bytes()))
     except FileNotFoundError:
         if named is None:
             return path, {}
         raise unusable([f"--config {path}: there is no such file"]) from None
     except OSError as error:
         raise unusable([f"--config {path}: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise unusable([f"{path} is no TOML: {error}"]) from None
+    except ValueError as error:  # what is wrong with the file as a text
+        raise unusable([f"{path}: {error}"]) from None
     _anchor(Settings, table, path.parent)
     return path, table
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite", "actors.file_repair"), ("actors.times",)),
+    (("actors.tagged",), ("actors.sqlite", "actors.file_repair"), ("actors.times",), ("actors.text_file",)),
     (
         ("actors.events",),
         ("actors.questions",),

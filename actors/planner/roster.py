@@ -28,6 +28,7 @@ from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
 from actors.genesys.reconnect import backoff_s
 from actors.planner.arguments import Watch
+from actors.text_file import text_of
 from runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 32 << 20
@@ -218,21 +219,27 @@ def _shown(texts: Sequence[str]) -> str:
 
 
 def listed_ids(path: Path) -> list[str]:
-    """One id a line; empty lines and those that begin with # are skipped, an id counts once. Raises
+    """One id a line; empty lines and what follows a # are skipped, an id counts once. Raises
     ConfigurationError for a file that cannot be read, lists nobody, or is none of ids."""
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            read = file.read(FILE_BYTES_MAX + 1)
+        if len(read) > FILE_BYTES_MAX:
+            raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+        content = text_of(read)
     except OSError as error:
         raise ConfigurationError(f"watch_file = {path}: {error.strerror}") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+    except ValueError as error:
+        raise ConfigurationError(f"watch_file = {path}: {error}") from None
     ids: dict[str, None] = {}
-    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
-        text = line.strip().lower()
-        if text and not text.startswith("#"):
+    for number, line in enumerate(content.split("\n"), 1):
+        text = line.partition("#")[0].strip().strip("\"',;").strip().lower()
+        if text:
             if not is_user_id(text):
-                raise ConfigurationError(f"watch_file = {path}: line {number} is no user's id")
+                raise ConfigurationError(
+                    f"watch_file = {path}: line {number} is no user's id: give one id a line, and "
+                    "nothing else but a comment after #"
+                )
             ids[text] = None
     if not ids:
         raise ConfigurationError(f"watch_file = {path}: it lists nobody")
