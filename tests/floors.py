@@ -9,7 +9,12 @@ from __future__ import annotations
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite", "actors.file_repair"), ("actors.times",), ("actors.text_file",)),
+    (
+        ("actors.tagged",),
+        ("actors.sqlite", "actors.file_repair"),
+        ("actors.times",),
+        ("actors.text_file",),
+    ),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -87,6 +92,8 @@ PURE = (
     "actors/genesys/rate_budget.py",
     "actors/genesys/reconnect.py",
     "actors/genesys/regions.py",
+    "actors/genesys/retry_after.py",
+    "actors/genesys/handshake.py",
     "actors/receiver/channel.py",
     "actors/receiver/channel_line.py",
     "actors/receiver/channel_session.py",

@@ -35,7 +35,7 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
     refusal,
 )
-from actors.genesys.http import GatewayAddress
+from actors.genesys.http import GatewayAddress, read_bounded
 from actors.genesys.pacer import Pacer
 from actors.genesys.secret import MASK, Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
@@ -311,7 +311,11 @@ class CloudRest:
             if reply.is_success:
                 return content
             problem = refusal(
-                call, reply.status_code, reply.headers, _bytes_without(hidden, content)
+                call,
+                reply.status_code,
+                reply.headers,
+                _bytes_without(hidden, content),
+                self._clock.wall_us(),
             )
             if isinstance(problem, RateLimitedError):
                 self.rate_limited += 1
@@ -334,12 +338,11 @@ def _headers(token: Secret, content: bytes | None) -> dict[str, str]:
 
 
 async def _read(call: str, reply: httpx.Response) -> bytes:
-    content = bytearray()
-    async for part in reply.aiter_bytes():
-        content += part
-        if len(content) > ANSWER_BYTES_MAX:
-            raise OddAnswerError(call, reply.status_code, message="the answer is too long")
-    return bytes(content)
+    try:
+        return await read_bounded(reply, ANSWER_BYTES_MAX)
+    except ValueError as error:
+        message = f"the answer is too long or damaged: {error}"
+        raise OddAnswerError(call, reply.status_code, message=message) from None
 
 
 def _without(hidden: Secret | None, text: str) -> str:

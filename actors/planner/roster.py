@@ -26,7 +26,7 @@ from actors.genesys.cloud import is_user_id
 from actors.genesys.cloud_answers import Entity, Page, name_of
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
-from actors.genesys.reconnect import backoff_s
+from actors.genesys.retry_after import wait_s
 from actors.planner.arguments import Watch
 from actors.text_file import text_of
 from runtime.errors import ConfigurationError
@@ -194,11 +194,13 @@ class RosterReader:
                 await asyncio.sleep(self._wait_s(error, tries))
 
     def _wait_s(self, error: CloudError, tries: int) -> float:
-        if error.retry_after_s is not None:
-            return error.retry_after_s
         patience = self._patience
-        return backoff_s(
-            tries, self._chance, first_s=patience.backoff_first_s, most_s=patience.backoff_most_s
+        return wait_s(
+            tries,
+            self._chance,
+            error.retry_after_s,
+            first_s=patience.backoff_first_s,
+            most_s=patience.backoff_most_s,
         )
 
 

@@ -293,7 +293,7 @@ def test_without_a_token_nothing_is_asked() -> None:
     async def test(cloud: SmallCloud, rest: CloudRest) -> None:
         cloud.url = cloud.url.rpartition(":")[0] + ":9"
         async with client_of(cloud) as alone:
-            with pytest.raises(NoTokenError, match="channels: token request") as raised:
+            with pytest.raises(NoTokenError, match=r"channels: .*: token request") as raised:
                 await alone.channels()
         assert raised.value.retry_after_s is not None
         assert alone.requests == 0
