@@ -186,7 +186,7 @@ class Settings(BaseSettings):
     )
     proxy: Annotated[str, AfterValidator(_is_proxy_url)] | None = Field(
         default=None,
-        description="for tokens and sockets alike; `http`, `https` or `socks5`; else HTTPS_PROXY "
+        description="for tokens and sockets alike, `http` or `https`; else HTTPS_PROXY, ALL_PROXY "
         "and NO_PROXY. In a password write `/ ? # @` as `%2F %3F %23 %40`; it is shown nowhere",
     )
     resource: str | None = Field(

@@ -35,7 +35,7 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
     refusal,
 )
-from actors.genesys.http import GatewayAddress, read_bounded
+from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.pacer import Pacer
 from actors.genesys.secret import MASK, Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
@@ -90,6 +90,7 @@ class CloudRest:
         clock: Clock,
     ) -> None:
         self._api_url = address.api_url
+        self._at = place_of(address)
         self._tokens = tokens
         self._client = client
         self._pacer = pacer
@@ -303,10 +304,11 @@ class CloudRest:
                     finally:
                         await reply.aclose()
             except TimeoutError:
-                message = f"no answer within {timeout_s:g} s"
+                message = f"{self._at}: no answer within {timeout_s:g} s"
                 raise NoAnswerError(call, 0, message=message) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                message = f"{type(error).__name__}: {_without(hidden, str(error))}"
+                said = _without(hidden, str(error))
+                message = f"{self._at}: {type(error).__name__}: {said}"
                 raise NoAnswerError(call, 0, message=message) from None
             if reply.is_success:
                 return content

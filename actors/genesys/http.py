@@ -89,6 +89,12 @@ def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) 
     )
 
 
+def place_of(address: GatewayAddress, url: str | None = None) -> str:
+    """Whom a failed request was to reach, and by which proxy: for its message."""
+    proxy = proxy_for(address.api_url, address.proxy, os.environ)
+    return f"{host_of(url or address.api_url)}{through(proxy)}"
+
+
 def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
     """The system's certificates, ours beside them, TLS 1.2 or newer."""
     context = ssl.create_default_context()

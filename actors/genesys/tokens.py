@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,11 +21,9 @@ import httpx
 from actors.genesys.http import (
     REQUEST_TIMEOUT_S,
     GatewayAddress,
-    host_of,
+    place_of,
     read_bounded,
-    through,
 )
-from actors.genesys.proxy import proxy_for
 from actors.genesys.retry_after import asked_wait_s, wait_s
 from actors.genesys.secret import MASK, Secret
 from runtime.clock import Clock
@@ -377,5 +374,4 @@ class TokenProvider:
 
     @property
     def _at(self) -> str:
-        proxy = proxy_for(self._address.api_url, self._address.proxy, os.environ)
-        return f"{host_of(self._url)}{through(proxy)}"
+        return place_of(self._address, self._url)
