@@ -37,6 +37,7 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.pacer import Pacer
+from actors.genesys.retry_after import http_date_us
 from actors.genesys.secret import MASK, Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from runtime.clock import Clock
@@ -95,6 +96,8 @@ class CloudRest:
         self._client = client
         self._pacer = pacer
         self._clock = clock
+        self.gateway_ahead_us = 0
+        """Of our clock, by the `Date` of the newest answer that had one; to a second or so."""
         self.requests = 0
         self.rate_limited = 0
 
@@ -295,11 +298,13 @@ class CloudRest:
     ) -> bytes:
         async with self._pacer.turn() as budget:
             self.requests += 1
+            asked_us = self._clock.wall_us()
             try:
                 async with asyncio.timeout(timeout_s):
                     reply = await self._client.send(request, stream=True)
                     try:
                         budget.corrected(reply.headers, self._clock.now_s())
+                        self._compare_clocks(reply.headers.get("Date"), asked_us)
                         content = await _read(call, reply)
                     finally:
                         await reply.aclose()
@@ -323,6 +328,13 @@ class CloudRest:
                 self.rate_limited += 1
                 budget.refused(problem.retry_after_s, self._clock.now_s())
             raise problem
+
+    def _compare_clocks(self, date: str | None, asked_us: int) -> None:
+        """A `Date` is cut to its second, and was written some time between question and answer."""
+        written_us = http_date_us(date)
+        if written_us is not None:
+            between_us = (asked_us + self._clock.wall_us()) // 2
+            self.gateway_ahead_us = written_us + 500_000 - between_us
 
 
 async def _pages(page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:

@@ -7,6 +7,7 @@ for again for a while; a read that was cut short is none, and removes nobody.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import random
 from collections.abc import (
     AsyncIterator,
@@ -138,12 +139,16 @@ class RosterReader:
         wanted = dict.fromkeys(self._watch.ids)
         found: dict[str, set[str]] = {text: set() for text in wanted}
         texts = {text.strip().casefold(): text for text in wanted}
+        names: dict[str, str] = {}
         async for each in self._entities(self._named(kind)):
+            names[name_of(each).casefold()] = name_of(each)
             for spelt in (each["id"].casefold(), name_of(each).casefold()):
                 if spelt in texts:
                     found[texts[spelt]].add(each["id"])
         if unknown := [text for text, ids in found.items() if not ids]:
-            raise UnresolvedError(f"watch_ids: there are no {kind} named {_shown(unknown)}")
+            raise UnresolvedError(
+                f"watch_ids: there are no {kind} named {_shown(unknown)}{_near(unknown, names)}"
+            )
         if several := [text for text, ids in found.items() if len(ids) > 1]:
             raise UnresolvedError(
                 f"watch_ids: several {kind} are named {_shown(several)}: give their ids"
@@ -213,6 +218,16 @@ def _is_in(user: Entity, divisions: frozenset[str] | None) -> bool:
         return True
     division = user.get("division")
     return isinstance(division, dict) and division.get("id") in divisions
+
+
+def _near(unknown: Sequence[str], names: Mapping[str, str]) -> str:
+    """What each may have meant; `names`: of all there are, by their case-folded form."""
+    found = dict.fromkeys(
+        names[near]
+        for text in unknown[:NAMES_SHOWN_MAX]
+        for near in difflib.get_close_matches(text.strip().casefold(), names, n=2)
+    )
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def _shown(texts: Sequence[str]) -> str:

@@ -71,6 +71,7 @@ class CloudLoop(LoopLife):
             clock=self._clock,
             on_no_token=self._no_token,
             on_doubt=self._read_again,
+            gateway_ahead_us=lambda: self._rest.gateway_ahead_us,
         )
 
     def _begin_way(self) -> None:
