@@ -376,13 +376,10 @@ class Supervisor:
 
     def _causes(self) -> dict[str, str]:
         """In their own words, why children have ended everything; nothing if none says so."""
-        ended = (
-            ward.spec.counters
-            for ward in self._wards.values()
-            if ward.exits and ward.exits[-1].code == EXIT_CONFIGURATION
-        )
-        causes = dict.fromkeys(cause for page in ended if (cause := cause_left(page)))
-        return {"cause": "; ".join(causes)} if causes else {}
+        ended = [ward for ward in self._wards.values() if ward.exits]
+        wrong = [ward for ward in ended if ward.exits[-1].code == EXIT_CONFIGURATION]
+        causes = filter(None, dict.fromkeys(cause_left(ward.spec.counters) for ward in wrong))
+        return {"cause": told} if (told := "; ".join(causes)) else {}
 
     def _where_told(self) -> dict[str, str]:
         """Whose last end was a bad one, and where it stands why."""

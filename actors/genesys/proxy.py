@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
-from urllib.request import proxy_bypass_environment
 
 from runtime.errors import ConfigurationError
 
@@ -101,7 +100,7 @@ def _matches(host: str, port: int, entry: str) -> bool:
         network = ipaddress.ip_network(name, strict=False)
     except ValueError:
         suffix = name.lstrip("*").lstrip(".").rstrip(".")
-        return bool(suffix) and bool(proxy_bypass_environment(host, {"no": suffix}))
+        return bool(suffix) and (host == suffix or host.endswith(f".{suffix}"))
     address = _address(host)
     return address is not None and address.version == network.version and address in network
 

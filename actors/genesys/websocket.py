@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 import picows
 from picows import WSListener, WSTransport
-from picows.picows import WSProtocol
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub leaves it out
 from picows.proxy import ConnectedSocket, connect_through_optional_proxy
 from picows.url import parse_url
 

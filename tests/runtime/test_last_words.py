@@ -1,4 +1,4 @@
-"""Last words: why a child has ended for good stands on its page, and nothing else is taken for it."""
+"""Last words: why a child has ended for good stands on its page; nothing else is taken for it."""
 
 from __future__ import annotations
 
