@@ -6,12 +6,11 @@ is found in its file without a restart.
 
 from __future__ import annotations
 
-import os
-import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from actors.text_file import read_text, secret_of
 from runtime.errors import ConfigurationError
 
 SECRET_BYTES_MAX: Final = 65_536
@@ -42,31 +41,20 @@ class Credentials:
 
 
 def read_secret(key: str, path: Path) -> str:
-    """The text of a file that says something; never part of an error."""
-    text = read_small_file(key, path).strip()
-    if not text:
-        raise ConfigurationError(f"{key} = {path}: the file is empty")
-    return text
+    """The one line of a file that says something; never part of an error."""
+    text = read_small_file(key, path)
+    try:
+        return secret_of(text)
+    except ValueError as error:
+        raise ConfigurationError(f"{key} = {path}: {error}") from None
 
 
 def read_small_file(key: str, path: Path) -> str:
     """The text of a small file; never part of an error."""
     try:
-        # Not blocking: nobody may ever write into a pipe that stands there by mistake.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(fd).st_mode):
-                raise ConfigurationError(f"{key} = {path}: not a regular file")
-            content = os.read(fd, SECRET_BYTES_MAX + 1)
-        finally:
-            os.close(fd)
-        text = content.decode()
+        return read_text(path, SECRET_BYTES_MAX)
     except OSError as error:
         raise ConfigurationError(f"{key} = {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ConfigurationError(f"{key} = {path}: not UTF-8") from None
-    except ValueError as error:  # a NUL in the path
-        raise ConfigurationError(f"{key} = {str(path)!r}: {error}") from None
-    if len(content) > SECRET_BYTES_MAX:
-        raise ConfigurationError(f"{key} = {path}: over {SECRET_BYTES_MAX} bytes, so no secret")
-    return text
+    except ValueError as error:  # its content, or a NUL in the path
+        shown = repr(str(path)) if "\0" in str(path) else path
+        raise ConfigurationError(f"{key} = {shown}: {error}") from None

@@ -24,7 +24,8 @@ from actors.genesys.pacer import Pacer
 from actors.genesys.proxy import proxy_for
 from actors.genesys.rate_budget import Budget, shares
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
-from actors.planner.roster import listed_ids
+from actors.planner.arguments import Watch
+from actors.planner.roster import Patience, RosterReader
 from actors.settings import Settings
 from actors.topology import gateway_addresses
 from runtime.clock import Clock, SystemClock
@@ -38,6 +39,8 @@ from runtime.errors import (
 Verdict: TypeAlias = Literal["good", "wrong", "no answer", "not tried"]
 """`wrong`: a person must act; `no answer`: it may pass by itself."""
 
+PATIENCE: Final = Patience(tries_max=2)
+"""A person is waiting."""
 ROLES: Final = "in Admin, give the OAuth client a role with it, for the divisions of the agents"
 CREDENTIALS: Final = (
     "the OAuth client must be of this region, of the grant type Client Credentials, and active"
@@ -123,22 +126,29 @@ class _Client:
     # -- what only the planner does --------------------------------------------------------------
 
     async def _of_planner(self, rest: CloudRest) -> AsyncIterator[Trial]:
+        """Whom the settings mean, found as the planner finds them, and whether all of them fit."""
         cloud = self._settings.cloud
-        if cloud.watch in {"queues", "groups", "divisions"}:
-            yield await self._call(f"names of {cloud.watch}", lambda: self._named(rest, cloud))
-        elif cloud.watch == "file":
-            yield await self._call("file of users", lambda: self._listed(cloud))
-        else:
-            yield self._trial("OAuth clients", *self._enough())
+        if cloud.watch != "all":
+            what = "file of users" if cloud.watch == "file" else f"names of {cloud.watch}"
+            yield await self._call(what, lambda: self._watched(rest, cloud))
+            if self._last.verdict != "good":
+                return
+        yield self._trial("OAuth clients", *self._enough())
 
-    async def _named(self, rest: CloudRest, cloud: CloudSettings) -> str:
-        assert cloud.watch in {"queues", "groups", "divisions"}
-        page = await rest.named_page(cloud.watch, 1)
-        return f"{page.total} of them; whether each of watch_ids is found, the planner says"
-
-    async def _listed(self, cloud: CloudSettings) -> str:
-        assert cloud.watch_file is not None
-        return f"{len(listed_ids(cloud.watch_file))} ids in {cloud.watch_file}"
+    async def _watched(self, rest: CloudRest, cloud: CloudSettings) -> str:
+        watch = Watch(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file)
+        chance = random.Random()  # noqa: S311 - jitter
+        read = await RosterReader(rest, watch, chance=chance, patience=PATIENCE).read({})
+        self._seen = len(read.names)
+        if cloud.watch == "file":
+            missing = f"; {read.missing} are no active user's" if read.missing else ""
+            said = f"{self._seen + read.missing} ids in {cloud.watch_file}{missing}"
+            if not self._seen:
+                raise ConfigurationError(said)
+            return said
+        if not self._seen:
+            raise ConfigurationError(f"found, but no active user is in these {cloud.watch}")
+        return f"all {len(cloud.watch_ids)} are found, with {self._seen} agents"
 
     def _enough(self) -> tuple[Verdict, str]:
         """Whether all agents fit on the channels of the clients that there are."""

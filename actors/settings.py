@@ -4,6 +4,7 @@ and not where a value comes from (`settings_layers`).
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -32,7 +33,7 @@ from actors.cloud_settings import (
 from actors.credentials import Credentials
 from actors.events import Dialect
 from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
-from actors.genesys.regions import domain_of
+from actors.genesys.regions import domain_of, environment_of, region_domain_in
 from actors.sender_settings import SenderSettings
 from actors.sinks_settings import SINKS_MAX, SinkSettings
 from actors.web_settings import WebSettings
@@ -44,6 +45,7 @@ DEMO_HINT: Final = "To see it work without any settings: presence-runtime demo"
 
 
 def _is_host_url(url: str) -> str:
+    url = _with_scheme(url.strip())
     try:
         parts = urlsplit(url)
         is_usable = parts.port != 0 and url.isprintable() and " " not in url
@@ -58,6 +60,26 @@ def _is_host_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _with_scheme(url: str) -> str:
+    """Of a host that was pasted without one: what is safe to this host."""
+    if "://" in url or (not (is_loopback := _names_loopback(url)) and "." not in url):
+        return url
+    return f"{'http' if is_loopback else 'https'}://{url}"
+
+
+def _names_loopback(url: str) -> bool:
+    try:
+        return urlsplit(f"//{url}").hostname in LOOPBACK
+    except ValueError:
+        return False
+
+
+def _is_region(text: str) -> str:
+    if text:
+        domain_of(text)  # raises for what means none
+    return text.strip()
+
+
 def _is_proxy_url(url: str) -> str:
     if wrong := problem(url):
         raise ValueError(wrong)
@@ -70,9 +92,13 @@ def _is_power_of_two(number: int) -> int:
     return number
 
 
-_Name = Annotated[str, Field(pattern=r"^[\w.-]{0,32}$")]
-# One label of a host name, or several: it is put between `api.` and `.mypurecloud.com`.
-_HostPart = Annotated[str, Field(pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?$", max_length=200)]
+def _is_name(text: str) -> str:
+    if not re.fullmatch(r"[\w.-]{0,32}", text):
+        raise ValueError("must be letters, digits, `_ . -`, at most 32")
+    return text
+
+
+_Name = Annotated[str, AfterValidator(_is_name)]
 
 
 class LogSettings(BaseModel):
@@ -117,17 +143,21 @@ class Settings(BaseSettings):
         default="wsp",
         description="how the gateway speaks; cloud: the platform API of Genesys Cloud",
     )
-    environment: _HostPart = Field(
+    environment: Annotated[str, AfterValidator(environment_of)] = Field(
         default="",
+        max_length=200,
         description="dialect wsp: the gateway is `https://api.{environment}.mypurecloud.com`",
     )
-    region: _HostPart = Field(
-        default="", description="instead of it: a region such as `eu-central-1`, or its domain"
+    region: Annotated[str, AfterValidator(_is_region)] = Field(
+        default="",
+        max_length=500,
+        description="instead of it: a region such as `eu-central-1`, its city, or its domain",
     )
     region_file: Path | None = Field(default=None, description="a file that holds the region")
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
         default=None,
-        description="the gateway's URL; wins over the three above. `http` only to this machine",
+        description="the gateway's URL, or its host; wins over the three above. `http` only to "
+        "this machine",
     )
     client_id: Printable = Field(default="", max_length=500, description="of the OAuth client")
     client_id_file: Path | None = Field(default=None, description="a file that holds it")
@@ -156,7 +186,7 @@ class Settings(BaseSettings):
     )
     proxy: Annotated[str, AfterValidator(_is_proxy_url)] | None = Field(
         default=None,
-        description="for tokens and sockets alike; `http`, `https` or `socks5`; else HTTPS_PROXY "
+        description="for tokens and sockets alike, `http` or `https`; else HTTPS_PROXY, ALL_PROXY "
         "and NO_PROXY. In a password write `/ ? # @` as `%2F %3F %23 %40`; it is shown nowhere",
     )
     resource: str | None = Field(
@@ -266,7 +296,9 @@ class Settings(BaseSettings):
     def api_url(self) -> str:
         """The gateway's own URL, without a trailing slash."""
         if self.base_url is not None:
-            return self.base_url
+            of_platform = region_domain_in(urlsplit(self.base_url).hostname or "")
+            is_region = of_platform is not None and self.dialect == "cloud"
+            return f"https://api.{of_platform}" if is_region else self.base_url
         if self.region:
             return f"https://api.{domain_of(self.region)}"
         return f"https://api.{self.environment + '.' if self.environment else ''}mypurecloud.com"

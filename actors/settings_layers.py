@@ -10,7 +10,6 @@ with it.
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import tomllib
@@ -18,13 +17,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeAlias
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource, SettingsError
 
-from actors.cloud_settings import ClientSettings
 from actors.credentials import read_secret
-from actors.genesys.proxy import MASK, proxy_for, without_password
+from actors.genesys.proxy import proxy_for
+from actors.genesys.regions import doubt_about, region_domain_in
 from actors.settings import (
     CONFIG_DEFAULT,
     ENVIRONMENT_PREFIX,
@@ -32,7 +31,10 @@ from actors.settings import (
     shown,
     unusable,
 )
-from actors.sinks_settings import STDOUT, SinkSettings
+from actors.settings_environment import given_in, variable
+from actors.settings_words import LISTS, Keys, explain, known_keys, leaves, named
+from actors.sinks_settings import STDOUT
+from actors.text_file import text_of
 
 CONFIG_VARIABLE: Final = "PRESENCE_CONFIG"
 GENESYS_NAMES: Final = {
@@ -59,12 +61,9 @@ OPEN_TABLES: Final = (
     "sender.cloud_transitions",
     "web.thresholds",
 )
-LISTS: Final[dict[str, type[BaseModel]]] = {"clients": ClientSettings, "sinks": SinkSettings}
-"""Lists of tables, and what each table is."""
 _SECRETS: Final = {
     "client_secret", "clients.client_secret", "sender.webhook.secret", "sinks.secret",
 }  # fmt: skip
-_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +79,7 @@ class Effective:
         for path, value in _unfolded(self.settings.model_dump()):
             yield named(path), shown(named(path), value), self._origin(path)
 
-    def _origin(self, path: _Path) -> str:
+    def _origin(self, path: Keys) -> str:
         found = self.origins.get(named(path))
         if found is None and path[0] in LISTS:
             found = self.origins.get(path[0])  # a list is given whole
@@ -102,7 +101,7 @@ def load(
     layers = [
         *_flag_layer(flags or {}),
         *_environment_layers(),
-        *((f"file {path}", keys, value) for keys, value in _leaves(table)),
+        *((f"file {path}", keys, value) for keys, value in leaves(table)),
     ]
     merged, origins = _merge(layers)
     if region_file := merged.get("region_file"):
@@ -111,7 +110,7 @@ def load(
     try:
         settings = Settings(**merged)
     except ValidationError as error:
-        problems = [_explain(dict(each), origins) for each in error.errors(include_url=False)]
+        problems = [explain(each, origins) for each in error.errors(include_url=False)]
         raise unusable(problems) from None  # the cause holds the values, also the secret ones
     if needs_gateway:
         if problems := _missing(settings):
@@ -122,20 +121,13 @@ def load(
         settings.sender.webhook.signing_secret()
         for sink in settings.sinks:
             sink.signing_secret()
-    return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
+    warnings = _warnings(path, table) + (_gateway_doubts(settings) if needs_gateway else ())
+    return Effective(settings=settings, origins=origins, warnings=warnings)
 
 
 # -- layers ------------------------------------------------------------------------------------
 
-_Path: TypeAlias = tuple[str, ...]
-_Leaf: TypeAlias = tuple[str, _Path, Any]  # (origin, its keys from the outermost table, value)
-
-
-def named(path: Sequence[object]) -> str:
-    """As TOML writes it: `sender.capacity.queues."Sales West".minimum_available`."""
-    return ".".join(
-        str(key) if _BARE_KEY.fullmatch(str(key)) else json.dumps(str(key)) for key in path
-    )
+_Leaf: TypeAlias = tuple[str, Keys, Any]  # (origin, its keys from the outermost table, value)
 
 
 def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -143,16 +135,17 @@ def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
     named = config or (Path(given) if given else None)
     path = named or CONFIG_DEFAULT
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file)
+        table = tomllib.loads(text_of(path.read_bytes()))
     except FileNotFoundError:
         if named is None:
             return path, {}
         raise unusable([f"--config {path}: there is no such file"]) from None
     except OSError as error:
         raise unusable([f"--config {path}: {error.strerror}"]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise unusable([f"{path} is no TOML: {error}"]) from None
+    except ValueError as error:  # what is wrong with the file as a text
+        raise unusable([f"{path}: {error}"]) from None
     _anchor(Settings, table, path.parent)
     return path, table
 
@@ -181,41 +174,18 @@ def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
 
 
 def _environment_layers() -> Iterator[_Leaf]:
-    # An empty variable is one that was not given: compose files and units write them so.
-    try:
-        given = EnvSettingsSource(Settings, env_ignore_empty=True)()
-    except (SettingsError, AttributeError):  # a table's variable that holds none, alone or mixed
-        tables = " and ".join(ENVIRONMENT_PREFIX + key.upper() for key in _tables())
-        way_out = f"{ENVIRONMENT_PREFIX}LOG__LEVEL=debug"
-        lists = "; ".join(f"{_variable((key,))} is a list, given as JSON" for key in LISTS)
-        raise unusable(
-            [f"{tables} are tables: set what is in them, as in {way_out}; {lists}"]
-        ) from None
-    for path, value in _leaves(given):
-        yield _variable(path), path, value
-    for variable, key in GENESYS_NAMES.items():
-        if os.environ.get(variable):
-            yield variable, (key,), os.environ[variable]
+    yield from given_in(os.environ)
+    for name, key in GENESYS_NAMES.items():
+        if os.environ.get(name):
+            yield name, (key,), os.environ[name]
 
 
-def _variable(path: _Path) -> str:
-    return ENVIRONMENT_PREFIX + "__".join(path).upper()
-
-
-def _leaves(table: Mapping[str, Any], above: _Path = ()) -> Iterator[tuple[_Path, Any]]:
-    for key, value in table.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, (*above, key))
-        else:
-            yield (*above, key), value
-
-
-def _unfolded(table: Mapping[str, Any]) -> Iterator[tuple[_Path, Any]]:
-    """As `_leaves`, and what is in a list of tables by its number."""
-    for path, value in _leaves(table):
+def _unfolded(table: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:
+    """As `leaves`, and what is in a list of tables by its number."""
+    for path, value in leaves(table):
         if path[0] in LISTS and value:
             for number, each in enumerate(value):
-                yield from _leaves(each, (*path, str(number)))
+                yield from leaves(each, (*path, str(number)))
         else:
             yield path, value
 
@@ -249,55 +219,7 @@ def _layer(origin: str) -> str:
     return re.split(r"[ _]", origin, maxsplit=1)[0]  # flag, PRESENCE, GENESYSCLOUD, file
 
 
-# -- what is wrong, in words -------------------------------------------------------------------
-
-
-def _explain(error: dict[str, Any], origins: Mapping[str, str]) -> str:
-    said = str(error["msg"]).removeprefix("Value error, ")
-    path = tuple(str(part) for part in error["loc"] if part != "[key]")  # pydantic's own word
-    if not path:
-        return said
-    key = named(path)
-    known = (named(path[:length]) for length in range(len(path), 0, -1))  # of a list's element: it
-    origin = next((origins[each] for each in known if each in origins), None)
-    where = f" (from {origin})" if origin else ""
-    if error["type"] == "extra_forbidden":
-        return f"{key}{where}: there is no such setting{_near(path)}"
-    given = error["input"]
-    # Whatever it is, a secret may be in it.
-    if isinstance(given, Mapping | BaseModel) or path[0] in LISTS:
-        return f"{key}{where}: {said}"
-    is_text = isinstance(given, str)
-    masked = repr(without_password(shown(key, given))) if is_text else without_password(repr(given))
-    value = MASK if "secret" in key else masked
-    return f"{key} = {value}{where}: {said}"
-
-
-def _near(path: _Path) -> str:
-    *table, key = path
-    depth = len(table)
-    if path[0] in LISTS:
-        beside = sorted(LISTS[path[0]].model_fields)
-    else:
-        beside = sorted({each[depth] for each in _keys() if each[:depth] == tuple(table)})
-    near = [named((*table, each)) for each in difflib.get_close_matches(key, beside, n=2)]
-    if not near and path[0] not in LISTS:  # perhaps it stands in the wrong table
-        leaves = {each[-1] for each in _keys()}
-        close = difflib.get_close_matches(key, leaves, n=1, cutoff=0.75)
-        near = [named(each) for each in _keys() if each[-1] in close]
-    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(beside)}"
-
-
-def _keys() -> list[_Path]:
-    return [path for path, _ in _leaves(Settings.model_construct().model_dump())]
-
-
-def _tables() -> list[str]:
-    return [
-        key
-        for key, value in Settings.model_construct().model_dump().items()
-        if isinstance(value, Mapping)
-    ]
+# -- what is missing or doubtful ---------------------------------------------------------------
 
 
 def _missing(settings: Settings) -> list[str]:
@@ -327,11 +249,23 @@ def _way_out(key: str, genesys_name: str) -> str:
     )
 
 
+def _gateway_doubts(settings: Settings) -> tuple[str, ...]:
+    """What is likely to be the wrong gateway, or the wrong way to speak to it."""
+    host = urlsplit(settings.api_url).hostname or ""
+    if settings.dialect == "wsp" and region_domain_in(host) is not None:
+        what = f"dialect wsp against a Genesys Cloud domain ({host})"
+        cure = 'an organisation of Genesys Cloud speaks dialect = "cloud"'
+        return (f"{what}: {cure}; wsp is the dialect of the two tutorials",)
+    if settings.base_url is None and settings.region and (doubt := doubt_about(settings.region)):
+        return (f"region = {settings.region!r}: {doubt}",)
+    return ()
+
+
 def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
     """What looks like a mistake, but may be none: a cluster sets variables of its own making."""
     warnings = []
-    known = {_variable(keys[:length]) for keys in _keys() for length in range(1, len(keys) + 1)}
-    open_tables = tuple(_variable(tuple(key.split("."))) for key in OPEN_TABLES)
+    known = {variable(keys[:length]) for keys in known_keys() for length in range(1, len(keys) + 1)}
+    open_tables = tuple(variable(tuple(key.split("."))) for key in OPEN_TABLES)
     known.update(open_tables)
     for name in sorted(os.environ):
         upper = name.upper()
@@ -344,7 +278,7 @@ def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
         elif upper not in known:
             near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
             warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
-    given = {named(keys) for keys, _ in _leaves(table)}
+    given = {named(keys) for keys, _ in leaves(table)}
     for listed in LISTS:
         tables = table.get(listed)
         if isinstance(tables, list):  # a layer above may have silenced whatever it is

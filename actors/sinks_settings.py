@@ -5,10 +5,11 @@ Knows no file, no request and no row.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from actors.sender_settings import SigningSecret, WebhookUrl, signing_secret_of
 
@@ -27,13 +28,19 @@ _OF_KIND: Final = {
 }  # fmt: skip
 
 
+def _is_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
+        raise ValueError("must be lower-case letters, digits, `_` and `-`, at most 32, one of the "
+                         "first two in front")  # fmt: skip
+    return text
+
+
 class SinkSettings(BaseModel):
     """One place that every committed transition is handed on to."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$",
+    name: Annotated[str, AfterValidator(_is_name)] = Field(
         description="its position is kept under this name: another name is another sink",
     )
     kind: Literal["jsonl", "webhook"] = Field(description="lines in a file, or HTTP POST")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 CHARS_MAX: Final = 40
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+_LEAP: Final = re.compile(r"(T[0-9]{2}:?[0-9]{2}:?)60(?:[.,][0-9]+)?(?![0-9])")
 
 
 def microseconds(stamp: object) -> int:
@@ -14,10 +18,21 @@ def microseconds(stamp: object) -> int:
     if type(stamp) is not str or len(stamp) > CHARS_MAX:
         raise ValueError("timestamp is not ISO-8601")
     try:
-        moment = datetime.fromisoformat(stamp)
+        moment = _moment(stamp)
         if moment.tzinfo is None:
             raise ValueError
         past = moment - _EPOCH
     except (ValueError, OverflowError):
         raise ValueError("timestamp is not ISO-8601 with an offset") from None
     return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+
+
+def _moment(stamp: str) -> datetime:
+    """A leap second, which no clock of ours has, is the next second."""
+    try:
+        return datetime.fromisoformat(stamp)
+    except ValueError:
+        without, leaps = _LEAP.subn(r"\g<1>59", stamp)
+        if not leaps:
+            raise
+        return datetime.fromisoformat(without) + timedelta(seconds=1)

@@ -26,8 +26,9 @@ from setproctitle import setproctitle
 
 from runtime import crash_point
 from runtime.counters import STARTING, STOPPED, Counters
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, RuntimeFault
 from runtime.exit import Exit
+from runtime.last_words import leave_cause
 from runtime.spawn import HELD_BACK, Envelope, open_envelope
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -128,6 +129,7 @@ def _die_with(supervisor_pid: int) -> None:
 
 
 def _run(envelope: Envelope) -> int:
+    counters: Counters | None = None
     try:
         setup_arguments = _unpickled(envelope.setup_arguments)
         if envelope.setup is not None:
@@ -141,6 +143,8 @@ def _run(envelope: Envelope) -> int:
         child.set_phase(STOPPED)
     except RuntimeFault as fault:
         _log(envelope, "child.failed", error=str(fault), kind=type(fault).__name__)
+        if counters is not None and fault.exit_code == EXIT_CONFIGURATION:
+            leave_cause(counters, str(fault))
         return fault.exit_code
     except BaseException:  # also SystemExit: how an entry ends is said above, not by whom it calls
         # Formatted here: a pretty renderer would print local variables, and some are secrets.

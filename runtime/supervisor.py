@@ -35,8 +35,9 @@ from structlog.typing import FilteringBoundLogger
 from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, RUNNING, STARTING, Counters
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
+from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
 from runtime.exit import Exit
+from runtime.last_words import cause_left
 from runtime.notify import Notifier
 from runtime.restart_plan import (
     DRAIN_S,
@@ -368,10 +369,17 @@ class Supervisor:
                 if exit_code == EXIT_CLEAN:
                     self._log.info("runtime.stopped", reason=reason)
                 else:
-                    see = self._where_told()
-                    self._log.error("runtime.failed", reason=reason, exit_code=exit_code, see=see)
+                    told = {"see": self._where_told()} | self._causes()
+                    self._log.error("runtime.failed", reason=reason, exit_code=exit_code, **told)
             case Wait(seconds):
                 self._wait_s = seconds
+
+    def _causes(self) -> dict[str, str]:
+        """In their own words, why children have ended everything; nothing if none says so."""
+        ended = [ward for ward in self._wards.values() if ward.exits]
+        wrong = [ward for ward in ended if ward.exits[-1].code == EXIT_CONFIGURATION]
+        causes = filter(None, dict.fromkeys(cause_left(ward.spec.counters) for ward in wrong))
+        return {"cause": told} if (told := "; ".join(causes)) else {}
 
     def _where_told(self) -> dict[str, str]:
         """Whose last end was a bad one, and where it stands why."""

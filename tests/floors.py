@@ -9,7 +9,12 @@ from __future__ import annotations
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite", "actors.file_repair"), ("actors.times",)),
+    (
+        ("actors.tagged",),
+        ("actors.sqlite", "actors.file_repair"),
+        ("actors.times",),
+        ("actors.text_file",),
+    ),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -33,7 +38,8 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.genesys",),
         (
             "actors.settings", "actors.settings_layers", "actors.cloud_settings",
-            "actors.web_settings", "actors.settings_table",
+            "actors.web_settings", "actors.settings_table", "actors.settings_words",
+            "actors.settings_environment",
         ),
         ("actors.data_dir",),
     ),
@@ -85,6 +91,9 @@ PURE = (
     "actors/genesys/presence.py",
     "actors/genesys/rate_budget.py",
     "actors/genesys/reconnect.py",
+    "actors/genesys/regions.py",
+    "actors/genesys/retry_after.py",
+    "actors/genesys/handshake.py",
     "actors/receiver/channel.py",
     "actors/receiver/channel_line.py",
     "actors/receiver/channel_session.py",

@@ -7,11 +7,12 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 from __future__ import annotations
 
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 import orjson
 
 from actors.events import USER_ID_BYTES_MAX
-from actors.genesys.regions import domain_of
+from actors.genesys.regions import domain_of, region_domain_in
 from actors.presences import Presence
 from actors.times import microseconds
 
@@ -31,8 +32,12 @@ class Hosts(NamedTuple):
 
 
 def hosts(region: str, base_url: str | None = None) -> Hosts:
-    """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway)."""
-    if base_url is not None:
+    """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway), but
+    one that names a host of the platform itself stands for its region."""
+    of_platform = region_domain_in(urlsplit(base_url or "").hostname or "")
+    if of_platform is not None:
+        region = of_platform
+    elif base_url is not None:
         assert base_url.startswith(("http://", "https://")), "checked by the settings"
         return Hosts(base_url, base_url, "ws" + base_url.removeprefix("http"))
     domain = domain_of(region)
@@ -90,11 +95,12 @@ REASON_NO_TOPIC: Final = "neither a topic nor a result"
 REASON_UNKNOWN_TOPIC: Final = "a topic that nobody subscribed to"
 REASON_NO_OWNER: Final = "no owner"
 REASON_NO_BODY: Final = "an event without a body"
-REASON_METADATA: Final = "channel metadata of an unknown kind"
 REASON_BINARY: Final = "binary frame"
 REASON_TOO_LONG: Final = "longer than half a ring"
 
-LostKind: TypeAlias = Literal["no_longer_subscribed", "token_revoked", "404"]
+LostKind: TypeAlias = Literal[
+    "no_longer_subscribed", "token_revoked", "400", "401", "403", "404", "410"
+]
 MESSAGE_CHARS_MAX: Final = 500
 
 
@@ -140,7 +146,11 @@ class OddFrame(NamedTuple):
 Frame: TypeAlias = CloudEvent | Heartbeat | Pong | Closing | Lost | Subscribed | OddFrame
 
 
-_METADATA: Final[dict[str, Frame]] = {"websocket heartbeat": Heartbeat(), "pong": Pong()}
+_PONG: Final = "pong"
+_HEARTBEAT: Final = "heartbeat"
+_GONE_RESULTS: Final[dict[str, LostKind]] = {
+    "400": "400", "401": "401", "403": "403", "404": "404", "410": "410",
+}  # fmt: skip
 _LOST: Final[dict[str, LostKind]] = {
     UNSUBSCRIBED_TOPIC: "no_longer_subscribed",
     REVOKED_TOPIC: "token_revoked",
@@ -165,8 +175,9 @@ def _read_topic(topic: str, body: Any) -> Frame:
     if lowered.startswith(USER_TOPIC):
         return _read_event(topic, body)
     message = _message(body)
-    if lowered == METADATA_TOPIC:
-        return _METADATA.get(message.lower(), OddFrame(REASON_METADATA))
+    if lowered == METADATA_TOPIC or _HEARTBEAT in lowered:
+        # In whatever words: it comes every 30 s, and says no more than that the socket lives.
+        return Pong() if message.strip().lower() == _PONG else Heartbeat()
     if lowered == CLOSING_TOPIC:
         return Closing(message)
     lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
@@ -200,11 +211,16 @@ def is_user_id(value: object) -> bool:
 
 def _read_result(parsed: dict[str, Any]) -> Frame:
     """Some gateways answer with the number, some with its digits."""
-    match str(parsed.get("result")):
-        case "404":
-            return Lost("404", _text(parsed.get("message")))
-        case "200" if parsed.get("status") == "subscribed":
-            return Subscribed()
+    result, said = str(parsed.get("result")), _text(parsed.get("message"))
+    if (kind := _GONE_RESULTS.get(result)) is not None:
+        return Lost(kind, said)
+    if result == "200" and str(parsed.get("status")).lower() == "subscribed":
+        return Subscribed()
+    if "result" not in parsed and (word := said.strip().lower()):
+        if word == _PONG:
+            return Pong()
+        if _HEARTBEAT in word:
+            return Heartbeat()
     return OddFrame(REASON_NO_TOPIC)
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 import orjson
 
-from actors.genesys.http import retry_after_s
+from actors.genesys.retry_after import asked_wait_s
 from runtime.errors import RemoteError
 
 MESSAGE_CHARS_MAX: Final = 300
@@ -104,7 +104,9 @@ _BY_STATUS: Final[dict[int, type[CloudError]]] = {
 }
 
 
-def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> CloudError:
+def refusal(
+    call: str, status: int, headers: Mapping[str, str], body: bytes, wall_us: int = 0
+) -> CloudError:
     """What an answer that is no success means. The envelope may be absent, or anything at all."""
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         kind: type[CloudError] = FailedError
@@ -119,7 +121,7 @@ def refusal(call: str, status: int, headers: Mapping[str, str], body: bytes) -> 
         code=_text(envelope.get("code"), CODE_CHARS_MAX),
         message=_text(envelope.get("message"), MESSAGE_CHARS_MAX),
         context_id=_text(envelope.get("contextId"), CODE_CHARS_MAX),
-        retry_after=retry_after_s(headers.get("Retry-After")),
+        retry_after=asked_wait_s(headers, wall_us),
         missing_permissions=_permissions(envelope.get("messageParams")),
     )
 

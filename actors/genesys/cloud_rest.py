@@ -35,8 +35,9 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
     refusal,
 )
-from actors.genesys.http import GatewayAddress
+from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.pacer import Pacer
+from actors.genesys.retry_after import http_date_us
 from actors.genesys.secret import MASK, Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from runtime.clock import Clock
@@ -90,10 +91,13 @@ class CloudRest:
         clock: Clock,
     ) -> None:
         self._api_url = address.api_url
+        self._at = place_of(address)
         self._tokens = tokens
         self._client = client
         self._pacer = pacer
         self._clock = clock
+        self.gateway_ahead_us = 0
+        """Of our clock, by the `Date` of the newest answer that had one; to a second or so."""
         self.requests = 0
         self.rate_limited = 0
 
@@ -294,29 +298,43 @@ class CloudRest:
     ) -> bytes:
         async with self._pacer.turn() as budget:
             self.requests += 1
+            asked_us = self._clock.wall_us()
             try:
                 async with asyncio.timeout(timeout_s):
                     reply = await self._client.send(request, stream=True)
                     try:
                         budget.corrected(reply.headers, self._clock.now_s())
+                        self._compare_clocks(reply.headers.get("Date"), asked_us)
                         content = await _read(call, reply)
                     finally:
                         await reply.aclose()
             except TimeoutError:
-                message = f"no answer within {timeout_s:g} s"
+                message = f"{self._at}: no answer within {timeout_s:g} s"
                 raise NoAnswerError(call, 0, message=message) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                message = f"{type(error).__name__}: {_without(hidden, str(error))}"
+                said = _without(hidden, str(error))
+                message = f"{self._at}: {type(error).__name__}: {said}"
                 raise NoAnswerError(call, 0, message=message) from None
             if reply.is_success:
                 return content
             problem = refusal(
-                call, reply.status_code, reply.headers, _bytes_without(hidden, content)
+                call,
+                reply.status_code,
+                reply.headers,
+                _bytes_without(hidden, content),
+                self._clock.wall_us(),
             )
             if isinstance(problem, RateLimitedError):
                 self.rate_limited += 1
                 budget.refused(problem.retry_after_s, self._clock.now_s())
             raise problem
+
+    def _compare_clocks(self, date: str | None, asked_us: int) -> None:
+        """A `Date` is cut to its second, and was written some time between question and answer."""
+        written_us = http_date_us(date)
+        if written_us is not None:
+            between_us = (asked_us + self._clock.wall_us()) // 2
+            self.gateway_ahead_us = written_us + 500_000 - between_us
 
 
 async def _pages(page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:
@@ -334,12 +352,11 @@ def _headers(token: Secret, content: bytes | None) -> dict[str, str]:
 
 
 async def _read(call: str, reply: httpx.Response) -> bytes:
-    content = bytearray()
-    async for part in reply.aiter_bytes():
-        content += part
-        if len(content) > ANSWER_BYTES_MAX:
-            raise OddAnswerError(call, reply.status_code, message="the answer is too long")
-    return bytes(content)
+    try:
+        return await read_bounded(reply, ANSWER_BYTES_MAX)
+    except ValueError as error:
+        message = f"the answer is too long or damaged: {error}"
+        raise OddAnswerError(call, reply.status_code, message=message) from None
 
 
 def _without(hidden: Secret | None, text: str) -> str:

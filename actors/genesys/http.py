@@ -9,16 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
-from actors.genesys.proxy import proxy_for
+from actors.genesys.proxy import proxy_for, without_password
 from runtime.errors import ConfigurationError
 
 REQUEST_TIMEOUT_S = 10.0
+READ_BYTES = 16_384
+ENCODINGS = "gzip, deflate"  # those that are unpacked in steps
+GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
 BODY_TIMEOUT_S = 1.0  # for a body that nobody reads
 
 
@@ -59,6 +64,22 @@ class Reach:
         return self.ssl_context if is_secure else None
 
 
+def host_of(url: str) -> str:
+    """Host, and port if it is no usual one: for messages. Of nothing else in a URL is that safe."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "?", parts.port
+    except ValueError:
+        return "?"
+    host = f"[{host}]" if ":" in host else host
+    return host if port is None else f"{host}:{port}"
+
+
+def through(proxy: str | None) -> str:
+    """How a message goes on that has named a host: by which proxy, if there is one."""
+    return f" through the proxy {without_password(proxy)}" if proxy else ""
+
+
 def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) -> Reach:
     """Decide how to get to this address. Raises ConfigurationError for a bad `ca_file` or
     `HTTPS_PROXY`."""
@@ -66,6 +87,12 @@ def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) 
         ssl_context=_ssl_context(address.ca_file),
         proxy=proxy_for(address.api_url, address.proxy, environment),
     )
+
+
+def place_of(address: GatewayAddress, url: str | None = None) -> str:
+    """Whom a failed request was to reach, and by which proxy: for its message."""
+    proxy = proxy_for(address.api_url, address.proxy, os.environ)
+    return f"{host_of(url or address.api_url)}{through(proxy)}"
 
 
 def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -87,9 +114,64 @@ def http_client(way: Reach) -> httpx.AsyncClient:
         verify=way.ssl_context,
         proxy=proxy or None,
         trust_env=False,
+        headers={"Accept-Encoding": ENCODINGS},
         follow_redirects=False,
         timeout=REQUEST_TIMEOUT_S,
     )
+
+
+async def read_bounded(reply: httpx.Response, bytes_max: int) -> bytes:
+    """The body of a streamed reply, decoded in steps, because a few bytes may stand for gigabytes.
+    Raises ValueError if it is longer than that, or is no body of the encoding that it bears."""
+    encoding = reply.headers.get("Content-Encoding", "").strip().lower()
+    if encoding in ("", "identity"):
+        unpacker = None
+    elif encoding in ("gzip", "x-gzip", "deflate"):
+        unpacker = _Unpacker(bytes_max)
+    else:
+        raise ValueError("it comes in an encoding that nobody asked for")
+    body = bytearray()
+    async for part in _parts(reply):
+        body += part if unpacker is None else unpacker.unpacked(part)
+        if len(body) > bytes_max:
+            raise ValueError(f"it is longer than {bytes_max:,} bytes")
+    return bytes(body)
+
+
+async def _parts(reply: httpx.Response) -> AsyncIterator[bytes]:
+    """As they come; of a reply that a transport without a network has whole, all at once."""
+    if reply.is_stream_consumed:
+        yield reply.content
+        return
+    async for part in reply.aiter_raw(READ_BYTES):
+        yield part
+
+
+class _Unpacker:
+    """gzip, of any number of members, or either kind of deflate."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_left = bytes_max + 1
+        self._is_new = True
+        self._stream = zlib.decompressobj(GZIP_OR_ZLIB)
+
+    def unpacked(self, part: bytes) -> bytes:
+        found = bytearray()
+        while part and self._bytes_left > 0:
+            try:
+                some = self._stream.decompress(part, self._bytes_left)
+            except zlib.error as error:
+                if not self._is_new:
+                    raise ValueError(f"it is not what its encoding says: {error}") from None
+                self._stream, self._is_new = zlib.decompressobj(-zlib.MAX_WBITS), False
+                continue
+            self._is_new = False
+            found += some
+            self._bytes_left -= len(some)
+            part = self._stream.unconsumed_tail
+            if self._stream.eof and self._stream.unused_data:
+                part, self._stream = self._stream.unused_data, zlib.decompressobj(GZIP_OR_ZLIB)
+        return bytes(found)
 
 
 async def read_away(reply: httpx.Response, bytes_max: int) -> None:
@@ -104,12 +186,3 @@ async def read_away(reply: httpx.Response, bytes_max: int) -> None:
                     return
     except (TimeoutError, httpx.HTTPError):
         return
-
-
-def retry_after_s(header: str | None, *, most_s: float = 600.0) -> float | None:
-    """`Retry-After` in seconds, bounded; None if absent or not a number of seconds."""
-    try:
-        seconds = float(header) if header is not None else None
-    except ValueError:
-        return None
-    return None if seconds is None or not 0 <= seconds < float("inf") else min(seconds, most_s)

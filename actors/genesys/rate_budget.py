@@ -21,6 +21,7 @@ COUNT_HEADER: Final = "inin-ratelimit-count"
 ALLOWED_HEADER: Final = "inin-ratelimit-allowed"
 RESET_HEADER: Final = "inin-ratelimit-reset"
 SAME_WINDOW_S: Final = 3.0  # resets are told in whole seconds, and answers take their time
+REFUSED_LEAST_S: Final = 1.0  # whatever a refusal asks for: many callers wait by this budget
 WAIT_LEAST_S: Final = 0.01  # while all of the share is under way, nobody knows how long
 
 
@@ -133,7 +134,7 @@ class Budget:
 
     def refused(self, retry_after_s: float | None, now_s: float) -> None:
         """An answer of 429: nothing before that, one window if it does not say."""
-        wait_s = self._window_s if retry_after_s is None else retry_after_s
+        wait_s = self._window_s if retry_after_s is None else max(retry_after_s, REFUSED_LEAST_S)
         self._refused_until_s = max(self._refused_until_s, now_s + wait_s)
 
     @property

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import httpx
 
-from actors.genesys.http import REQUEST_TIMEOUT_S, GatewayAddress, read_away
+from actors.genesys.http import REQUEST_TIMEOUT_S, GatewayAddress, place_of, read_away
 from actors.genesys.presence import SCOPE_TO_LOOK_UP
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from runtime.clock import Clock
@@ -110,6 +110,7 @@ class Users:
                 await read_away(reply, BODY_BYTES_MAX)
                 return reply.status_code
         except TimeoutError:
-            return f"no answer to the user check within {REQUEST_TIMEOUT_S:g} s"
+            at = place_of(self._address)
+            return f"{at}: no answer to the user check within {REQUEST_TIMEOUT_S:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            return f"user check: {type(error).__name__}: {error}"
+            return f"{place_of(self._address)}: user check: {type(error).__name__}: {error}"

@@ -8,17 +8,24 @@ scopes none are asked for: in the cloud dialect roles decide (§2.1).
 from __future__ import annotations
 
 import asyncio
+import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import httpx
-import orjson
 
-from actors.genesys.http import REQUEST_TIMEOUT_S, GatewayAddress, retry_after_s
-from actors.genesys.reconnect import backoff_s
-from actors.genesys.secret import Secret
+from actors.genesys.http import (
+    REQUEST_TIMEOUT_S,
+    GatewayAddress,
+    place_of,
+    read_bounded,
+)
+from actors.genesys.retry_after import asked_wait_s, wait_s
+from actors.genesys.secret import MASK, Secret
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, RemoteError
 
@@ -26,7 +33,18 @@ REFRESH_BEFORE_S = 90.0
 SHORT_LIFE_S = 180.0  # a token that lives less is renewed at half its life
 MARGIN_S = 60.0
 REFUSED_RETRY_S = 300.0
-LIFE_MOST_S = 10 * 365 * 86_400.0
+LIFE_DEFAULT_S: Final = 3600.0  # if a reply says nothing that makes sense (protocol.md §1.1)
+LIFE_DEFAULT_CLOUD_S: Final = 86_400.0  # likewise (§2.1)
+LIFE_LEAST_S: Final = 1.0  # renewed at half of it: twice a second is the most that is asked
+LIFE_MOST_S: Final = 172_800.0  # the most that the platform gives (protocol.md §2.1)
+REPLY_BYTES_MAX: Final = 65_536
+DESCRIPTION_CHARS_MAX: Final = 300
+_REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_NO_SUCH_PATH: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE)
+CHECK_DIALECT: Final = (
+    'is dialect right? An organisation of Genesys Cloud speaks dialect = "cloud", the gateway of '
+    'the tutorials dialect = "wsp"; check base_url as well, if it is given'
+)
 CHECK_IDENTITY = "check client_id and client_secret"
 GIVE_SCOPE = "give it to the client"
 
@@ -80,25 +98,21 @@ class _FailedError(Exception):
         self.retry_after = retry_after
 
 
-def retry_delay_s(failures: int, retry_after: float | None, chance: random.Random) -> float:
-    """What to wait after the nth failure in a row: what the gateway asks for, else back off."""
-    if retry_after is not None:
-        return retry_after
-    return backoff_s(failures, chance)
-
-
-def read_grant(body: bytes, scopes: Sequence[str], now_s: float) -> Token:
+def read_grant(
+    body: bytes, scopes: Sequence[str], now_s: float, default_s: float = LIFE_DEFAULT_S
+) -> Token:
     """The token in a reply of 200. Raises _FailedError with what is wrong with it."""
-    try:
-        grant: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise _FailedError("the token reply is not JSON") from None
-    grant = grant if isinstance(grant, dict) else {}
-    text, life_s = grant.get("access_token"), grant.get("expires_in")
-    if not isinstance(text, str) or not text:
+    grant = _object(body)
+    if grant is None:
+        is_page = body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<"
+        what = "HTML (a sign-in page, or a proxy's)" if is_page else "something else"
+        raise _FailedError(f"the token reply is {what} and not JSON")
+    text = grant.get("access_token")
+    text = text.strip() if isinstance(text, str) else ""
+    if not text:
         raise _FailedError("the token reply has no access_token")
-    if type(life_s) not in (int, float) or not 0 < life_s <= LIFE_MOST_S:
-        raise _FailedError(f"the token reply has expires_in {life_s!r}")
+    if not (text.isascii() and text.isprintable()):
+        raise _FailedError("the token reply has an access_token that no header can carry")
     granted = grant.get("scope")
     if isinstance(granted, str):  # absent: what was asked for
         missing = [scope for scope in scopes if scope not in granted.split()]
@@ -106,7 +120,40 @@ def read_grant(body: bytes, scopes: Sequence[str], now_s: float) -> Token:
             names = ", ".join(missing)
             reason = f"the client lacks the scope {names}"
             raise _FailedError(reason, is_refused=True, cure=GIVE_SCOPE)
-    return Token(value=Secret(text), granted_s=now_s, life_s=float(life_s))
+    life_s = life_of(grant.get("expires_in"), default_s)
+    return Token(value=Secret(text), granted_s=now_s, life_s=life_s)
+
+
+def life_of(told: object, default_s: float = LIFE_DEFAULT_S) -> float:
+    """Seconds that a token lives, whatever a reply says of it: a number, a text that is one, or
+    nothing that makes sense. A short life is believed, because renewing early harms nobody."""
+    try:
+        life_s = float(told) if isinstance(told, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        life_s = math.inf if isinstance(told, int) else math.nan
+    if isinstance(told, bool) or not life_s > 0:
+        return default_s
+    return min(max(life_s, LIFE_LEAST_S), LIFE_MOST_S)
+
+
+def description_of(body: bytes) -> str:
+    """What a refusal says of itself, in one line; "" if it says nothing."""
+    told = _object(body) or {}
+    found = [told.get("error"), *map(told.get, ("error_description", "description", "message"))]
+    texts = [" ".join(each.split()) for each in found if isinstance(each, str)]
+    shown = dict.fromkeys(
+        "".join(each if each.isprintable() else "?" for each in text) for text in texts if text
+    )
+    return ": ".join(shown)[:DESCRIPTION_CHARS_MAX]
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    """Numbers of any size and odd texts are the standard library's to read: orjson refuses them."""
+    try:
+        found = json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else {}
 
 
 class TokenProvider:
@@ -250,11 +297,11 @@ class TokenProvider:
             cure = failure.cure
             if cure == GIVE_SCOPE and self._without_scope:
                 cure = f"{cure}, or {self._without_scope}"
-            return ConfigurationError(f"{self._address.api_url}: {failure.reason}; {cure}")
+            return ConfigurationError(f"{failure.reason}; {cure}")
         if failure.is_refused:
             delay_s = REFUSED_RETRY_S
         else:
-            delay_s = retry_delay_s(self._failures_in_row, failure.retry_after, self._chance)
+            delay_s = wait_s(self._failures_in_row, self._chance, failure.retry_after)
         self._retry_at_s = self._clock.now_s() + delay_s
         return TokenUnavailableError(failure.reason, delay_s, is_refused=failure.is_refused)
 
@@ -270,20 +317,61 @@ class TokenProvider:
         asked_s = self._clock.now_s()  # the life of the token counts from here, not from the reply
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_S):
-                reply = await self._client.post(
-                    self._address.token_url or f"{self._address.api_url}/api/v2/oauth/token",
-                    data=form,
-                    auth=httpx.BasicAuth(client_id, client_secret),
-                )
+                status, headers, body = await self._post(form, client_id, client_secret)
         except TimeoutError:
-            raise _FailedError(f"no token within {REQUEST_TIMEOUT_S:g} s") from None
+            raise _FailedError(f"{self._at}: no token within {REQUEST_TIMEOUT_S:g} s") from None
+        except ValueError as error:
+            raise _FailedError(f"{self._at}: the token reply cannot be read: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            raise _FailedError(f"token request: {type(error).__name__}: {error}") from None
-        if reply.status_code in (400, 401, 403):
-            reason = f"the token request was refused with {reply.status_code}"
-            raise _FailedError(reason, is_refused=True)
-        if reply.status_code != 200:
-            reason = f"the token request was answered with {reply.status_code}"
-            after = retry_after_s(reply.headers.get("Retry-After"))
-            raise _FailedError(reason, retry_after=after)
-        return read_grant(reply.content, self._scopes, asked_s)
+            reason = f"{self._at}: token request: {type(error).__name__}: {error}"
+            raise _FailedError(reason) from None
+        if status != HTTPStatus.OK:
+            described = description_of(body)
+            described = described.replace(client_secret, MASK) if client_secret else described
+            raise self._declined(status, described, asked_wait_s(headers, self._clock.wall_us()))
+        try:
+            return read_grant(body, self._scopes, asked_s, self._life_default_s)
+        except _FailedError as failure:
+            failure.reason = f"{self._at}: {failure.reason}"
+            raise
+
+    async def _post(
+        self, form: dict[str, str], client_id: str, client_secret: str
+    ) -> tuple[int, httpx.Headers, bytes]:
+        async with self._client.stream(
+            "POST",
+            self._url,
+            data=form,
+            auth=httpx.BasicAuth(client_id, client_secret),
+            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
+        ) as reply:
+            try:
+                body = await read_bounded(reply, REPLY_BYTES_MAX)
+            except ValueError:
+                if reply.status_code == HTTPStatus.OK:
+                    raise
+                body = b""  # of a refusal the status says enough
+            return reply.status_code, reply.headers, body
+
+    def _declined(self, status: int, described: str, asked_s: float | None) -> _FailedError:
+        said = f" ({described})" if described else ""
+        if status in _REFUSED:
+            reason = f"{self._at}: the token request was refused with {status}{said}"
+            return _FailedError(reason, is_refused=True)
+        reason = f"{self._at}: the token request was answered with {status}{said}"
+        if status in _NO_SUCH_PATH and not self._in_service:
+            return _FailedError(reason, is_refused=True, cure=CHECK_DIALECT)
+        return _FailedError(reason, retry_after=asked_s)
+
+    @property
+    def _life_default_s(self) -> float:
+        is_cloud = self._address.token_url is not None
+        return LIFE_DEFAULT_CLOUD_S if is_cloud else LIFE_DEFAULT_S
+
+    @property
+    def _url(self) -> str:
+        return self._address.token_url or f"{self._address.api_url}/api/v2/oauth/token"
+
+    @property
+    def _at(self) -> str:
+        return place_of(self._address, self._url)

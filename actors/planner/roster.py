@@ -7,6 +7,7 @@ for again for a while; a read that was cut short is none, and removes nobody.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import random
 from collections.abc import (
     AsyncIterator,
@@ -26,8 +27,9 @@ from actors.genesys.cloud import is_user_id
 from actors.genesys.cloud_answers import Entity, Page, name_of
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
-from actors.genesys.reconnect import backoff_s
+from actors.genesys.retry_after import wait_s
 from actors.planner.arguments import Watch
+from actors.text_file import text_of
 from runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 32 << 20
@@ -137,12 +139,16 @@ class RosterReader:
         wanted = dict.fromkeys(self._watch.ids)
         found: dict[str, set[str]] = {text: set() for text in wanted}
         texts = {text.strip().casefold(): text for text in wanted}
+        names: dict[str, str] = {}
         async for each in self._entities(self._named(kind)):
+            names[name_of(each).casefold()] = name_of(each)
             for spelt in (each["id"].casefold(), name_of(each).casefold()):
                 if spelt in texts:
                     found[texts[spelt]].add(each["id"])
         if unknown := [text for text, ids in found.items() if not ids]:
-            raise UnresolvedError(f"watch_ids: there are no {kind} named {_shown(unknown)}")
+            raise UnresolvedError(
+                f"watch_ids: there are no {kind} named {_shown(unknown)}{_near(unknown, names)}"
+            )
         if several := [text for text, ids in found.items() if len(ids) > 1]:
             raise UnresolvedError(
                 f"watch_ids: several {kind} are named {_shown(several)}: give their ids"
@@ -193,11 +199,13 @@ class RosterReader:
                 await asyncio.sleep(self._wait_s(error, tries))
 
     def _wait_s(self, error: CloudError, tries: int) -> float:
-        if error.retry_after_s is not None:
-            return error.retry_after_s
         patience = self._patience
-        return backoff_s(
-            tries, self._chance, first_s=patience.backoff_first_s, most_s=patience.backoff_most_s
+        return wait_s(
+            tries,
+            self._chance,
+            error.retry_after_s,
+            first_s=patience.backoff_first_s,
+            most_s=patience.backoff_most_s,
         )
 
 
@@ -212,27 +220,43 @@ def _is_in(user: Entity, divisions: frozenset[str] | None) -> bool:
     return isinstance(division, dict) and division.get("id") in divisions
 
 
+def _near(unknown: Sequence[str], names: Mapping[str, str]) -> str:
+    """What each may have meant; `names`: of all there are, by their case-folded form."""
+    found = dict.fromkeys(
+        names[near]
+        for text in unknown[:NAMES_SHOWN_MAX]
+        for near in difflib.get_close_matches(text.strip().casefold(), names, n=2)
+    )
+    return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
 def _shown(texts: Sequence[str]) -> str:
     more = f" and {len(texts) - NAMES_SHOWN_MAX} more" if len(texts) > NAMES_SHOWN_MAX else ""
     return ", ".join(map(repr, texts[:NAMES_SHOWN_MAX])) + more
 
 
 def listed_ids(path: Path) -> list[str]:
-    """One id a line; empty lines and those that begin with # are skipped, an id counts once. Raises
+    """One id a line; empty lines and what follows a # are skipped, an id counts once. Raises
     ConfigurationError for a file that cannot be read, lists nobody, or is none of ids."""
     try:
         with path.open("rb") as file:
-            content = file.read(FILE_BYTES_MAX + 1)
+            read = file.read(FILE_BYTES_MAX + 1)
+        if len(read) > FILE_BYTES_MAX:
+            raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+        content = text_of(read)
     except OSError as error:
         raise ConfigurationError(f"watch_file = {path}: {error.strerror}") from None
-    if len(content) > FILE_BYTES_MAX:
-        raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+    except ValueError as error:
+        raise ConfigurationError(f"watch_file = {path}: {error}") from None
     ids: dict[str, None] = {}
-    for number, line in enumerate(content.decode("utf-8-sig", "replace").splitlines(), 1):
-        text = line.strip().lower()
-        if text and not text.startswith("#"):
+    for number, line in enumerate(content.split("\n"), 1):
+        text = line.partition("#")[0].strip().strip("\"',;").strip().lower()
+        if text:
             if not is_user_id(text):
-                raise ConfigurationError(f"watch_file = {path}: line {number} is no user's id")
+                raise ConfigurationError(
+                    f"watch_file = {path}: line {number} is no user's id: give one id a line, and "
+                    "nothing else but a comment after #"
+                )
             ids[text] = None
     if not ids:
         raise ConfigurationError(f"watch_file = {path}: it lists nobody")

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final
 
 from actors.genesys import reconnect
+from actors.genesys.retry_after import wait_s
 from actors.receiver.cloud_arguments import BACKOFF_MOST_S, ROTATE_AFTER_S
 
 PROVEN_AFTER_S: Final = 10.0
@@ -67,12 +68,12 @@ class Tries:
     def failed(self, now_s: float, retry_after_s: float | None) -> float:
         """Once more; the next try is at that time: full jitter, never before we are asked to."""
         self.count += 1
-        return max(self.wait_until_s(now_s), now_s + (retry_after_s or 0.0))
+        return self.wait_until_s(now_s, retry_after_s)
 
-    def wait_until_s(self, now_s: float) -> float:
+    def wait_until_s(self, now_s: float, asked_s: float | None = None) -> float:
         first_s, most_s = self.policy.backoff_first_s, self.policy.backoff_most_s
         before = max(self.count - 1, 0)
-        return now_s + reconnect.backoff_s(before, self.chance, first_s=first_s, most_s=most_s)
+        return now_s + wait_s(before, self.chance, asked_s, first_s=first_s, most_s=most_s)
 
     def forgive(self, line: Line, now_s: float) -> None:
         """A line that has lived for long enough proves that all is well."""

@@ -149,10 +149,12 @@ cdef class Listener(WSListener):
 
 
 cdef WSCloseCode reply_to_close(WSFrame frame) noexcept:
-    """The peer's own code; but no code, or one that stands for "no frame", is not sent."""
-    cdef WSCloseCode code = WSCloseCode.NO_INFO
-    if frame.payload_size >= 2:
-        code = frame.get_close_code()
-    if code == WSCloseCode.NO_INFO or code == WSCloseCode.ABNORMAL_CLOSURE:
+    """The peer's own code, and to none that of a usual end; to one that no close frame may bear
+    that the peer has broken the protocol (RFC 6455 §7.4)."""
+    if frame.payload_size < 2:
         return WSCloseCode.OK
-    return code
+    cdef WSCloseCode code = frame.get_close_code()
+    cdef int number = <int>code
+    if 1000 <= number <= 1003 or 1007 <= number <= 1014 or 3000 <= number <= 4999:
+        return code
+    return WSCloseCode.PROTOCOL_ERROR

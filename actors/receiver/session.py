@@ -19,7 +19,8 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
 )
-from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, backoff_s
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+from actors.genesys.retry_after import wait_s
 from actors.receiver import signals
 from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
 from actors.receiver.numbering import Missed, Numbering
@@ -252,10 +253,8 @@ class SessionMachine:
             case 403:
                 self._tell("session.scope_missing", level="error", status=403)
                 self._retry(reason, self._policy.backoff_most_s)
-            case 429:
-                self._retry(reason, signal.retry_after_s)
             case _:
-                self._retry(reason)
+                self._retry(reason, asked_s=signal.retry_after_s)
 
     def _lost(self, line: Line, signal: signals.Lost) -> None:
         reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
@@ -332,8 +331,15 @@ class SessionMachine:
 
     # Trying again
 
-    def _retry(self, reason: str, delay_s: float | None = None, *, counts: bool = True) -> None:
-        """Plan the next try; `delay_s` None: back off."""
+    def _retry(
+        self,
+        reason: str,
+        delay_s: float | None = None,
+        *,
+        counts: bool = True,
+        asked_s: float | None = None,
+    ) -> None:
+        """Plan the next try; `delay_s` None: back off, and for as long as the gateway asks."""
         policy = self._policy
         self._tries += counts
         if 0 < policy.attempts_max <= self._tries and not self.is_up:
@@ -342,7 +348,7 @@ class SessionMachine:
             return
         if delay_s is None:
             first_s, most_s = policy.backoff_first_s, policy.backoff_most_s
-            delay_s = backoff_s(self._tries, self._chance, first_s=first_s, most_s=most_s)
+            delay_s = wait_s(self._tries, self._chance, asked_s, first_s=first_s, most_s=most_s)
         self._retry_at_s = self._now_s + delay_s
         self._tell("session.retry", reason=reason, delay_s=round(delay_s, 3), tries=self._tries)
 

@@ -16,13 +16,13 @@ from typing import Any, Final
 import orjson
 
 from actors.events import session_flags
-from actors.genesys import reconnect
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud import snapshot_topic
 from actors.genesys.cloud_answers import Entity
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest
 from actors.genesys.pacer import STEP_MOST_S, Pacer
+from actors.genesys.retry_after import wait_s
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_line import ChannelPolicy
 from actors.receiver.channel_session import EPOCH
@@ -143,17 +143,14 @@ class Snapshots:
     def _failed(self, hand: _Hand, call: Call, error: CloudError) -> None:
         """Of calls that fail together only the first one makes the next wait longer."""
         self.desk.failed(call)
-        now_s, wait_s = self._clock.now_s(), error.retry_after_s or 0.0
+        now_s, left_s = self._clock.now_s(), error.retry_after_s or 0.0
         if now_s >= hand.retry_at_s:
             policy = self._policy
             first_s, most_s = policy.backoff_first_s, policy.backoff_most_s
-            backoff_s = reconnect.backoff_s(
-                hand.failures, self._chance, first_s=first_s, most_s=most_s
-            )
-            wait_s = max(wait_s, backoff_s)
+            left_s = wait_s(hand.failures, self._chance, left_s, first_s=first_s, most_s=most_s)
             hand.failures += 1
-        hand.retry_at_s = max(hand.retry_at_s, now_s + wait_s)
-        told = {"client": hand.client, "reason": str(error), "wait_s": round(wait_s, 3)}
+        hand.retry_at_s = max(hand.retry_at_s, now_s + left_s)
+        told = {"client": hand.client, "reason": str(error), "wait_s": round(left_s, 3)}
         self._log.warning("snapshot.failed", **told)
 
 

@@ -71,7 +71,8 @@ def together(changes: Sequence[Patch]) -> tuple[list[Patch], list[Patch]]:
 
 class Changing:
     """`tell` hears of each change once. `on_no_token` hears why, and `on_doubt` that the gateway
-    may not know a definition which we know."""
+    may not know a definition which we know. `gateway_ahead_us`: of our clock, by its newest answer;
+    what a presence says of its change is judged by the clock that wrote it."""
 
     def __init__(
         self,
@@ -82,6 +83,7 @@ class Changing:
         clock: Clock,
         on_no_token: Callable[[str], None],
         on_doubt: Callable[[], None],
+        gateway_ahead_us: Callable[[], int] = lambda: 0,
     ) -> None:
         self._rest = rest
         self._tell = tell
@@ -89,6 +91,7 @@ class Changing:
         self._clock = clock
         self._on_no_token = on_no_token
         self._on_doubt = on_doubt
+        self._gateway_ahead_us = gateway_ahead_us
         self._log = structlog.get_logger("actors.sender")
         self.tells_each = True
         """Whether a bulk's answer has always told what it made: if not, all of it is doubtful, and
@@ -119,7 +122,8 @@ class Changing:
         try:
             if change.doubted_since_us is not None:
                 held = await self._rest.presence(change.user_id)
-                if why := changed_since(held, wanted, change.doubted_since_us):
+                since_us = change.doubted_since_us + self._gateway_ahead_us()
+                if why := changed_since(held, wanted, since_us):
                     self._refused(change, CHANGED_SINCE, why)
                     return
             self._counters.add("updates_sent")
@@ -173,7 +177,7 @@ class Changing:
         is as it was before is made alone, and that answer is its own."""
         try:
             held = await self._rest.presence(change.user_id)
-            why = changed_since(held, wanted, bulk_us)
+            why = changed_since(held, wanted, bulk_us + self._gateway_ahead_us())
             if why and _holds(held, wanted) and self.tells_each:
                 self.tells_each = False
                 self._log.error("bulk.untold", reason="a change was made that its answer left out")

@@ -24,7 +24,7 @@ from actors.sender_settings import SenderSettings
 SHOWN_AS: Final = "presence@"
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
 PERMISSION_NEEDED: Final = "presence:userPresence:edit"
-CLOCKS_APART_S: Final = 2.0  # the gateway's and ours: so much earlier may still be since
+CLOCKS_APART_S: Final = 2.0  # what is left of it by `Date`: so much earlier may still be since
 CHANGED_SINCE: Final = 409  # ours: the presence has been changed since the first try
 
 _ON_QUEUE: Final = "ON_QUEUE"
@@ -158,7 +158,8 @@ def shown_as(presence: Mapping[str, Any]) -> str:
 
 
 def changed_since(presence: Mapping[str, Any], wanted: Definition, since_us: int) -> str:
-    """Why a change that may have taken at `since_us` or later is not made again; "" if it may be.
+    """Why a change that may have taken at `since_us` or later, by the gateway's clock, is not made
+    again; "" if it may be.
 
     Only a presence that still is as it was before may be changed again. One that has been changed
     to something else would be changed back, against what somebody wanted last. One that is the

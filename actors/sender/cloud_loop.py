@@ -19,7 +19,7 @@ from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definitions, Unmeant
 from actors.genesys.pacer import kept_pacer
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
-from actors.genesys.reconnect import backoff_s
+from actors.genesys.retry_after import wait_s
 from actors.sender import signals
 from actors.sender.changing import Changing, together
 from actors.sender.loop_life import TICK_S, LoopLife
@@ -71,6 +71,7 @@ class CloudLoop(LoopLife):
             clock=self._clock,
             on_no_token=self._no_token,
             on_doubt=self._read_again,
+            gateway_ahead_us=lambda: self._rest.gateway_ahead_us,
         )
 
     def _begin_way(self) -> None:
@@ -132,7 +133,7 @@ class CloudLoop(LoopLife):
                 await self._read_definitions()
             except CloudError as error:
                 failures += 1
-                delay_s = error.retry_after_s or backoff_s(failures, self._chance)
+                delay_s = wait_s(failures, self._chance, error.retry_after_s)
                 self._log.warning(
                     "definitions.failed", reason=str(error), delay_s=round(delay_s, 3)
                 )

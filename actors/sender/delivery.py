@@ -15,9 +15,11 @@ import httpx
 
 from actors.genesys.http import GatewayAddress, Reach, http_client, read_away
 from actors.genesys.proxy import proxy_for
+from actors.genesys.retry_after import asked_wait_s
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver, Delivered
 from actors.sender_settings import WebhookSettings
+from runtime.clock import SystemClock
 from runtime.errors import ConfigurationError
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -53,9 +55,9 @@ class Webhook:
 
     async def deliver(self, delivery: Deliver) -> Delivered:
         """Any 2xx is success, and no redirect is followed."""
-        status = 0
+        status, asked_s = 0, None
         try:
-            status = await self._post(delivery)
+            status, asked_s = await self._post(delivery)
             detail = f"answered with {status}"
         except ConfigurationError as error:
             detail = str(error)
@@ -67,10 +69,13 @@ class Webhook:
             detail = "the webhook's URL is none"
         except (httpx.HTTPError, OSError) as error:
             detail = f"{type(error).__name__}: {error}"
-        return Delivered(delivery.message_id, 200 <= status <= 299, status, detail)
+        is_success = 200 <= status <= 299
+        wait_s = None if is_success else asked_s
+        return Delivered(delivery.message_id, is_success, status, detail, wait_s)
 
-    async def _post(self, delivery: Deliver) -> int:
-        """The status of the answer. Raises ConfigurationError, and what httpx raises."""
+    async def _post(self, delivery: Deliver) -> tuple[int, float | None]:
+        """Status of the answer, and how long it asks to wait. Raises ConfigurationError, and what
+        httpx raises."""
         if not self._settings.url:
             raise ConfigurationError("no webhook is configured")
         headers = signed_headers(self._settings.signing_secret(), delivery)
@@ -86,4 +91,4 @@ class Webhook:
             ) as reply,
         ):
             await read_away(reply, BODY_BYTES_MAX)
-            return reply.status_code
+            return reply.status_code, asked_wait_s(reply.headers, SystemClock().wall_us())

@@ -205,9 +205,9 @@ class LineMachine:
                 self._retry(reason, self._policy.backoff_most_s)
             case HTTPStatus.TOO_MANY_REQUESTS:
                 self._let_go(line, reason)
-                self._retry(reason, signal.retry_after_s)
+                self._retry(reason, asked_s=signal.retry_after_s)
             case _:
-                self._end(line, reason)
+                self._end(line, reason, asked_s=signal.retry_after_s)
 
     def _lost(self, line: Line, signal: words.Lost) -> None:
         reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
@@ -215,7 +215,14 @@ class LineMachine:
             self._fresh_token = True  # so ends a line whose token has expired
         self._end(line, reason)
 
-    def _end(self, line: Line, reason: str, action: Action | None = None) -> None:
+    def _end(
+        self,
+        line: Line,
+        reason: str,
+        action: Action | None = None,
+        *,
+        asked_s: float | None = None,
+    ) -> None:
         """The line is over, and another try follows; a replaced one has its successor."""
         if action is not None:
             self._act(action)
@@ -223,7 +230,7 @@ class LineMachine:
         counts = not self._is_proven(line)
         self._let_go(line, reason)
         if needs_successor:
-            self._retry(reason, counts=counts)
+            self._retry(reason, counts=counts, asked_s=asked_s)
 
     def _let_go(self, line: Line, reason: str, *, level: str = "info") -> None:
         """The line is not ours any more, and brings no answer."""
@@ -250,12 +257,19 @@ class LineMachine:
 
     # Trying again
 
-    def _retry(self, reason: str, delay_s: float | None = None, *, counts: bool = True) -> None:
-        """Plan the next try, unless one is planned or on its way."""
+    def _retry(
+        self,
+        reason: str,
+        delay_s: float | None = None,
+        *,
+        counts: bool = True,
+        asked_s: float | None = None,
+    ) -> None:
+        """Plan the next try, unless one is planned or on its way; not before the gateway asks."""
         if self._coming is not None or self._retry_at_s is not None:
             return
         self._tries += counts
-        delay_s = self._delay_s() if delay_s is None else delay_s
+        delay_s = max(self._delay_s(), asked_s or 0.0) if delay_s is None else delay_s
         self._retry_at_s = self._now_s + delay_s
         self._tell("line.retry", reason=reason, delay_s=round(delay_s, 3), tries=self._tries)
 

@@ -110,7 +110,8 @@ class Outbox:
         self._judged.add(told.message_id)
         state, due_us = DELIVERED, now_us
         if not told.success:
-            due_us = now_us + round(self._delay_s(letter.attempts + 1) * 1e6)
+            own_s = self._delay_s(letter.attempts + 1)
+            due_us = now_us + round(max(own_s, told.retry_after_s or 0.0) * 1e6)
             is_over = now_us - letter.born_us >= self._give_up_after_us
             state = DEAD if is_over else WAITING
         detail = told.detail[:DETAIL_LENGTH_MAX]

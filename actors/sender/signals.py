@@ -72,6 +72,7 @@ class Delivered(NamedTuple):
     success: bool
     status: int
     detail: str
+    retry_after_s: float | None = None
 
 
 class Due(NamedTuple):

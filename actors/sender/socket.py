@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import picows
 from picows import WSFrame, WSListener, WSTransport
@@ -23,6 +23,7 @@ from actors.genesys.websocket import (
     HandshakeRefusedError,
     UnreachableError,
     close_code,
+    may_be_sent,
     open_socket,
 )
 from actors.sender import line_signals as words
@@ -210,7 +211,10 @@ def _broken(reason: str) -> picows.WSProtocolError:
 
 
 def _reply_to_close(frame: WSFrame) -> picows.WSCloseCode:
-    """The peer's own code; but no code, or one that stands for "no frame", is not sent."""
-    code = frame.get_close_code() if frame.payload_size >= 2 else picows.WSCloseCode.NO_INFO
-    nothing = (picows.WSCloseCode.NO_INFO, picows.WSCloseCode.ABNORMAL_CLOSURE)
-    return picows.WSCloseCode.OK if code in nothing else code
+    """The peer's own code, and to none that of a usual end; to one that no close frame may bear
+    that the peer has broken the protocol."""
+    if frame.payload_size < 2:
+        return picows.WSCloseCode.OK
+    code = frame.get_close_code()
+    is_usual = may_be_sent(int(cast("Any", code)))  # picows' stub does not know it is a number
+    return code if is_usual else picows.WSCloseCode.PROTOCOL_ERROR

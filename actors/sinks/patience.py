@@ -29,15 +29,15 @@ class Patience:
         pause; never less than the other side asked for."""
         self.failures += 1
         if failure.is_refused:
-            wait_s = self._pause_s * self._chance.uniform(0.5, 1.0)
+            own_s = self._pause_s * self._chance.uniform(0.5, 1.0)
         else:
-            wait_s = backoff_s(
+            own_s = backoff_s(
                 self.failures,
                 self._chance,
                 first_s=BACKOFF_FIRST_S / 2,
                 most_s=self._backoff_most_s,
             )
-        return max(wait_s, failure.retry_after_s or 0.0)
+        return max(own_s, failure.retry_after_s or 0.0)
 
     def succeeded(self) -> None:
         self.failures = 0

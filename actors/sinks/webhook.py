@@ -13,8 +13,9 @@ from typing import Final
 
 import httpx
 
-from actors.genesys.http import GatewayAddress, Reach, http_client, reach, read_away, retry_after_s
+from actors.genesys.http import GatewayAddress, Reach, http_client, reach, read_away
 from actors.genesys.proxy import proxy_for
+from actors.genesys.retry_after import asked_wait_s
 from actors.log import hide
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver
@@ -56,7 +57,7 @@ class Webhook:
         timeout_s = self._settings.timeout_s
         try:
             async with asyncio.timeout(timeout_s):
-                status, retry_after = await self._post(batch)
+                status, asked_s = await self._post(batch)
         except ConfigurationError as error:  # the file of the secret
             raise UndeliveredError(str(error), is_refused=True) from None
         except (TimeoutError, httpx.TimeoutException):
@@ -69,7 +70,7 @@ class Webhook:
             raise UndeliveredError(
                 f"answered with {status}",
                 is_refused=status < 500 and status not in PASSES_BY_ITSELF,
-                retry_after_s=retry_after_s(retry_after),
+                retry_after_s=asked_s,
             )
 
     async def close(self) -> None:
@@ -77,8 +78,8 @@ class Webhook:
             client, self._client = self._client, None
             await client.aclose()
 
-    async def _post(self, batch: Batch) -> tuple[int, str | None]:
-        """Status and Retry-After of the answer."""
+    async def _post(self, batch: Batch) -> tuple[int, float | None]:
+        """Status of the answer, and how long it asks to wait."""
         assert self._client is not None, "not opened"
         secret = self._settings.signing_secret()
         hide(secret)
@@ -93,4 +94,4 @@ class Webhook:
             timeout=self._settings.timeout_s,
         ) as reply:
             await read_away(reply, BODY_BYTES_MAX)
-            return reply.status_code, reply.headers.get("retry-after")
+            return reply.status_code, asked_wait_s(reply.headers, self._wall_us())

@@ -87,8 +87,11 @@ def test_a_variable_gives_all_of_them_as_json(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (f"{SECRET}", "PRESENCE_CLIENTS is a list, given as JSON"),
-        (f'{{"client_id": "{SECRET}"}}', "clients: Input should be a valid tuple"),
+        (f"{SECRET}", "PRESENCE_CLIENTS: clients is a list of tables: give it as a JSON list"),
+        (
+            f'{{"client_id": "{SECRET}"}}',
+            "PRESENCE_CLIENTS: clients is a list of tables: give it as a JSON list",
+        ),
         (f'["{SECRET}"]', "clients.0 (from PRESENCE_CLIENTS): "),
         (f'[{{"client_secret": "{SECRET}"}}]', "needs either client_id or client_id_file"),
         ('[{"client_id": "x"}]', "needs either client_secret or client_secret_file"),
@@ -102,7 +105,7 @@ def test_a_variable_gives_all_of_them_as_json(monkeypatch: pytest.MonkeyPatch) -
             "there is no such setting; did you mean clients.0.client_secret",
         ),
         (f'[{{"client_id": "x\\n", "client_secret": "{SECRET}"}}]', "no control characters"),
-        (json.dumps([{"client_id": "x", "client_secret": SECRET}] * 64), "at most 63 items"),
+        (json.dumps([{"client_id": "x", "client_secret": SECRET}] * 64), "at most 63 entries"),
     ],
 )
 def test_what_is_wrong_with_one_is_said_and_no_secret_is(

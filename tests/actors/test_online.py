@@ -129,9 +129,26 @@ async def test_what_else_is_watched_is_tried_as_well(tmp_path: Path) -> None:
         ids.unlink()
         trials = await online.try_out(cloud(gateway, cloud=file))
         assert one(trials, "file of users").verdict == "wrong"
-        queues = {"watch": "queues", "watch_ids": ("Sales",)}
-        trials = await online.try_out(cloud(gateway, cloud=queues))
-        assert one(trials, "names of queues").verdict == "good"
+
+
+@in_loop
+async def test_names_are_found_as_the_planner_finds_them_and_their_agents_counted(
+    tmp_path: Path,
+) -> None:
+    small = {"topics_per_channel_max": 2, "channels_per_client_max": 1, "watch": "queues"}
+    async with bundled(tmp_path, agents=20) as gateway:
+        wrong = await online.try_out(cloud(gateway, cloud=small | {"watch_ids": ("Queeu 0000",)}))
+        assert one(wrong, "names of queues").verdict == "wrong"
+        assert "no queues named 'Queeu 0000'" in one(wrong, "names of queues").said
+        assert "did you mean 'Queue 0000'" in one(wrong, "names of queues").said
+        assert online.exit_code(wrong) == EXIT_CONFIGURATION
+        found = await online.try_out(cloud(gateway, cloud=small | {"watch_ids": ("queue 0000",)}))
+        assert one(found, "names of queues").verdict == "good"
+        assert "all 1 are found, with " in one(found, "names of queues").said
+        agents = int(one(found, "names of queues").said.split()[-2])
+        assert agents > 2
+        assert f"needed for {agents} agents" in one(found, "OAuth clients").said
+        assert one(found, "OAuth clients").verdict == "wrong"
 
 
 @in_loop

@@ -20,7 +20,7 @@ from actors.sender_settings import (
 )
 from actors.settings_layers import Effective, load
 from runtime.errors import ConfigurationError
-from tests.actors.test_settings import _bare_environment, _credentials, refusal, shown
+from tests.actors.test_settings import _bare_environment, _credentials, doubts, refusal, shown
 
 __all__ = ["_bare_environment", "_credentials"]  # fixtures
 
@@ -121,7 +121,7 @@ def test_variables_reach_into_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sender.capacity.default.minimum_available == 4
     assert sender.capacity.queues == {"Sales": QueueLimits(minimum_available=3)}
     assert sender.transitions["busy"] == ("available",)
-    assert effective.warnings == ()
+    assert doubts(effective) == []
     assert shown(effective)["sender.updates_per_s"] == ("2.5", "PRESENCE_SENDER__UPDATES_PER_S")
 
 
@@ -129,7 +129,7 @@ def test_a_name_that_loses_its_case_in_a_variable_is_warned_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PRESENCE_SENDER__CAPACITY__QUEUES__Sales__MINIMUM_AVAILABLE", "3")
-    (warning,) = load().warnings
+    (warning,) = doubts(load())
     assert warning.startswith("PRESENCE_SENDER__CAPACITY__QUEUES__Sales__MINIMUM_AVAILABLE: ")
     assert warning.endswith("only as JSON in PRESENCE_SENDER__CAPACITY__QUEUES")
 
@@ -192,7 +192,7 @@ def test_the_secret_is_masked_wherever_it_is_shown(loaded: Loaded) -> None:
 
 
 def test_a_secret_that_others_may_read_is_a_warning(loaded: Loaded, tmp_path: Path) -> None:
-    assert loaded(f'[sender.webhook]\nsecret = "{SECRET}"\n').warnings == ()
+    assert doubts(loaded(f'[sender.webhook]\nsecret = "{SECRET}"\n')) == []
     (tmp_path / "presence-runtime.toml").chmod(0o644)
     assert "holds sender.webhook.secret and others may read it" in load().warnings[0]
 

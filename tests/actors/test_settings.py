@@ -37,6 +37,11 @@ def shown(effective: Effective) -> dict[str, tuple[str, str]]:
     return {key: (value, origin) for key, value, origin in effective.rows()}
 
 
+def doubts(effective: Effective) -> list[str]:
+    """But for what every default of the gateway brings."""
+    return [each for each in effective.warnings if not each.startswith("dialect wsp against")]
+
+
 def refusal(**given: Any) -> str:
     with pytest.raises(ConfigurationError) as caught:
         load(**given)
@@ -59,7 +64,10 @@ def test_two_credentials_are_enough() -> None:
     assert effective.settings.credentials() == ("client-7", SECRET)
     assert effective.settings.shards == 2
     assert effective.settings.api_url == "https://api.mypurecloud.com"
-    assert effective.warnings == ()
+    assert doubts(effective) == []
+    assert effective.warnings[0].startswith(
+        "dialect wsp against a Genesys Cloud domain (api.mypure"
+    )
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -239,7 +247,7 @@ def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path) -> None:
         ("shard = 3", "there is no such setting; did you mean shards"),
         ("zzz = 3", "zzz (from file presence-runtime.toml): there is no such setting"),
         ('[log]\nformt = "json"', "log.formt"),
-        ("shards = 900", "shards = 900 (from file presence-runtime.toml): Input should be less"),
+        ("shards = 900", "shards = 900 (from file presence-runtime.toml): must be 1 to 64"),
         ('shards = "many"', "shards = 'many'"),
         ("ring_bytes = 100000", "must be a power of two"),
         ('journal = "half"', "journal = 'half'"),
@@ -288,7 +296,7 @@ def test_an_unknown_variable_is_only_a_warning_because_clusters_make_their_own(
 ) -> None:
     monkeypatch.setenv("PRESENCE_SHARD", "3")
     monkeypatch.setenv("PRESENCE_CRASH_AT", "shard-0:after-commit")
-    assert load().warnings == ("PRESENCE_SHARD is no setting; PRESENCE_SHARDS?",)
+    assert doubts(load()) == ["PRESENCE_SHARD is no setting; PRESENCE_SHARDS?"]
 
 
 def test_a_file_with_a_secret_that_others_may_read_is_a_warning(tmp_path: Path) -> None:
@@ -297,7 +305,7 @@ def test_a_file_with_a_secret_that_others_may_read_is_a_warning(tmp_path: Path) 
     config.chmod(0o644)
     assert "others may read it" in load().warnings[0]
     config.chmod(0o600)
-    assert load().warnings == ()
+    assert doubts(load()) == []
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_a_file_that_others_may_read_and_that_holds_a_secret_is_doubtful() -> No
             {"kind": "webhook", "url": "https://x", "secret": SECRET, "secret_file": "s"},
             "secret and secret_file",
         ),
-        ({"kind": "jsonl", "path": "-", "name": "Two Words"}, "pattern"),
+        ({"kind": "jsonl", "path": "-", "name": "Two Words"}, "lower-case letters"),
         ({"kind": "jsonl", "path": "-", "causes": ["dead"]}, "causes"),
         ({"kind": "carrier pigeon"}, "jsonl"),
     ],

@@ -33,6 +33,8 @@ def test_a_client_that_may_only_read_is_told_of_the_scopes_and_how_to_do_without
     assert told["child"] == "sender"
     assert "the client lacks the scope presence:write, user:read" in told["error"]
     assert "or set sender.enabled = false" in told["error"]
+    last = service.lines()[-1]
+    assert (last["event"], last["cause"]) == ("runtime.failed", told["error"])
 
     monkeypatch.setenv("PRESENCE_SENDER__ENABLED", "false")
     process = service.start()

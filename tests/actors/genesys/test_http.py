@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from actors.genesys.http import GatewayAddress, reach, retry_after_s
+from actors.genesys.http import GatewayAddress, reach
 from actors.genesys.proxy import passwords_in, proxy_for, without_password
 from actors.genesys.secret import Secret
 from runtime.errors import ConfigurationError
@@ -129,12 +129,3 @@ def test_a_secret_formats_as_a_mask_and_is_not_pickled() -> None:
     assert secret == Secret("hunter2") != Secret("hunter3")
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(secret)
-
-
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [(None, None), ("3", 3.0), ("0", 0.0), ("99999", 600.0), ("-1", None), ("soon", None),
-     ("nan", None), ("inf", None)],
-)  # fmt: skip
-def test_retry_after_is_bounded(header: str | None, seconds: float | None) -> None:
-    assert retry_after_s(header) == seconds

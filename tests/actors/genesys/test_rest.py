@@ -99,9 +99,18 @@ class Rest:
         (said(429), Verdict("failed", "the user check was answered with 429")),
         (said(500), Verdict("failed", "the user check was answered with 500")),
         (said(302), Verdict("failed", "the user check was answered with 302")),
-        (httpx.ConnectError("no"), Verdict("failed", "user check: ConnectError: no")),
-        (httpx.ReadTimeout("slow"), Verdict("failed", "user check: ReadTimeout: slow")),
-        (OSError(5, "I/O"), Verdict("failed", "user check: OSError: [Errno 5] I/O")),
+        (
+            httpx.ConnectError("no"),
+            Verdict("failed", "api.example.com: user check: ConnectError: no"),
+        ),
+        (
+            httpx.ReadTimeout("slow"),
+            Verdict("failed", "api.example.com: user check: ReadTimeout: slow"),
+        ),
+        (
+            OSError(5, "I/O"),
+            Verdict("failed", "api.example.com: user check: OSError: [Errno 5] I/O"),
+        ),
     ],
 )
 def test_what_an_answer_means(reply: httpx.Response | Exception, verdict: Verdict) -> None:

@@ -186,7 +186,9 @@ def test_a_file_lists_ids_in_the_order_of_their_places(tmp_path: Path) -> None:
         (b"", "it lists nobody"),
         (b"# none\n", "it lists nobody"),
         (b"a\nb c\n", "line 2 is no user's id"),
-        (b"\xff\xfe", "line 1 is no user's id"),
+        (b"\xff\xfe", "it is UTF-16"),
+        (b"# B\xfcro\n", "line 1 is not UTF-8 but perhaps Latin-1"),
+        (b"a,Ann\n", "line 1 is no user's id"),
         (None, "No such file"),
     ],
 )

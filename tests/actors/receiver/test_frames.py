@@ -98,6 +98,29 @@ def test_what_has_no_owner_goes_to_shard_0_and_the_sum_stays_exact() -> None:
     in_loop(test)
 
 
+@pytest.mark.parametrize("code", [0, 1006, 5000, 65_535])
+def test_a_close_code_that_may_not_be_sent_breaks_the_protocol(code: int) -> None:
+    replies: list[tuple[int, bytes]] = []
+
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(history_complete(NEWEST))
+        socket.send_raw(frame(struct.pack(">H", code) + b"why", CLOSE))
+        replies.append(await socket.receive())
+
+    async def test() -> None:
+        async with SmallGateway(script, stay) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.counters.get("session") == 2)
+        assert replies == [(CLOSE, struct.pack(">H", 1002))]
+        ends = rig.controls()[3]
+        assert isinstance(ends, SessionEnds)
+        assert ends.reason == "closed with 1002"
+
+    in_loop(test)
+
+
 def test_pings_are_answered_and_closes_returned() -> None:
     replies: list[tuple[int, bytes]] = []
 

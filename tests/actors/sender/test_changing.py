@@ -21,6 +21,7 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, NewPresence
 from actors.sender.changing import Changing, together
+from actors.sender.commands import iso_ms
 from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswered
 from actors.sender.words import LOOP_WORDS
 from runtime.clock import SystemClock
@@ -242,3 +243,27 @@ def test_of_each_user_one_goes_and_never_more_than_a_call_takes() -> None:
     taken, left = together(many)
     assert taken + left == many
     assert len(taken) == PRESENCES_AT_ONCE_MAX
+
+
+@pytest.mark.parametrize("ahead_s", [-10, 0, 10])
+@pytest.mark.parametrize(("changed_s", "is_made"), [(-5, True), (0.2, False)])
+def test_what_was_changed_since_is_judged_by_the_clock_of_the_gateway(
+    ahead_s: int, changed_s: float, is_made: bool
+) -> None:
+    """By hand 5 s before the first try it is made; 0.2 s after it, it may be ours."""
+    first_us = 1_795_298_400_000_000
+    platform = Platform()
+    modified = iso_ms(first_us + round((ahead_s + changed_s) * 1e6))
+    platform.held["ann"] = held("ann", "d-queue", modified)
+    made = Made(platform)
+    made.changing = Changing(
+        platform,
+        tell=made._tell,
+        counters=Counters.create("sender", LOOP_WORDS),
+        clock=SystemClock(),
+        on_no_token=made.without_token.append,
+        on_doubt=made._doubt,
+        gateway_ahead_us=lambda: ahead_s * 1_000_000,
+    )
+    asyncio.run(made.changing.make([patch("ann", doubted_since_us=first_us)], DEFINITIONS))
+    assert made.answer("ann").success is is_made

@@ -50,7 +50,7 @@ def test_a_handshake_401_costs_one_more_token() -> None:
         (403, "handshake refused with 403: the client lacks the scope presence:write"),
         (429, "handshake refused with 429"),
         (500, "handshake refused with 500"),
-        (302, "handshake answered with 302"),
+        (302, "127.0.0.1:PORT: handshake answered with 302"),
     ],
 )
 def test_a_refused_handshake_says_why_and_is_tried_again(status: int, reason: str) -> None:
@@ -61,7 +61,8 @@ def test_a_refused_handshake_says_why_and_is_tried_again(status: int, reason: st
             living = Living(gateway.url)
             async with living.running():
                 await living.first(LineUp)
-                assert living.all(LineDown) == [LineDown(1, reason)]
+                expected = reason.replace("127.0.0.1:PORT", gateway.url.partition("//")[2])
+                assert living.all(LineDown) == [LineDown(1, expected)]
 
     in_loop(test)
 
@@ -90,7 +91,9 @@ def test_a_handshake_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
             gateway.statuses = [HANG]
             living = Living(gateway.url)
             async with living.running():
-                assert await living.first(LineDown) == LineDown(1, "no handshake within 0.2 s")
+                down = await living.first(LineDown)
+                host = gateway.url.partition("//")[2]
+                assert down == LineDown(1, f"{host}: no handshake within 0.2 s")
                 await living.first(LineUp)
 
     in_loop(test)
@@ -190,7 +193,8 @@ def test_a_client_that_is_refused_in_service_is_waited_for() -> None:
             living.loop = living.make()
             async with living.running():
                 down = await living.first(LineDown)
-                assert down == LineDown(1, "the token request was refused with 401")
+                host = gateway.url.partition("//")[2]
+                assert down == LineDown(1, f"{host}: the token request was refused with 401")
                 await living.until_count("token_failures", 1)
 
     in_loop(test)

@@ -42,7 +42,9 @@ def test_a_redirect_is_not_followed() -> None:
     async def test() -> None:
         async with open_line() as (line, gateway):
             gateway.statuses = [302]
-            assert await line.end() == words.Unreachable(7, "handshake answered with 302")
+            host = gateway.url.partition("//")[2]
+            reason = f"{host}: handshake answered with 302"
+            assert await line.end() == words.Unreachable(7, reason)
             assert len(gateway.targets) == 1
 
     in_loop(test)
@@ -54,7 +56,8 @@ def test_a_handshake_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     async def test() -> None:
         async with open_line() as (line, gateway):
             gateway.statuses = [HANG]
-            assert await line.end() == words.Unreachable(7, "no handshake within 0.1 s")
+            host = gateway.url.partition("//")[2]
+            assert await line.end() == words.Unreachable(7, f"{host}: no handshake within 0.1 s")
 
     in_loop(test)
 

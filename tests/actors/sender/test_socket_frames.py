@@ -136,7 +136,15 @@ def test_a_ping_is_answered_with_its_own_words_and_counts_as_life() -> None:
 
 @pytest.mark.parametrize(
     ("payload", "code", "answered"),
-    [(b"", 1005, 1000), (b"\x03\xe9", 1001, 1001), (b"\x0f\xa1why", 4001, 4001)],
+    [
+        (b"", 1005, 1000),
+        (b"\x03\xe9", 1001, 1001),
+        (b"\x0f\xa1why", 4001, 4001),
+        (b"\x00\x00", 1002, 1002),  # codes that no close frame may bear
+        (b"\x03\xee", 1002, 1002),
+        (b"\x13\x88why", 1002, 1002),
+        (b"\xff\xff", 1002, 1002),
+    ],
 )
 def test_a_close_frame_is_answered(payload: bytes, code: int, answered: int) -> None:
     received: list[tuple[int, bytes]] = []

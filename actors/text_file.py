@@ -1,0 +1,86 @@
+"""TextFile: the text of a file that a person has made, whatever editor or tool has written it.
+
+Knows no setting. A byte order mark and any ends of lines are taken; another encoding than UTF-8 is
+named, with the way out, since what is guessed wrong would be a wrong secret or a wrong name.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+_MARKS: Final = {
+    b"\xff\xfe\x00\x00": "UTF-32",
+    b"\x00\x00\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+"""In this order: the mark of UTF-32 begins with that of UTF-16."""
+_UTF8_MARK: Final = b"\xef\xbb\xbf"
+_ZEROS_LEAST: Final = 0.8  # of every other byte: Western text in UTF-16 without a mark
+_LOOKED_AT_BYTES: Final = 4096
+
+
+def read_text(path: Path, bytes_max: int) -> str:
+    """The text of a regular file, its lines ended by `\n`. Raises OSError, and ValueError that says
+    what is wrong with the content and what to do, and shows none of it."""
+    # Not blocking: nobody may ever write into a pipe that stands there by mistake.
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ValueError("not a regular file")
+        content = bytearray()
+        while len(content) <= bytes_max and (part := os.read(fd, bytes_max + 1 - len(content))):
+            content += part
+    finally:
+        os.close(fd)
+    if len(content) > bytes_max:
+        raise ValueError(f"over {bytes_max:,} bytes")
+    return text_of(bytes(content))
+
+
+def text_of(content: bytes) -> str:
+    """The same of bytes that have been read. Raises ValueError."""
+    if encoding := _marked(content):
+        raise ValueError(
+            f"it is {encoding}, as PowerShell's `>` or Notepad's \"Unicode\" write it: save it as "
+            f"UTF-8, or convert it: iconv -f {encoding} -t UTF-8 OLD > NEW"
+        )
+    try:
+        text = content.removeprefix(_UTF8_MARK).decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"line {line} is not UTF-8 but perhaps Latin-1 (Windows-1252): save it as UTF-8, or "
+            "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+        ) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def secret_of(text: str) -> str:
+    """The one line of a file that holds nothing else, without blanks, NULs and marks around it.
+    Raises ValueError for none, or for several."""
+    lines = [each for line in text.split("\n") if (each := _bare(line))]
+    if not lines:
+        raise ValueError("the file is empty")
+    if len(lines) > 1:
+        raise ValueError(f"it has {len(lines)} lines: it must hold nothing but the value, in one")
+    return lines[0]
+
+
+def _bare(line: str) -> str:
+    """Byte order marks and NULs stand between blanks, too."""
+    return line.strip(" \t\v\f\0\ufeff\u200b\u00a0")
+
+
+def _marked(content: bytes) -> str:
+    for mark, encoding in _MARKS.items():
+        if content.startswith(mark):
+            return encoding
+    some = content[:_LOOKED_AT_BYTES]
+    for half in (some[0::2], some[1::2]):
+        if len(some) >= 4 and half.count(0) >= _ZEROS_LEAST * len(half):
+            return "UTF-16"
+    return ""
