@@ -11,22 +11,34 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 
 PYTHON_MIN = (3, 11)
+PYTHON_BELOW = (3, 15)
 MACHINES = ("x86_64", "aarch64")
 EXIT_CONFIGURATION = 78  # as in runtime.errors, which may be too new for this Python
 EXIT_INTERRUPTED = 130  # what a shell expects of Ctrl-C
 
 
-def complaint(version: tuple[int, ...], system: str, machine: str) -> str | None:
+def complaint(
+    version: tuple[int, ...], system: str, machine: str, free_threaded: bool = False
+) -> str | None:
     """Why this machine cannot run us, in one line; None if it can."""
-    if version[:2] < PYTHON_MIN:
-        needed = ".".join(map(str, PYTHON_MIN))
-        found = ".".join(map(str, version[:3]))
-        return f"needs Python {needed} or newer, and this is {found} ({sys.executable})"
+    needed = f"{in_words(PYTHON_MIN)} to {in_words((*PYTHON_BELOW[:-1], PYTHON_BELOW[-1] - 1))}"
+    if not PYTHON_MIN <= version[:2] < PYTHON_BELOW:
+        return f"needs Python {needed}, and this is {in_words(version[:3])} ({sys.executable})"
+    if free_threaded:
+        return (
+            f"needs Python {needed} with its global lock, and this is the free-threaded build "
+            f"of {in_words(version[:3])} ({sys.executable}): its extensions do not run there"
+        )
     if system != "Linux" or machine not in MACHINES:
         return f"needs Linux on {' or '.join(MACHINES)}, and this is {system} on {machine}"
     return None
+
+
+def in_words(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def missing(error: ModuleNotFoundError) -> str:
@@ -54,7 +66,12 @@ def settle_in() -> None:
 
 
 def main() -> int:
-    line = complaint(sys.version_info[:3], platform.system(), platform.machine())
+    line = complaint(
+        sys.version_info[:3],
+        platform.system(),
+        platform.machine(),
+        bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    )
     if line is None:
         try:
             from actors.cli import main as command_line  # noqa: PLC0415 - only on a fitting machine

@@ -93,7 +93,7 @@ class TestTheContainer:
         assert [source for source in copied if not (ROOT / source).exists()] == []
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         packages = {each.split(".")[0] for each in project["tool"]["setuptools"]["packages"]}
-        needed = {"pyproject.toml", project["project"]["readme"], *packages}
+        needed = {"pyproject.toml", "setup.py", project["project"]["readme"], *packages}
         needed |= set(project["project"]["license-files"])
         assert needed <= set(copied)
 
