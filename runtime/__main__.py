@@ -66,11 +66,14 @@ def settle_in() -> None:
 
 
 def main() -> int:
-    line = complaint(
-        sys.version_info[:3],
-        platform.system(),
-        platform.machine(),
-        bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+    line = (
+        complaint(
+            sys.version_info[:3],
+            platform.system(),
+            platform.machine(),
+            bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        )
+        or wrong_folder()
     )
     if line is None:
         try:
@@ -81,6 +84,19 @@ def main() -> int:
             line = missing(error)
     print(f"presence-runtime: {line}", file=sys.stderr)
     return EXIT_CONFIGURATION
+
+
+def wrong_folder() -> str | None:
+    """Why what Python has found is not what was meant, in one line; None if it is."""
+    from runtime import shadowing  # noqa: PLC0415 - only on a fitting machine
+
+    line = shadowing.foreign_package()
+    if line is None and (__name__ == "__main__" or not shadowing.is_built()):
+        line = shadowing.shadowed_installation()
+        if line is not None and shadowing.is_built():
+            print(f"presence-runtime: warning: {line}", file=sys.stderr)
+            return None
+    return line
 
 
 def command() -> int:
