@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -25,7 +26,6 @@ from tests.actors.test_demo import verified
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PYTHONS = [f"3.{minor}" for minor in range(PYTHON_MIN[1], PYTHON_BELOW[1])]
-NOT_TO_BUILD = {"__pycache__", "build", "dist", "benchmarks", "tests", "node_modules"}
 BUILD_S = 900
 """Twice the extensions of a machine that others use."""
 
@@ -45,12 +45,13 @@ def run(*command: str | Path, cwd: Path, ok: bool = True) -> subprocess.Complete
 
 
 def clone_to(folder: Path) -> Path:
-    """What git has or would take: no extension, and nothing that Cython has made."""
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT)
-    for name in listed.stdout.split("\0"):
-        if name and (ROOT / name).is_file() and not NOT_TO_BUILD & set(Path(name).parts[:-1]):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
+    """As it is before anything is built: no extension, and nothing that Cython has made."""
+    ignored = shutil.ignore_patterns("__pycache__", "*.so", "*.c")
+    for name in ("runtime", "actors", "tools", "deploy", "docs"):
+        shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+    for path in ROOT.iterdir():
+        if path.is_file() and path.suffix in {".toml", ".py", ".md", ".in", ""}:
+            shutil.copy2(path, folder / path.name)
     return folder
 
 
@@ -58,7 +59,7 @@ def environment_with(wheel: Path, home: Path) -> Path:
     """The folder of its programs. It has the wheel and nothing else of the clone: dependencies come
     from our environment, whose editable installation of the project is left behind."""
     venv.create(home, with_pip=False, symlinks=True)
-    pip = [
+    pip: list[str | Path] = [
         sys.executable,
         "-m",
         "pip",
@@ -149,6 +150,8 @@ def test_the_same_pythons_are_named_everywhere() -> None:
     assert classifiers == PYTHONS
     machine = (ROOT / "tools" / "machine.sh").read_text()
     assert re.findall(r'^wanted="(.*)"$', machine, re.MULTILINE) == [" ".join(PYTHONS)]
+    checked = (ROOT / ".ci" / "run").read_text()
+    assert re.findall(r'^readonly VERSIONS="(.*)"$', checked, re.MULTILINE) == [" ".join(PYTHONS)]
     said = f"Python {PYTHONS[0]} to {PYTHONS[-1]}"
     assert said in (ROOT / "README.md").read_text()
     assert said in (ROOT / "Makefile").read_text()
