@@ -183,7 +183,7 @@ install() {
   fi
   apt-get install -y -qq --no-install-recommends "$@" >/dev/null && done=0 || done=1
   [ -z "$ours" ] || rm -f "$policy"
-  return $done
+  return "$done"
 }
 
 # promtool alone out of the package `prometheus`, whose installation would start a server.
@@ -198,7 +198,7 @@ unpack_promtool() {
     dpkg-deb --fsys-tarfile prometheus_*.deb | tar -xf - ./usr/bin/promtool) &&
     mv "$folder/usr/bin/promtool" "$into/promtool" && done=0 || done=1
   rm -rf "$folder"
-  return $done
+  return "$done"
 }
 
 # It is no hindrance to have none of it: the tests that want it say so, and are skipped.
