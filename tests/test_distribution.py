@@ -189,3 +189,37 @@ def test_a_python_that_is_named_and_does_not_fit_is_refused(
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert told in done.stderr
+
+
+def bare_machine(folder: Path, manager: str) -> Path:
+    """Programs of a machine that has a Python without venv and headers, no compiler, no root."""
+    folder.mkdir()
+    for name in ("sh", "uname", "sed", "grep"):
+        (folder / name).symlink_to(str(shutil.which(name)))
+    python = "*version_info*) echo 3.13 ;; *ensurepip*) exit 1 ;; *) echo / ;;"
+    answers = {manager: "exit 1", "id": "echo 1000", "python": f'case "$2" in {python} esac'}
+    for name, text in answers.items():
+        (folder / name).write_text(f"#!{shutil.which('sh')}\n{text}\n")
+        (folder / name).chmod(0o755)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("manager", "command", "packages"),
+    [
+        ("apt-get", "sudo apt-get install", {"python3-venv", "python3-dev", "gcc"}),
+        ("dnf", "sudo dnf install", {"python3-devel", "gcc"}),
+    ],
+)
+def test_all_that_a_machine_lacks_is_one_command(
+    manager: str, command: str, packages: set[str], tmp_path: Path
+) -> None:
+    programs = bare_machine(tmp_path / "bin", manager)
+    variables = (f"PATH={programs}", f"PYTHON={programs / 'python'}")
+    done = run("env", *variables, "sh", ROOT / "tools/machine.sh", cwd=ROOT, ok=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    explained, pasted = done.stderr.splitlines()
+    assert "3.11 3.12 3.13 3.14" in explained
+    assert command in pasted
+    # Named with its version, unless it is the one of the distribution.
+    assert packages <= set(pasted.replace("python3.13", "python3").split())
