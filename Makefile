@@ -68,7 +68,7 @@ clean:
 
 # From scratch: an extension built against yesterday's header file crashes today.
 .venv/.built: .venv/.made pyproject.toml setup.py $(EXTENSIONS)
-	@echo "installing what the runtime needs and building its extensions (about a minute, 160 MB)"
+	@echo "installing what the runtime needs and building its extensions (about a minute, 130 MB)"
 	@rm -rf build && find runtime actors tools -name '*.so' -delete
 	@$(PIP) install --editable .
 	@touch $@
