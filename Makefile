@@ -1,5 +1,3 @@
-# Every target makes .venv and builds what it needs; a second call does only what has changed.
-#
 #   make demo                 gateway, receiver, shards and journal, verified
 #   make demo DEMO="--agents 500 --rate max --seconds 10"
 #   make soak                 thirty minutes of faults, kills, commands and readers, verified
@@ -8,34 +6,43 @@
 #   make bench                all benchmarks (some 22 minutes), then benchmarks/results/report.md
 #   make bench BENCH="ring --seconds 5"
 #   make build                only .venv and what the runtime needs
-#   make clean
+#   make clean                removes what all of these have made here
 #
-# PYTHON=/path/to/python3.11 where the one to use is not found by itself.
+# Each makes what it needs, in .venv; a second call does only what has changed.
+# Python 3.11 to 3.14. PYTHON=/path/to/python3.12 where another is to be used than is found.
 
 DEMO ?=
 SOAK ?= --minutes 30
 BENCH ?= all
 
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Errors only: what a build backend says to packagers is 45 lines of nobody's concern here.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 # Two modules are compiled from their Python: an old .so would go before a new source.
 COMPILED := actors/state/holding.py actors/state/event_run.py
 EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd') $(COMPILED)
 export PYTHON
 
 .DELETE_ON_ERROR:
-.PHONY: demo soak test check bench build clean
+.PHONY: help demo soak test for-tests check bench build clean
 # What is missing on the machine: the tests may install it, a demo only says so.
 test check bench soak: MACHINE := install
 
+help:
+	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
 demo: .venv/.built
-	@$(BIN)/python -m runtime demo $(DEMO)
+	@$(BIN)/presence-runtime demo $(DEMO)
 
 soak: .venv/.tools
 	@$(BIN)/python -m benchmarks soak $(SOAK) --json benchmarks/results/soak.json
 
-test: check
+test: for-tests check
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+# Looked at each time: the machine may have lost it, or the first call had no right to install it.
+for-tests: .venv/.made
+	@sh tools/machine.sh tests $(BIN)
 
 check: .venv/.tools
 	$(BIN)/ruff format --check
@@ -54,21 +61,21 @@ clean:
 	find runtime actors tools -name '*.so' -delete
 	find runtime actors tools benchmarks tests -name __pycache__ -prune -exec rm -rf {} +
 
-# Dependency groups need pip 25.1; Debian 12 brings 23.0.
 .venv/.made: tools/machine.sh
 	@python=$$(sh tools/machine.sh $(MACHINE)) && echo "making .venv with $$python" && \
 	  "$$python" -m venv --clear .venv
-	@$(PIP) install --upgrade pip
 	@touch $@
 
 # From scratch: an extension built against yesterday's header file crashes today.
-.venv/.built: .venv/.made pyproject.toml $(EXTENSIONS)
-	@echo "installing what the runtime needs and building its extensions"
+.venv/.built: .venv/.made pyproject.toml setup.py $(EXTENSIONS)
+	@echo "installing what the runtime needs and building its extensions (about a minute, 130 MB)"
 	@rm -rf build && find runtime actors tools -name '*.so' -delete
 	@$(PIP) install --editable .
 	@touch $@
 
+# Dependency groups need pip 25.1; Debian 12 brings 23.0.
 .venv/.tools: .venv/.built
-	@echo "installing what tests, checks and benchmarks need"
+	@echo "installing what tests, checks and benchmarks need (about half a minute, 400 MB)"
+	@$(PIP) install --upgrade pip
 	@$(PIP) install --group dev
 	@touch $@

@@ -33,9 +33,13 @@ FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 """Of a file or terminal that standard output was turned to; other files bear their names."""
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
 
+OWN_OPTIONS: Final = frozenset(
+    {"-h", "--help", "-V", "--version", "--install-completion", "--show-completion"}
+)
+"""Of the program itself; any other option is one of `run`."""
+
 app = typer.Typer(
     name="presence-runtime",
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Live agent presence of a large contact center. Without a command: run.",
@@ -54,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     # Without a command the service runs, whatever flags it is given.
-    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
+    if not given or (given[0].startswith("-") and given[0] not in OWN_OPTIONS):
         given.insert(0, "run")
     try:
         exit_code = _carry_out(given)
@@ -109,7 +113,9 @@ def _version() -> str:
 def _front(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="and nothing else"),
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="and nothing else"
+        ),
     ] = False,
 ) -> None:
     pass

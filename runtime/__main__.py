@@ -11,22 +11,34 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import sysconfig
 
 PYTHON_MIN = (3, 11)
+PYTHON_BELOW = (3, 15)
 MACHINES = ("x86_64", "aarch64")
 EXIT_CONFIGURATION = 78  # as in runtime.errors, which may be too new for this Python
 EXIT_INTERRUPTED = 130  # what a shell expects of Ctrl-C
 
 
-def complaint(version: tuple[int, ...], system: str, machine: str) -> str | None:
+def complaint(
+    version: tuple[int, ...], system: str, machine: str, free_threaded: bool = False
+) -> str | None:
     """Why this machine cannot run us, in one line; None if it can."""
-    if version[:2] < PYTHON_MIN:
-        needed = ".".join(map(str, PYTHON_MIN))
-        found = ".".join(map(str, version[:3]))
-        return f"needs Python {needed} or newer, and this is {found} ({sys.executable})"
+    needed = f"{in_words(PYTHON_MIN)} to {in_words((*PYTHON_BELOW[:-1], PYTHON_BELOW[-1] - 1))}"
+    if not PYTHON_MIN <= version[:2] < PYTHON_BELOW:
+        return f"needs Python {needed}, and this is {in_words(version[:3])} ({sys.executable})"
+    if free_threaded:
+        return (
+            f"needs Python {needed} with its global lock, and this is the free-threaded build "
+            f"of {in_words(version[:3])} ({sys.executable}): its extensions do not run there"
+        )
     if system != "Linux" or machine not in MACHINES:
         return f"needs Linux on {' or '.join(MACHINES)}, and this is {system} on {machine}"
     return None
+
+
+def in_words(version: tuple[int, ...]) -> str:
+    return ".".join(map(str, version))
 
 
 def missing(error: ModuleNotFoundError) -> str:
@@ -54,7 +66,15 @@ def settle_in() -> None:
 
 
 def main() -> int:
-    line = complaint(sys.version_info[:3], platform.system(), platform.machine())
+    line = (
+        complaint(
+            sys.version_info[:3],
+            platform.system(),
+            platform.machine(),
+            bool(sysconfig.get_config_var("Py_GIL_DISABLED")),
+        )
+        or wrong_folder()
+    )
     if line is None:
         try:
             from actors.cli import main as command_line  # noqa: PLC0415 - only on a fitting machine
@@ -64,6 +84,19 @@ def main() -> int:
             line = missing(error)
     print(f"presence-runtime: {line}", file=sys.stderr)
     return EXIT_CONFIGURATION
+
+
+def wrong_folder() -> str | None:
+    """Why what Python has found is not what was meant, in one line; None if it is."""
+    from runtime import shadowing  # noqa: PLC0415 - only on a fitting machine
+
+    line = shadowing.foreign_package()
+    if line is None and (__name__ == "__main__" or not shadowing.is_built()):
+        line = shadowing.shadowed_installation()
+        if line is not None and shadowing.is_built():
+            print(f"presence-runtime: warning: {line}", file=sys.stderr)
+            return None
+    return line
 
 
 def command() -> int:

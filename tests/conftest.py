@@ -1,14 +1,17 @@
 """What holds for all tests: signals mean what they mean, wherever the suite was started from, no
-property is refuted by a slow machine, and no test leaves thousands of descriptors to the next.
+property is refuted by a slow machine, no test leaves thousands of descriptors to the next, and
+where CI=true a test that is skipped has failed.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import signal
 from pathlib import Path
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # Behind nohup, or in the background of a shell, these are ignored; every process that a test starts
@@ -36,3 +39,26 @@ def pytest_runtest_teardown() -> None:
     if len(list(Path("/proc/self/fd").iterdir())) > DESCRIPTORS_MANY:
         gc.unfreeze()
         gc.collect()
+
+
+def skipped(config: pytest.Config) -> list[str]:
+    """The tests that a machine for continuous integration should have run, and has not."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")  # workers have none
+    if terminal is None or os.environ.get("CI", "").lower() not in {"true", "1"}:
+        return []
+    return sorted({report.nodeid for report in terminal.stats.get("skipped", ())})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if skipped(session.config) and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if names := skipped(config):
+        terminalreporter.write_line(
+            f"CI=true, and {len(names)} skipped: {', '.join(names)}", red=True
+        )

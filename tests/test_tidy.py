@@ -4,6 +4,7 @@ because it looks at nothing.
 
 from __future__ import annotations
 
+import runpy
 import tomllib
 
 import pytest
@@ -27,6 +28,7 @@ from tests.tidiness import (
     sources,
 )
 
+SHIPPED = ("runtime/", "actors/", "tools/")
 RULES: tuple[Rule, ...] = (
     imports_go_down_only,
     pure_files_touch_nothing,
@@ -54,16 +56,19 @@ def test_pure_files_and_exceptions_name_files_that_exist() -> None:
     assert sorted(path for path in named if not (ROOT / path).is_file()) == []
 
 
-def test_every_package_and_extension_is_declared_and_every_extension_has_a_stub() -> None:
+def test_every_package_is_declared_and_every_extension_is_found_and_has_a_stub() -> None:
     setuptools = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = ("runtime/", "actors/", "tools/")
-    shipped = [source for source in sources() if source.path.startswith(folders)]
+    shipped = [source for source in sources() if source.path.startswith(SHIPPED)]
     packages = {source.module for source in shipped if source.path.endswith("__init__.py")}
     assert set(setuptools["packages"]) == packages
     extensions = {source.path for source in shipped if source.path.endswith(".pyx")}
-    declared = {path for each in setuptools["ext-modules"] for path in each["sources"]}
-    assert {path for path in declared if path.endswith(".pyx")} == extensions
-    compiled = declared - extensions  # from Python, with its types beside it
+    found = runpy.run_path(str(ROOT / "setup.py"))["extensions"](ROOT)
+    built = {path: each.name for each in found for path in each.sources}
+    assert {path for path in built if path.endswith(".pyx")} == extensions
+    assert [
+        path for path, name in built.items() if name != path.split(".")[0].replace("/", ".")
+    ] == []
+    compiled = built.keys() - extensions  # from Python, with its types beside it
     assert [path for path in compiled if not (ROOT / path).with_suffix(".pxd").exists()] == []
     makefile = (ROOT / "Makefile").read_text()
     assert [path for path in compiled if path not in makefile] == [], "is not built anew"

@@ -340,3 +340,34 @@ def test_check_reads_the_file_of_tokens_as_well(
     monkeypatch.setenv("PRESENCE_WEB__TOKENS_FILE", str(path))
     assert cli.main(["check"]) == EXIT_CONFIGURATION
     assert f"web.tokens_file = {path}: line 1: the token of ops" in capsys.readouterr().err
+
+
+def test_short_version_is_the_long_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["-V"]) == 0
+    short = capsys.readouterr().out
+    assert cli.main(["--version"]) == 0
+    assert short == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_is_shown_how_to_complete_and_is_told_the_commands(
+    shell: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Otherwise it is the shell that this was started from.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "True")
+    assert cli.main(["--show-completion", shell]) == 0
+    assert f"_PRESENCE_RUNTIME_COMPLETE=complete_{shell}" in capsys.readouterr().out
+    asked = {
+        "_PRESENCE_RUNTIME_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": "presence-runtime sta",
+        "COMP_CWORD": "1",
+        "_TYPER_COMPLETE_ARGS": "presence-runtime sta",
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+    }
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    assert cli.main([]) == 0  # no service runs
+    told = capsys.readouterr().out
+    assert "state" in told
+    assert "status" in told
+    assert "demo" not in told

@@ -1,14 +1,12 @@
-"""The demo: everything together for a few seconds, in a clone and from a wheel."""
+"""The demo: everything together for a few seconds, in a clone. Wheels: test_distribution."""
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import venv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -238,58 +236,6 @@ def test_its_gateway_is_given_no_secret_of_ours(
         gateway.close()
     assert b"PATH=" in environment
     assert b"GENESYSCLOUD" not in environment
-
-
-def test_it_runs_from_an_installed_wheel_outside_the_clone(tmp_path: Path) -> None:
-    python = installed_wheel(tmp_path)
-    elsewhere = tmp_path / "elsewhere"
-    (elsewhere / "tools").mkdir(parents=True)
-    (elsewhere / "tools" / "__init__.py").write_text("raise SystemExit('the wrong tools')\n")
-    environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
-    done = demo(
-        *small(tmp_path / "out.json"), python=str(python), cwd=elsewhere, environment=environment
-    )
-    verified(done, tmp_path / "out.json")
-
-
-def installed_wheel(tmp_path: Path) -> Path:
-    """The interpreter of a new environment that has the wheel of this clone, and nothing else of
-    it: dependencies come from ours, whose editable installation of the project is left behind."""
-    source, wheels, home = tmp_path / "source", tmp_path / "wheels", tmp_path / "venv"
-    for folder in ("runtime", "actors", "tools"):
-        # With what Cython made of the .pyx files, if it is there: to translate takes a minute.
-        ignored = shutil.ignore_patterns("__pycache__", "*.so")
-        shutil.copytree(ROOT / folder, source / folder, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy2(ROOT / name, source / name)
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    quickly = {**os.environ, "CFLAGS": "-g0"}
-    subprocess.run(
-        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(source)],
-        check=True,
-        capture_output=True,
-        env=quickly,
-    )
-    (wheel,) = wheels.glob("*.whl")
-    venv.create(home, with_pip=False, symlinks=True)
-    python = home / "bin" / "python"
-    subprocess.run(
-        [*pip, "--python", str(python), "install", "--no-deps", "--no-index", str(wheel)],
-        check=True,
-        capture_output=True,
-    )
-    (packages,) = home.glob("lib/python3*/site-packages")
-    ours = next(path for path in sys.path if path.endswith("site-packages"))
-    (packages / "dependencies.pth").write_text(f"{ours}\n")
-    where = subprocess.run(
-        [str(python), "-c", "import runtime, actors, tools; print(runtime, actors, tools)"],
-        cwd=tmp_path,
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    assert where.stdout.count(str(packages)) == 3
-    return python
 
 
 # -- what is shown -----------------------------------------------------------------------------

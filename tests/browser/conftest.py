@@ -23,7 +23,10 @@ AGENTS = 300
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium")
     if path is None:
-        pytest.skip("there is no Chromium: apt-get install --no-install-recommends chromium")
+        pytest.skip(
+            "there is no Chromium: `make test` installs it as root; else "
+            "sudo apt-get install --no-install-recommends chromium"
+        )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
         yield browser

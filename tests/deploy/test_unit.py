@@ -22,7 +22,9 @@ EXPOSURE_MAX = 25
 """Of 100, by `systemd-analyze security`."""
 
 needs_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"
+    shutil.which("systemd-analyze") is None,
+    reason="there is no systemd-analyze: `make test` installs it as root; else "
+    "sudo apt-get install --no-install-recommends systemd",
 )
 
 
@@ -100,7 +102,7 @@ class TestTheContainer:
         assert [source for source in copied if not (ROOT / source).exists()] == []
         project = tomllib.loads((ROOT / "pyproject.toml").read_text())
         packages = {each.split(".")[0] for each in project["tool"]["setuptools"]["packages"]}
-        needed = {"pyproject.toml", project["project"]["readme"], *packages}
+        needed = {"pyproject.toml", "setup.py", project["project"]["readme"], *packages}
         needed |= set(project["project"]["license-files"])
         assert needed <= set(copied)
 

@@ -8,9 +8,9 @@ import functools
 import ssl
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ from tools.fake_gateway.server import Gateway, GatewaySettings
 DEADLINE_S = 10.0
 PROPERTIES = ["userId", "state", "timestamp", "queueId"]
 AGENTS = 60
+CLOSING = aiohttp.ClientWSTimeout(ws_close=0.1)
+"""A gateway that is told to hold its sockets answers no close frame."""
 
 
 def in_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
@@ -56,6 +58,7 @@ class Served:
     ledger: Path
     ssl: ssl.SSLContext | bool = True
     proxy: str | None = None
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     async def control(self, path: str, asked: Any = None, *, ok: bool = True) -> dict[str, Any]:
         method = "GET" if path in ("/status", "/users") else "POST"
@@ -87,7 +90,9 @@ class Served:
             proxy=self.proxy,
             max_msg_size=0,
             autoclose=False,
+            timeout=CLOSING,
         )
+        self.sockets.append(socket)
         return Client(socket)
 
     async def presence(self, token: str | None = None, *, binds: bool = True) -> PresenceClient:
@@ -98,7 +103,9 @@ class Served:
             headers={"Authorization": f"Bearer {token}"},
             ssl=self.ssl,
             autoclose=False,
+            timeout=CLOSING,
         )
+        self.sockets.append(socket)
         client = PresenceClient(socket)
         if binds:
             await socket.send_json({"type": "subscribe", "channel": "presence"})
@@ -185,13 +192,22 @@ async def serving(
         context = ssl.create_default_context(cafile=ready["ca_file"])
     try:
         async with aiohttp.ClientSession() as http:
-            yield Served(
+            served = Served(
                 gateway, ready, http, settings.ledger, ssl=context, proxy=ready["proxy_url"]
             )
+            try:
+                yield served
+            finally:
+                await close_all(served.sockets)
     finally:
         gateway.request_stop()
         await running
         await gateway.close()
+
+
+async def close_all(sockets: Iterable[aiohttp.ClientWebSocketResponse]) -> None:
+    """None is left to the garbage collector: Python 3.13 tells on whoever does that."""
+    await asyncio.gather(*(socket.close() for socket in sockets))
 
 
 async def until(fact: Callable[[], Awaitable[bool]]) -> None:

@@ -11,7 +11,7 @@ from runtime.__main__ import EXIT_CONFIGURATION, complaint, main, missing
 
 
 @pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
-@pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (4, 0, 0)])
+@pytest.mark.parametrize("version", [(3, 11, 0), (3, 12, 1), (3, 14, 10)])
 def test_a_fitting_machine_gives_no_complaint(version: tuple[int, ...], machine: str) -> None:
     assert complaint(version, "Linux", machine) is None
 
@@ -21,6 +21,8 @@ def test_a_fitting_machine_gives_no_complaint(version: tuple[int, ...], machine:
     [
         ((3, 10, 14), "Linux", "x86_64", ["3.11", "3.10.14"]),
         ((2, 7, 18), "Linux", "x86_64", ["3.11", "2.7.18"]),
+        ((3, 15, 0), "Linux", "x86_64", ["3.14", "3.15.0"]),
+        ((4, 0, 0), "Linux", "x86_64", ["3.14", "4.0.0"]),
         ((3, 11, 7), "Darwin", "arm64", ["Linux", "Darwin", "arm64"]),
         ((3, 11, 7), "Windows", "AMD64", ["Linux", "Windows", "AMD64"]),
         ((3, 11, 7), "Linux", "armv7l", ["x86_64", "aarch64", "armv7l"]),
@@ -33,6 +35,13 @@ def test_a_machine_that_does_not_fit_is_told_why_in_one_line(
     assert line is not None
     assert "\n" not in line
     assert all(name in line for name in names)
+
+
+def test_a_free_threaded_build_is_refused_with_a_word() -> None:
+    line = complaint((3, 14, 0), "Linux", "x86_64", free_threaded=True)
+    assert line is not None
+    assert "\n" not in line
+    assert "free-threaded" in line
 
 
 def test_a_compiled_module_that_is_missing_is_named_with_how_to_build_it(

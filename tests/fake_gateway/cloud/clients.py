@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import orjson
 
+from tests.fake_gateway.clients import CLOSING, close_all
 from tools.fake_gateway.cloud.server import CloudGateway, CloudSettings
 from tools.fake_gateway.script import ScriptSettings
 
@@ -79,6 +80,7 @@ class Served:
     ledger: Path
     ssl: ssl.SSLContext | bool = True
     tokens: dict[int, str] = field(default_factory=dict)
+    sockets: list[aiohttp.ClientWebSocketResponse] = field(default_factory=list)
 
     async def control(self, path: str, asked: Any = None, *, ok: bool = True) -> dict[str, Any]:
         reading = path.split("?", maxsplit=1)[0] in ("/status", "/users", "/truth", "/channels")
@@ -134,8 +136,14 @@ class Served:
 
     async def connect(self, channel: dict[str, Any]) -> Client:
         socket = await self.http.ws_connect(
-            channel["connectUri"], autoclose=False, autoping=False, max_msg_size=0, ssl=self.ssl
+            channel["connectUri"],
+            autoclose=False,
+            autoping=False,
+            max_msg_size=0,
+            ssl=self.ssl,
+            timeout=CLOSING,
         )
+        self.sockets.append(socket)
         return Client(socket)
 
     async def hear(self, users: list[str], kind: str = "activity") -> tuple[dict[str, Any], Client]:
@@ -167,7 +175,11 @@ async def served(directory: Path, *, agents: int = AGENTS, **more: Any) -> Async
         if ready["ca_file"] is not None:
             context = ssl.create_default_context(cafile=ready["ca_file"])
         async with aiohttp.ClientSession() as http:
-            yield Served(gateway, ready, http, ledger, context)
+            serving = Served(gateway, ready, http, ledger, context)
+            try:
+                yield serving
+            finally:
+                await close_all(serving.sockets)
         gateway.request_stop()
         await running
     finally:
