@@ -12,6 +12,7 @@ import hashlib
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Self
 
 import picows
@@ -153,11 +154,17 @@ class Opening:
         return any(b"WebSocket Heartbeat" in payload for payload in self.payloads)
 
 
+@cache
+def tls() -> ssl.SSLContext:
+    """One for all: the certificates of the system take a while to read."""
+    return ssl.create_default_context()
+
+
 async def opened(url: str, proxy: str | None = None) -> Opening:
     """Opens a socket as the product does and reads it to its end. Raises whatever the product does
     not name as a refusal or as unreachable."""
     notes = Notes()
-    way = Reach(ssl_context=ssl.create_default_context(), proxy=proxy)
+    way = Reach(ssl_context=tls(), proxy=proxy)
     opening = Opening(notes.payloads)
     try:
         async with asyncio.timeout(DEADLINE_S):

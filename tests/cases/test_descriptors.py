@@ -119,7 +119,8 @@ def test_a_start_raises_the_limit_or_says_in_a_line_what_is_needed(tmp_path: Pat
             stdout=told,
             stderr=told,
             start_new_session=True,
-            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (SOFT, hard)),
+            # As a login of this limit would start it: nothing runs between fork and exec but this.
+            preexec_fn=partial(resource.setrlimit, resource.RLIMIT_NOFILE, (SOFT, hard)),  # noqa: PLW1509
         )
     is_raised = False
     try:
