@@ -109,10 +109,12 @@ def body_without(*parts: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     "parts",
-    [("presence",), ("routingStatus",), ("presence", "routingStatus")],
-    ids=["presence", "routing status", "both"],
+    [
+        pytest.param(("presence",), id="presence", marks=FORGOTTEN),
+        pytest.param(("routingStatus",), id="routing status", marks=FORGOTTEN),
+        pytest.param(("presence", "routingStatus"), id="both", marks=FORGOTTEN),
+    ],
 )
-@FORGOTTEN
 def test_who_is_known_and_lacks_a_part_is_neither_confirmed_nor_forgotten(
     tmp_path: Path, parts: tuple[str, ...]
 ) -> None:
@@ -235,8 +237,13 @@ def test_wsp_whatever_the_time_the_next_life_reads_it(
 
 
 @KNOWN
-@pytest.mark.parametrize("stamp", [BEHIND_LAST, BEFORE_FIRST])
-@OUT_OF_RANGE
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        pytest.param(BEHIND_LAST, marks=OUT_OF_RANGE),
+        pytest.param(BEFORE_FIRST, marks=OUT_OF_RANGE),
+    ],
+)
 def test_wsp_a_time_that_leaves_the_calendar_is_quarantined_with_its_reason(
     tmp_path: Path, stamp: str, is_known: bool
 ) -> None:

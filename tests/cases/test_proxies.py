@@ -188,8 +188,13 @@ def test_a_socks_proxy_is_understood_or_refused_by_its_name(value: str, scheme: 
     assert is_understood or scheme in said.replace(value, ""), said
 
 
-@pytest.mark.parametrize("name", ["ALL_PROXY", "all_proxy"])
-@NO_ALL_PROXY
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("ALL_PROXY", marks=NO_ALL_PROXY),
+        pytest.param("all_proxy", marks=NO_ALL_PROXY),
+    ],
+)
 def test_all_proxy_is_understood_or_refused_by_its_name(name: str) -> None:
     said = understood_or_refused({name: "http://p:3128"})
     assert said == "http://p:3128" or name in said

@@ -139,8 +139,13 @@ def test_a_number_of_seconds_gives_a_token_of_that_life(body: bytes, life_s: flo
     assert asked.token.life_s == life_s
 
 
-@pytest.mark.parametrize("body", [grant("null"), NO_LIFE], ids=["null", "absent"])
-@ABSENT
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(grant("null"), id="null", marks=ABSENT),
+        pytest.param(NO_LIFE, id="absent", marks=ABSENT),
+    ],
+)
 def test_no_number_of_seconds_gives_a_token_of_a_usual_life(body: bytes) -> None:
     asked = ask(reply(200, body))
     assert asked.token is not None, asked
