@@ -1,0 +1,205 @@
+"""Bodies of the platform API with one odd thing: a page keeps what can be read of it.
+
+Through the calls as the product makes them, against a cloud of a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import orjson
+import pytest
+
+from actors.genesys.cloud_answers import Page, channel_of, subscriptions_of
+from actors.genesys.cloud_errors import CloudError
+from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.definitions import Definition, Definitions
+from tests.actors.genesys.small_cloud import PAGES, QUEUES, Asked, SmallCloud, with_cloud
+
+
+def not_yet(reason: str) -> pytest.MarkDecorator:
+    return pytest.mark.xfail(reason=reason, raises=AssertionError)
+
+
+SURROGATE = not_yet("R6: half an emoji makes the whole page unreadable")
+CONTROL = not_yet("R6: a control character makes the whole page unreadable")
+MARKED = not_yet("R6: a byte order mark makes the whole page unreadable")
+TOTALS = not_yet("R1: a page without totals is refused")
+NO_ENTITIES = not_yet("R1: an answer without entities is refused, even if there are none")
+LABELS = not_yet("R8: labels are compared letter by letter")
+
+
+# -- pages -----------------------------------------------------------------------------------------
+
+
+async def ids_of(pages: AsyncIterator[Page]) -> list[str]:
+    """Or why they cannot be read."""
+    try:
+        return [each["id"] async for page in pages for each in page.entities]
+    except CloudError as error:
+        return [f"refused: {error}"]
+
+
+async def first_page(rest: CloudRest) -> AsyncIterator[Page]:
+    yield await rest.user_page(1)
+
+
+def people(*names: str) -> list[dict[str, Any]]:
+    return [{"id": f"u{number}", "name": name} for number, name in enumerate(names)]
+
+
+def text(entities: str, total: int) -> bytes:
+    return f'{{"entities":[{entities}],"pageCount":1,"total":{total}}}'.encode()
+
+
+BOB = '{"id":"u1","name":"Bob"}'
+ONE, TWO = people("Ann"), people("Ann", "Bob")
+
+BODIES = [
+    pytest.param({"entities": TWO, "pageCount": 1, "total": 2}, ["u0", "u1"], id="plain"),
+    pytest.param(
+        text(rf'{{"id":"u0","name":"Ann \ud83d"}},{BOB}', 2),
+        ["u0", "u1"],
+        id="half an emoji in a name",
+        marks=SURROGATE,
+    ),
+    pytest.param(
+        text(rf'{{"id":"u0","name":"Ann","presence":{{"message":"\ude00 lunch"}}}},{BOB}', 2),
+        ["u0", "u1"],
+        id="half an emoji in a message",
+        marks=SURROGATE,
+    ),
+    pytest.param(
+        text('{"id":"u0","name":"Ann\x0b"}', 1), ["u0"], id="a control character", marks=CONTROL
+    ),
+    pytest.param(b"\xef\xbb\xbf" + text("", 0), [], id="a byte order mark", marks=MARKED),
+    pytest.param({"entities": ONE, "pageCount": 3}, ["u0"], id="no total", marks=TOTALS),
+    pytest.param(
+        {"entities": ONE, "pageCount": None, "total": 1}, ["u0"], id="pageCount null", marks=TOTALS
+    ),
+    pytest.param(
+        {"entities": ONE, "pageCount": 1.0, "total": 1.0}, ["u0"], id="floats", marks=TOTALS
+    ),
+    pytest.param(
+        {"entities": None, "pageCount": 0, "total": 0}, [], id="entities null", marks=NO_ENTITIES
+    ),
+    pytest.param({"pageCount": 0, "total": 0}, [], id="no entities", marks=NO_ENTITIES),
+    pytest.param(
+        {"entities": [None, {"id": "u1"}], "pageCount": 1, "total": 2}, ["u1"], id="a null among"
+    ),
+]
+
+
+@pytest.mark.parametrize(("body", "ids"), BODIES)
+def test_a_page_keeps_the_entities_that_can_be_read(body: Any, ids: list[str]) -> None:
+    found: list[list[str]] = []
+
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", PAGES] = lambda _: body
+        found.append(await ids_of(first_page(rest)))
+
+    with_cloud(test)
+    assert found == [ids]
+
+
+@TOTALS
+def test_pages_without_totals_are_read_until_no_next_one_is_named() -> None:
+    path = f"{QUEUES}/q1/members"
+    found: list[list[str]] = []
+
+    def answer(asked: Asked) -> dict[str, Any]:
+        number = int(dict(asked.query).get("pageNumber", "1"))
+        member = people("Ann", "Bob", "Cyd")[number - 1]
+        page: dict[str, Any] = {"entities": [member], "pageSize": 100, "pageNumber": number}
+        if number < 3:
+            page["nextUri"] = f"{path}?pageSize=100&pageNumber={number + 1}"
+        return page
+
+    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", path] = answer
+        found.append(await ids_of(rest.member_pages("queues", "q1")))
+        assert cloud.paths(path) <= 4
+
+    with_cloud(test)
+    assert found == [["u0", "u1", "u2"]]
+
+
+# -- topics and channels ---------------------------------------------------------------------------
+
+TOPIC = "v2.users.a.activity"
+
+
+def test_a_topic_in_another_case_is_permitted() -> None:
+    told = subscriptions_of([TOPIC], {"entities": [{"id": "v2.users.A.activity"}]})
+    assert (told.permitted, told.rejected) == (frozenset({TOPIC}), ())
+
+
+def test_a_topic_that_is_rejected_says_what_is_missing() -> None:
+    entity = {
+        "id": TOPIC,
+        "state": "Rejected",
+        "rejectionReason": "x",
+        "missingPermissions": ["users:activity:view"],
+    }
+    told = subscriptions_of([TOPIC], {"entities": [entity]})
+    assert told.permitted == frozenset()
+    [rejected] = told.rejected
+    assert rejected == (TOPIC, "x", ("users:activity:view",))
+
+
+@pytest.mark.parametrize("entity", [{"connectUri": "wss://x"}, {"expires": "2026"}])
+def test_a_channel_of_another_token_has_no_id_and_is_none_to_connect_to(
+    entity: dict[str, Any],
+) -> None:
+    assert channel_of(entity) is None
+
+
+# -- labels of presences ---------------------------------------------------------------------------
+
+
+def definition(**other: Any) -> dict[str, Any]:
+    return {
+        "id": "d1",
+        "type": "System",
+        "systemPresence": "Available",
+        "languageLabels": {"en_US": "Available"},
+        "deactivated": False,
+    } | other
+
+
+def labelled(**labels: str) -> dict[str, Any]:
+    return definition(languageLabels=labels)
+
+
+OWN = definition(id="d2", type="User", systemPresence="Busy", languageLabels={"en_US": "Available"})
+IN_QUEUE = definition(id="q", systemPresence="On Queue", languageLabels={"de": "In Warteschlange"})
+
+MEANT = [
+    pytest.param([definition(languageLabels=None)], "available", "d1", id="no labels"),
+    pytest.param([IN_QUEUE], "in warteschlange", "q", id="in German"),
+    pytest.param(
+        [labelled(fr="Cafe\u0301")], "Caf\u00e9", "d1", id="NFD asked in NFC", marks=LABELS
+    ),
+    pytest.param(
+        [labelled(fr="Caf\u00e9")], "Cafe\u0301", "d1", id="NFC asked in NFD", marks=LABELS
+    ),
+    pytest.param([labelled(tr="\u0130zinli")], "izinli", "d1", id="Turkish I", marks=LABELS),
+    pytest.param([labelled(de="Außer Haus")], "AUSSER HAUS", "d1", id="sharp s"),
+    pytest.param(
+        [labelled(fr="En\u00a0pause")], "En pause", "d1", id="no-break space", marks=LABELS
+    ),
+    pytest.param([labelled(en="Team  Lead")], "Team Lead", "d1", id="two spaces", marks=LABELS),
+    pytest.param([definition(deactivated="true")], "available", "d1", id="deactivated as text"),
+    pytest.param([definition(), OWN], "Available", "d1", id="the organisation's own like ours"),
+    pytest.param([definition(id="AbC-1")], "abc-1", "AbC-1", id="id in capitals"),
+]
+
+
+@pytest.mark.parametrize(("entities", "asked", "id_"), MEANT)
+def test_a_presence_is_found_by_its_label(
+    entities: list[dict[str, Any]], asked: str, id_: str
+) -> None:
+    meant = Definitions(orjson.loads(orjson.dumps(entities))).meant(asked)
+    assert isinstance(meant, Definition), meant
+    assert meant.id == id_
