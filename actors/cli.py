@@ -7,7 +7,9 @@ a second, and `state` works where the service would not start.
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from actors import cli_operations, cli_sender
+from actors import cli_operations, cli_parser, cli_sender
 from actors.cli_options import DISTRIBUTION, SHOWN, journals
 from actors.cli_options import Config as _Config
 from actors.cli_options import DataDir as _DataDir
@@ -53,9 +55,7 @@ _LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info,
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Without a command the service runs, whatever flags it is given.
-    if not given or (given[0].startswith("-") and given[0] not in {"-h", "--help", "--version"}):
-        given.insert(0, "run")
+    _say_it_all()
     try:
         exit_code = _carry_out(given)
         sys.stdout.flush()  # here, where it can still be told that nobody reads any more
@@ -73,13 +73,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
+def _say_it_all() -> None:
+    """A terminal or pipe that has no letter for a name still shows the rest of the line: what it
+    cannot show becomes an escape, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _be_silent() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _carry_out(given: list[str]) -> int:
     try:
-        app(given, prog_name=app.info.name)
+        command = cli_parser.built(app)
+        command(cli_parser.ordered(given, command), prog_name=app.info.name)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_FAILURE if end.code else EXIT_CLEAN
     except RuntimeFault as fault:
@@ -167,8 +176,8 @@ def check(
 def token(
     name: Annotated[str, typer.Argument(help="whose it is; stands in the audit")],
     may_write: Annotated[
-        bool, typer.Option("--write/--read", help="change presences, or only look")
-    ],
+        bool | None, typer.Option("--write/--read", help="change presences, or only look")
+    ] = None,
 ) -> None:
     """Print a new line for the file of the setting web.tokens_file."""
     import secrets  # noqa: PLC0415
@@ -176,6 +185,12 @@ def token(
     from actors.web import tokens  # noqa: PLC0415
     from actors.web.identity import Scope  # noqa: PLC0415
 
+    if may_write is None:
+        own = f"{DISTRIBUTION} token {shlex.quote(name)}"
+        raise typer.BadParameter(
+            f"choose what it may do: `{own} --read` (only look: a wallboard), or "
+            f"`{own} --write` (also change presences)"
+        )
     scope = Scope.WRITE if may_write else Scope.READ
     try:
         print(tokens.line(name, scope, secrets.token_urlsafe(32)))

@@ -49,9 +49,9 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("actors.topology", "actors.preparation", "actors.shared_memory"),),
     (
         (
-            "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
-            "actors.reload", "actors.cli_operations", "actors.status", "actors.status_view",
-            "actors.export", "actors.export_formats", "actors.pseudonyms", "actors.forget",
+            "actors.cli", "actors.cli_options", "actors.cli_parser", "actors.cli_sender",
+            "actors.service", "actors.reload", "actors.cli_operations", "actors.status",
+            "actors.status_view", "actors.export", "actors.export_formats", "actors.pseudonyms", "actors.forget",
             "actors.sink_views",
             "actors.journal_views", "actors.tables", "actors.command_views",
             "actors.online", "actors.settings_views", "actors.topic_views",
