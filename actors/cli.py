@@ -22,7 +22,7 @@ from actors.cli_options import DISTRIBUTION, SHOWN, journals
 from actors.cli_options import Config as _Config
 from actors.cli_options import DataDir as _DataDir
 from actors.cli_options import Json as _Json
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, LocalError, RuntimeFault
 
 if TYPE_CHECKING:
     from actors.settings_layers import Effective
@@ -294,7 +294,9 @@ def _rate(text: str) -> float | Literal["max"]:
 
 @app.command()
 def state(
-    user: Annotated[str | None, typer.Argument(help="an agent's id; without it, all")] = None,
+    user: Annotated[
+        str | None, typer.Argument(help="an agent's id or full name; without it, all")
+    ] = None,
     data_dir: _DataDir = None,
     config: _Config = None,
     limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
@@ -306,24 +308,30 @@ def state(
     path = journals(data_dir, config)
     if user is None:
         journal_views.show_all(path, limit=limit, as_json=as_json)
-    elif not journal_views.show_one(path, user, as_json=as_json):
-        raise typer.Exit(_unknown(user, path))
+        return
+
+    from actors import agent_lookup  # noqa: PLC0415
+
+    user = agent_lookup.found(path, config, user)
+    if not journal_views.show_one(path, user, as_json=as_json):
+        raise LocalError(agent_lookup.unknown(path, user))
 
 
 @app.command()
 def history(
-    user: Annotated[str, typer.Argument(help="an agent's id")],
+    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
     data_dir: _DataDir = None,
     config: _Config = None,
     limit: Annotated[int, typer.Option(min=1, help="transitions shown")] = SHOWN,
     as_json: _Json = False,
 ) -> None:
     """An agent's transitions, the newest first."""
-    from actors import journal_views  # noqa: PLC0415
+    from actors import agent_lookup, journal_views  # noqa: PLC0415
 
     path = journals(data_dir, config)
+    user = agent_lookup.found(path, config, user)
     if not journal_views.show_history(path, user, limit=limit, as_json=as_json):
-        raise typer.Exit(_unknown(user, path))
+        raise LocalError(agent_lookup.unknown(path, user))
 
 
 @app.command()
@@ -370,13 +378,6 @@ def repair(
     from actors import journal_views  # noqa: PLC0415
 
     journal_views.show_repair(journals(data_dir, config), as_json=as_json)
-
-
-def _unknown(user: str, path: Path) -> int:
-    from actors.tables import cell  # noqa: PLC0415
-
-    print(f"{DISTRIBUTION}: no journal in {path} knows {cell(user)}", file=sys.stderr)
-    return EXIT_FAILURE
 
 
 # Last: their commands stand behind those above.

@@ -26,7 +26,8 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 def show_json(value: Any) -> None:
     """One JSON document on stdout, which is one whatever letters the stream has."""
-    text = orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode()
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # names of steps, which are strings
+    text = orjson.dumps(value, option=options, default=str).decode()
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # the stream would replace letters by what is no JSON
