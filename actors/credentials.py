@@ -15,6 +15,7 @@ from typing import Final
 from runtime.errors import ConfigurationError
 
 SECRET_BYTES_MAX: Final = 65_536
+_MOUNTED: Final = Path("/run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,3 +71,13 @@ def read_small_file(key: str, path: Path) -> str:
     if len(content) > SECRET_BYTES_MAX:
         raise ConfigurationError(f"{key} = {path}: over {SECRET_BYTES_MAX} bytes, so no secret")
     return text
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether every user of this machine may read it. Below /run it is for whoever has mounted it
+    there to say: Docker's secrets are 0444 within a container of one user."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return bool(mode & stat.S_IROTH) and _MOUNTED not in path.absolute().parents

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource, SettingsError
 
 from actors.cloud_settings import ClientSettings
-from actors.credentials import read_secret
+from actors.credentials import is_exposed, read_secret
 from actors.genesys.proxy import MASK, proxy_for, without_password
 from actors.settings import (
     CONFIG_DEFAULT,
@@ -82,8 +82,10 @@ class Effective:
 
     def _origin(self, path: _Path) -> str:
         found = self.origins.get(named(path))
-        if found is None and path[0] in LISTS:
-            found = self.origins.get(path[0])  # a list is given whole
+        if found is None and path[0] in LISTS and len(path) > 1:
+            # A list is given whole, what is in its tables need not be.
+            element = getattr(self.settings, path[0])[int(path[1])]
+            found = self.origins.get(path[0]) if path[2] in element.model_fields_set else None
         if found is None and path[:-2] == ("sender", "capacity", "queues"):
             found = self.origins.get(f"sender.capacity.default.{path[-1]}")  # inherited
         return found or "default"
@@ -115,14 +117,15 @@ def load(
         raise unusable(problems) from None  # the cause holds the values, also the secret ones
     if needs_gateway:
         if problems := _missing(settings):
-            raise unusable(problems)
+            is_first_try = not any(_layer(origin) != "flag" for origin, _, _ in layers)
+            raise unusable(problems, is_first_try=is_first_try)
         proxy_for(settings.api_url, settings.proxy, os.environ)
         if problems := _given_twice([credentials()[0] for credentials in settings.all_credentials]):
             raise unusable(problems)
         settings.sender.webhook.signing_secret()
         for sink in settings.sinks:
             sink.signing_secret()
-    return Effective(settings=settings, origins=origins, warnings=_warnings(path, table))
+    return Effective(settings=settings, origins=origins, warnings=_warnings(path, table, settings))
 
 
 # -- layers ------------------------------------------------------------------------------------
@@ -327,7 +330,7 @@ def _way_out(key: str, genesys_name: str) -> str:
     )
 
 
-def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+def _warnings(path: Path, table: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
     """What looks like a mistake, but may be none: a cluster sets variables of its own making."""
     warnings = []
     known = {_variable(keys[:length]) for keys in _keys() for length in range(1, len(keys) + 1)}
@@ -355,4 +358,7 @@ def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
     if secrets and path.stat().st_mode & 0o077:
         told = " and ".join(sorted(secrets))
         warnings.append(f"{path} holds {told} and others may read it: chmod 600")
+    for keys, value in _unfolded(settings.model_dump()):
+        if keys[-1].endswith("secret_file") and value is not None and is_exposed(value):
+            warnings.append(f"{named(keys)} = {value}: every user may read it: chmod 600 {value}")
     return tuple(warnings)
