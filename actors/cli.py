@@ -299,7 +299,9 @@ def state(
     ] = None,
     data_dir: _DataDir = None,
     config: _Config = None,
-    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"agents shown; 0: all; default: {SHOWN}, of JSON all")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """What the agents do now, the latest change first, and where each shard stands."""
@@ -307,7 +309,8 @@ def state(
 
     path = journals(data_dir, config)
     if user is None:
-        journal_views.show_all(path, limit=limit, as_json=as_json)
+        shown = (0 if as_json else SHOWN) if limit is None else limit
+        journal_views.show_all(path, limit=shown, as_json=as_json)
         return
 
     from actors import agent_lookup  # noqa: PLC0415

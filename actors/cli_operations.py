@@ -41,7 +41,10 @@ def top(
 def export(
     *,
     since: Annotated[
-        str, typer.Option(help="2026-11-22, 2026-11-22T10:00 (UTC), or how long ago: 24h, 7d")
+        str,
+        typer.Option(
+            help="today, yesterday, monday, 24h, 7d, 2026-11-22 or 2026-11-22T10:00 (all UTC)"
+        ),
     ],
     until: Annotated[str | None, typer.Option(help="likewise; default: now")] = None,
     format_: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
