@@ -239,7 +239,9 @@ def demo(
     ] = "activity",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
-    seconds: Annotated[float, typer.Option(min=0, help="0: until Ctrl-C")] = 30.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="of load, and of the page; 0: until Ctrl-C")
+    ] = 30.0,
     shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
     seed: int = 7,
     journal: Literal["full", "off"] = "full",
