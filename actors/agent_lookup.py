@@ -12,6 +12,7 @@ from pathlib import Path
 from actors import tables
 from actors.agent_resolver import NAMESAKES_MAX, Agent, Resolved, bearers, folded, resolve
 from actors.data_dir import read_meta
+from actors.events import Dialect
 from actors.state import reader
 from actors.web import names
 from runtime.errors import LocalError, RuntimeFault
@@ -60,7 +61,8 @@ class Lookup:
 
     def _names_of(self, file: Path | None) -> Mapping[str, str]:
         try:
-            return names.read(self._path, read_meta(self._path).dialect, file).users
+            dialect: Dialect = "cloud" if read_meta(self._path).dialect == "cloud" else "wsp"
+            return names.read(self._path, dialect, file).users
         except RuntimeFault:  # a name is a convenience: what cannot be read has none
             return {}
 
