@@ -5,7 +5,7 @@ Knows no rule of what is near (`agent_resolver`), and asks no runtime.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,14 +80,19 @@ def found(path: Path, config: Path | None, given: str) -> str:
     return _one(path, given, Lookup(path, config).find(given))
 
 
-def found_to_change(path: Path, config: Path | None, given: str) -> str:
-    """As `found`; but where nothing says who there is, whoever is named: only the running shards
-    know. So a command that names nobody is refused before it is in any audit."""
-    lookup = Lookup(path, config)
+def found_to_change(
+    path: Path, config: Path | None, given: str, *, is_sending: Callable[[], bool]
+) -> str:
+    """As `found`, so that a command that names nobody is refused before it is in any audit. But
+    whoever is named where nothing says who there is (only the running shards know), or where
+    nothing `is_sending`: the runtime says why, and audits nothing."""
+    lookup, meta = Lookup(path, config), read_meta(path)
     resolved = lookup.find(given)
     is_nobody = resolved.agent is None and not resolved.namesakes
-    if is_nobody and (lookup.is_empty or read_meta(path).journal == "off"):
-        return given
+    if is_nobody:
+        is_unsaid = lookup.is_empty or meta.journal == "off" or not meta.has_store
+        if is_unsaid or not is_sending():
+            return given
     return _one(path, given, resolved)
 
 

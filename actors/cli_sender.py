@@ -75,7 +75,9 @@ def send(
         if name is not None and (why := misnamed(name, read_meta(path).dialect)):
             raise typer.BadParameter(f"{name!r} {why}")
     if not force:
-        user = agent_lookup.found_to_change(path, config, user)
+        user = agent_lookup.found_to_change(
+            path, config, user, is_sending=lambda: sending.is_sending(path)
+        )
     change = {"state": state, "reason": reason, "expected": expect, "force": force}
     exit_code = sending.send_one(path, user, change, key=key, waits=wait, as_json=as_json)
     raise typer.Exit(exit_code)

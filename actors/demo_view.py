@@ -94,11 +94,11 @@ class LineView:
             return
         self._shown_s, self._phase = sample.at_s, sample.phase
         cpu = "".join(f", {name} {use.cpu_percent:.0f}%" for name, use in sample.uses.items())
-        time = f"{sample.time}, " if sample.time else ""
+        time = f", {sample.time}" if sample.time else ""
         self.say(
-            f"{sample.phase}: {time}sent {sample.sent:,}, received {sample.received:,}, "
+            f"{sample.phase}: sent {sample.sent:,}, received {sample.received:,}, "
             f"applied {sample.applied:,}, {sample.received_per_s:,.0f}/s, "
-            f"in rings {sample.in_rings:,}, restarts {sample.restarts}{cpu}"
+            f"in rings {sample.in_rings:,}, restarts {sample.restarts}{time}{cpu}"
         )
 
 

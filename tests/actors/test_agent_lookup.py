@@ -79,7 +79,9 @@ def data_dir(tmp_path: Path) -> Path:
     """Of two agents, while no runtime runs."""
     path = tmp_path / "presence-data"
     identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
-    DataDir.claim(path, identity, shards=1).lock.release()
+    claimed = DataDir.claim(path, identity, shards=1)
+    claimed.record_store(True)
+    claimed.lock.release()
     (path / LOCK).write_text("")
     rig = Rig(path / "shard-00.db")
     rig.begin()
@@ -127,6 +129,18 @@ def test_whoever_is_known_is_asked_of_the_runtime_and_so_is_anybody_with_force(
         assert "no runtime runs" in capsys.readouterr().err
 
 
+def test_where_no_sender_has_ever_begun_the_runtime_says_why_nothing_is_sent(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    claimed = DataDir.claim(data_dir, identity, shards=1)
+    claimed.record_store(False)
+    claimed.lock.release()
+    (data_dir / LOCK).write_text("")
+    assert cli.main(["send", "nobody", "busy"]) == EXIT_TEMPORARY
+    assert "no runtime runs" in capsys.readouterr().err
+
+
 def test_of_many_that_are_asked_for_each_is_found_by_id_or_name(data_dir: Path) -> None:
     lookup = agent_lookup.Lookup(data_dir, None)
     assert [list(lookup.ids_of(said)) for said in (A, B, "anna  meier", "Sales", "nobody", "")] == [
@@ -139,7 +153,9 @@ def test_the_planners_names_are_known_without_settings(
 ) -> None:
     path = data_dir.with_name("cloud")
     identity = Identity(dialect="cloud", gateway="https://api.mypurecloud.com")
-    DataDir.claim(path, identity, shards=1).lock.release()
+    claimed = DataDir.claim(path, identity, shards=1)
+    claimed.record_store(True)
+    claimed.lock.release()
     store.prepare(store.roster_path(path), "run-1")
     with closing(store.Store(store.roster_path(path), "run-1")) as planned:
         slots = {Slot(0, 0): frozenset({"u-1", "u-4", "u-5"})}

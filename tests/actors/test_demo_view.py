@@ -29,7 +29,8 @@ def test_a_pipe_gets_a_line_now_and_then_and_one_for_each_phase(
         view.show(sample(20.5, "draining"))
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["load", "load", "load", "draining"]
-    assert lines[0].startswith("load: 3 s left, sent 1,234, ")
+    assert lines[0].startswith("load: sent 1,234, ")
+    assert "restarts 0, 3 s left, shard-0" in lines[0]
     assert "shard-0 12%" in lines[0]
 
 

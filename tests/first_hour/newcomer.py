@@ -86,7 +86,9 @@ class Newcomer:
     def has_run(self, *users: str, **identity: Any) -> Path:
         """A data directory as a runtime leaves it that knew these agents."""
         given = {"dialect": "wsp", "gateway": "https://api.mypurecloud.com", **identity}
-        DataDir.claim(self.data_dir, Identity(**given), shards=1).lock.release()
+        claimed = DataDir.claim(self.data_dir, Identity(**given), shards=1)
+        claimed.record_store(True)
+        claimed.lock.release()
         (self.data_dir / LOCK).write_text("")
         rig = Rig(self.data_dir / "shard-00.db")
         rig.begin()
