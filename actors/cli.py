@@ -7,7 +7,9 @@ a second, and `state` works where the service would not start.
 from __future__ import annotations
 
 import errno
+import io
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from actors import cli_operations, cli_sender
+from actors import cli_operations, cli_parser, cli_sender
 from actors.cli_options import DISTRIBUTION, SHOWN, journals
 from actors.cli_options import Config as _Config
 from actors.cli_options import DataDir as _DataDir
 from actors.cli_options import Json as _Json
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, LocalError, RuntimeFault
 
 if TYPE_CHECKING:
     from actors.settings_layers import Effective
@@ -32,11 +34,6 @@ _PLAN_FIELDS: Final = {
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 """Of a file or terminal that standard output was turned to; other files bear their names."""
 INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
-
-OWN_OPTIONS: Final = frozenset(
-    {"-h", "--help", "-V", "--version", "--install-completion", "--show-completion"}
-)
-"""Of the program itself; any other option is one of `run`."""
 
 app = typer.Typer(
     name="presence-runtime",
@@ -57,9 +54,7 @@ _LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info,
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # Without a command the service runs, whatever flags it is given.
-    if not given or (given[0].startswith("-") and given[0] not in OWN_OPTIONS):
-        given.insert(0, "run")
+    _say_it_all()
     try:
         exit_code = _carry_out(given)
         sys.stdout.flush()  # here, where it can still be told that nobody reads any more
@@ -77,13 +72,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_code
 
 
+def _say_it_all() -> None:
+    """A terminal or pipe that has no letter for a name still shows the rest of the line: what it
+    cannot show becomes an escape, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _be_silent() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _carry_out(given: list[str]) -> int:
     try:
-        app(given, prog_name=app.info.name)
+        command = cli_parser.built(app)
+        command(cli_parser.ordered(given, command), prog_name=app.info.name)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else EXIT_FAILURE if end.code else EXIT_CLEAN
     except RuntimeFault as fault:
@@ -173,8 +177,8 @@ def check(
 def token(
     name: Annotated[str, typer.Argument(help="whose it is; stands in the audit")],
     may_write: Annotated[
-        bool, typer.Option("--write/--read", help="change presences, or only look")
-    ],
+        bool | None, typer.Option("--write/--read", help="change presences, or only look")
+    ] = None,
 ) -> None:
     """Print a new line for the file of the setting web.tokens_file."""
     import secrets  # noqa: PLC0415
@@ -182,6 +186,12 @@ def token(
     from actors.web import tokens  # noqa: PLC0415
     from actors.web.identity import Scope  # noqa: PLC0415
 
+    if may_write is None:
+        own = f"{DISTRIBUTION} token {shlex.quote(name)}"
+        raise typer.BadParameter(
+            f"choose what it may do: `{own} --read` (only look: a wallboard), or "
+            f"`{own} --write` (also change presences)"
+        )
     scope = Scope.WRITE if may_write else Scope.READ
     try:
         print(tokens.line(name, scope, secrets.token_urlsafe(32)))
@@ -230,7 +240,9 @@ def demo(
     ] = "activity",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
-    seconds: Annotated[float, typer.Option(min=0, help="0: until Ctrl-C")] = 30.0,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="of load, and of the page; 0: until Ctrl-C")
+    ] = 30.0,
     shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
     seed: int = 7,
     journal: Literal["full", "off"] = "full",
@@ -285,10 +297,14 @@ def _rate(text: str) -> float | Literal["max"]:
 
 @app.command()
 def state(
-    user: Annotated[str | None, typer.Argument(help="an agent's id; without it, all")] = None,
+    user: Annotated[
+        str | None, typer.Argument(help="an agent's id or full name; without it, all")
+    ] = None,
     data_dir: _DataDir = None,
     config: _Config = None,
-    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"agents shown; 0: all; default: {SHOWN}, of JSON all")
+    ] = None,
     as_json: _Json = False,
 ) -> None:
     """What the agents do now, the latest change first, and where each shard stands."""
@@ -296,25 +312,32 @@ def state(
 
     path = journals(data_dir, config)
     if user is None:
-        journal_views.show_all(path, limit=limit, as_json=as_json)
-    elif not journal_views.show_one(path, user, as_json=as_json):
-        raise typer.Exit(_unknown(user, path))
+        shown = (0 if as_json else SHOWN) if limit is None else limit
+        journal_views.show_all(path, limit=shown, as_json=as_json)
+        return
+
+    from actors import agent_lookup  # noqa: PLC0415
+
+    user = agent_lookup.found(path, config, user)
+    if not journal_views.show_one(path, user, as_json=as_json):
+        raise LocalError(agent_lookup.unknown(path, user))
 
 
 @app.command()
 def history(
-    user: Annotated[str, typer.Argument(help="an agent's id")],
+    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
     data_dir: _DataDir = None,
     config: _Config = None,
     limit: Annotated[int, typer.Option(min=1, help="transitions shown")] = SHOWN,
     as_json: _Json = False,
 ) -> None:
     """An agent's transitions, the newest first."""
-    from actors import journal_views  # noqa: PLC0415
+    from actors import agent_lookup, journal_views  # noqa: PLC0415
 
     path = journals(data_dir, config)
+    user = agent_lookup.found(path, config, user)
     if not journal_views.show_history(path, user, limit=limit, as_json=as_json):
-        raise typer.Exit(_unknown(user, path))
+        raise LocalError(agent_lookup.unknown(path, user))
 
 
 @app.command()
@@ -361,13 +384,6 @@ def repair(
     from actors import journal_views  # noqa: PLC0415
 
     journal_views.show_repair(journals(data_dir, config), as_json=as_json)
-
-
-def _unknown(user: str, path: Path) -> int:
-    from actors.tables import cell  # noqa: PLC0415
-
-    print(f"{DISTRIBUTION}: no journal in {path} knows {cell(user)}", file=sys.stderr)
-    return EXIT_FAILURE
 
 
 # Last: their commands stand behind those above.

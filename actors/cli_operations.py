@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -40,7 +41,10 @@ def top(
 def export(
     *,
     since: Annotated[
-        str, typer.Option(help="2026-11-22, 2026-11-22T10:00 (UTC), or how long ago: 24h, 7d")
+        str,
+        typer.Option(
+            help="today, yesterday, monday, 24h, 7d, 2026-11-22 or 2026-11-22T10:00 (all UTC)"
+        ),
     ],
     until: Annotated[str | None, typer.Option(help="likewise; default: now")] = None,
     format_: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
@@ -69,13 +73,14 @@ def export(
 @app.command()
 def forget(
     *,
-    user: Annotated[str, typer.Argument(help="an agent's id")],
+    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
     yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
     """Take a person out of all journals and stores, for good; the runtime must be down."""
+    from actors import agent_lookup  # noqa: PLC0415
     from actors import forget as forgetting  # noqa: PLC0415
 
     def agreed(question: str) -> bool:
@@ -84,4 +89,7 @@ def forget(
     if not user or user != user.encode(errors="replace").decode():
         raise typer.BadParameter(f"{user!r} is nobody's id")
     path = journals(data_dir, config)
+    user, hint = agent_lookup.found_to_forget(path, config, user)
+    if hint:
+        print(hint, file=sys.stderr)
     raise typer.Exit(forgetting.forget(path, user, agreed=agreed, as_json=as_json))

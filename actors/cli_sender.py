@@ -6,7 +6,7 @@ All but `audit` ask the running runtime, over the socket in its data directory.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,7 +23,7 @@ Limit = Annotated[int, typer.Option(min=1, max=1_000, help="at most so many")]
 @app.command()
 def send(
     *,
-    user: Annotated[str | None, typer.Argument(help="an agent's id")] = None,
+    user: Annotated[str | None, typer.Argument(help="an agent's id or full name")] = None,
     state: Annotated[
         str | None,
         typer.Argument(
@@ -58,20 +58,15 @@ def send(
         if user is not None or reason or expect is not None:
             raise typer.BadParameter("--batch FILE says all of this line by line")
 
-        from actors import send_file  # noqa: PLC0415
-
-        exit_code = send_file.send_file(
-            journals(data_dir, config),
-            batch,
-            result=result,
-            name=key or "",
-            forced=force,
-            as_json=as_json,
+        path = journals(data_dir, config)
+        exit_code = _send_batch(
+            path, config, batch, result=result, name=key or "", forced=force, as_json=as_json
         )
         raise typer.Exit(exit_code)
     if user is None or state is None or result is not None:
         raise typer.BadParameter("either USER and STATE, or --batch FILE [--result FILE]")
 
+    from actors import agent_lookup  # noqa: PLC0415
     from actors import send as sending  # noqa: PLC0415
     from actors.data_dir import read_meta  # noqa: PLC0415
 
@@ -79,9 +74,20 @@ def send(
     for name in (state, expect):
         if name is not None and (why := misnamed(name, read_meta(path).dialect)):
             raise typer.BadParameter(f"{name!r} {why}")
+    if not force:
+        user = agent_lookup.found_to_change(
+            path, config, user, is_sending=lambda: sending.is_sending(path)
+        )
     change = {"state": state, "reason": reason, "expected": expect, "force": force}
     exit_code = sending.send_one(path, user, change, key=key, waits=wait, as_json=as_json)
     raise typer.Exit(exit_code)
+
+
+def _send_batch(path: Path, config: Path | None, batch: Path, **how: Any) -> int:
+    from actors import agent_lookup, send_file  # noqa: PLC0415
+
+    lookup = agent_lookup.Lookup(path, config)
+    return send_file.send_file(path, batch, ids_of=lookup.ids_of, **how)
 
 
 @app.command()

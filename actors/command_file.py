@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -28,6 +30,12 @@ PENDING: Final = "pending"
 LINES_MAX: Final = 100_000
 BYTES_MAX: Final = 64 << 20
 SHOWN_MISTAKES_MAX: Final = 10
+DELIMITERS: Final = (",", ";", "\t")
+"""A spreadsheet separates cells by what its country writes numbers with."""
+_NAMED_DELIMITER: Final = re.compile(r'"?sep=([,;\t])"?')
+_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
+_LOOKED_AT: Final = 1_000
+"""Bytes in which UTF-16 without a mark has a NUL: every other one of the header's."""
 
 
 class Line(NamedTuple):
@@ -57,21 +65,54 @@ def read(path: Path, name: str, dialect: str = "wsp") -> list[Line]:
         if path.stat().st_size > BYTES_MAX:
             raise LocalError(f"{path} is longer than {BYTES_MAX:,} bytes")
         content = path.read_bytes()
-        text = content.decode("utf-8-sig")
     except OSError as error:
         raise LocalError(f"{path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise LocalError(f"{path} is no UTF-8: byte {error.start}") from None
+    text = _decoded(content, path)
     return parse(text, f"{hashlib.sha256(content).hexdigest()}:{name}", str(path), dialect)
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    """Raises LocalError that names the encoding it seems to have, and how to convert it."""
+    seems = ""
+    if content.startswith(_UTF_16_MARKS):
+        seems = "UTF-16"
+    elif b"\0" in content[:_LOOKED_AT]:
+        seems = "UTF-16BE" if content.startswith(b"\0") else "UTF-16LE"
+    try:
+        if not seems:
+            return content.decode("utf-8-sig")
+        where = ""
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        where, seems = f" (line {line}, byte {error.start})", "WINDOWS-1252"
+    name = "Latin-1 or Windows-1252" if seems == "WINDOWS-1252" else seems
+    new = path.with_suffix(".utf8.csv")
+    raise LocalError(
+        f"{path} is not UTF-8{where}, but {name}, it seems. Convert it: iconv -f {seems} "
+        f"-t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(new))}; or save it as CSV UTF-8"
+    )
+
+
+def _delimited(text: str) -> tuple[str, str]:
+    """What separates the cells, and the text; Excel may name it in a line before the header."""
+    first, newline, rest = text.partition("\n")
+    if named := _NAMED_DELIMITER.fullmatch(first.strip("\r ")):
+        return named[1], newline + rest  # the empty line keeps the numbers of those behind it
+    return max(DELIMITERS, key=lambda each: len(_cells(first, each) & set(KNOWN))), text
+
+
+def _cells(header: str, delimiter: str) -> set[str]:
+    return {cell.strip(' "\r').lower() for cell in header.split(delimiter)}
 
 
 def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[Line]:
     """The lines of a file; `seed` makes its keys differ from any other file's."""
-    rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+    delimiter, text = _delimited(text)
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     lines: list[Line] = []
     mistakes: list[str] = []
     try:
-        header = [each.strip().lower() for each in next(rows, [])]
+        header = [each.strip().lower() for each in next(filter(None, rows), [])]
         _check_header(header, origin)
         for cells in rows:
             if not any(each.strip() for each in cells):
@@ -94,13 +135,18 @@ def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[Line]
     except csv.Error as error:
         raise LocalError(f"{origin}: line {rows.line_num}: {error}") from None
     if mistakes:
-        shown = "".join(f"\n  {each}" for each in mistakes[:SHOWN_MISTAKES_MAX])
-        more = len(mistakes) - SHOWN_MISTAKES_MAX
-        rest = f"\n  and {more:,} more" if more > 0 else ""
-        raise LocalError(f"{origin}: nothing was sent:{shown}{rest}")
+        raise refused(origin, mistakes)
     if not lines:
         raise LocalError(f"{origin} holds no command")
     return lines
+
+
+def refused(origin: str, mistakes: Sequence[str]) -> LocalError:
+    """The first mistakes of a file, and how many there are beside."""
+    shown = "".join(f"\n  {each}" for each in mistakes[:SHOWN_MISTAKES_MAX])
+    more = len(mistakes) - SHOWN_MISTAKES_MAX
+    rest = f"\n  and {more:,} more" if more > 0 else ""
+    return LocalError(f"{origin}: nothing was sent:{shown}{rest}")
 
 
 def _check_header(header: Sequence[str], origin: str) -> None:
@@ -111,7 +157,8 @@ def _check_header(header: Sequence[str], origin: str) -> None:
         if names:
             raise LocalError(
                 f"{origin} has {what} {tables.cell(names[0])!r}: the first line names the columns "
-                f"{', '.join(KNOWN)}; the last two may be left out"
+                f"{', '.join(KNOWN)}; the last two may be left out. Cells are separated by comma, "
+                "semicolon or tab"
             )
 
 

@@ -6,6 +6,7 @@ is found in its file without a restart.
 
 from __future__ import annotations
 
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,6 +15,7 @@ from actors.text_file import read_text, secret_of
 from runtime.errors import ConfigurationError
 
 SECRET_BYTES_MAX: Final = 65_536
+_MOUNTED: Final = Path("/run")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,3 +60,13 @@ def read_small_file(key: str, path: Path) -> str:
     except ValueError as error:  # its content, or a NUL in the path
         shown = repr(str(path)) if "\0" in str(path) else path
         raise ConfigurationError(f"{key} = {shown}: {error}") from None
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether every user of this machine may read it. Below /run it is for whoever has mounted it
+    there to say: Docker's secrets are 0444 within a container of one user."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return bool(mode & stat.S_IROTH) and _MOUNTED not in path.absolute().parents

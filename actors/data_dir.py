@@ -161,7 +161,8 @@ def read_meta(path: Path) -> Meta:
         raise as_fault(path, error) from error
     if meta is None:
         raise ConfigurationError(
-            f"{path} holds no journals: give the data directory of a runtime (--data-dir)"
+            f"{path} holds no journals: no runtime was started on it yet. Start one "
+            "(presence-runtime), or name the data directory of another (--data-dir)"
         )
     return meta
 
@@ -276,6 +277,10 @@ def _write(path: Path, meta: Meta) -> None:
 
 def as_fault(path: Path, error: OSError) -> RuntimeFault:
     """What an error of the file system means for a start: worth another try, or a person's."""
-    text = f"{path} cannot be used as a data directory: {error.strerror}"
-    passes_by_itself = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}
-    return (TemporaryError if error.errno in passes_by_itself else ConfigurationError)(text)
+    why = "it is a file" if error.errno == errno.EEXIST else error.strerror
+    text = f"{path} cannot be used as a data directory: {why}"
+    if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}:
+        return TemporaryError(text)  # which passes by itself
+    return ConfigurationError(
+        f"{text}. Give a folder that this user may write: data_dir in the settings, or --data-dir"
+    )

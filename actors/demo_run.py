@@ -18,7 +18,7 @@ from actors.demo_kills import KillPlan, Kills
 from actors.demo_memory import MemorySeries
 from actors.demo_plan import Plan
 from actors.demo_progress import progress_of
-from actors.demo_view import Sample, UseMeter, View
+from actors.demo_view import Sample, UseMeter, View, time_left
 from actors.events import Dialect
 from actors.topology import Runtime
 from actors.web import address
@@ -36,8 +36,9 @@ CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
 BEAT_TIMEOUT_S: Final = 5.0
 RATE_SPAN_S: Final = 1.0
+LOAD: Final = "load"
 _ASKING: Final = frozenset(
-    {"starting", "load", "settling commands", "catching up"}
+    {"starting", LOAD, "settling commands", "catching up"}
 )  # phases in which it matters
 
 
@@ -148,7 +149,7 @@ class DemoRun:
         self._start_commands()
         self._status_s = float("-inf")
         while True:
-            self.look("load")
+            self.look(LOAD)
             if self._wishes.count:
                 self._view.say("stopping the load; once more to give up")
                 self._gateway.stop_load()
@@ -198,6 +199,8 @@ class DemoRun:
         event that comes when all is over."""
         limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
         self._one_time.page.set("is_over", 1)
+        if self._is_page_told:
+            self._view.say("the load is over and the page ends; now every event is verified")
         asked_ns, deadline_s = self._clock.now_ns(), self._clock.now_s() + limit_s
         self._status_s = float("-inf")
         while True:
@@ -272,6 +275,7 @@ class DemoRun:
             Sample(
                 at_s=now_s,
                 phase=phase,
+                time=time_left(now_s - self.begun_s, self._plan.seconds) if phase == LOAD else "",
                 sent=self.sent,
                 received=received,
                 applied=self._total("applied"),
@@ -288,6 +292,7 @@ class DemoRun:
         if port and not self._is_page_told:
             self._is_page_told = True
             self._view.say(f"page: http://127.0.0.1:{port}/?token={self._one_time.token}")
+            self._view.say(_page_lasts(self._plan.seconds))
 
     def _observe(self, pids: Mapping[str, int | None], now_s: float) -> None:
         """What a fault or a kill did since the last look."""
@@ -322,3 +327,12 @@ class DemoRun:
         for spec in self._runtime.specs:
             cpu_ns[spec.role] = cpu_ns.get(spec.role, 0) + self._pages[spec.name].get("cpu_ns")
         return Moment(at_s, received, applied, cpu_ns, float(status["cpu_s"]))
+
+
+def _page_lasts(seconds: float) -> str:
+    if not seconds:
+        return "the page lasts until Ctrl-C, which ends the load; then every event is verified"
+    return (
+        f"the page ends with the load of {seconds:g} s; to keep it longer: --seconds 600, or "
+        "--seconds 0 (until Ctrl-C)"
+    )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
-LINE_EVERY_S: Final = 2.0
+LINE_EVERY_S: Final = 10.0
 DRAW_PER_S: Final = 4
 _TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 _PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -38,6 +38,7 @@ class Sample:
 
     at_s: float
     phase: str
+    time: str = ""  # how long the phase still lasts, in words
     sent: int = 0
     received: int = 0
     applied: int = 0
@@ -45,6 +46,13 @@ class Sample:
     in_rings: int = 0  # routed by the receiver, not yet committed by a shard
     restarts: int = 0
     uses: Mapping[str, Use]
+
+
+def time_left(so_far_s: float, seconds: float) -> str:
+    """Of a load of `seconds` (0: until Ctrl-C)."""
+    if not seconds:
+        return f"{so_far_s:.0f} s so far, until Ctrl-C"
+    return f"{max(0.0, seconds - so_far_s):.0f} s of {seconds:g} s left"
 
 
 class View(Protocol):
@@ -86,10 +94,11 @@ class LineView:
             return
         self._shown_s, self._phase = sample.at_s, sample.phase
         cpu = "".join(f", {name} {use.cpu_percent:.0f}%" for name, use in sample.uses.items())
+        time = f", {sample.time}" if sample.time else ""
         self.say(
             f"{sample.phase}: sent {sample.sent:,}, received {sample.received:,}, "
             f"applied {sample.applied:,}, {sample.received_per_s:,.0f}/s, "
-            f"in rings {sample.in_rings:,}, restarts {sample.restarts}{cpu}"
+            f"in rings {sample.in_rings:,}, restarts {sample.restarts}{time}{cpu}"
         )
 
 
@@ -123,7 +132,8 @@ class LiveView:
 def _drawn(sample: Sample) -> Table:
     from rich.table import Table  # noqa: PLC0415
 
-    flow = Table(title=sample.phase, title_justify="left", min_width=60)
+    title = f"{sample.phase}: {sample.time}" if sample.time else sample.phase
+    flow = Table(title=title, title_justify="left", min_width=60)
     for column in ("sent", "received", "applied", "per second", "in rings", "restarts"):
         flow.add_column(column, justify="right")
     flow.add_row(

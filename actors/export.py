@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Final
 
-from actors.export_formats import Format, Rows, moment
+from actors.export_formats import UNDERSTOOD, Format, Rows, moment
 from actors.pseudonyms import open_pseudonyms
 from actors.sender.commands import iso_ms
 from actors.state.reader import archived_paths, journal_paths
@@ -43,7 +43,8 @@ def export(
     until_us = _moment("until", until, now_us) if until is not None else now_us
     if until_us <= since_us:
         raise ConfigurationError(
-            f"--until {until or 'now'} is not behind --since {since}: nothing is meant"
+            f"--until {until or 'now'} is not after --since {since}: swap them, or leave out "
+            "--until"
         )
     lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None)
     progress = _Progress(sys.stderr, clock)
@@ -67,9 +68,7 @@ def _moment(flag: str, text: str, now_us: int) -> int:
     try:
         return moment(text, now_us)
     except ValueError as error:
-        raise ConfigurationError(
-            f"--{flag} {error}: give 2026-11-22, 2026-11-22T10:00, or how long ago: 24h"
-        ) from None
+        raise ConfigurationError(f"--{flag} {error}: {UNDERSTOOD}") from None
 
 
 def _write(file: IO[bytes], lines: Rows, found: Iterable[ScannedRow], progress: _Progress) -> int:
@@ -100,7 +99,9 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     try:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise LocalError(f"{partial} cannot be written: {error.strerror}") from None
+        # Of the file that was asked for: whoever reads this has never heard of the other one.
+        why = error.strerror if output.parent.is_dir() else f"there is no folder {output.parent}"
+        raise LocalError(f"--output {output} cannot be written: {why}") from None
     try:
         with os.fdopen(fd, "wb") as file:
             yield file
@@ -108,7 +109,7 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.replace(output)
     except OSError as error:
-        raise LocalError(f"{output} cannot be written: {error.strerror}") from None
+        raise LocalError(f"--output {output} cannot be written: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 import orjson
@@ -24,20 +24,47 @@ COLUMNS: Final = (
     "correlation", "journal", "row",
 )  # fmt: skip
 GAP_COLUMNS: Final = ("scope", "since", "until", "first", "last", "reason")
-_UNITS_S: Final = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_AGO: Final = re.compile(r"(\d{1,6}) ?(s|min|h|d|w)")
+_UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+_AGO: Final = re.compile(
+    r"(\d{1,6}) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)( ago)?"
+)
+_WEEKDAYS: Final = (
+    "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday",
+)  # fmt: skip
+_DAY: Final = timedelta(days=1)
+UNDERSTOOD: Final = (
+    "give now, today, yesterday or a day of the week (since 00:00 UTC), how long ago (90min, 24h, "
+    "7d), a date (2026-11-22), or a time (2026-11-22T10:00, UTC unless it has an offset)"
+)
 
 
 def moment(text: str, now_us: int) -> int:
-    """A time (`2026-11-22`, `2026-11-22T10:00`, with an offset or else UTC), or how long ago (`90
-    min`, `24h`, `7d`); ValueError for anything else."""
-    if ago := _AGO.fullmatch(text.strip()):
-        return now_us - int(ago[1]) * _UNITS_S[ago[2]] * 1_000_000
+    """A time (`2026-11-22`, `2026-11-22T10:00`, with an offset or else UTC), the beginning of a day
+    (`today`, `yesterday`, the latest `monday`), `now`, or how long ago (`90 min`, `24h`, `7d`);
+    ValueError for anything else."""
+    said = " ".join(text.lower().split())
+    if said == "now":
+        return now_us
+    if ago := _AGO.fullmatch(said):
+        return now_us - int(ago[1]) * _UNITS_S[ago[2][0]] * 1_000_000
     try:
-        at = datetime.fromisoformat(text.strip())
+        at = _midnight(said, now_us) or datetime.fromisoformat(text.strip())
         return microseconds((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat())
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is no time") from None
+        raise ValueError(f"{text!r} is not a time") from None
+
+
+def _midnight(said: str, now_us: int) -> datetime | None:
+    """When the day began that is said; None: none is."""
+    now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
+    today = now.replace(hour=0, minute=0, second=0)
+    if said == "today":
+        return today
+    if said == "yesterday":
+        return today - _DAY
+    if said in _WEEKDAYS:
+        return today - _DAY * ((today.weekday() - _WEEKDAYS.index(said)) % 7)
+    return None
 
 
 class Rows:

@@ -107,6 +107,15 @@ class FileRun:
     def replayed(self) -> int:
         return sum(outcome.is_replayed for outcome in self._outcomes.values())
 
+    def reasons(self) -> list[tuple[Outcome, list[int]]]:
+        """Why lines were not done, as far as it was said: what most lines have in common first,
+        each with the numbers of its lines. Of an outcome here only step, code and detail count."""
+        lines: dict[Outcome, list[int]] = {}
+        for number, each in sorted(self._outcomes.items()):
+            if each.code or each.detail:
+                lines.setdefault(Outcome(each.step, each.code, each.detail), []).append(number)
+        return sorted(lines.items(), key=lambda each: (-len(each[1]), each[1]))
+
     def results(self) -> Iterator[tuple[Line, Outcome]]:
         """In the file's order."""
         for number, line in self._lines.items():

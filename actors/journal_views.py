@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from actors.state.native import TIMELESS_US, Native, native_json, presence_json
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
 from actors.state.repair import repair
 from runtime.clock import SystemClock
+from runtime.errors import LocalError
 
 SHOWN_GAPS_MAX = 50
 _AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
@@ -112,7 +114,7 @@ def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
 
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
     """Journals, store and meta, so that the copy can be used as a data directory itself."""
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _make_target(target)
     copies = []
     if sinks_path(path).exists():  # first: no place in a copy is ahead of its journal
         copies.append(SINKS_REPAIR.copy(sinks_path(path), target))
@@ -129,6 +131,21 @@ def backup(path: Path, target: Path, *, as_json: bool) -> None:
             f"copied to {target}",
             ("journal", "bytes"),
             [(copy.relative_to(target), copy.stat().st_size) for copy in copies],
+        )
+
+
+def _make_target(target: Path) -> None:
+    """Raises LocalError for a folder that cannot take a backup."""
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_used = any(each.name != "lost+found" for each in target.iterdir())
+    except OSError as error:
+        raise LocalError(f"{target} cannot hold a backup: {error.strerror}") from None
+    if is_used:
+        new = f"presence-runtime backup {shlex.quote(str(target))}/$(date +%F)"
+        raise LocalError(
+            f"{target} is not empty, and a backup overwrites nothing: give a new folder, as in "
+            f"`{new}`"
         )
 
 

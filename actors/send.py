@@ -10,8 +10,11 @@ from typing import Final
 from actors import tables
 from actors.api_client import Answer, Body, open_client, run
 from actors.sender.commands import Step
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
 
+PATIENCE_S: Final = 3.0
+"""Of a question whose answer only chooses the words of a refusal."""
+SENDER: Final = "sender"
 _ENDED: Final[dict[str, str]] = {
     Step.CONFIRMED: "agent {user} is {state}",
     Step.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
@@ -56,6 +59,20 @@ async def _send_one(
         if waits and not answer.is_problem and not Step(answer.body["step"]).is_end:
             return answer._replace(body=await client.ended(answer.body["id"]))
         return answer
+
+
+def is_sending(data_dir: Path) -> bool:
+    """Whether the running runtime changes presences. True if none answers: that is not for its
+    settings to explain."""
+
+    async def ask() -> Body:
+        async with open_client(data_dir, patience_s=PATIENCE_S) as client:
+            return await client.status()
+
+    try:
+        return any(process["name"] == SENDER for process in run(ask())["processes"])
+    except RuntimeFault:
+        return True
 
 
 def _tell_standing(answer: Answer) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -24,14 +24,25 @@ from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
 
 RETRY_AFTER_S: Final = 1.0
 """Where the runtime does not say when."""
+REASONS_SHOWN_MAX: Final = 10
+LINES_SHOWN_MAX: Final = 5
+_REASON_COLUMNS: Final = ("outcome", "code", "why", "lines of the file")
 _FOR_NOW: Final = frozenset({Code.RATE, Code.IN_FLIGHT})
 
 
 def send_file(
-    data_dir: Path, path: Path, *, result: Path | None, name: str, forced: bool, as_json: bool
+    data_dir: Path,
+    path: Path,
+    *,
+    result: Path | None,
+    name: str,
+    forced: bool,
+    as_json: bool,
+    ids_of: Callable[[str], Sequence[str]],
 ) -> int:
-    """The exit code: 0 if every line is confirmed."""
-    lines = command_file.read(path, name, read_meta(data_dir).dialect)
+    """The exit code: 0 if every line is confirmed. `ids_of`: whom a line means, by id or
+    name."""
+    lines = _of_ids(command_file.read(path, name, read_meta(data_dir).dialect), ids_of, path)
     result = result or command_file.result_path(path)
     run = FileRun(lines)
     command_file.write_result(result, run.results())  # now it is known that it can be
@@ -49,6 +60,21 @@ def send_file(
         command_file.write_result(result, run.results())
     _tell(run, result, as_json)
     return EXIT_CLEAN if set(run.counts()) == {Step.CONFIRMED} else EXIT_FAILURE
+
+
+def _of_ids(lines: list[Line], ids_of: Callable[[str], Sequence[str]], path: Path) -> list[Line]:
+    """With ids for names; one that nobody has is sent as it is, and refused line by line. Raises
+    LocalError for a name that several have."""
+    ids = {user: ids_of(user) for user in {line.user for line in lines}}
+    mistakes = [
+        f"line {line.number}: {len(ids[line.user])} agents are called {tables.cell(line.user)}: "
+        "give the id"
+        for line in lines
+        if len(ids[line.user]) > 1
+    ]
+    if mistakes:
+        raise command_file.refused(str(path), mistakes)
+    return [line._replace(user=next(iter(ids[line.user]), line.user)) for line in lines]
 
 
 async def _send(data_dir: Path, run: FileRun, forced: bool, show: Callable[[], None]) -> None:
@@ -182,16 +208,40 @@ class _Progress:
 
 
 def _tell(run: FileRun, result: Path, as_json: bool) -> None:
-    counts = run.counts()
+    counts, reasons = run.counts(), run.reasons()
     if as_json:
         tables.show_json(
-            {"result": str(result), "outcomes": dict(counts), "replayed": run.replayed}
+            {
+                "result": str(result),
+                "outcomes": dict(counts),
+                "replayed": run.replayed,
+                "reasons": [
+                    {"outcome": why.step, "code": why.code, "detail": why.detail, "lines": lines}
+                    for why, lines in reasons
+                ],
+            }
         )
         return
     tables.show("", ("outcome", "lines"), sorted(counts.items()))
+    if reasons:
+        print()
+        rows = [(why.step, why.code, why.detail, _lines(each)) for why, each in reasons]
+        tables.show(_title(rows), _REASON_COLUMNS, rows[:REASONS_SHOWN_MAX])
+        print()
     print(f"line by line: {result}")
     if run.replayed:
         print(
             f"{run.replayed:,} lines were done by an earlier run of this very file, and not again; "
             "--key NAME makes this a run of its own"
         )
+
+
+def _title(rows: Sequence[object]) -> str:
+    more = len(rows) - REASONS_SHOWN_MAX
+    return "why" if more <= 0 else f"why: the {REASONS_SHOWN_MAX} most frequent, {more:,} more"
+
+
+def _lines(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:LINES_SHOWN_MAX]))
+    more = len(numbers) - LINES_SHOWN_MAX
+    return shown if more <= 0 else f"{shown} and {more:,} more"

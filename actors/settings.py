@@ -329,9 +329,11 @@ class Settings(BaseSettings):
         return tuple(secret.get_secret_value() for secret in given)
 
 
-def unusable(problems: list[str]) -> ConfigurationError:
+def unusable(problems: list[str], *, is_first_try: bool = False) -> ConfigurationError:
+    """`is_first_try`: nobody has set anything yet, so there is a demo to see first."""
     lines = "".join(f"\n  {problem}" for problem in problems)
-    return ConfigurationError(f"the settings are not usable:{lines}\n{DEMO_HINT}")
+    hint = f"\n{DEMO_HINT}" if is_first_try else ""
+    return ConfigurationError(f"the settings are not usable:{lines}{hint}")
 
 
 def shown(key: str, value: object) -> str:

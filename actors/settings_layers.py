@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from actors.credentials import read_secret
+from actors.credentials import is_exposed, read_secret
 from actors.genesys.proxy import proxy_for
 from actors.genesys.regions import doubt_about, region_domain_in
 from actors.settings import (
@@ -81,8 +81,10 @@ class Effective:
 
     def _origin(self, path: Keys) -> str:
         found = self.origins.get(named(path))
-        if found is None and path[0] in LISTS:
-            found = self.origins.get(path[0])  # a list is given whole
+        if found is None and path[0] in LISTS and len(path) > 1:
+            # A list is given whole, what is in its tables need not be.
+            element = getattr(self.settings, path[0])[int(path[1])]
+            found = self.origins.get(path[0]) if path[2] in element.model_fields_set else None
         if found is None and path[:-2] == ("sender", "capacity", "queues"):
             found = self.origins.get(f"sender.capacity.default.{path[-1]}")  # inherited
         return found or "default"
@@ -114,14 +116,17 @@ def load(
         raise unusable(problems) from None  # the cause holds the values, also the secret ones
     if needs_gateway:
         if problems := _missing(settings):
-            raise unusable(problems)
+            is_first_try = not any(_layer(origin) != "flag" for origin, _, _ in layers)
+            raise unusable(problems, is_first_try=is_first_try)
         proxy_for(settings.api_url, settings.proxy, os.environ)
         if problems := _given_twice([credentials()[0] for credentials in settings.all_credentials]):
             raise unusable(problems)
         settings.sender.webhook.signing_secret()
         for sink in settings.sinks:
             sink.signing_secret()
-    warnings = _warnings(path, table) + (_gateway_doubts(settings) if needs_gateway else ())
+    warnings = _warnings(path, table, settings) + (
+        _gateway_doubts(settings) if needs_gateway else ()
+    )
     return Effective(settings=settings, origins=origins, warnings=warnings)
 
 
@@ -261,7 +266,7 @@ def _gateway_doubts(settings: Settings) -> tuple[str, ...]:
     return ()
 
 
-def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
+def _warnings(path: Path, table: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
     """What looks like a mistake, but may be none: a cluster sets variables of its own making."""
     warnings = []
     known = {variable(keys[:length]) for keys in known_keys() for length in range(1, len(keys) + 1)}
@@ -289,4 +294,7 @@ def _warnings(path: Path, table: Mapping[str, Any]) -> tuple[str, ...]:
     if secrets and path.stat().st_mode & 0o077:
         told = " and ".join(sorted(secrets))
         warnings.append(f"{path} holds {told} and others may read it: chmod 600")
+    for keys, value in _unfolded(settings.model_dump()):
+        if keys[-1].endswith("secret_file") and value is not None and is_exposed(value):
+            warnings.append(f"{named(keys)} = {value}: every user may read it: chmod 600 {value}")
     return tuple(warnings)

@@ -85,7 +85,10 @@ class SinkSettings(BaseModel):
         default=10.0, gt=0, le=300, description="webhook: of one request, until it is answered"
     )
     backoff_most_s: float = Field(
-        default=60.0, gt=0, le=3_600, description="longest wait before a failed batch is repeated"
+        default=60.0,
+        gt=0,
+        le=3_600,
+        description="webhook: longest wait before a failed batch is repeated",
     )
     pause_s: float = Field(
         default=300.0, gt=0, le=86_400, description="webhook: likewise, of one that was refused"

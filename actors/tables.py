@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -24,8 +25,14 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 
 
 def show_json(value: Any) -> None:
-    """One JSON document on stdout."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+    """One JSON document on stdout, which is one whatever letters the stream has."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # names of steps, which are strings
+    text = orjson.dumps(value, option=options, default=str).decode()
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # the stream would replace letters by what is no JSON
+        text = json.dumps(orjson.loads(text), indent=2)
+    sys.stdout.write(f"{text}\n")
 
 
 def cell(value: object) -> str:

@@ -153,7 +153,7 @@ BANS = (
          "actors/journal_views.py", "actors/tables.py",
          "actors/settings_views.py", "actors/topic_views.py",
          "actors/send.py", "actors/send_file.py", "actors/command_views.py", "actors/status.py",
-         "actors/forget.py")),
+         "actors/forget.py", "actors/cli_operations.py")),
     Ban(("os.fork", "os.forkpty", "pty.fork"), "spawn: fork copies locks", _everywhere),
     Ban(("multiprocessing.",), "ChildSpec and a ring: no tracker, nothing to unlink",
         lambda source: source.in_product or source.in_tests),

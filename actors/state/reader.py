@@ -135,6 +135,25 @@ def read_state(data_dir: Path, user_id: str) -> AgentState | None:
     return None
 
 
+def holds(data_dir: Path, user_id: str) -> bool:
+    """Whether any journal knows the agent, archives included."""
+    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
+        with _reading(path) as connection:
+            query = "SELECT 1 FROM agents WHERE user_id = ?"
+            if connection.execute(query, (user_id,)).get is not None:
+                return True
+    return False
+
+
+def read_ids(data_dir: Path) -> set[str]:
+    """Of all agents that any journal knows, archives included."""
+    found: set[str] = set()
+    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
+        with _reading(path) as connection:
+            found.update(user for (user,) in connection.execute("SELECT user_id FROM agents"))
+    return found
+
+
 def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[TransitionRow]:
     """An agent's rows, newest first, at most `limit`; goes on in the archives."""
     return islice((row for _, row in _walked(data_dir, user_id, (0, None)) if row), limit)

@@ -6,12 +6,14 @@ An address that is in use ends nothing: the Unix socket serves meanwhile, and it
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 from typing import Final
 
 import structlog
 
+from actors.web.port_holder import holder
 from actors.web_settings import ListenAddress
 from runtime.counters import Counters
 
@@ -35,6 +37,7 @@ class Listener:
         self._page = page
         self._log = structlog.get_logger("actors.web")
         self._trouble: str | None = None
+        self._errno: int | None = None  # of the last try
 
     @property
     def trouble(self) -> str | None:
@@ -54,7 +57,7 @@ class Listener:
         server = await loop.create_server(make_protocol, sock=bound, backlog=BACKLOG)
         host, port = bound.getsockname()[:2]
         self._page.set(PORT, port)
-        self._trouble = None
+        self._trouble, self._errno = None, None
         address = ListenAddress(host, port)
         self._log.info("web.listens", page=f"http://{address}/", is_loopback=address.is_loopback)
         return server
@@ -63,10 +66,12 @@ class Listener:
         try:
             bound = self._bound_again() or bind(self._wanted)
         except OSError as error:
-            trouble = f"web.listen = {self._wanted}: {error.strerror}"
-            if trouble != self._trouble:  # a change of regime; each further try says the same
-                self._log.error("web.cannot_listen", what=trouble, tried_again_after_s=RETRY_S)
-            self._trouble = trouble
+            if error.errno != self._errno:  # a change of regime; each further try says the same
+                self._trouble = trouble_of(self._wanted, error)
+                self._log.error(
+                    "web.cannot_listen", what=self._trouble, tried_again_after_s=RETRY_S
+                )
+            self._errno = error.errno
             self._page.set(PORT, 0)
             return None
         return bound
@@ -80,6 +85,21 @@ class Listener:
             return bind(ListenAddress(self._wanted.host, port))
         except OSError:
             return None
+
+
+def trouble_of(wanted: ListenAddress, error: OSError) -> str:
+    """What stands in the way, and what to do; for `status`, /readyz and the log."""
+    said = f"web.listen = {wanted}: {error.strerror}"
+    if error.errno == errno.EADDRINUSE:
+        by = holder(wanted.port)
+        return f"{said}{f' by {by}' if by else ''}; stop it, or give another port"
+    if error.errno == errno.EACCES:
+        return f"{said}: a port below 1024 is for root; give another port"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"{said}: no address of this machine; give one of its own, or 0.0.0.0 for all"
+    if isinstance(error, socket.gaierror):
+        return f"{said}: give an address of this machine, such as 127.0.0.1"
+    return said
 
 
 def bind(address: ListenAddress) -> socket.socket:

@@ -38,6 +38,11 @@ class Names:
 
     __hash__ = None  # type: ignore[assignment]  # compared, never kept in a set
 
+    @property
+    def users(self) -> Mapping[str, str]:
+        """By id. A file of names does not say what is an agent: its queues are here as well."""
+        return self._users
+
     def user(self, user_id: str) -> str | None:
         return self._users.get(user_id)
 

@@ -128,6 +128,8 @@ def test_check_shows_the_effective_settings_without_secrets(
     assert rows["client_id"] == ["client-7", "PRESENCE_CLIENT_ID"]
     assert rows["client_secret"] == ["********", "PRESENCE_CLIENT_SECRET"]
     assert rows["(gateway)"][0] == "https://api.mypurecloud.com"
+    first = captured.out.splitlines()[0]
+    assert first.startswith("settings are valid: dialect wsp, gateway https://api.mypurecloud.com")
     assert SECRET not in captured.out + captured.err
 
 
@@ -139,6 +141,7 @@ def test_check_speaks_json_and_warns_beside_it(
     assert cli.main(["check", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["settings"]["journal"] == {"value": "full", "from": "default"}
+    assert found["valid"] is True
     unknown, dialect = found["warnings"]
     assert unknown == "PRESENCE_SHARD is no setting; PRESENCE_SHARDS?"
     assert dialect.startswith("dialect wsp against a Genesys Cloud domain (api.mypurecloud.com)")
@@ -240,7 +243,25 @@ def test_a_backup_can_be_read_like_the_original(
     assert cli.main(["state", A, "--json", "--data-dir", str(target)]) == 0
     assert json.loads(capsys.readouterr().out)["state"] == "Reserved"
     assert cli.main(["backup", str(target)]) == EXIT_FAILURE
-    assert "overwrites nothing" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"{target} is not empty, and a backup overwrites nothing" in said
+    assert f"`presence-runtime backup {target}/$(date +%F)`" in said
+
+
+def test_a_backup_into_what_is_no_folder_of_its_own_is_refused_before_anything_is_copied(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    used = tmp_path / "my things"
+    used.mkdir()
+    (used / "letter.txt").touch()
+    mounted = tmp_path / "mounted"
+    (mounted / "lost+found").mkdir(parents=True)
+    assert cli.main(["backup", str(used)]) == EXIT_FAILURE
+    assert f"backup '{used}'/$(date +%F)" in capsys.readouterr().err
+    assert cli.main(["backup", str(used / "letter.txt")]) == EXIT_FAILURE
+    assert "cannot hold a backup: " in capsys.readouterr().err
+    assert [each.name for each in used.iterdir()] == ["letter.txt"]
+    assert cli.main(["backup", str(mounted)]) == 0
 
 
 def test_a_backup_into_a_directory_of_all_is_for_nobody_elses_eyes(

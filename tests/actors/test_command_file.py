@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -76,8 +77,44 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(tmp_path / "missing.csv", "")
     path = tmp_path / "latin.csv"
     path.write_bytes("user,state\nJürgen,busy\n".encode("latin-1"))
-    with pytest.raises(LocalError, match="is no UTF-8: byte 12"):
+    with pytest.raises(LocalError, match=r"is not UTF-8 \(line 2, byte 12\), but Lat") as refused:
         read(path, "")
+    cure = f"iconv -f WINDOWS-1252 -t UTF-8 {path} > {tmp_path}/latin.utf8.csv"
+    assert cure in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_a_file_of_utf_16_is_named_as_such_with_how_to_convert_it(
+    encoding: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "of the day.csv"
+    path.write_bytes("user,state\nJürgen,busy\n".encode(encoding))
+    with pytest.raises(
+        LocalError, match=f"but {encoding.upper().replace('6-', '6')}, i"
+    ) as refused:
+        read(path, "")
+    cure = re.search("iconv -f ([A-Z0-9-]+) -t UTF-8 (.+) > ", str(refused.value))
+    assert cure is not None
+    assert cure[2] == f"'{path}'"
+    assert path.read_bytes().decode(cure[1]) == "user,state\nJürgen,busy\n"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("head", ["", "sep={}\n", '"sep={}"\r\n'])
+def test_cells_may_be_separated_as_spreadsheets_do(delimiter: str, head: str) -> None:
+    rows = [["user", "state", "reason"], ["A", "busy", '"a; b, c"'], ["B", "break", ""]]
+    text = head.format(delimiter) + "".join(delimiter.join(row) + "\r\n" for row in rows)
+    lines = parse(text, "seed", "f")
+    assert [(line.user, line.state, line.reason) for line in lines] == [
+        ("A", "busy", "a; b, c"),
+        ("B", "break", ""),
+    ]
+    assert [line.number for line in lines] == ([3, 4] if head else [2, 3])
+
+
+def test_a_header_in_quotes_is_one_whatever_separates_it() -> None:
+    [line] = parse('"User";"State"\nA;busy\n', "seed", "f")
+    assert (line.user, line.state) == ("A", "busy")
 
 
 def test_the_result_has_one_row_a_line_and_moves_no_cursor(tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from typing import Any
 
 import pytest
 
-from actors import demo_report, demo_view
+from actors import demo_report
 from actors.demo import Plan, _judged, _wishes, run
 from actors.demo_gateway import BundledGateway
 from actors.demo_report import FINDINGS, OUTCOMES, Report
-from actors.demo_view import LineView, LiveView, Sample, Use, UseMeter
 from runtime.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[2]
@@ -315,48 +314,3 @@ def test_a_report_without_problems_is_verified(capsys: pytest.CaptureFixture[str
     assert "CPU per event, receiver, µs\t0.5" in out
     assert "latency p50, ms\t1.25" in out
     assert "CPU per event, gateway, µs\t\n" in out
-
-
-def sample(at_s: float, phase: str = "load") -> Sample:
-    return Sample(
-        at_s=at_s,
-        phase=phase,
-        sent=1_234,
-        uses={"shard-0": Use(cpu_percent=12.3, memory_bytes=50_000_000)},
-    )
-
-
-def test_a_pipe_gets_a_line_now_and_then_and_one_for_each_phase(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    with LineView() as view:
-        for step in range(41):
-            view.show(sample(step / 10))
-        view.show(sample(4.1, "draining"))
-    lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["load", "load", "load", "draining"]
-    assert "sent 1,234" in lines[0]
-    assert "shard-0 12%" in lines[0]
-
-
-def test_a_terminal_gets_a_table(capsys: pytest.CaptureFixture[str]) -> None:
-    from rich.console import Console
-
-    Console(width=100).print(demo_view._drawn(sample(0.0)))
-    out = capsys.readouterr().out
-    assert "1,234" in out
-    assert "50 MB" in out
-    with LiveView() as view:
-        view.show(sample(0.0))
-        view.say("[bold] is not markup")
-    assert "[bold] is not markup" in capsys.readouterr().out
-
-
-def test_the_use_of_processes_is_read_where_they_run() -> None:
-    meter = UseMeter()
-    pids = {"self": os.getpid(), "none": None, "gone": 2**22 + 1}
-    meter.read(pids, 100.0)
-    uses = meter.read(pids, 101.0)
-    assert uses.keys() == {"self"}
-    assert uses["self"].memory_bytes > 1_000_000
-    assert uses["self"].cpu_percent >= 0

@@ -91,15 +91,22 @@ def exported(data_dir: Path, *flags: str) -> int:
         ("24h", NOON_US - 86_400 * SECOND),
         ("90 min", NOON_US - 5_400 * SECOND),
         ("1w", NOON_US - 7 * 86_400 * SECOND),
+        ("2 days ago", NOON_US - 2 * 86_400 * SECOND),
+        ("30m", NOON_US - 1_800 * SECOND),
+        ("now", NOON_US),
+        ("today", NOON_US - 43_200 * SECOND),
+        (" Yesterday ", NOON_US - (86_400 + 43_200) * SECOND),
+        ("sunday", NOON_US - 43_200 * SECOND),  # which the 22nd is
+        ("Monday", NOON_US - (6 * 86_400 + 43_200) * SECOND),
     ],
 )
 def test_a_moment_is_a_time_or_how_long_ago(text: str, at_us: int) -> None:
     assert moment(text, NOON_US) == at_us
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "h", "-1h", "2026-13-01", "9" * 9 + "d"])
+@pytest.mark.parametrize("text", ["", "tomorrow", "24", "h", "-1h", "2026-13-01", "9" * 9 + "d"])
 def test_anything_else_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time"):
+    with pytest.raises(ValueError, match="is not a time"):
         moment(text, NOON_US)
 
 
@@ -264,9 +271,9 @@ def test_exports_of_two_days_name_the_same_people_alike(data_dir: Path, capfdbin
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--since", "yesterday"), "--since 'yesterday' is no time"),
-        (("--since", "1h", "--until", "2h"), "nothing is meant"),
-        (("--since", "2099-01-01"), "--until now is not behind"),
+        (("--since", "tomorrow"), "--since 'tomorrow' is not a time: give now, today, yesterday"),
+        (("--since", "1h", "--until", "2h"), "swap them"),
+        (("--since", "2099-01-01"), "--until now is not after"),
     ],
 )
 def test_a_time_that_is_none_is_named(
@@ -274,6 +281,18 @@ def test_a_time_that_is_none_is_named(
 ) -> None:
     assert exported(data_dir, *flags) == EXIT_CONFIGURATION
     assert said in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_written_is_named_as_it_was_given(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for folder, why in (("missing", "there is no folder"), ("file", "there is no folder")):
+        output = tmp_path / folder / "x.jsonl"
+        assert exported(data_dir, "--since", "today", "--output", str(output)) == EXIT_FAILURE
+        said = capsys.readouterr().err
+        assert f"--output {output} cannot be written: {why} {output.parent}" in said
+        assert ".partial" not in said
 
 
 def test_a_reader_that_has_seen_enough_is_no_trouble(data_dir: Path) -> None:

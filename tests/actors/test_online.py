@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import SecretStr
@@ -15,7 +15,7 @@ from actors.online import Trial
 from actors.sender_settings import SenderSettings
 from actors.settings import Settings
 from actors.settings_layers import Effective
-from actors.settings_views import show
+from actors.settings_views import show, verdict
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_TEMPORARY
 from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
 from tests.fake_gateway.clients import in_loop, serving
@@ -169,7 +169,24 @@ async def test_in_the_wsp_dialect_each_token_is_asked_for_with_its_scopes(tmp_pa
         assert online.exit_code(await online.try_out(without)) == EXIT_CLEAN
 
 
-def test_it_is_shown_below_the_settings_and_in_their_json(
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [
+        ("good good", "online: 2 of 2 checks passed"),
+        ("good not-tried", "online: 1 of 2 checks passed, 1 could not be tried"),
+        ("good no-answer", "online: no answer to 1 of 2 checks, try again; the first: b (x): why"),
+        ("no-answer wrong wrong", "online: 2 of 3 checks failed, the first: b (x): why"),
+    ],
+)
+def test_the_verdict_names_what_a_person_must_mend_first(verdicts: str, says: str) -> None:
+    trials = [
+        online.Trial("x", what, cast("online.Verdict", each.replace("-", " ")), "why")
+        for what, each in zip("abc", verdicts.split(), strict=False)
+    ]
+    assert verdict(trials) == says
+
+
+def test_it_is_shown_above_the_settings_and_in_their_json(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     settings = Settings(
@@ -179,6 +196,9 @@ def test_it_is_shown_below_the_settings_and_in_their_json(
     assert show(effective, online=True, as_json=False) == EXIT_TEMPORARY
     shown = capsys.readouterr().out
     assert "token of the receiver\tclient 1\tno answer\t" in shown
+    assert shown.splitlines()[0].startswith("settings are valid: ")
+    assert shown.splitlines()[1].startswith("online: no answer to 2 of 2 checks")
+    assert shown.index("token of the receiver\t") < shown.index("(gateway)")
     assert show(effective, online=True, as_json=True) == EXIT_TEMPORARY
     document = json.loads(capsys.readouterr().out)
     assert {each["verdict"] for each in document["online"]} == {"no answer"}

@@ -3,75 +3,47 @@ code."""
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from actors import api_client, cli
-from actors.command_file import result_path
-from actors.data_dir import LOCK, DataDir, Identity
+from actors.data_dir import LOCK
 from actors.orders import Order, Resend
 from actors.sender.commands import Code, Step
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
+from tests.actors.sending import (
+    HOSTILE,
+    ROOT,
+    Runtime,
+    as_new,
+    begun,
+    make_data_dir,
+    refused,
+    running,
+)
 from tests.actors.web.rig import FakeSender, Fate, Web, confirm, eventually, web_arguments
 
-ROOT = Path(__file__).parents[2]
-HOSTILE = "\x1b[2J\n[bold]"
 NOBODY = 2**22 + 1  # above every pid_max
 EXIT_USAGE = 2
 
 
-class Runtime(NamedTuple):
-    """As far as the command line can see."""
-
-    data_dir: Path
-    web: Web
-    sender: FakeSender
-
-    @property
-    def orders(self) -> list[Order]:
-        return [order for order in self.sender.orders if isinstance(order, Order)]
-
-    def command(self, *arguments: str) -> int:
-        return cli.main([*arguments, "--data-dir", str(self.data_dir)])
-
-
-def make_data_dir(path: Path, dialect: str = "wsp") -> Path:
-    identity = Identity(dialect=dialect, gateway="https://api.mypurecloud.com")
-    DataDir.claim(path, identity, shards=1).lock.release()
-    return path
-
-
 @pytest.fixture(scope="module")
 def _running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runtime]:
-    arguments = web_arguments(make_data_dir(tmp_path_factory.mktemp("runtime") / "data"))
-    sender = FakeSender(arguments, confirm)
-    web = Web(arguments)
-    yield Runtime(arguments.data_dir, web, sender)
-    web.stop()
-    sender.close()
+    with running(tmp_path_factory.mktemp("runtime")) as runtime:
+        yield runtime
 
 
 @pytest.fixture
 def runtime(_running: Runtime) -> Runtime:
-    """One for all tests, its sender as if it were new."""
-    _running.sender.judge = confirm
-    _running.sender.orders.clear()
-    _running.sender.applied.clear()
-    return _running
-
-
-def refused(code: str, detail: str = "", retry_after_ms: int | None = None) -> Fate:
-    return Fate(Step.REFUSED, code, detail, retry_after_ms)
+    return as_new(_running)
 
 
 # -- one command -------------------------------------------------------------------------------
@@ -220,95 +192,6 @@ def test_a_web_child_that_restarts_while_somebody_waits_is_not_noticed(
     sender.close()
 
 
-# -- a file of them ----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Callable[..., Path]:
-    def write(*lines: str, header: str = "user,state") -> Path:
-        path = tmp_path / "evening.csv"
-        path.write_text("\n".join([header, *lines, ""]))
-        return path
-
-    return write
-
-
-def results(path: Path) -> list[dict[str, str]]:
-    with result_path(path).open(newline="") as stream:
-        return list(csv.DictReader(stream))
-
-
-def test_each_line_of_a_file_comes_to_its_end(
-    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    def judge(order: Order) -> Fate:
-        return refused(Code.TRANSITION, "no") if order.user_id == "B" else Fate()
-
-    runtime.sender.judge = judge
-    path = file(
-        "A,busy,lunch,available", "B,break,,", "A,busy,,", header="user,state,reason,expect"
-    )
-    assert runtime.command("send", "--batch", str(path)) == 1
-    assert [(row["line"], row["outcome"], row["code"], row["detail"]) for row in results(path)] == [
-        ("2", "confirmed", "", ""),
-        ("3", "refused", "transition", "no"),
-        ("4", "confirmed", "", ""),
-    ]
-    assert [order.expected for order in runtime.orders if order.user_id == "A"] == [
-        "available",
-        None,
-    ]
-    ids = {row["command"] for row in results(path)}
-    assert ids == {order.command_id for order in runtime.orders}
-    assert "confirmed\t2\nrefused\t1\n" in capsys.readouterr().out
-
-
-def test_a_file_sent_twice_is_done_once_and_says_so(
-    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = file("twice-A,busy", "twice-B,busy")
-    assert runtime.command("send", "--batch", str(path)) == 0
-    capsys.readouterr()
-    assert runtime.command("send", "--batch", str(path)) == 0
-    assert "2 lines were done by an earlier run" in capsys.readouterr().out
-    assert [row["replayed"] for row in results(path)] == ["yes", "yes"]
-    assert len(runtime.sender.applied) == 2
-    assert runtime.command("send", "--batch", str(path), "--key", "tuesday") == 0
-    assert len(runtime.sender.applied) == 4
-
-
-def test_a_file_with_a_mistake_sends_nothing(
-    runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = file("A,busy", "B,sleeping")
-    assert runtime.command("send", "--batch", str(path)) == 1
-    assert "line 3: state 'sleeping'" in capsys.readouterr().err
-    assert runtime.orders == []
-    assert not result_path(path).exists()
-
-
-def test_lines_that_are_refused_for_their_rate_are_sent_again(
-    runtime: Runtime, file: Callable[..., Path]
-) -> None:
-    met: list[str] = []
-
-    def judge(order: Order) -> Fate:
-        met.append(order.user_id)
-        return refused(Code.RATE, "too many", 1) if len(met) in {60, 61, 90} else Fate()
-
-    runtime.sender.judge = judge
-    users = [f"many-{i}" for i in range(150)]
-    assert runtime.command("send", "--batch", str(file(*(f"{user},busy" for user in users)))) == 0
-    assert sorted(command.user_id for command in runtime.sender.applied) == sorted(users)
-    assert len(runtime.orders) == 153
-
-
-def begun(runtime: Runtime, *arguments: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "runtime", "send", *arguments]
-    command += ["--data-dir", str(runtime.data_dir)]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-
-
 def test_whoever_stops_waiting_is_told_that_the_command_goes_on(runtime: Runtime) -> None:
     runtime.sender.judge = lambda _order: Fate(Step.SENT)
     process = begun(runtime, "impatient", "busy", "--wait")
@@ -318,29 +201,6 @@ def test_whoever_stops_waiting_is_told_that_the_command_goes_on(runtime: Runtime
     assert process.returncode == cli.INTERRUPTED
     assert said == "what was asked for may be done all the same: look at `commands --user`\n"
     runtime.sender.finish(Step.CONFIRMED)
-
-
-def test_an_interrupted_file_goes_on_where_it_was(
-    runtime: Runtime, file: Callable[..., Path]
-) -> None:
-    def judge(order: Order) -> Fate:
-        return Fate(Step.SENT) if order.user_id == "stop-5" else Fate()
-
-    runtime.sender.judge = judge
-    path = file(*(f"stop-{i},busy" for i in range(10)))
-    process = begun(runtime, "--batch", str(path))
-    eventually(lambda: len(runtime.sender.applied) == 10, "all but one have their end")
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == cli.INTERRUPTED
-    assert "of 10 lines have their end" in said
-    assert "Traceback" not in said
-    pending = {row["user"] for row in results(path) if row["outcome"] == "pending"}
-    assert "stop-5" in pending
-    runtime.sender.finish(Step.CONFIRMED)
-    assert runtime.command("send", "--batch", str(path)) == 0
-    assert {row["outcome"] for row in results(path)} == {"confirmed"}
-    assert len(runtime.sender.applied) == 10
 
 
 # -- what became of it -------------------------------------------------------------------------

@@ -58,6 +58,33 @@ def test_without_any_setting_it_says_what_is_missing_and_mentions_the_demo() -> 
     assert "presence-runtime demo" in text
 
 
+def test_whoever_has_set_something_is_not_sent_to_the_demo(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "some.toml"
+    path.write_text("shards = 3\n")
+    for text in (refusal(config=path), refusal(config=tmp_path / "missing.toml")):
+        assert "presence-runtime demo" not in text
+    monkeypatch.setenv("GENESYSCLOUD_OAUTHCLIENT_ID", "client-7")
+    assert "presence-runtime demo" not in refusal()
+    monkeypatch.delenv("GENESYSCLOUD_OAUTHCLIENT_ID")
+    assert "presence-runtime demo" in refusal(flags={"shards": 3})
+
+
+@pytest.mark.usefixtures("_credentials")
+@pytest.mark.parametrize(("mode", "is_told"), [(0o600, 0), (0o640, 0), (0o644, 1), (0o604, 1)])
+def test_a_secret_that_every_user_may_read_is_told(
+    mode: int, is_told: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "secret"
+    path.write_text(SECRET)
+    path.chmod(mode)
+    monkeypatch.delenv("PRESENCE_CLIENT_SECRET")
+    monkeypatch.setenv("PRESENCE_CLIENT_SECRET_FILE", str(path))
+    told = [f"client_secret_file = {path}: every user may read it: chmod 600 {path}"]
+    assert list(load().warnings) == told * is_told
+
+
 @pytest.mark.usefixtures("_credentials")
 def test_two_credentials_are_enough() -> None:
     effective = load()

@@ -70,6 +70,7 @@ def test_what_may_be_secret_is_masked_where_settings_are_shown_and_told_to_the_l
     file = "file etc/presence.toml"
     assert rows["sinks.0.name"] == ("archive", file)
     assert rows["sinks.1.secret"] == (MASK, file)
+    assert rows["sinks.1.batch_max"][1] == rows["sinks.0.begin"][1] == "default"
     assert rows["sinks.1.url"] == (f"https://wfm.example/events?{MASK}", file)
     assert effective.settings.sinks[1].target == "https://wfm.example/events?…"
     assert "hidden" not in str(rows)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +16,8 @@ from structlog.testing import capture_logs
 
 from actors.web import listener
 from actors.web.arguments import WEB_WORDS, WebArguments
-from actors.web.listener import SEND_BUFFER_BYTES, Listener, bind
+from actors.web.listener import SEND_BUFFER_BYTES, Listener, bind, trouble_of
+from actors.web.port_holder import holder
 from actors.web_settings import ListenAddress, WebSettings, parsed
 from runtime.counters import Counters
 from tests.actors.web.rig import Web, client, eventually, web_arguments
@@ -56,7 +59,11 @@ def test_an_address_in_use_is_told_by_its_setting_and_taken_when_it_is_free(
     assert get(port) == 200
     web.stop()
     (told,) = [each for each in lines if each["event"] == "web.cannot_listen"]
-    assert told["what"] == f"web.listen = 127.0.0.1:{port}: Address already in use"
+    comm = Path("/proc/self/comm").read_text().strip()
+    assert told["what"] == (
+        f"web.listen = 127.0.0.1:{port}: Address already in use by process {os.getpid()} ({comm}); "
+        "stop it, or give another port"
+    )
     (heard,) = [each for each in lines if each["event"] == "web.listens"]
     assert heard["page"] == f"http://127.0.0.1:{port}/"
 
@@ -69,6 +76,29 @@ def test_what_keeps_it_from_listening_is_at_hand_for_whoever_asks(taken: socket.
     (reason,) = busy.reasons()
     assert reason == busy.trouble
     assert "Address already in use" in reason
+
+
+@pytest.mark.parametrize(
+    ("error", "cure"),
+    [
+        (OSError(errno.EACCES, "Permission denied"), "a port below 1024 is for root"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), "no address of this machine"),
+        (socket.gaierror(-2, "Name or service not known"), "such as 127.0.0.1"),
+        (OSError(errno.ENOBUFS, "No buffer space available"), "No buffer space available"),
+    ],
+)
+def test_each_reason_comes_with_what_to_do(error: OSError, cure: str) -> None:
+    said = trouble_of(ListenAddress("10.1.2.3", 80), error)
+    assert said.startswith(f"web.listen = 10.1.2.3:80: {error.strerror}")
+    assert cure in said
+
+
+def test_whoever_listens_is_named_and_a_free_port_is_nobodys(taken: socket.socket) -> None:
+    port = taken.getsockname()[1]
+    assert holder(port).startswith(f"process {os.getpid()} (")
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        assert holder(bound.getsockname()[1]) == ""
 
 
 def test_a_successor_takes_the_port_that_its_predecessor_was_given(tmp_path: Path) -> None:
