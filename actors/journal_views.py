@@ -7,23 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actors import tables
-from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
+from actors import data_files, tables
+from actors.data_dir import DataDir, Identity, copy_meta, read_meta
+from actors.data_files import DATA_FILES
 from actors.events import SEQUENCE_END
-from actors.planner.repair import ROSTER_REPAIR
-from actors.planner.store import roster_path
-from actors.preparation import channel_files
-from actors.receiver.channel_repair import CHANNEL_REPAIR
-from actors.sender import reader as sender_reader
-from actors.sender import repair as sender_repair
-from actors.sinks.repair import SINKS_REPAIR
-from actors.sinks.store import sinks_path
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
 from actors.state.native import TIMELESS_US, Native, native_json, presence_json
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
-from actors.state.repair import repair
 from runtime.clock import SystemClock
 
 SHOWN_GAPS_MAX = 50
@@ -113,14 +105,13 @@ def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
     """Journals, store and meta, so that the copy can be used as a data directory itself."""
     target.mkdir(mode=0o700, parents=True, exist_ok=True)
-    copies = []
-    if sinks_path(path).exists():  # first: no place in a copy is ahead of its journal
-        copies.append(SINKS_REPAIR.copy(sinks_path(path), target))
-    copies += reader.backup(path, target)
-    if sender_reader.has_store(path):
-        copies.append(sender_reader.backup(path, target))
-    if roster_path(path).exists():
-        copies.append(ROSTER_REPAIR.copy(roster_path(path), target))
+    reader.journal_paths(path)  # raises if there are none
+    copies = [
+        files.file.copy(each, target / each.relative_to(path))
+        for files in DATA_FILES
+        if files.is_backed_up
+        for each in files.find(path)
+    ]
     copy_meta(path, target)
     if as_json:
         tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
@@ -138,23 +129,7 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
     data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     try:
-        now_us = SystemClock().wall_us()
-        # These raise before anything is changed.
-        sender_repair.examine(sender_path(path))
-        ROSTER_REPAIR.examine(roster_path(path))
-        SINKS_REPAIR.examine(sinks_path(path))
-        for each in channel_files(path):
-            CHANNEL_REPAIR.examine(each)
-        findings = repair(data_dir, now_us)
-        if (finding := sender_repair.repair(data_dir, now_us)) is not None:
-            findings.append(finding)
-        if (finding := ROSTER_REPAIR.repair(roster_path(path), now_us)) is not None:
-            findings.append(finding)
-        if (finding := SINKS_REPAIR.repair(sinks_path(path), now_us)) is not None:
-            findings.append(finding)
-        for each in channel_files(path):
-            if (finding := CHANNEL_REPAIR.repair(each, now_us)) is not None:
-                findings.append(finding)
+        findings = data_files.repair(data_dir, SystemClock().wall_us())
     finally:
         data_dir.lock.release()
     if as_json:

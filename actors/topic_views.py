@@ -12,10 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from actors import tables
 from actors.data_dir import read_meta
+from actors.data_files import channel_files
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud import subscribed_user
 from actors.planner.store import Roster, read_roster, roster_path
-from actors.preparation import channel_files
 from actors.receiver import channel_store
 from actors.receiver.channel_store import Refused
 from runtime.errors import ConfigurationError

@@ -9,7 +9,7 @@ from __future__ import annotations
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite", "actors.file_repair"), ("actors.times",)),
+    (("actors.tagged",), ("actors.sqlite", "actors.data_file"), ("actors.times",)),
     (
         ("actors.events",),
         ("actors.questions",),
@@ -46,7 +46,11 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.child_setup",),
     ),
     (("actors.web",), ("actors.sinks",)),  # read what shards and sender have written
-    (("actors.topology", "actors.preparation", "actors.shared_memory"),),
+    (
+        (
+            "actors.topology", "actors.preparation", "actors.shared_memory", "actors.data_files",
+        ),
+    ),
     (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",
