@@ -24,7 +24,8 @@ from pydantic_settings import EnvSettingsSource, SettingsError
 
 from actors.cloud_settings import ClientSettings
 from actors.credentials import read_secret
-from actors.genesys.proxy import MASK, proxy_for, without_password
+from actors.genesys.proxy import proxy_for, without_password
+from actors.log import MASK
 from actors.settings import (
     CONFIG_DEFAULT,
     ENVIRONMENT_PREFIX,

@@ -9,14 +9,13 @@ from __future__ import annotations
 # rooms of one floor do not.
 FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
-    (("actors.tagged",), ("actors.sqlite", "actors.data_file"), ("actors.times",)),
+    (("actors.tagged",), ("actors.sqlite", "actors.data_file"), ("actors.times",), ("actors.log",)),
     (
         ("actors.events",),
         ("actors.questions",),
         ("actors.orders",),
         ("actors.feed",),
         ("actors.partition",),
-        ("actors.log",),
         ("actors.credentials",),
         ("actors.genesys.regions",),
         ("actors.genesys.proxy",),

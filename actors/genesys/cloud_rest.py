@@ -37,8 +37,9 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.http import GatewayAddress
 from actors.genesys.pacer import Pacer
-from actors.genesys.secret import MASK, Secret
+from actors.genesys.secret import Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
+from actors.log import MASK
 from runtime.clock import Clock
 
 CALL_TIMEOUT_S: Final = 10.0

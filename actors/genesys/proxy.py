@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from actors.log import MASK
 from runtime.errors import ConfigurationError
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-MASK: Final = "********"
 SCHEMES: Final = frozenset({"http", "https", "socks5"})
 _VARIABLES: Final = ("https_proxy", "HTTPS_PROXY")
 

@@ -17,7 +17,8 @@ from picows import WSListener, WSTransport
 
 from actors.genesys.http import Reach, retry_after_s
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
-from actors.genesys.secret import MASK, Secret
+from actors.genesys.secret import Secret
+from actors.log import MASK
 from runtime.errors import RemoteError
 
 CONNECT_TIMEOUT_S: Final = 10.0
