@@ -54,9 +54,9 @@ class DataFile:
     schema: str
     read: Callable[[Path], object] = _nothing
     """Reads one as its owner would, and raises DamagedFileError where that would."""
-    migrate: Callable[[apsw.Connection], None] = _nothing
+    migrate: Callable[[apsw.Connection], object] = _nothing
     """Brings an older one to the newest tables."""
-    begin_run: Callable[[apsw.Connection], None] = _nothing
+    begin_run: Callable[[apsw.Connection], object] = _nothing
     """Clears what belonged to the last run, in the transaction that hands the file over."""
     is_private: bool = False
     """Nobody but its owner may read it, whatever the directory allows."""

@@ -23,8 +23,8 @@ FILE = DataFile(
     kind=KIND,
     schema="CREATE TABLE progress(run TEXT NOT NULL); INSERT INTO progress VALUES ('');"
     "CREATE TABLE words(word TEXT UNIQUE)",
-    migrate=lambda connection: connection.execute("CREATE TABLE IF NOT EXISTS newer(n)") and None,
-    begin_run=lambda connection: connection.execute("DELETE FROM newer") and None,
+    migrate=lambda connection: connection.execute("CREATE TABLE IF NOT EXISTS newer(n)"),
+    begin_run=lambda connection: connection.execute("DELETE FROM newer"),
 )
 INSERT = "INSERT INTO words VALUES (?)"
 
