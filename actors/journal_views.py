@@ -16,6 +16,7 @@ from actors.state import reader
 from actors.state.holding import GapRow
 from actors.state.native import TIMELESS_US, Native, native_json, presence_json
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
+from actors.times import utc
 from runtime.clock import SystemClock
 
 SHOWN_GAPS_MAX = 50
@@ -163,18 +164,18 @@ def _at(agent: AgentState) -> int:
 def _confirmed(stale_since_us: int | None) -> str:
     if stale_since_us is None:
         return "now"
-    return f"not since {tables.utc(stale_since_us)}" if stale_since_us else "never"
+    return f"not since {utc(stale_since_us)}" if stale_since_us else "never"
 
 
 def _stale_json(stale_since_us: int | None) -> dict[str, Any]:
-    return {"stale": stale_since_us is not None, "stale_since": tables.utc(stale_since_us)}
+    return {"stale": stale_since_us is not None, "stale_since": utc(stale_since_us)}
 
 
 def _agent_row(agent: AgentState) -> tuple[object, ...]:
     return (
         agent.user_id,
         agent.state,
-        tables.utc(agent.at_us),
+        utc(agent.at_us),
         agent.presence,
         agent.queue,
         _confirmed(agent.stale_since_us),
@@ -186,7 +187,7 @@ def _agent_json(agent: AgentState) -> dict[str, Any]:
     return {
         "user_id": agent.user_id,
         "state": agent.state,
-        "at": tables.utc(agent.at_us),
+        "at": utc(agent.at_us),
         "presence": agent.presence,
         "queue": agent.queue,
         "epoch": agent.epoch,
@@ -222,13 +223,13 @@ def _native_json(native: Native | None) -> dict[str, Any]:
 
 
 def _native_time(at_us: int) -> str | None:
-    return tables.utc(at_us) if at_us > TIMELESS_US else None
+    return utc(at_us) if at_us > TIMELESS_US else None
 
 
 def _transition_row(row: TransitionRow) -> tuple[object, ...]:
     return (
-        tables.utc(row.at_us),
-        tables.utc(row.received_us),
+        utc(row.at_us),
+        utc(row.received_us),
         row.from_state,
         row.to_state,
         row.presence,
@@ -245,8 +246,8 @@ def _transition_json(row: TransitionRow) -> dict[str, Any]:
     return {
         **told,
         **_native_json(row.native),
-        "at": tables.utc(row.at_us),
-        "received": tables.utc(row.received_us),
+        "at": utc(row.at_us),
+        "received": utc(row.received_us),
     }
 
 
@@ -284,14 +285,14 @@ def _history(shard: ShardSummary) -> str:
 
 def _gap_row(name: str, gap: GapRow) -> tuple[object, ...]:
     last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
-    since = tables.utc(gap.since_us)
+    since = utc(gap.since_us)
     return (
-        name, since, tables.utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
+        name, since, utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
     )  # fmt: skip
 
 
 def _gap_json(gap: GapRow) -> dict[str, Any]:
-    times = {"since": tables.utc(gap.since_us), "until": tables.utc(gap.at_us)}
+    times = {"since": utc(gap.since_us), "until": utc(gap.at_us)}
     return {**gap._asdict(), **times}
 
 

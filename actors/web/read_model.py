@@ -13,9 +13,9 @@ from typing import Any, Final, NamedTuple
 
 from actors.events import Dialect
 from actors.state.cloud_sessions import stale_since
-from actors.state.decode import timestamp
 from actors.state.native import native_json, unpacked
 from actors.state.sessions import Scope, earliest_stale
+from actors.times import iso_ms
 
 LAST_MAX: Final = 200
 HISTORY_MINUTES: Final = 60
@@ -175,7 +175,7 @@ class ReadModel:
         if self.is_lagging:
             reasons = (READING, *reasons)
         elif own is not None:
-            reasons = (f"no session since {timestamp(own)}" if own else NEVER, *reasons)
+            reasons = (f"no session since {iso_ms(own)}" if own else NEVER, *reasons)
         is_live = earliest is None and not self.is_lagging
         return Health(is_live, self.is_lagging, earliest, self._count_stale(now_us), reasons)
 
