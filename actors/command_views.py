@@ -9,6 +9,7 @@ from typing import Final, TypeVar
 from actors import tables
 from actors.api_client import Answer, ApiClient, Body, expected, open_client, run
 from actors.sender import reader
+from actors.times import utc
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
 
 Value = TypeVar("Value")
@@ -94,7 +95,7 @@ def show_audit(data_dir: Path, *, limit: int, as_json: bool) -> int:
     """The newest steps of all commands. No runtime is needed."""
     rows = reader.read_audit(data_dir, limit=limit)
     if as_json:
-        tables.show_json([{**row._asdict(), "at_us": tables.utc(row.at_us)} for row in rows])
+        tables.show_json([{**row._asdict(), "at_us": utc(row.at_us)} for row in rows])
     else:
         tables.show("audit", _AUDIT_COLUMNS, map(_audit_row, rows))
     return EXIT_CLEAN
@@ -138,7 +139,7 @@ def _audit_row(row: reader.AuditRow) -> tuple[object, ...]:
     said = row.detail.get
     return (
         row.row,
-        tables.utc(row.at_us),
+        utc(row.at_us),
         row.step,
         "(forgotten)" if row.user_id is None else row.user_id,
         said("from"),

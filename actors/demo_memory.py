@@ -5,7 +5,7 @@ Pure: looks are given to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any, Final
 
@@ -53,7 +53,6 @@ class MemorySeries:
         """
         if not self.at_s or self.at_s[-1] < JUDGED_AFTER_S:
             return None
-        fifth_s = (self.at_s[-1] - SETTLED_S) / 5
         settled = [
             (at_s, uses)
             for at_s, uses in zip(self.at_s, self._uses, strict=True)
@@ -66,7 +65,17 @@ class MemorySeries:
             if None in lives or len(lives) != 1:
                 continue
             bytes_of = [(at_s, use.memory_bytes) for at_s, use in mine if use is not None]
-            early = median(b for at_s, b in bytes_of if at_s <= SETTLED_S + fifth_s)
-            late = median(b for at_s, b in bytes_of if at_s >= self.at_s[-1] - fifth_s)
+            early, late = fifths(bytes_of, SETTLED_S)
             grown[name] = round(late / early - 1, 4)
         return grown
+
+
+def fifths(points: Sequence[tuple[float, float]], since_s: float) -> tuple[float, float]:
+    """The median of the first fifth of the time from then on, and that of the last. `points`: when,
+    in order, none earlier."""
+    until_s = points[-1][0]
+    fifth_s = (until_s - since_s) / 5
+    return (
+        median(value for at_s, value in points if at_s <= since_s + fifth_s),
+        median(value for at_s, value in points if at_s >= until_s - fifth_s),
+    )

@@ -5,13 +5,13 @@ Knows only samples; how they are taken is the demo's business.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
+
+from runtime.process_use import cpu_s, resident_bytes
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 LINE_EVERY_S: Final = 10.0
 DRAW_PER_S: Final = 4
-_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,24 +168,17 @@ class UseMeter:
             if pid is None:
                 continue
             try:
-                cpu_s, memory_bytes = _read_proc(pid)
-            except (OSError, ValueError, IndexError):
+                used_s, memory_bytes = cpu_s(pid), resident_bytes(pid)
+            except OSError:
                 continue  # it has just ended
             key = (name, pid)
-            before_s, before_cpu_s = self._before.get(key, (now_s, cpu_s))
+            before_s, before_cpu_s = self._before.get(key, (now_s, used_s))
             if now_s - before_s >= 1 / DRAW_PER_S:  # ticks are 10 ms: shorter spans only flicker
-                self._percent[key] = 100 * (cpu_s - before_cpu_s) / (now_s - before_s)
-                self._before[key] = (now_s, cpu_s)
+                self._percent[key] = 100 * (used_s - before_cpu_s) / (now_s - before_s)
+                self._before[key] = (now_s, used_s)
             elif key not in self._before:
-                self._before[key] = (now_s, cpu_s)
+                self._before[key] = (now_s, used_s)
             uses[name] = Use(
                 cpu_percent=self._percent.get(key, 0.0), memory_bytes=memory_bytes, pid=pid
             )
         return uses
-
-
-def _read_proc(pid: int) -> tuple[float, int]:
-    """CPU seconds so far, resident bytes. Raises OSError if there is no such process."""
-    # The name in parentheses may hold spaces and parentheses itself.
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S, int(fields[21]) * _PAGE_BYTES

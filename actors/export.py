@@ -15,9 +15,9 @@ from typing import IO, Final
 
 from actors.export_formats import UNDERSTOOD, Format, Rows, moment
 from actors.pseudonyms import open_pseudonyms
-from actors.sender.commands import iso_ms
 from actors.state.reader import archived_paths, journal_paths
 from actors.state.scan import ScannedRow, scan
+from actors.times import iso_ms
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, LocalError
 

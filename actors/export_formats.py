@@ -13,10 +13,9 @@ import orjson
 
 from actors.events import SEQUENCE_END
 from actors.pseudonyms import Pseudonyms
-from actors.sinks.envelope import stamp
 from actors.state.holding import GapRow
 from actors.state.scan import ScannedRow
-from actors.times import microseconds
+from actors.times import iso_ms, microseconds
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
@@ -102,7 +101,7 @@ class Rows:
             user = None if user is None else self._pseudonyms.person(user)
             command = None if command is None else self._pseudonyms.command(command)
         return (
-            stamp(row.received_us), stamp(row.at_us), user, row.from_state, row.to_state or None,
+            iso_ms(row.received_us), iso_ms(row.at_us), user, row.from_state, row.to_state or None,
             row.queue, row.presence, row.cause, row.epoch, row.sequence, command, row.journal,
             row.row,
         )  # fmt: skip
@@ -111,5 +110,5 @@ class Rows:
 def _gap(gap: GapRow) -> tuple[object, ...]:
     """Nobody knows which was the last of those that reach to the end of all numbers."""
     last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
-    since = stamp(gap.since_us) if gap.since_us else None
-    return gap.scope, since, stamp(gap.at_us), gap.first_sequence, last, gap.reason
+    since = iso_ms(gap.since_us) if gap.since_us else None
+    return gap.scope, since, iso_ms(gap.at_us), gap.first_sequence, last, gap.reason

@@ -17,25 +17,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from actors import sqlite, tables
-from actors.data_dir import DataDir, Identity, holder, read_meta, sender_path
-from actors.planner import forgetting as planner_forgetting
-from actors.planner.store import KIND as PLANNER
-from actors.planner.store import roster_path
-from actors.preparation import channel_files
-from actors.receiver import forgetting as receiver_forgetting
-from actors.receiver.channel_store import KIND as CHANNELS
-from actors.sender import forgetting as sender_forgetting
-from actors.sender.store import KIND as SENDER
-from actors.sqlite import Kind
-from actors.state import forgetting as journal_forgetting
-from actors.state.journal import KIND as JOURNAL
+from actors.data_dir import DataDir, Identity, holder, read_meta
+from actors.data_files import DATA_FILES, DataFiles
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, TemporaryError
 
-JOURNALS: Final = (
-    "shard-[0-9][0-9].db",
-    "archive-*/shard-[0-9][0-9].db",
-    "redistribution*/shard-[0-9][0-9].db",  # one that was interrupted
-)
 SEARCHED_LENGTH_MIN: Final = 6
 """A shorter id is found in any file by chance."""
 TELLING_LENGTH: Final = 16
@@ -68,7 +53,12 @@ def forget(
         if not agreed(f"Take {tables.cell(user_id)} out of {path} for good?"):
             return EXIT_FAILURE
         mentioned = mentions(user_id)
-        findings = [_taken_out(path, each, user_id, mentioned) for each in _files(path)]
+        findings = [
+            _taken_out(path, files, each, user_id, mentioned)
+            for files in DATA_FILES
+            if files.forget is not None
+            for each in files.found(path)
+        ]
         left = [each for each in _all_files(path) if is_mentioned(user_id, each, mentioned)]
     found = [each for each in findings if each.total]
     _tell(path, found, left, as_json=as_json)
@@ -94,59 +84,19 @@ def _claimed(path: Path) -> Iterator[None]:
         data_dir.lock.release()
 
 
-# -- which files, and what of them -----------------------------------------------------------------
+# -- in every file ---------------------------------------------------------------------------------
 
 
-class _File(NamedTuple):
-    path: Path
-    kind: Kind
-    forget: Callable[[Path, str, re.Pattern[bytes]], dict[str, int]]
-
-
-def _files(path: Path) -> list[_File]:
-    """All that may hold somebody."""
-    journals = [each for pattern in JOURNALS for each in sorted(path.glob(pattern))]
-    files = [_File(each, JOURNAL, _in_journal) for each in journals]
-    files.append(_File(sender_path(path), SENDER, _in_store))
-    files.append(_File(roster_path(path), PLANNER, _in_roster))
-    files += [_File(each, CHANNELS, _in_channels) for each in channel_files(path)]
-    return [each for each in files if each.path.exists()]
-
-
-def _taken_out(path: Path, file: _File, user_id: str, mentioned: re.Pattern[bytes]) -> Finding:
-    counts = file.forget(file.path, user_id, mentioned)
-    if not any(counts.values()) and is_mentioned(user_id, file.path, mentioned):
+def _taken_out(
+    path: Path, files: DataFiles, file: Path, user_id: str, mentioned: re.Pattern[bytes]
+) -> Finding:
+    assert files.forget is not None
+    counts = files.forget(file, user_id, mentioned)
+    if not any(counts.values()) and is_mentioned(user_id, file, mentioned):
         counts = {LEFTOVERS: 1}
     if any(counts.values()):
-        sqlite.purge(file.path, file.kind)
-    return Finding(file.path.relative_to(path), counts)
-
-
-def _in_journal(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> dict[str, int]:
-    told = journal_forgetting.forget(path, user_id, mentioned)
-    return {
-        "agents": told.agents,
-        "transitions, now of nobody": told.transitions,
-        "frames in quarantine": told.quarantined,
-    }
-
-
-def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> dict[str, int]:
-    told = sender_forgetting.forget(path, user_id)
-    return {
-        "commands": told.commands - told.unsettled,
-        "commands without an end": told.unsettled,
-        "webhook messages": told.letters,
-        "details of the audit": told.audit_rows,
-    }
-
-
-def _in_roster(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> dict[str, int]:
-    return {"names": planner_forgetting.forget(path, user_id)}
-
-
-def _in_channels(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> dict[str, int]:
-    return {"refused topics": receiver_forgetting.forget(path, user_id)}
+        sqlite.purge(file, files.file.kind)
+    return Finding(file.relative_to(path), counts)
 
 
 # -- what mentions somebody ------------------------------------------------------------------------

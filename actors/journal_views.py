@@ -8,23 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from actors import tables
-from actors.data_dir import DataDir, Identity, copy_meta, read_meta, sender_path
+from actors import data_files, tables
+from actors.data_dir import DataDir, Identity, copy_meta, read_meta
+from actors.data_files import DATA_FILES
 from actors.events import SEQUENCE_END
-from actors.planner.repair import ROSTER_REPAIR
-from actors.planner.store import roster_path
-from actors.preparation import channel_files
-from actors.receiver.channel_repair import CHANNEL_REPAIR
-from actors.sender import reader as sender_reader
-from actors.sender import repair as sender_repair
-from actors.sinks.repair import SINKS_REPAIR
-from actors.sinks.store import sinks_path
 from actors.sqlite import Finding
 from actors.state import reader
 from actors.state.holding import GapRow
 from actors.state.native import TIMELESS_US, Native, native_json, presence_json
 from actors.state.reader import AgentState, ShardSummary, TransitionRow
-from actors.state.repair import repair
+from actors.times import utc
 from runtime.clock import SystemClock
 from runtime.errors import LocalError
 
@@ -115,14 +108,13 @@ def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
 def backup(path: Path, target: Path, *, as_json: bool) -> None:
     """Journals, store and meta, so that the copy can be used as a data directory itself."""
     _make_target(target)
-    copies = []
-    if sinks_path(path).exists():  # first: no place in a copy is ahead of its journal
-        copies.append(SINKS_REPAIR.copy(sinks_path(path), target))
-    copies += reader.backup(path, target)
-    if sender_reader.has_store(path):
-        copies.append(sender_reader.backup(path, target))
-    if roster_path(path).exists():
-        copies.append(ROSTER_REPAIR.copy(roster_path(path), target))
+    reader.journal_paths(path)  # raises if there are none
+    copies = [
+        files.file.copy(each, target / each.relative_to(path))
+        for files in DATA_FILES
+        if files.is_backed_up
+        for each in files.find(path)
+    ]
     copy_meta(path, target)
     if as_json:
         tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
@@ -155,23 +147,7 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
     data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     try:
-        now_us = SystemClock().wall_us()
-        # These raise before anything is changed.
-        sender_repair.examine(sender_path(path))
-        ROSTER_REPAIR.examine(roster_path(path))
-        SINKS_REPAIR.examine(sinks_path(path))
-        for each in channel_files(path):
-            CHANNEL_REPAIR.examine(each)
-        findings = repair(data_dir, now_us)
-        if (finding := sender_repair.repair(data_dir, now_us)) is not None:
-            findings.append(finding)
-        if (finding := ROSTER_REPAIR.repair(roster_path(path), now_us)) is not None:
-            findings.append(finding)
-        if (finding := SINKS_REPAIR.repair(sinks_path(path), now_us)) is not None:
-            findings.append(finding)
-        for each in channel_files(path):
-            if (finding := CHANNEL_REPAIR.repair(each, now_us)) is not None:
-                findings.append(finding)
+        findings = data_files.repair(data_dir, SystemClock().wall_us())
     finally:
         data_dir.lock.release()
     if as_json:
@@ -205,18 +181,18 @@ def _at(agent: AgentState) -> int:
 def _confirmed(stale_since_us: int | None) -> str:
     if stale_since_us is None:
         return "now"
-    return f"not since {tables.utc(stale_since_us)}" if stale_since_us else "never"
+    return f"not since {utc(stale_since_us)}" if stale_since_us else "never"
 
 
 def _stale_json(stale_since_us: int | None) -> dict[str, Any]:
-    return {"stale": stale_since_us is not None, "stale_since": tables.utc(stale_since_us)}
+    return {"stale": stale_since_us is not None, "stale_since": utc(stale_since_us)}
 
 
 def _agent_row(agent: AgentState) -> tuple[object, ...]:
     return (
         agent.user_id,
         agent.state,
-        tables.utc(agent.at_us),
+        utc(agent.at_us),
         agent.presence,
         agent.queue,
         _confirmed(agent.stale_since_us),
@@ -228,7 +204,7 @@ def _agent_json(agent: AgentState) -> dict[str, Any]:
     return {
         "user_id": agent.user_id,
         "state": agent.state,
-        "at": tables.utc(agent.at_us),
+        "at": utc(agent.at_us),
         "presence": agent.presence,
         "queue": agent.queue,
         "epoch": agent.epoch,
@@ -264,13 +240,13 @@ def _native_json(native: Native | None) -> dict[str, Any]:
 
 
 def _native_time(at_us: int) -> str | None:
-    return tables.utc(at_us) if at_us > TIMELESS_US else None
+    return utc(at_us) if at_us > TIMELESS_US else None
 
 
 def _transition_row(row: TransitionRow) -> tuple[object, ...]:
     return (
-        tables.utc(row.at_us),
-        tables.utc(row.received_us),
+        utc(row.at_us),
+        utc(row.received_us),
         row.from_state,
         row.to_state,
         row.presence,
@@ -287,8 +263,8 @@ def _transition_json(row: TransitionRow) -> dict[str, Any]:
     return {
         **told,
         **_native_json(row.native),
-        "at": tables.utc(row.at_us),
-        "received": tables.utc(row.received_us),
+        "at": utc(row.at_us),
+        "received": utc(row.received_us),
     }
 
 
@@ -326,14 +302,14 @@ def _history(shard: ShardSummary) -> str:
 
 def _gap_row(name: str, gap: GapRow) -> tuple[object, ...]:
     last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
-    since = tables.utc(gap.since_us)
+    since = utc(gap.since_us)
     return (
-        name, since, tables.utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
+        name, since, utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
     )  # fmt: skip
 
 
 def _gap_json(gap: GapRow) -> dict[str, Any]:
-    times = {"since": tables.utc(gap.since_us), "until": tables.utc(gap.at_us)}
+    times = {"since": utc(gap.since_us), "until": utc(gap.at_us)}
     return {**gap._asdict(), **times}
 
 

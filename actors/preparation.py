@@ -14,6 +14,7 @@ import apsw
 import structlog
 
 from actors.data_dir import DataDir, Journalling, as_fault, sender_path
+from actors.data_files import channel_files, channels_path
 from actors.planner import store as planner_store
 from actors.receiver import channel_store
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
@@ -39,17 +40,6 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
         if settings.journal == "full":
             sinks_preparation.prepare(data_dir.path, run, settings.sinks)
     return run
-
-
-def channels_path(path: Path, receiver: int) -> Path:
-    """The channels that a receiver has made."""
-    return path / f"channels-{receiver}.db"
-
-
-def channel_files(path: Path) -> list[Path]:
-    """Of all receivers that have ever been."""
-    found = {int(each.stem.rpartition("-")[2]): each for each in path.glob("channels-[0-9]*.db")}
-    return [found[index] for index in sorted(found)]
 
 
 def _prepare_channels(path: Path, receivers: int, run: str) -> None:

@@ -32,8 +32,9 @@ from actors.cloud_settings import (
 )
 from actors.credentials import Credentials
 from actors.events import Dialect
-from actors.genesys.proxy import LOOPBACK, MASK, problem, without_password
+from actors.genesys.proxy import LOOPBACK, problem, without_password
 from actors.genesys.regions import domain_of, environment_of, region_domain_in
+from actors.log import MASK
 from actors.sender_settings import SenderSettings
 from actors.sinks_settings import SINKS_MAX, SinkSettings
 from actors.web_settings import WebSettings

@@ -15,7 +15,8 @@ from typing import Any, Final, TypeAlias
 from pydantic import BaseModel
 
 from actors.cloud_settings import ClientSettings
-from actors.genesys.proxy import MASK, without_password
+from actors.genesys.proxy import without_password
+from actors.log import MASK
 from actors.settings import Settings, shown
 from actors.settings_table import rows
 from actors.sinks_settings import SinkSettings

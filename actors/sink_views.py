@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from actors import tables
 from actors.sinks.reader import SinkState, read
+from actors.times import utc
 
 _COLUMNS: Final = (
     "sink", "to", "is", "since", "behind", "delivered", "position", "last error",
@@ -36,7 +37,7 @@ def _row(sink: SinkState) -> tuple[object, ...]:
         standing.name,
         standing.target,
         _how(sink),
-        tables.utc(standing.since_us),
+        utc(standing.since_us),
         sink.behind_rows,
         standing.delivered,
         " ".join(f"{journal}:{row}" for journal, row in sink.at),
@@ -50,7 +51,7 @@ def _json(sink: SinkState) -> dict[str, Any]:
         "name": standing.name,
         "to": standing.target,
         "is": _how(sink),
-        "since": tables.utc(standing.since_us),
+        "since": utc(standing.since_us),
         "behind_rows": sink.behind_rows,
         "delivered": standing.delivered,
         "position": dict(sink.at),

@@ -119,10 +119,11 @@ def preparing(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
         connection.close()
 
 
-def make_durable(connection: apsw.Connection) -> None:
-    """What is committed is on the disk: for those who write."""
+def make_durable(connection: apsw.Connection, synchronous: str = "full") -> None:
+    """What is committed is on the disk: for those who write. `normal`: it survives any crash but
+    that of the machine."""
     connection.pragma("journal_mode", "wal")
-    connection.pragma("synchronous", "full")
+    connection.pragma("synchronous", synchronous)
     connection.pragma("wal_autocheckpoint", _WAL_PAGES)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -51,14 +50,6 @@ def cell(value: object) -> str:
         each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
         for each in text
     )
-
-
-def utc(at_us: int | None) -> str | None:
-    """ISO-8601 with milliseconds; None and 0 are no time."""
-    if not at_us:
-        return None
-    at = datetime.fromtimestamp(at_us // 1_000_000, UTC).replace(microsecond=at_us % 1_000_000)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

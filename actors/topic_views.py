@@ -12,12 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from actors import tables
 from actors.data_dir import read_meta
+from actors.data_files import channel_files
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud import subscribed_user
 from actors.planner.store import Roster, read_roster, roster_path
-from actors.preparation import channel_files
 from actors.receiver import channel_store
 from actors.receiver.channel_store import Refused
+from actors.times import utc
 from runtime.errors import ConfigurationError
 
 _SLOT_COLUMNS: Final = ("scope", "OAuth client", "agents", "channels", "refused")
@@ -92,8 +93,8 @@ def _rows(known: _Known) -> Iterator[tuple[str, object]]:
     yield "not watched", len(plan.unmonitored)
     yield "refused topics", len(known.refused)
     yield "OAuth clients needed", plan.clients_needed
-    yield "roster read", tables.utc(roster.read_us) or "never"
-    yield "plan changed", tables.utc(roster.planned_us) or "never"
+    yield "roster read", utc(roster.read_us) or "never"
+    yield "plan changed", utc(roster.planned_us) or "never"
 
 
 def _slot_rows(known: _Known) -> Iterator[tuple[object, ...]]:
@@ -110,7 +111,7 @@ def _refused_row(known: _Known, refused: Refused) -> tuple[object, ...]:
         refused.slot.scope,
         ", ".join(refused.permissions),
         refused.reason,
-        tables.utc(refused.since_us),
+        utc(refused.since_us),
         refused.topic,
     )
 
@@ -140,8 +141,8 @@ def _json(known: _Known) -> dict[str, Any]:
     return {
         "agents": len(roster.names),
         "clients_needed": plan.clients_needed,
-        "roster_read": tables.utc(roster.read_us),
-        "plan": {"version": roster.version, "changed": tables.utc(roster.planned_us)},
+        "roster_read": utc(roster.read_us),
+        "plan": {"version": roster.version, "changed": utc(roster.planned_us)},
         "channels": [
             {
                 "scope": slot.scope,
@@ -163,7 +164,7 @@ def _json(known: _Known) -> dict[str, Any]:
                 "topic": each.topic,
                 "reason": each.reason,
                 "missing_permissions": each.permissions,
-                "since": tables.utc(each.since_us),
+                "since": utc(each.since_us),
             }
             for each in known.refused
         ],

@@ -20,6 +20,7 @@ from typing import Final, TypeAlias
 from actors import preparation
 from actors.child_setup import ChildSetup
 from actors.data_dir import DataDir, Identity, sender_path
+from actors.data_files import channels_path
 from actors.genesys.cloud import COUNTED, hosts
 from actors.genesys.http import GatewayAddress
 from actors.log import LogArguments
@@ -201,7 +202,7 @@ def _cloud_receiver_arguments(
     ]
     return CloudReceiverArguments(
         clients=tuple(clients[index :: settings.receivers]),
-        path=preparation.channels_path(data_dir.path, index),
+        path=channels_path(data_dir.path, index),
         run=run,
         roster_path=roster_path(data_dir.path),
         planner_counters=shared.planner,

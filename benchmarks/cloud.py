@@ -19,8 +19,9 @@ from actors.events import SessionBegins, Watches
 from actors.genesys.cloud import mapped, normal_name, parse_time_us, snapshot_topic
 from actors.state.cloud_merge import CloudMerge
 from actors.state.cloud_sessions import CloudSessions
-from actors.state.decode import JOINT, parse_frames, timestamp
+from actors.state.decode import JOINT, parse_frames
 from actors.state.holding import Holding
+from actors.times import iso_ms
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 
 AGENTS = 10_000
@@ -52,15 +53,15 @@ class Course:
         definition = {"id": str(UUID(int=len(system))), "systemPresence": system}
         return {
             "id": self._users[number],
-            "routingStatus": {"status": status, "startTime": timestamp(routing_us)},
+            "routingStatus": {"status": status, "startTime": iso_ms(routing_us)},
             "presence": {
                 "presenceDefinition": definition,
                 "presenceMessage": "",
-                "modifiedDate": timestamp(presence_us),
+                "modifiedDate": iso_ms(presence_us),
             },
-            "outOfOffice": {"active": False, "modifiedDate": timestamp(START_US - 1_000)},
+            "outOfOffice": {"active": False, "modifiedDate": iso_ms(START_US - 1_000)},
             "activeQueueIds": [str(UUID(int=number % 50)), str(UUID(int=number % 49))],
-            "dateActiveQueuesChanged": timestamp(START_US - 2_000),
+            "dateActiveQueuesChanged": iso_ms(START_US - 2_000),
         }
 
     def batch(self) -> list[bytes]:

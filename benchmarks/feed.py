@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Final
 
 from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
-from actors.state.decode import timestamp
 from actors.state.feed import FEED_WORDS, Feed, FeedArguments
 from actors.state.journal import Journal, prepare
 from actors.state.shard import Shard
+from actors.times import iso_ms
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
 from actors.web.read_model import ReadModel
@@ -76,7 +76,7 @@ class Course:
         return self._frame(self._step * 7_919 % AGENTS, sequence, False), KIND_EVENT, sequence
 
     def _frame(self, number: int, sequence: int, is_history: bool) -> bytes:
-        at = timestamp(START_US + self._step // EVENTS_PER_MS * 1_000)
+        at = iso_ms(START_US + self._step // EVENTS_PER_MS * 1_000)
         state = STATES[(self._step // AGENTS + number) % len(STATES)]
         history = '"history":true,' if is_history else ""
         data = (

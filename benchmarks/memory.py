@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import Path
 from uuid import UUID
 
 import orjson
@@ -16,6 +16,7 @@ from actors.state.cloud_sessions import CloudSessions
 from actors.state.holding import Holding
 from actors.state.merge import Merge
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
+from runtime.process_use import resident_bytes
 
 AGENTS, AGENTS_OF_THE_CLOUD = 200_000, 50_000
 QUEUE_AGENTS = 25
@@ -51,7 +52,7 @@ def _bytes_per_agent_of_the_cloud() -> float:
     merge = CloudMerge(Holding(rows_kept=False))
     sessions = CloudSessions(merge)
     sessions.apply(SessionBegins(1, "c0/0", 1, "", 0, None, 1))
-    before = _resident_bytes()
+    before = resident_bytes(os.getpid())
     for first in range(0, AGENTS_OF_THE_CLOUD, BATCH):
         users = [str(UUID(int=n)) for n in range(first, min(first + BATCH, AGENTS_OF_THE_CLOUD))]
         for user in users:
@@ -62,7 +63,7 @@ def _bytes_per_agent_of_the_cloud() -> float:
             merge.events(values, [0] * count, [1] * count, bytes(count), 0.0)
         merge.holding.take()
     verify("agents held", len(merge.holding.by_user), AGENTS_OF_THE_CLOUD)
-    return (_resident_bytes() - before) / AGENTS_OF_THE_CLOUD
+    return (resident_bytes(os.getpid()) - before) / AGENTS_OF_THE_CLOUD
 
 
 def _told(user: str, kind: str) -> bytes:
@@ -89,14 +90,14 @@ def _told(user: str, kind: str) -> bytes:
 def _bytes_per_agent() -> float:
     """Agents as a history brings them: every text an object of its own, as orjson makes it."""
     merge = Merge(Holding(rows_kept=False))
-    before = _resident_bytes()
+    before = resident_bytes(os.getpid())
     for first in range(0, AGENTS, BATCH):
         values = [_named(number) for number in range(first, min(first + BATCH, AGENTS))]
         count = len(values)
         merge.events(values, [0] * count, [1] * count, bytes(count), 0.0)
         merge.holding.take()
     verify("agents held", len(merge.holding.by_user), AGENTS)
-    return (_resident_bytes() - before) / AGENTS
+    return (resident_bytes(os.getpid()) - before) / AGENTS
 
 
 def _named(number: int) -> dict[str, object]:
@@ -107,11 +108,6 @@ def _named(number: int) -> dict[str, object]:
         "queueId": str(UUID(int=number // QUEUE_AGENTS)),
     }
     return {"type": STATE_EVENT, "sequence": number + 1, "data": data, "history": True}
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * 4096
 
 
 BENCHMARK = Benchmark(question="How much memory does an agent take in a shard?", run=run)

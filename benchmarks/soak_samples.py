@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
+
+from actors.demo_memory import fifths
+from runtime.process_use import resident_bytes
 
 SAMPLE_S: Final = 1.0
 LATE_S: Final = 5.0
@@ -17,7 +19,6 @@ JUDGED_S: Final = 120.0
 SLACK: Final = {"memory": 5.0, "descriptors": 10.0, "threads": 4.0}
 """MB, descriptors and threads that may come without being a leak: the newest 4,096 ended commands
 that a sender keeps in mind fill up for half an hour, clients and threads of a pool come and go."""
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 Points: TypeAlias = list[tuple[float, float]]
 """Seconds since the load began, and a value."""
@@ -36,7 +37,7 @@ class Samples:
     def look(self, at_s: float, parent: int, data_dir: Path) -> None:
         for name, pid in processes(parent):
             try:
-                resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
+                resident = resident_bytes(pid)
                 descriptors = len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208 - counted only
                 threads = len(os.listdir(f"/proc/{pid}/task"))  # noqa: PTH208
             except OSError:  # it has just ended
@@ -90,7 +91,5 @@ def growth_percent(
     late = [(at_s, value) for at_s, value in points if at_s >= since_s]
     if not late or late[-1][0] - since_s < JUDGED_S or late[0][0] > since_s + LATE_S:
         return None
-    fifth_s = (late[-1][0] - since_s) / 5
-    first = statistics.median(value for at_s, value in late if at_s <= since_s + fifth_s)
-    last = statistics.median(value for at_s, value in late if at_s >= late[-1][0] - fifth_s)
+    first, last = fifths(late, since_s)
     return 100 * (min(last, max(first, last - slack)) / first - 1)

@@ -20,9 +20,9 @@ import orjson
 
 from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
 from actors.log import LogArguments, setup
-from actors.state.decode import timestamp
 from actors.state.feed import FEED_WORDS, Feed, FeedArguments
 from actors.state.shard import Shard
+from actors.times import iso_ms
 from actors.web.arguments import WEB_WORDS, FeedEnds, WebArguments
 from actors.web_settings import WebSettings
 from benchmarks import wall_pairs
@@ -166,7 +166,7 @@ class Wall:
         history = '"history":true,' if is_history else ""
         data = (
             f'"userId":"{self._users[number]}","state":"{state}",'
-            f'"timestamp":"{timestamp(at_us)}","queueId":"queue-{number % QUEUES:04}"'
+            f'"timestamp":"{iso_ms(at_us)}","queueId":"queue-{number % QUEUES:04}"'
         )
         return (
             f'{{{history}"type":"routing.agents.state","sequence":{sequence},"data":{{{data}}}}}'

@@ -11,9 +11,10 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
     (("runtime",),),
     (
         ("actors.tagged",),
-        ("actors.sqlite", "actors.file_repair"),
+        ("actors.sqlite", "actors.data_file"),
         ("actors.times",),
         ("actors.text_file",),
+        ("actors.log",),
     ),
     (
         ("actors.events",),
@@ -21,7 +22,6 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.orders",),
         ("actors.feed",),
         ("actors.partition",),
-        ("actors.log",),
         ("actors.credentials",),
         ("actors.genesys.regions",),
         ("actors.genesys.proxy",),
@@ -52,7 +52,11 @@ FLOORS: tuple[tuple[tuple[str, ...], ...], ...] = (
         ("actors.child_setup",),
     ),
     (("actors.web",), ("actors.sinks",)),  # read what shards and sender have written
-    (("actors.topology", "actors.preparation", "actors.shared_memory"),),
+    (
+        (
+            "actors.topology", "actors.preparation", "actors.shared_memory", "actors.data_files",
+        ),
+    ),
     (
         (
             "actors.cli", "actors.cli_options", "actors.cli_sender", "actors.service",

@@ -38,8 +38,9 @@ from actors.genesys.cloud_errors import (
 from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.pacer import Pacer
 from actors.genesys.retry_after import http_date_us
-from actors.genesys.secret import MASK, Secret
+from actors.genesys.secret import Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
+from actors.log import MASK
 from runtime.clock import Clock
 
 CALL_TIMEOUT_S: Final = 10.0

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
+from actors.log import MASK
 from runtime.errors import ConfigurationError
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-MASK: Final = "********"
 SCHEMES: Final = frozenset({"http", "https"})
 _ENTRY: Final = re.compile(r"(?:\[([^\]]+)\]|([^:]+))(?::([0-9]{1,5}))?")
 

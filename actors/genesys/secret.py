@@ -7,9 +7,9 @@ one shows a mask. Only `reveal()` shows it; whoever calls that puts the text on 
 from __future__ import annotations
 
 import hmac
-from typing import Final, NoReturn, final
+from typing import NoReturn, final
 
-MASK: Final = "********"
+from actors.log import MASK
 
 
 @final

@@ -25,7 +25,8 @@ from actors.genesys.http import (
     read_bounded,
 )
 from actors.genesys.retry_after import asked_wait_s, wait_s
-from actors.genesys.secret import MASK, Secret
+from actors.genesys.secret import Secret
+from actors.log import MASK
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, RemoteError
 

@@ -22,7 +22,8 @@ from actors.genesys.handshake import Answer, OddAnswerError, read_answer, upgrad
 from actors.genesys.http import Reach, host_of, through
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
 from actors.genesys.retry_after import retry_after_s
-from actors.genesys.secret import MASK, Secret
+from actors.genesys.secret import Secret
+from actors.log import MASK
 from runtime.clock import SystemClock
 from runtime.errors import RemoteError
 

@@ -155,9 +155,8 @@ class Planner:
             arguments.topics_per_agent,
             arguments.limits,
         )
-        is_another = self._disk.until_done(
-            lambda: self._store.commit(planned, names, self._clock.wall_us())
-        )
+        at_us = self._clock.wall_us()
+        is_another = self._disk.until_done(lambda: self._store.commit(planned, names, at_us))
         self._committed_s = self._clock.now_s()
         if is_another:
             crash_point("after-plan-committed")

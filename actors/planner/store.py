@@ -12,15 +12,13 @@ from typing import Final, NamedTuple
 
 import apsw
 
+from actors.data_file import DataFile, OwnedFile
 from actors.genesys.channel_plan import EMPTY, Plan, Slot
-from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
+from actors.sqlite import DamagedFileError, Kind, damage_named
 from actors.sqlite import reading as reading_file
-from runtime.crash_point import crash_point
-from runtime.errors import LocalError
 
 FILE: Final = "cloud.db"
 FORMAT: Final = 1
-_MODE: Final = 0o600  # names of people
 
 
 class DamagedRosterError(DamagedFileError):
@@ -59,6 +57,9 @@ ON CONFLICT(id) DO UPDATE SET name = excluded.name, is_watched = 1, client = exc
     slot = excluded.slot
 """
 _UNWATCH: Final = "UPDATE users SET is_watched = 0, client = NULL, slot = NULL WHERE id = ?"
+_UPDATE_PROGRESS: Final = (
+    "UPDATE progress SET version = ?, planned_us = ?, read_us = ?, clients_needed = ?"
+)
 _UPSERT_QUEUE: Final = """
 INSERT INTO queues VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET name = excluded.name
 """
@@ -86,40 +87,16 @@ def roster_path(data_dir: Path) -> Path:
     return data_dir / FILE
 
 
-def prepare(path: Path, run: str) -> None:
-    """Makes the file if need be and hands it to this run: from now on only `run` commits."""
-    path.touch(_MODE)
-    path.chmod(_MODE)
-    with preparing(path, KIND) as connection:
-        if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(SCHEMA)
-                connection.pragma("user_version", FORMAT)
-        with connection:
-            connection.execute("UPDATE progress SET run = ?", (run,))
-            if connection.changes() != 1:
-                raise LookupError("its progress is gone")
-
-
-class Store:
+class Store(OwnedFile):
     """The open file of the planner; one thread uses it."""
 
     def __init__(self, path: Path, run: str) -> None:
         """LocalError if another run owns the file by now."""
-        self.path = path
-        self._run = run
-        self._connection = connect(path, KIND)
+        super().__init__(path, KIND, run)
         with damage_named(path, KIND):
-            make_durable(self._connection)
-            owner = self._connection.execute("SELECT run FROM progress").get
+            self._own()
             self._roster = _roster(self._connection)
             self._queues = dict(self._connection.execute("SELECT id, name FROM queues"))
-        if owner != run:
-            self._connection.close()
-            raise LocalError(f"{path} belongs to run {owner!r}, not to {run!r}")
-
-    def close(self) -> None:
-        self._connection.close()
 
     @property
     def roster(self) -> Roster:
@@ -146,13 +123,8 @@ class Store:
             plan,
             dict(names),
         )
-        with self._transaction():
-            self._connection.executemany(_UPSERT_USER, changed)
-            self._connection.executemany(_UNWATCH, gone)
-            self._connection.execute(
-                "UPDATE progress SET version = ?, planned_us = ?, read_us = ?, clients_needed = ?",
-                (now.version, now.planned_us, now.read_us, plan.clients_needed),
-            )
+        progress = (now.version, now.planned_us, now.read_us, plan.clients_needed)
+        self._execute([(_UPSERT_USER, changed), (_UNWATCH, gone), (_UPDATE_PROGRESS, [progress])])
         self._roster = now
         return is_another
 
@@ -160,43 +132,8 @@ class Store:
         """Adds these; those of queues that are gone are kept. Raises as `commit` does."""
         changed = [each for each in names.items() if self._queues.get(each[0]) != each[1]]
         if changed:
-            with self._transaction():
-                self._connection.executemany(_UPSERT_QUEUE, changed)
+            self._execute([(_UPSERT_QUEUE, changed)])
             self._queues.update(changed)
-
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._connection, self.path, self._run)
-
-
-class _Transaction:
-    """All or nothing, and only for the run that owns the file."""
-
-    def __init__(self, connection: apsw.Connection, path: Path, run: str) -> None:
-        self._connection = connection
-        self._path = path
-        self._run = run
-
-    def __enter__(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            owner = self._connection.execute("SELECT run FROM progress").get
-            if owner != self._run:
-                raise LocalError(f"{self._path} belongs to another run now: nothing is committed")
-        except BaseException:
-            self._roll_back()
-            raise
-
-    def __exit__(self, kind: object, _error: object, _traceback: object) -> None:
-        try:
-            if kind is None:
-                crash_point("in-transaction")
-                self._connection.execute("COMMIT")
-        finally:
-            self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:  # a failed COMMIT may have rolled back by itself
-            self._connection.execute("ROLLBACK")
 
 
 # -- for readers ---------------------------------------------------------------------------------
@@ -243,3 +180,12 @@ def _watched(
     connection: apsw.Connection,
 ) -> Iterator[tuple[str, str, int | None, int | None]]:
     return connection.execute("SELECT id, name, client, slot FROM users WHERE is_watched = 1")
+
+
+def _read(path: Path) -> None:
+    read_roster(path)
+    read_names(path)
+
+
+ROSTER_FILE: Final = DataFile(kind=KIND, schema=SCHEMA, read=_read, is_private=True)
+prepare: Final = ROSTER_FILE.prepare

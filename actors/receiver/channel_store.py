@@ -14,16 +14,14 @@ from typing import Final, NamedTuple
 import apsw
 import orjson
 
+from actors.data_file import DataFile, OwnedFile, run_of
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import Rejected
 from actors.genesys.secret import Secret
-from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
+from actors.sqlite import DamagedFileError, Kind, damage_named
 from actors.sqlite import reading as reading_file
-from runtime.crash_point import crash_point
-from runtime.errors import LocalError
 
 FORMAT: Final = 1
-_MODE: Final = 0o600
 
 
 class DamagedChannelsError(DamagedFileError):
@@ -61,6 +59,9 @@ CREATE TABLE refused(
 ) STRICT, WITHOUT ROWID;
 """
 
+_PERMITTED: Final = """
+DELETE FROM refused WHERE client = ? AND slot = ? AND topic NOT IN (SELECT value FROM json_each(?))
+"""
 _KEPT_SINCE: Final = """
 INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET reason = excluded.reason, permissions = excluded.permissions
@@ -94,39 +95,15 @@ class Report(NamedTuple):
     refused: tuple[Refused, ...]
 
 
-def prepare(path: Path, run: str) -> None:
-    """Makes the file if need be and hands it to this run: from now on only `run` commits."""
-    path.touch(_MODE)
-    path.chmod(_MODE)
-    with preparing(path, KIND) as connection:
-        if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(SCHEMA)
-                connection.pragma("user_version", FORMAT)
-        with connection:
-            connection.execute("UPDATE progress SET run = ?", (run,))
-            if connection.changes() != 1:
-                raise LookupError("its progress is gone")
-
-
-class ChannelStore:
+class ChannelStore(OwnedFile):
     """The open file of a receiver; one thread uses it. Every call that changes it is durable when
     it returns. On one of TRANSIENT_ERRORS nothing of it was done."""
 
     def __init__(self, path: Path, run: str) -> None:
         """LocalError if another run owns the file by now."""
-        self.path = path
-        self._run = run
-        self._connection = connect(path, KIND)
+        super().__init__(path, KIND, run)
         with damage_named(path, KIND):
-            make_durable(self._connection)
-            owner = self._connection.execute("SELECT run FROM progress").get
-        if owner != run:
-            self._connection.close()
-            raise LocalError(f"{path} belongs to run {owner!r}, not to {run!r}")
-
-    def close(self) -> None:
-        self._connection.close()
+            self._own()
 
     def channels(self) -> list[ChannelRecord]:
         """Ours, the youngest first."""
@@ -149,41 +126,20 @@ class ChannelStore:
             record.created_us,
             record.expires_us,
         )
-        with self._connection:
-            self._own()
-            self._connection.execute("INSERT OR REPLACE INTO channels VALUES (?,?,?,?,?,?)", row)
-            crash_point("in-transaction")
+        self._execute([("INSERT OR REPLACE INTO channels VALUES (?,?,?,?,?,?)", [row])])
 
     def forget(self, channel: Secret) -> None:
         """It is gone, or let go."""
-        with self._connection:
-            self._own()
-            self._connection.execute("DELETE FROM channels WHERE id = ?", (channel.reveal(),))
+        self._execute([("DELETE FROM channels WHERE id = ?", [(channel.reveal(),)])])
 
     def refuse(self, slot: Slot, rejected: Iterable[Rejected], at_us: int) -> None:
         """From now on these topics of the slot and no others are refused."""
         told = {each.topic: each for each in rejected}
-        with self._connection:
-            self._own()
-            held = self._connection.execute(
-                "SELECT topic FROM refused WHERE client = ? AND slot = ?", slot
-            )
-            gone = [(*slot, topic) for (topic,) in held if topic not in told]
-            self._connection.executemany(
-                "DELETE FROM refused WHERE client = ? AND slot = ? AND topic = ?", gone
-            )
-            self._connection.executemany(
-                _KEPT_SINCE,
-                [
-                    (*slot, each.topic, each.reason, _json(each.missing_permissions), at_us)
-                    for each in told.values()
-                ],
-            )
-
-    def _own(self) -> None:
-        owner = self._connection.execute("SELECT run FROM progress").get
-        if owner != self._run:
-            raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
+        rows = [
+            (*slot, each.topic, each.reason, _json(each.missing_permissions), at_us)
+            for each in told.values()
+        ]
+        self._execute([(_PERMITTED, [(*slot, _json(tuple(told)))]), (_KEPT_SINCE, rows)])
 
 
 def _json(names: tuple[str, ...]) -> str:
@@ -216,3 +172,17 @@ def _refused(connection: apsw.Connection) -> list[Refused]:
         Refused(Slot(client, slot), topic, reason, tuple(orjson.loads(missing)), since_us)
         for client, slot, topic, reason, missing, since_us in rows
     ]
+
+
+def _read(path: Path) -> None:
+    with damage_named(path, KIND):
+        store = ChannelStore(path, run_of(path, KIND))
+    try:
+        store.channels()
+    finally:
+        store.close()
+    read_report(path)
+
+
+CHANNELS_FILE: Final = DataFile(kind=KIND, schema=SCHEMA, read=_read, is_private=True)
+prepare: Final = CHANNELS_FILE.prepare

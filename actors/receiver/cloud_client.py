@@ -149,7 +149,8 @@ class CloudClient:
             self._tell(slot, signals.CallFailed(number, str(error), is_gone, error.retry_after_s))
             return
         crash_point("after-channel-subscribed")
-        await self._durably(lambda: self._store.refuse(slot, taken.rejected, self._clock.wall_us()))
+        at_us = self._clock.wall_us()
+        await self._durably(lambda: self._store.refuse(slot, taken.rejected, at_us))
         self._tell(slot, signals.Subscribed(number, users, _refused(taken)))
 
     async def _let_go(self, record: ChannelRecord) -> None:

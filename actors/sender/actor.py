@@ -219,7 +219,8 @@ class SenderActor(RingActor):
     def _commit(self, records: Sequence[Record], attempts: Sequence[Attempt | Resent]) -> None:
         began_ns = self._clock.now_ns()
         try:
-            self._disk.until_done(lambda: self._store.commit(records, attempts))
+            transaction = self._store.prepared(records, attempts)
+            self._disk.until_done(lambda: self._store.execute(transaction))
         except DISK_DAMAGE_ERRORS as error:
             raise DamagedStoreError(self._arguments.path, error) from None
         self._child.counters.add("commits")

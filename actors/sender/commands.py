@@ -7,7 +7,6 @@ every try.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum, unique
 from typing import Final, NamedTuple, TypeAlias
 
@@ -16,8 +15,7 @@ import orjson
 from actors.orders import OutcomeRecord
 from actors.questions import Question
 from actors.sender import signals
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+from actors.times import iso_ms
 
 
 @unique
@@ -140,12 +138,6 @@ class Report(NamedTuple):
 
 
 Action: TypeAlias = Record | Ask | Report | signals.Send | signals.Patch | signals.CheckUser
-
-
-def iso_ms(at_us: int) -> str:
-    """ISO-8601, UTC, milliseconds. timedelta, so that no float rounds."""
-    stamp = (_EPOCH + timedelta(microseconds=at_us)).isoformat(timespec="milliseconds")
-    return stamp.replace("+00:00", "Z")
 
 
 def webhook_body(command: Command) -> bytes:

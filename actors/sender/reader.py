@@ -17,7 +17,6 @@ from actors.data_dir import sender_path
 from actors.sender import audit
 from actors.sender.commands import Command
 from actors.sender.store import COMMAND_SELECT, KIND, OutboxCounts, command_of, outbox_counts
-from actors.sqlite import backup as backup_file
 from actors.sqlite import damage_named, reading
 from runtime.errors import LocalError
 
@@ -142,13 +141,6 @@ def verify_audit(data_dir: Path) -> audit.Verdict:
         subjects = dict(connection.execute("SELECT id, user_id FROM subjects"))
         rows = connection.execute("SELECT * FROM audit ORDER BY id")
         return audit.verify(map(audit.Row._make, rows), subjects, audit.Chain._make(promised))
-
-
-def backup(data_dir: Path, target: Path) -> Path:
-    """Copies the store as of one moment, while its sender goes on; returns the copy."""
-    copy = sender_path(target)
-    backup_file(sender_path(data_dir), KIND, copy)
-    return copy
 
 
 def _audit_rows(

@@ -8,53 +8,16 @@ chain of the audit that was tampered with is no damage: `audit verify` tells of 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from actors.data_dir import DataDir, sender_path
-from actors.sender.store import KIND, Store
-from actors.sqlite import DamagedFileError, Finding, check, connect, damage_named, set_aside
+from actors.sender.store import SENDER_FILE
+from actors.sqlite import Finding
 
 
 def repair(data_dir: DataDir, now_us: int) -> Finding | None:
     """Examines the store of a claimed directory; None if no sender has begun with it.
 
     Raises TemporaryError for a locked one and ConfigurationError for one of a newer version."""
-    path = sender_path(data_dir.path)
-    problem = examine(path)
-    if problem is None:
-        return None
-    if not problem:
-        return Finding(path, problem, None)
-    kept_in = set_aside(path, now_us)
-    data_dir.record_store(is_there=False)  # so that the next start does not miss it
-    return Finding(path, problem, kept_in)
-
-
-def examine(path: Path) -> str | None:
-    """What is wrong with it, empty if nothing is; None: there is none."""
-    if not path.exists():
-        return None
-    try:
-        check(path, KIND)
-        with damage_named(path, KIND):
-            _load(path)
-    except DamagedFileError as error:
-        return error.problem
-    return ""
-
-
-def _load(path: Path) -> None:
-    """As its sender would."""
-    connection = connect(path, KIND)
-    try:
-        if connection.pragma("user_version") == 0:  # made, and never begun
-            return
-        run = connection.execute("SELECT run FROM progress").get
-    finally:
-        connection.close()
-    store = Store(path, run)
-    try:
-        store.unsettled()
-        store.outbox_counts()
-    finally:
-        store.close()
+    finding = SENDER_FILE.repair(sender_path(data_dir.path), now_us)
+    if finding is not None and finding.problem:
+        data_dir.record_store(is_there=False)  # so that the next start does not miss it
+    return finding

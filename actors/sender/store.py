@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
+from actors.data_file import DataFile, OwnedFile, run_of
 from actors.sender import audit
 from actors.sender.commands import Command, Record, Step
 from actors.sender.outbox import (
@@ -26,8 +27,7 @@ from actors.sender.outbox import (
     Resent,
     message_id,
 )
-from actors.sqlite import DamagedFileError, Kind, connect, damage_named, make_durable, preparing
-from runtime.crash_point import crash_point
+from actors.sqlite import DamagedFileError, Kind, damage_named
 from runtime.errors import LocalError
 
 FORMAT: Final = 1
@@ -148,20 +148,17 @@ class OutboxCounts(NamedTuple):
     """Since when the oldest waiting letter waits."""
 
 
-def prepare(path: Path, run: str) -> None:
-    """Makes the file if need be and hands it to this run: from now on only `run` commits."""
-    with preparing(path, KIND) as connection:
-        if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(SCHEMA + audit.SCHEMA)
-                connection.pragma("user_version", FORMAT)
-        with connection:
-            connection.execute("UPDATE progress SET run = ?", (run,))
-            if connection.changes() != 1:
-                raise LookupError("its progress is gone")
+class Transaction(NamedTuple):
+    """Everything that becomes durable together. It can be tried again as it is: the same salts make
+    the same chain."""
+
+    records: Sequence[Record]
+    attempts: Sequence[Attempt | Resent]
+    salts: Sequence[str]
+    """One for each record and each attempt: more than are used."""
 
 
-class Store:
+class Store(OwnedFile):
     """The open file of the sender; one thread uses it."""
 
     def __init__(
@@ -174,58 +171,50 @@ class Store:
     ) -> None:
         """`is_owing`: whether there is a webhook at all; else no letter is written, for it would
         wait for ever. LocalError if another run owns the file by now."""
-        self.path = path
-        self._run = run
+        super().__init__(path, KIND, run)
         self._is_owing = is_owing
         self._salt = salt
-        self._connection = connect(path, KIND)
         with damage_named(path, KIND):
-            make_durable(self._connection)
-            owner, rows, head = self._connection.execute(
-                "SELECT run, audit_rows, audit_head FROM progress"
-            ).get
-        self._chain = audit.Chain(rows, head)
-        if owner != run:
-            self._connection.close()
-            raise LocalError(f"{path} belongs to run {owner!r}, not to {run!r}")
+            self._own()
+            chain = self._connection.execute("SELECT audit_rows, audit_head FROM progress").get
+        self._chain = audit.Chain(*chain)
 
-    def close(self) -> None:
-        self._connection.close()
+    def prepared(
+        self, records: Sequence[Record], attempts: Sequence[Attempt | Resent] = ()
+    ) -> Transaction:
+        """What `execute` makes durable."""
+        return Transaction(
+            records, attempts, [self._salt() for _ in range(len(records) + len(attempts))]
+        )
 
     def commit(self, records: Sequence[Record], attempts: Sequence[Attempt | Resent] = ()) -> None:
-        """Makes all of them durable together. On one of TRANSIENT_ERRORS nothing of it was, and the
-        same call may be made again; LocalError if another run owns the file, or if a command that
-        has its end would get another one."""
-        execute = self._connection.execute
-        execute("BEGIN IMMEDIATE")
-        try:
+        """Prepared and executed, for whoever does not try again."""
+        self.execute(self.prepared(records, attempts))
+
+    def execute(self, transaction: Transaction) -> None:
+        """Makes all of it durable. On one of TRANSIENT_ERRORS nothing of it was, and the same one
+        may be tried again; LocalError if another run owns the file, or if a command that has its
+        end would get another one."""
+        with self._transaction() as connection:
             chain = self._chain
-            for record in records:
+            salts = iter(transaction.salts)
+            for record, salt in zip(transaction.records, salts, strict=False):
                 self._upsert(record.command)
-                chain = self._audited(
-                    chain, record.at_us, record.command, str(record.step), record.detail
-                )
+                detail = audit.detail_of(record.command, record.detail, salt)
+                chain = self._audited(chain, record.at_us, record.command, str(record.step), detail)
                 if record.webhook is not None and self._is_owing:
                     self._owe(record)
-            for attempt in attempts:
+            for attempt, salt in zip(transaction.attempts, salts, strict=True):
                 if isinstance(attempt, Resent):
-                    chain = self._resent(chain, attempt)
+                    chain = self._resent(chain, attempt, salt)
                 else:
                     self._attempted(attempt)
-            execute(
-                "UPDATE progress SET audit_rows = ?, audit_head = ?"
-                " WHERE one = 1 AND run = ? AND audit_rows = ?",
-                (chain.rows, chain.head, self._run, self._chain.rows),
+            connection.execute(
+                "UPDATE progress SET audit_rows = ?, audit_head = ? WHERE audit_rows = ?",
+                (chain.rows, chain.head, self._chain.rows),
             )
-            if self._connection.changes() != 1:
-                raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
-            crash_point("in-transaction")
-            execute("COMMIT")
-        except BaseException:
-            # A failed COMMIT may have rolled back by itself.
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
-            raise
+            if connection.changes() != 1:
+                raise LocalError(f"{self.path}: somebody else has written its audit")
         self._chain = chain
 
     def _upsert(self, command: Command) -> None:
@@ -236,9 +225,8 @@ class Store:
             )
 
     def _audited(
-        self, chain: audit.Chain, at_us: int, command: Command, step: str, text: str
+        self, chain: audit.Chain, at_us: int, command: Command, step: str, detail: str
     ) -> audit.Chain:
-        detail = audit.detail_of(command, text, self._salt())
         subject = self._subject(command.user_id)
         chain, row = chain.append(at_us, command.id, step, subject, detail)
         self._connection.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -286,7 +274,7 @@ class Store:
         )
         assert self._connection.changes() == 1, f"{attempt.message_id} does not wait"
 
-    def _resent(self, chain: audit.Chain, resent: Resent) -> audit.Chain:
+    def _resent(self, chain: audit.Chain, resent: Resent, salt: str) -> audit.Chain:
         revived = self._connection.execute(
             "UPDATE outbox SET state = 'waiting', attempts = 0, born_us = ?, due_us = ?,"
             " ended_us = NULL WHERE message_id = ? AND state = 'dead' RETURNING command",
@@ -296,7 +284,8 @@ class Store:
             return chain
         command = self.command(revived)
         assert command is not None, f"{resent.message_id} outlived its command"
-        return self._audited(chain, resent.at_us, command, audit.RESENT, f"by {resent.who}")
+        detail = audit.detail_of(command, f"by {resent.who}", salt)
+        return self._audited(chain, resent.at_us, command, audit.RESENT, detail)
 
     def due(self, now_us: int, room: int, on_way: Collection[str] = ()) -> list[Letter]:
         """The letters whose attempt is due, the longest waiting first, at most `room`, without
@@ -344,9 +333,7 @@ class Store:
         returns how many. Called again until it returns 0. Their keys are free then; the audit
         stays."""
         deleted = 0
-        with self._connection:
-            if self._connection.execute("SELECT run FROM progress").get != self._run:
-                raise LocalError(f"{self.path} belongs to another run now: nothing is deleted")
+        with self._transaction():
             for statement in (_PRUNE_LETTERS, _PRUNE_COMMANDS):
                 self._connection.execute(statement, (older_than_us, slice_rows))
                 deleted += self._connection.changes()
@@ -363,3 +350,17 @@ def outbox_counts(connection: apsw.Connection) -> OutboxCounts:
     counts = dict(connection.execute("SELECT state, count FROM letters"))
     oldest_us = connection.execute("SELECT min(born_us) FROM outbox WHERE state = 'waiting'").get
     return OutboxCounts(counts[WAITING], counts[DEAD], oldest_us)
+
+
+def _read(path: Path) -> None:
+    with damage_named(path, KIND):
+        store = Store(path, run_of(path, KIND))
+        try:
+            store.unsettled()
+            store.outbox_counts()
+        finally:
+            store.close()
+
+
+SENDER_FILE: Final = DataFile(kind=KIND, schema=SCHEMA + audit.SCHEMA, read=_read)
+prepare: Final = SENDER_FILE.prepare

@@ -11,8 +11,9 @@ from typing import Final, NamedTuple
 from actors.events import UNKNOWN
 from actors.presences import PRESENCES, held
 from actors.questions import AgentTold
-from actors.sender.commands import Code, Command, Refusal, iso_ms
+from actors.sender.commands import Code, Command, Refusal
 from actors.sender_settings import SenderSettings
+from actors.times import iso_ms
 
 REASON_CHARS_MAX: Final = 500
 

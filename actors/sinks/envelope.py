@@ -5,15 +5,14 @@ Pure. Knows no journal and no sink.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from actors.sender.commands import iso_ms
 from actors.sinks_settings import SinkSettings
 from actors.state.holding import GapRow
 from actors.state.native import native_json, unpacked
+from actors.times import iso_ms
 
 TYPE_PREFIX: Final = "io.presence-runtime"
 TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"
@@ -22,7 +21,6 @@ GAP: Final = f"{TYPE_PREFIX}.agent.gap"
 MISSED: Final = f"{TYPE_PREFIX}.sink.gap"
 """We were told, but this sink was not, and will not be."""
 
-SECONDS_KEPT: Final = 1_000
 PAST_RETENTION: Final = "past its retention"
 JOURNAL_GONE: Final = "the journal is gone"
 
@@ -102,7 +100,7 @@ class Envelope:
             "id": told,
             "source": self._source,
             "type": kind,
-            "time": stamp(at_us),
+            "time": iso_ms(at_us),
             "datacontenttype": "application/json",
             "data": data,
         }
@@ -117,23 +115,12 @@ def source_of(api_url: str, name: str) -> str:
     return f"//{host}/presence-runtime" + (f"/{name}" if name else "")
 
 
-def stamp(at_us: int) -> str:
-    """As `iso_ms`, at a quarter of its price: rows of the same second share a text."""
-    second, rest = divmod(at_us, 1_000_000)
-    return f"{_second(second)}.{rest // 1_000:03d}Z"
-
-
-@lru_cache(maxsize=SECONDS_KEPT)
-def _second(at_s: int) -> str:
-    return iso_ms(at_s * 1_000_000).partition(".")[0]
-
-
 def _transition(row: Row) -> dict[str, Any]:
     data: dict[str, Any] = {
         "from": row.from_state,
         "to": row.to_state,
-        "at": stamp(row.at_us),
-        "received_at": stamp(row.received_us),
+        "at": iso_ms(row.at_us),
+        "received_at": iso_ms(row.received_us),
         "queue": row.queue,
         "presence": row.presence,
         "cause": row.cause,
@@ -149,9 +136,9 @@ def _transition(row: Row) -> dict[str, Any]:
 def _gap(row: Row, gap: GapRow) -> dict[str, Any]:
     return {
         "scope": gap.scope,
-        "since": stamp(gap.since_us) if gap.since_us else None,
-        "until": stamp(gap.at_us),
-        "received_at": stamp(row.received_us),
+        "since": iso_ms(gap.since_us) if gap.since_us else None,
+        "until": iso_ms(gap.at_us),
+        "received_at": iso_ms(row.received_us),
         "cause": row.cause,
         "epoch": gap.epoch,
         "first_sequence": gap.first_sequence,

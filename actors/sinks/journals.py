@@ -21,21 +21,23 @@ import structlog
 from actors import sqlite
 from actors.sinks.envelope import Row
 from actors.sqlite import DamagedFileError
-from actors.state.holding import GapRow
+from actors.state.holding import GapRow, Transition
 from actors.state.journal import KIND, connect, dialect_of
 from actors.state.reader import archived_paths, journal_paths
 from runtime.errors import LocalError
 
 NONE: Final = 0
 _IDENTITIES: Final = 2**31 - 1  # positive numbers of 32 bits with a sign
+_TOLD: Final = ", ".join(f"t.{name}" for name in Transition._fields[3:])
 _ROWS: Final = """
-SELECT t.id, a.user_id, t.from_state, t.to_state, t.at_us, t.received_us, t.epoch, t.sequence,
-       t.queue, t.presence, t.correlation, t.cause, {native}
+SELECT t.id, a.user_id, {told}, {native}
   FROM transitions t LEFT JOIN agents a ON a.id = t.agent {natives}
  WHERE t.id > ? ORDER BY t.id LIMIT ?
 """
-_PLAIN: Final = _ROWS.format(native="NULL", natives="")
-_WITH_NATIVES: Final = _ROWS.format(native="n.data", natives="LEFT JOIN natives n ON n.row = t.id")
+_PLAIN: Final = _ROWS.format(told=_TOLD, native="NULL", natives="")
+_WITH_NATIVES: Final = _ROWS.format(
+    told=_TOLD, native="n.data", natives="LEFT JOIN natives n ON n.row = t.id"
+)
 
 
 class JournalFile(NamedTuple):

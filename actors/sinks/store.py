@@ -6,22 +6,19 @@ before: a crash in between delivers that once more. Layout of the tables: SCHEMA
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 
+from actors.data_file import DataFile, OwnedFile
 from actors.sinks.places import Place, Places
-from actors.sqlite import DamagedFileError, Kind, connect, damage_named, preparing
+from actors.sqlite import DamagedFileError, Kind, damage_named, preparing
 from actors.sqlite import reading as reading_file
-from runtime.crash_point import crash_point
-from runtime.errors import LocalError
 
 FILE: Final = "sinks.db"
 FORMAT: Final = 1
-_MODE: Final = 0o600
 
 
 class DamagedSinksError(DamagedFileError):
@@ -57,6 +54,8 @@ CREATE TABLE places(
 ) STRICT, WITHOUT ROWID;
 """
 
+_DELIVERED: Final = "UPDATE sinks SET delivered = delivered + ? WHERE name = ?"
+_TOLD: Final = "UPDATE sinks SET problem = ?, is_paused = ?, since_us = ? WHERE name = ?"
 _PUT: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
@@ -79,21 +78,6 @@ def sinks_path(data_dir: Path) -> Path:
 # -- before any child ----------------------------------------------------------------------------
 
 
-def prepare(path: Path, run: str) -> None:
-    """Makes the file if need be and hands it to this run: from now on only `run` commits."""
-    path.touch(_MODE)
-    path.chmod(_MODE)
-    with preparing(path, KIND) as connection:
-        if connection.pragma("user_version") == 0:
-            with connection:
-                connection.execute(SCHEMA)
-                connection.pragma("user_version", FORMAT)
-        with connection:
-            connection.execute("UPDATE progress SET run = ?", (run,))
-            if connection.changes() != 1:
-                raise LookupError("its progress is gone")
-
-
 def settle(path: Path, targets: Mapping[str, str], places: Mapping[str, Places]) -> None:
     """Writes down the sinks of these settings, and where each begins in what is new to it."""
     with preparing(path, KIND) as connection, connection:
@@ -110,7 +94,7 @@ def settle(path: Path, targets: Mapping[str, str], places: Mapping[str, Places])
 # -- while it runs -------------------------------------------------------------------------------
 
 
-class Store:
+class Store(OwnedFile):
     """The open file, for one sink; one thread uses it at a time.
 
     Commits do not wait for the disk: should the power fail, some are forgotten, and what they stood
@@ -118,53 +102,21 @@ class Store:
 
     def __init__(self, path: Path, run: str, sink: str) -> None:
         """LocalError if another run owns the file by now."""
-        self.path = path
-        self._run = run
+        super().__init__(path, KIND, run)
         self._sink = sink
-        self._connection = connect(path, KIND)
         with damage_named(path, KIND):
-            self._connection.pragma("journal_mode", "wal")
-            self._connection.pragma("synchronous", "normal")
-            owner = self._connection.execute("SELECT run FROM progress").get
+            self._own(synchronous="normal")
             self.places = _places(self._connection, sink)
-        if owner != run:
-            self._connection.close()
-            raise LocalError(f"{path} belongs to run {owner!r}, not to {run!r}")
-
-    def close(self) -> None:
-        self._connection.close()
 
     def commit(self, places: Mapping[str, Place], delivered: int) -> None:
         """These are its places now, and so many more events were delivered. On one of
         TRANSIENT_ERRORS nothing was written; LocalError if another run owns the file."""
-        with self._transaction():
-            self._connection.executemany(_PUT, _rows(self._sink, places))
-            self._connection.execute(
-                "UPDATE sinks SET delivered = delivered + ? WHERE name = ?", (delivered, self._sink)
-            )
+        self._execute([(_PUT, _rows(self._sink, places)), (_DELIVERED, [(delivered, self._sink)])])
         self.places.update(places)
 
     def tell(self, problem: str, *, is_paused: bool, since_us: int) -> None:
         """How it is from now on. Raises as `commit` does."""
-        with self._transaction():
-            self._connection.execute(
-                "UPDATE sinks SET problem = ?, is_paused = ?, since_us = ? WHERE name = ?",
-                (problem, is_paused, since_us, self._sink),
-            )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            owner = self._connection.execute("SELECT run FROM progress").get
-            if owner != self._run:
-                raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
-            yield
-            crash_point("in-transaction")
-            self._connection.execute("COMMIT")
-        finally:
-            if self._connection.in_transaction:  # a failed COMMIT may have rolled back by itself
-                self._connection.execute("ROLLBACK")
+        self._execute([(_TOLD, [(problem, is_paused, since_us, self._sink)])])
 
 
 # -- for readers ---------------------------------------------------------------------------------
@@ -197,3 +149,12 @@ def _places(connection: apsw.Connection, sink: str) -> Places:
 
 def _rows(sink: str, places: Mapping[str, Place]) -> list[tuple[str, str, int, bool]]:
     return [(sink, journal, place.row, place.is_done) for journal, place in places.items()]
+
+
+def _read(path: Path) -> None:
+    read_standings(path)
+    read_places(path)
+
+
+SINKS_FILE: Final = DataFile(kind=KIND, schema=SCHEMA, read=_read, is_private=True)
+prepare: Final = SINKS_FILE.prepare

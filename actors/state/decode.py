@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -31,7 +29,6 @@ PRESENCE_CHARS_MAX = 32
 CORRELATION_CHARS_MAX = 64
 
 _TIMES_MAX = 4_096
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 SEPARATOR: Final = 1 << 62 | secrets.randbits(62)
 """Stands between joined frames. Nobody outside this process can know it."""
@@ -147,18 +144,6 @@ def checked(value: Any) -> Event | AppointmentEvent | str:  # noqa: PLR0911  one
 
 def _is_short_text(value: Any, chars_max: int) -> bool:
     return value is None or (type(value) is str and len(value) <= chars_max)
-
-
-def timestamp(at_us: int) -> str:
-    """The usual text of a time: what a gateway of the wsp dialect writes."""
-    second, millisecond = divmod(at_us // 1000, 1000)
-    return f"{_second(second)}.{millisecond:03d}Z"
-
-
-@lru_cache(maxsize=_TIMES_MAX)
-def _second(second: int) -> str:
-    """Cached: a restart writes the times of 65,536 rows again, many of one second."""
-    return (_EPOCH + timedelta(seconds=second)).isoformat().removesuffix("+00:00")
 
 
 class Times(dict[Any, int]):

@@ -16,12 +16,11 @@ import apsw
 import orjson
 
 from actors import sqlite
+from actors.data_file import DataFile, OwnedFile
 from actors.events import Dialect
 from actors.sqlite import DamagedFileError, Kind
 from actors.state.holding import GapRow, Owed, Transition
 from actors.state.quarantine import Kept, Quarantine, Rejection
-from runtime.crash_point import crash_point
-from runtime.errors import LocalError
 
 FORMAT: Final = 1
 SCHEMA: Final = """
@@ -84,7 +83,7 @@ _INSERT_TRANSITION = "INSERT INTO transitions VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
 _UPDATE_PROGRESS = """
 UPDATE progress SET cursors = ?, mark_epoch = ?, mark_sequence = ?, next_row = ?, counts = ?,
        sessions = ?, replay_from = max(replay_from, ?)
- WHERE one = 1 AND run = ?
+ WHERE one = 1
 """
 
 
@@ -157,38 +156,27 @@ def damage_named(path: Path) -> AbstractContextManager[None]:
     return sqlite.damage_named(path, KIND)
 
 
-def prepare(path: Path, run: str) -> None:
-    """Makes the journal if need be and hands it to this run: from now on only `run` commits.
-
-    Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
-    last run is stale until a history of this one ends.
-    """
-    with sqlite.preparing(path, KIND) as connection:
-        _hand_over(connection, run)
+def _migrate(connection: apsw.Connection) -> None:
+    if "since_us" not in _columns(connection, "gaps"):
+        connection.execute("ALTER TABLE gaps ADD COLUMN since_us INTEGER NOT NULL DEFAULT 0")
 
 
-def _hand_over(connection: apsw.Connection, run: str) -> None:
-    if connection.pragma("user_version") == 0:
-        with connection:
-            connection.execute(SCHEMA)
-            connection.pragma("user_version", FORMAT)
-    with connection:
-        if "since_us" not in _columns(connection, "gaps"):
-            connection.execute("ALTER TABLE gaps ADD COLUMN since_us INTEGER NOT NULL DEFAULT 0")
-        (sessions, last_us) = connection.execute(
-            "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
-        ).get
-        scopes = orjson.loads(sessions)
-        for scope in scopes.values():
-            if scope["stale_since_us"] is None:
-                scope["stale_since_us"] = last_us or 0
-            scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
-        connection.execute(
-            "UPDATE progress SET run = ?, cursors = '[]', sessions = ?",
-            (run, orjson.dumps(scopes).decode()),
-        )
-        if _columns(connection, "watched"):
-            connection.execute("UPDATE watched SET named = 0")
+def _begin_run(connection: apsw.Connection) -> None:
+    """Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
+    last run is stale until a history of this one ends."""
+    (sessions, last_us) = connection.execute(
+        "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
+    ).get
+    scopes = orjson.loads(sessions)
+    for scope in scopes.values():
+        if scope["stale_since_us"] is None:
+            scope["stale_since_us"] = last_us or 0
+        scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
+    connection.execute(
+        "UPDATE progress SET cursors = '[]', sessions = ?", (orjson.dumps(scopes).decode(),)
+    )
+    if _columns(connection, "watched"):
+        connection.execute("UPDATE watched SET named = 0")
 
 
 def _columns(connection: apsw.Connection, table: str) -> set[str]:
@@ -196,14 +184,12 @@ def _columns(connection: apsw.Connection, table: str) -> set[str]:
     return {name for (name,) in rows}
 
 
-class Journal:
+class Journal(OwnedFile):
     """The open journal of a shard; one thread uses it."""
 
     def __init__(self, path: Path, run: str, dialect: Dialect | None = None) -> None:
         """`dialect` None: whichever it was written in."""
-        self.path = path
-        self._run = run
-        self._connection = connect(path)
+        super().__init__(path, KIND, run)
         sqlite.make_durable(self._connection)
         if dialect == "cloud":
             with self._connection:
@@ -211,19 +197,15 @@ class Journal:
         self.dialect: Dialect = dialect_of(self._connection)
         self._quarantine = Quarantine(self._connection)
 
-    def close(self) -> None:
-        self._connection.close()
-
     def stored(self) -> Stored:
         """The progress row; LocalError if another run owns the journal by now."""
-        (run, cursors, epoch, mark, next_row, counts, sessions, silent, replay_from) = (
+        self._assert_own()
+        (cursors, epoch, mark, next_row, counts, sessions, silent, replay_from) = (
             self._connection.execute(
-                "SELECT run, cursors, mark_epoch, mark_sequence, next_row, counts, sessions,"
+                "SELECT cursors, mark_epoch, mark_sequence, next_row, counts, sessions,"
                 " silent, replay_from FROM progress"
             ).get
         )
-        if run != self._run:
-            raise LocalError(f"{self.path} belongs to run {run!r}, not to {self._run!r}")
         progress = Progress(
             tuple(orjson.loads(cursors)),
             epoch,
@@ -233,58 +215,53 @@ class Journal:
             orjson.loads(sessions),
             replay_from,
         )
-        return Stored(run, progress, array("q", silent))
+        return Stored(self._run, progress, array("q", silent))
 
     def commit(self, transaction: Transaction) -> None:
         """Makes a transaction durable. On one of TRANSIENT_ERRORS nothing of it was, and the same
         one may be tried again; LocalError if another run owns the journal."""
-        execute, executemany = self._connection.execute, self._connection.executemany
-        owed, progress = transaction.owed, transaction.progress
-        execute("BEGIN IMMEDIATE")
         try:
-            execute(
-                _UPDATE_PROGRESS,
-                (
-                    orjson.dumps(progress.cursors).decode(),
-                    progress.mark_epoch,
-                    progress.mark_sequence,
-                    progress.next_row,
-                    orjson.dumps(progress.counts).decode(),
-                    orjson.dumps(progress.sessions).decode(),
-                    progress.replay_from,
-                    self._run,
-                ),
-            )
-            if self._connection.changes() != 1:
-                raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
-            if owed.agents:
-                executemany("INSERT INTO agents VALUES (?, ?)", owed.agents)
-            if owed.rows:
-                executemany(_INSERT_TRANSITION, owed.rows)
-            if owed.gaps:
-                executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", owed.gaps)
-            if owed.natives:
-                executemany("INSERT INTO natives VALUES (?, ?)", owed.natives)
-            if owed.watched:
-                watched = [(agent, *where) for agent, where in owed.watched.items()]
-                executemany("INSERT OR REPLACE INTO watched VALUES (?, ?, ?)", watched)
-            if transaction.rejections:
-                self._quarantine.add(transaction.rejections)
-            self._quarantine.release(transaction.released)
-            if transaction.silent is not None:
-                execute("UPDATE progress SET silent = ?", (transaction.silent,))
-            if transaction.pages:
-                executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", transaction.pages)
-            if transaction.last_commit is not None:
-                execute("INSERT OR IGNORE INTO commits VALUES (?, ?)", transaction.last_commit)
-            crash_point("in-transaction")
-            execute("COMMIT")
+            with self._transaction() as connection:
+                self._write(connection, transaction)
         except BaseException:
-            # A failed COMMIT may have rolled back by itself.
-            if self._connection.in_transaction:
-                execute("ROLLBACK")
             self._quarantine.recount()
             raise
+
+    def _write(self, connection: apsw.Connection, transaction: Transaction) -> None:
+        execute, executemany = connection.execute, connection.executemany
+        owed, progress = transaction.owed, transaction.progress
+        execute(
+            _UPDATE_PROGRESS,
+            (
+                orjson.dumps(progress.cursors).decode(),
+                progress.mark_epoch,
+                progress.mark_sequence,
+                progress.next_row,
+                orjson.dumps(progress.counts).decode(),
+                orjson.dumps(progress.sessions).decode(),
+                progress.replay_from,
+            ),
+        )
+        if owed.agents:
+            executemany("INSERT INTO agents VALUES (?, ?)", owed.agents)
+        if owed.rows:
+            executemany(_INSERT_TRANSITION, owed.rows)
+        if owed.gaps:
+            executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", owed.gaps)
+        if owed.natives:
+            executemany("INSERT INTO natives VALUES (?, ?)", owed.natives)
+        if owed.watched:
+            watched = [(agent, *where) for agent, where in owed.watched.items()]
+            executemany("INSERT OR REPLACE INTO watched VALUES (?, ?, ?)", watched)
+        if transaction.rejections:
+            self._quarantine.add(transaction.rejections)
+        self._quarantine.release(transaction.released)
+        if transaction.silent is not None:
+            execute("UPDATE progress SET silent = ?", (transaction.silent,))
+        if transaction.pages:
+            executemany("INSERT OR REPLACE INTO pages VALUES (?, ?, ?)", transaction.pages)
+        if transaction.last_commit is not None:
+            execute("INSERT OR IGNORE INTO commits VALUES (?, ?)", transaction.last_commit)
 
     def quarantined(self, key: int) -> Kept | None:
         """A frame of the quarantine by its hash."""
@@ -342,7 +319,7 @@ class Journal:
             end = self._first_younger(first, end, older_than_us)
         if end <= first:
             return 0
-        with self._connection:
+        with self._transaction():
             self._connection.execute("DELETE FROM transitions WHERE id < ?", (end,))
             deleted = self._connection.changes()
             self._connection.execute("DELETE FROM gaps WHERE row < ?", (end,))
@@ -392,3 +369,7 @@ def watched_in(connection: apsw.Connection) -> dict[int, tuple[str, int]]:
 def gap_rows(connection: apsw.Connection) -> Iterator[GapRow]:
     """All gaps, newest first. Journals written before `since_us` was have one column less."""
     return (GapRow(*row) for row in connection.execute("SELECT * FROM gaps ORDER BY row DESC"))
+
+
+JOURNAL_FILE: Final = DataFile(kind=KIND, schema=SCHEMA, migrate=_migrate, begin_run=_begin_run)
+prepare: Final = JOURNAL_FILE.prepare

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from actors.state.decode import timestamp
+from actors.times import iso_ms
 
 NOTHING_US: Final = -1
 """The time of a field that nobody told yet."""
@@ -153,4 +153,4 @@ def presence_json(presence: Presence) -> dict[str, Any]:
 
 
 def _time(at_us: int) -> str | None:
-    return timestamp(at_us) if at_us > TIMELESS_US else None
+    return iso_ms(at_us) if at_us > TIMELESS_US else None

@@ -257,16 +257,6 @@ def summary(data_dir: Path) -> list[ShardSummary]:
     return [_summarise(path) for path in journal_paths(data_dir)]
 
 
-def backup(data_dir: Path, target: Path) -> list[Path]:
-    """Copies every journal, each as of one moment, while its shard goes on; returns the copies."""
-    copies = []
-    for path in [*journal_paths(data_dir), *archived_paths(data_dir)]:
-        copy = target / path.relative_to(data_dir)
-        sqlite.backup(path, KIND, copy)
-        copies.append(copy)
-    return copies
-
-
 def _reading(path: Path) -> sqlite.reading:
     return sqlite.reading(path, KIND)
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.data_dir import DataDir
+from actors.data_file import has_begun, run_of
 from actors.events import SCOPE_ALL
 from actors.sqlite import DamagedFileError, Finding, check, set_aside
 from actors.state.holding import GapRow, Holding
@@ -29,7 +30,6 @@ from actors.state.journal import (
     Journal,
     Progress,
     Transaction,
-    connect,
     damage_named,
     prepare,
 )
@@ -84,14 +84,9 @@ def examine(path: Path) -> tuple[Known | None, str]:
 
 def _restored(path: Path) -> Known:
     """As its shard would load it."""
-    connection = connect(path)
-    try:
-        if connection.pragma("user_version") == 0:  # made, and never begun
-            return NOTHING_KNOWN
-        run = connection.execute("SELECT run FROM progress").get
-    finally:
-        connection.close()
-    journal = Journal(path, run)
+    if not has_begun(path, KIND):
+        return NOTHING_KNOWN
+    journal = Journal(path, run_of(path, KIND))
     try:
         shard = Shard(0, 1, rings=0, now_s=0.0, dialect=journal.dialect)
         shard.restore(journal, 0.0, lambda: None)

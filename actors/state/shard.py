@@ -18,7 +18,7 @@ from actors.partition import shard_of
 from actors.state.checkpoint import Checkpoint, decode_page
 from actors.state.cloud_merge import CloudMerge
 from actors.state.cloud_sessions import CloudSessions
-from actors.state.decode import JOINT, parse_frames, timestamp
+from actors.state.decode import JOINT, parse_frames
 from actors.state.dedup import WINDOW_WIDTH
 from actors.state.holding import Agent, Correlated, Holding, Transition
 from actors.state.journal import Commit, Journal, Progress, ToldRow, Transaction
@@ -26,6 +26,7 @@ from actors.state.merge import OUTCOMES, Merge, digest_of
 from actors.state.native import unpacked
 from actors.state.quarantine import ROWS_MAX, Rejection, rejection
 from actors.state.sessions import Sessions
+from actors.times import iso_ms
 from runtime.crash_point import crash_point
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 
@@ -185,7 +186,7 @@ class Shard:
             if of == epoch:
                 handled.append(sequence)
             if agent and cause != "history":  # else a row of somebody who was forgotten
-                digests.append(digest_of(users[agent - 1], state, timestamp(at_us), queue))
+                digests.append(digest_of(users[agent - 1], state, iso_ms(at_us), queue))
         beat()
         merge.window.extend(handled)
         merge.inherited = array("q", sorted(silent))

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
+from actors.times import utc
 from actors.web.changes import QUEUE, STALE, STATE, Change, Changes, Told, last_told
 from actors.web.encoding import encode
 from actors.web.hub import Hub
 from actors.web.names import NO_NAMES, Names
 from actors.web.read_model import AgentView, Health, ReadModel
-from actors.web.showing import counts_shown, health_shown, health_told, history_shown, utc
+from actors.web.showing import counts_shown, health_shown, health_told, history_shown
 from runtime.clock import Clock
 
 CHANGES_MAX: Final = 5_000

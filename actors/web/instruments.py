@@ -5,7 +5,6 @@ Looks only: it claims no end of a ring, and writes no word.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -14,6 +13,7 @@ from actors.web.arguments import WebArguments
 from actors.web.rates import Look, Pace, pace
 from runtime.clock import Clock
 from runtime.counters import PHASES, Counters
+from runtime.process_use import resident_bytes
 from runtime.ring_gauge import RingGauge
 
 WINDOW_S: Final = 10.0
@@ -23,7 +23,6 @@ LONGEST_S: Final = 60.0
 asks after longer is told no rates, as after a start, and knows them at their next look."""
 APART_S: Final = 0.5
 LOOKS_MAX: Final = round(WINDOW_S / APART_S) + 1
-PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
 
 class Instruments:
@@ -89,11 +88,10 @@ def _process(
 
 
 def rss_bytes(pid: int) -> int | None:
-    """Memory that the kernel counts for a process, shared rings included; None: there is none."""
+    """None: there is no such process."""
     try:
-        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 - half the time of Path's
-            return int(file.read().split()[1]) * PAGE_BYTES
-    except (OSError, IndexError):
+        return resident_bytes(pid)
+    except OSError:
         return None
 
 

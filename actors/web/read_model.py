@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from actors.events import Dialect
 from actors.state.cloud_sessions import stale_since
-from actors.state.decode import timestamp
+from actors.state.holding import Transition
 from actors.state.native import native_json, unpacked
 from actors.state.sessions import Scope, earliest_stale
+from actors.times import iso_ms
 
 LAST_MAX: Final = 200
 HISTORY_MINUTES: Final = 60
@@ -24,6 +26,18 @@ COUNT_STALE_EVERY_US: Final = 1_000_000
 """Counting stale agents one by one takes some 10 ms of 50,000: not at every tick."""
 READING: Final = "a snapshot is being read"
 NEVER: Final = "no session was ever up"
+_SHOWN: Final = itemgetter(
+    *map(
+        Transition._fields.index,
+        (
+            "agent", "from_state", "to_state", "at_us", "received_us", "epoch", "sequence",
+            "queue", "presence", "cause",
+        ),
+    )
+)  # fmt: skip
+"""What is shown of a committed row: plain tuples, hundreds a batch."""
+_NATIVE: Final = len(Transition._fields)
+"""Cloud: the native values stand behind a row."""
 
 
 class LastTransition(NamedTuple):
@@ -175,7 +189,7 @@ class ReadModel:
         if self.is_lagging:
             reasons = (READING, *reasons)
         elif own is not None:
-            reasons = (f"no session since {timestamp(own)}" if own else NEVER, *reasons)
+            reasons = (f"no session since {iso_ms(own)}" if own else NEVER, *reasons)
         is_live = earliest is None and not self.is_lagging
         return Health(is_live, self.is_lagging, earliest, self._count_stale(now_us), reasons)
 
@@ -288,7 +302,9 @@ class ReadModel:
             return
         numbers, last = part.numbers, self.last
         for row in rows:
-            number, state, cause = row[1], row[4], row[12]
+            (number, before, state, at_us, received_us, epoch, sequence, queue, presence, cause) = (
+                _SHOWN(row)
+            )
             if not number or cause == "late":
                 continue
             view = numbers.get(number)
@@ -297,13 +313,14 @@ class ReadModel:
                     continue
                 raise ValueError(f"a transition of agent {number}, of whom nothing was told")
             self.transitions += 1
-            last.append(LastTransition(view.user_id, row[3], state, row[5], row[9], cause))
-            view.received_us = row[6]
-            view.epoch, view.sequence = max((view.epoch, view.sequence), (row[7], row[8]))
-            if len(row) > 13 and row[13] is not None and view.packed != row[13]:
-                view.packed = row[13]
+            last.append(LastTransition(view.user_id, before, state, at_us, queue, cause))
+            view.received_us = received_us
+            view.epoch, view.sequence = max((view.epoch, view.sequence), (epoch, sequence))
+            native = row[_NATIVE] if len(row) > _NATIVE else None
+            if native is not None and view.packed != native:
+                view.packed = native
                 self._changed[view.user_id] = view
-            self._take(view, state, row[5], row[9], row[10])
+            self._take(view, state, at_us, queue, presence)
 
     def _take(
         self, view: AgentView, state: str, at_us: int, queue: str | None, presence: str | None

@@ -8,9 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from actors.presences import PRESENCE_CHARS_MAX, Presence
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
-from actors.sender.commands import Command, Step, iso_ms
+from actors.sender.commands import Command, Step
 from actors.sender.reader import CommandStory, LetterRow
 from actors.sender.transitions import REASON_CHARS_MAX
+from actors.times import iso_ms, utc
 
 KEY_LENGTH_MAX: Final = 200
 
@@ -141,10 +142,6 @@ class Resent(BaseModel):
     """A dead message that will be sent again."""
 
     id: str
-
-
-def utc(at_us: int | None) -> str | None:
-    return None if at_us is None else iso_ms(at_us)
 
 
 def shown(command: Command) -> dict[str, Any]:

@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actors.sender.commands import iso_ms
 from actors.state.reader import TransitionRow
+from actors.times import utc
 from actors.web.names import Names
 from actors.web.read_model import AgentView, Health, Minute
-
-
-def utc(at_us: int | None) -> str | None:
-    """None and 0 are no time."""
-    return iso_ms(at_us) if at_us else None
 
 
 def agent_shown(

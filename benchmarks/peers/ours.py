@@ -14,11 +14,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from actors.log import LogArguments, setup
-from actors.sender.commands import iso_ms
 from actors.sender_settings import SenderSettings
 from actors.settings import Settings
 from actors.state.arguments import ShardArguments
 from actors.state.reader import read_states
+from actors.times import iso_ms
 from actors.topology import Runtime
 from actors.web.arguments import FeedEnds
 from actors.web_settings import WebSettings

@@ -13,6 +13,7 @@ import pytest
 
 from actors import cli, tables
 from actors.data_dir import DataDir, Identity, read_meta
+from actors.times import utc
 from actors.web import tokens
 from runtime.errors import EXIT_CONFIGURATION, EXIT_FAILURE
 from tests.actors.state.lending import A, B, event
@@ -323,7 +324,7 @@ def test_on_a_terminal_rows_are_drawn_and_brackets_mean_nothing(
     ],
 )
 def test_times_are_utc_with_milliseconds(at_us: int | None, text: str | None) -> None:
-    assert tables.utc(at_us) == text
+    assert utc(at_us) == text
 
 
 def test_values_in_cells() -> None:

@@ -11,7 +11,7 @@ from pydantic import SecretStr, ValidationError
 
 from actors.cloud_settings import ClientSettings, CloudSettings
 from actors.genesys.channel_plan import Limits
-from actors.genesys.proxy import MASK
+from actors.log import MASK
 from actors.planner.arguments import ROSTER_EVERY_S, WatchKind
 from actors.settings import Settings
 from actors.settings_layers import Effective, load

@@ -12,11 +12,11 @@ import pytest
 
 from actors import cli, sqlite
 from actors.data_dir import DataDir, Identity, sender_path
+from actors.data_files import channels_path
 from actors.forget import LEFTOVERS, is_mentioned, mentions
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import Rejected
 from actors.planner import store as planner_store
-from actors.preparation import channels_path
 from actors.receiver import channel_store
 from actors.sender.commands import Record
 from actors.sender.store import Store

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from actors.genesys.proxy import MASK
+from actors.log import MASK
 from actors.presences import PRESENCE_OF_STATE
 from actors.sender_settings import (
     DEFAULT_TRANSITIONS,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from actors.genesys.proxy import MASK
 from actors.genesys.regions import DOMAINS, domain_of
+from actors.log import MASK
 from actors.settings import Settings
 from actors.settings_layers import Effective, load
 from runtime.errors import EXIT_CONFIGURATION, ConfigurationError

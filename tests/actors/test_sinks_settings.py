@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from actors.genesys.proxy import MASK
+from actors.log import MASK
 from actors.settings import Settings
 from actors.settings_layers import Effective, load
 from actors.sinks_settings import SinkSettings

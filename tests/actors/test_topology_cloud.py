@@ -15,11 +15,11 @@ from actors.cloud_settings import (
     ClientSettings,
     CloudSettings,
 )
+from actors.data_files import channel_files
 from actors.genesys.channel_plan import Slot
 from actors.genesys.secret import Secret
 from actors.planner.arguments import Watch
 from actors.planner.store import Store as RosterStore
-from actors.preparation import channel_files
 from actors.receiver import cloud_arguments
 from actors.receiver.channel_store import ChannelRecord, ChannelStore, read_report
 from actors.settings import Settings

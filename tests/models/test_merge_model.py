@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from actors.events import UNKNOWN
-from actors.state.decode import timestamp
+from actors.times import iso_ms
 from tests.actors.state.lending import batch, event
 from tests.actors.state.rig import Rig
 
@@ -109,9 +109,9 @@ class ShardModel(RuleBasedStateMachine):
         presence: str | None,
     ) -> None:
         at_us = START_US + second * 1_000_000
-        record = event(sequence, user, state, timestamp(at_us))
+        record = event(sequence, user, state, iso_ms(at_us))
         if presence is not None:  # the exact way, not the usual one
-            record = event(sequence, user, state, timestamp(at_us), presence=presence)
+            record = event(sequence, user, state, iso_ms(at_us), presence=presence)
         if is_killed:  # between merge and commit: the batch is met again
             self.rig.shard.take(batch([record]), self.rig.now_s)
             self.rig.shard.prepare(self.rig.now_s)
@@ -127,7 +127,7 @@ class ShardModel(RuleBasedStateMachine):
     )
     def history_names(self, sequence: int, user: str, state: str, second: int) -> None:
         at_us = START_US + second * 1_000_000
-        self.rig.feed(event(sequence, user, state, timestamp(at_us), history=True))
+        self.rig.feed(event(sequence, user, state, iso_ms(at_us), history=True))
         self.plain.history(sequence, user, state, at_us)
         self.named.add(user)
 

@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from actors.events import STATE_EVENT
-from actors.state.decode import timestamp
+from actors.times import iso_ms
 
 STATES: Final = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
 
@@ -119,7 +119,7 @@ class Organisation:
 def _event(  # noqa: PLR0917  they are the fields
     epoch: int, sequence: int, user: str, state: str, at_us: int, queue: str | None, number: int
 ) -> Event:
-    data = {"userId": user, "state": state, "timestamp": timestamp(at_us)}
+    data = {"userId": user, "state": state, "timestamp": iso_ms(at_us)}
     if queue is not None:
         data["queueId"] = queue
     if sequence % 7 == 3:  # an unusual one: the exact way of the merge

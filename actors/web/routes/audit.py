@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from actors.events import USER_ID_BYTES_MAX
-from actors.sender.commands import iso_ms
+from actors.times import iso_ms
 from actors.web.agent_shapes import Audit
 from actors.web.answers import JsonAnswer
 from actors.web.parts import Parts

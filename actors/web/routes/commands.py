@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query
 
 from actors.events import USER_ID_BYTES_MAX
 from actors.sender.commands import Step
+from actors.times import utc
 from actors.web.parts import Parts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import Limit, Wait, Who
@@ -25,7 +26,6 @@ from actors.web.shapes import (
     Resent,
     message,
     shown,
-    utc,
     with_steps,
 )
 

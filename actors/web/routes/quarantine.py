@@ -13,12 +13,12 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Response
 
 from actors.state.reader import QuarantinedFrame, hash_of
+from actors.times import utc
 from actors.web.agent_shapes import Fed, Quarantine, QuarantinedWhole
 from actors.web.answers import JsonAnswer
 from actors.web.parts import Parts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import Limit
-from actors.web.showing import utc
 
 FED_WITHIN_S: Final = 5.0
 

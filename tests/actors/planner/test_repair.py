@@ -10,8 +10,7 @@ import apsw
 import pytest
 
 from actors.genesys.channel_plan import EMPTY, Plan, Slot
-from actors.planner.repair import ROSTER_REPAIR
-from actors.planner.store import Store, prepare, read_roster
+from actors.planner.store import ROSTER_FILE, Store, prepare, read_roster
 from actors.sqlite import Finding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.sender.drawer import NOW_US
@@ -57,7 +56,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 def test_a_broken_file_is_set_aside_and_the_planner_begins_anew(path: Path, how: str) -> None:
     BREAKS[how](path)
     broken = path.read_bytes()
-    finding = ROSTER_REPAIR.repair(path, NOW_US)
+    finding = ROSTER_FILE.repair(path, NOW_US)
     assert finding is not None
     assert finding.problem
     assert finding.kept_in == path.parent / f"broken-{STAMP}"
@@ -68,15 +67,15 @@ def test_a_broken_file_is_set_aside_and_the_planner_begins_anew(path: Path, how:
 
 
 def test_a_healthy_file_is_left_as_it_is_and_one_that_is_not_there_as_well(path: Path) -> None:
-    assert ROSTER_REPAIR.repair(path, NOW_US) == Finding(path, "")
+    assert ROSTER_FILE.repair(path, NOW_US) == Finding(path, "")
     assert read_roster(path).plan == PLAN
-    assert ROSTER_REPAIR.repair(path.with_name("other.db"), NOW_US) is None
+    assert ROSTER_FILE.repair(path.with_name("other.db"), NOW_US) is None
 
 
 def test_a_file_that_was_made_and_never_begun_is_healthy(tmp_path: Path) -> None:
     path = tmp_path / "cloud.db"
     path.touch()
-    assert ROSTER_REPAIR.repair(path, NOW_US) == Finding(path, "")
+    assert ROSTER_FILE.repair(path, NOW_US) == Finding(path, "")
 
 
 def test_a_log_without_its_file_is_never_played_into_a_fresh_one(path: Path) -> None:
@@ -97,17 +96,17 @@ def test_a_file_of_a_newer_version_or_a_locked_one_is_not_broken(path: Path) -> 
     shell.pragma("locking_mode", "exclusive")
     shell.execute("BEGIN EXCLUSIVE")
     with pytest.raises(TemporaryError, match=r"cloud\.db is locked by another program"):
-        ROSTER_REPAIR.repair(path, NOW_US)
+        ROSTER_FILE.repair(path, NOW_US)
     shell.close()
     run(path, "PRAGMA user_version = 9")
     with pytest.raises(ConfigurationError, match=r"cloud\.db has planner format 9"):
-        ROSTER_REPAIR.repair(path, NOW_US)
+        ROSTER_FILE.repair(path, NOW_US)
 
 
 def test_a_copy_is_a_file_of_its_own(path: Path, tmp_path: Path) -> None:
     store = Store(path, "run-1")
     target = tmp_path / "copies"
-    assert ROSTER_REPAIR.copy(path, target) == target / "cloud.db"
+    assert ROSTER_FILE.copy(path, target / path.name) == target / "cloud.db"
     store.commit(EMPTY, {}, 2_000)
     store.close()
     assert read_roster(target / "cloud.db").plan == PLAN

@@ -15,8 +15,13 @@ from actors.data_dir import DataDir, Identity
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import Rejected
 from actors.genesys.secret import Secret
-from actors.receiver.channel_repair import CHANNEL_REPAIR
-from actors.receiver.channel_store import ChannelRecord, ChannelStore, prepare, read_report
+from actors.receiver.channel_store import (
+    CHANNELS_FILE,
+    ChannelRecord,
+    ChannelStore,
+    prepare,
+    read_report,
+)
 from tests.actors.sender.drawer import NOW_US
 
 
@@ -60,7 +65,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 def test_a_broken_file_is_set_aside_and_the_receiver_begins_anew(path: Path, how: str) -> None:
     BREAKS[how](path)
     broken = path.read_bytes()
-    finding = CHANNEL_REPAIR.repair(path, NOW_US)
+    finding = CHANNELS_FILE.repair(path, NOW_US)
     assert finding is not None
     assert finding.problem
     assert finding.kept_in is not None
@@ -70,12 +75,12 @@ def test_a_broken_file_is_set_aside_and_the_receiver_begins_anew(path: Path, how
 
 
 def test_a_healthy_file_stays_and_one_that_is_not_there_is_none(path: Path, tmp_path: Path) -> None:
-    assert CHANNEL_REPAIR.examine(path) == ""
-    finding = CHANNEL_REPAIR.repair(path, NOW_US)
+    assert CHANNELS_FILE.examine(path) == ""
+    finding = CHANNELS_FILE.repair(path, NOW_US)
     assert finding is not None
     assert (finding.problem, finding.kept_in) == ("", None)
     assert len(read_report(path).channels) == 100
-    assert CHANNEL_REPAIR.repair(tmp_path / "none", NOW_US) is None
+    assert CHANNELS_FILE.repair(tmp_path / "none", NOW_US) is None
 
 
 def test_the_command_examines_the_files_of_all_receivers(

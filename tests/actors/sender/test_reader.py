@@ -11,7 +11,7 @@ from actors.data_dir import sender_path
 from actors.sender import reader
 from actors.sender.commands import Step
 from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, message_id
-from actors.sender.store import KIND, OutboxCounts, Store, prepare
+from actors.sender.store import KIND, SENDER_FILE, OutboxCounts, Store, prepare
 from actors.sqlite import DamagedFileError
 from runtime.errors import LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, USER, Drawer, accepted, record
@@ -139,12 +139,12 @@ def test_a_backup_is_whole_while_the_sender_goes_on_and_overwrites_nothing(
 ) -> None:
     drawer.tell([1, 2])
     target = tmp_path / "copy"
-    copy = reader.backup(drawer.data_dir, target)
+    copy = SENDER_FILE.copy(drawer.path, sender_path(target))
     drawer.put(accepted(3))
     assert numbers(target) == [2, 1]
     assert reader.verify_audit(target).rows == 8
     with pytest.raises(LocalError, match="overwrites nothing"):
-        reader.backup(drawer.data_dir, target)
+        SENDER_FILE.copy(drawer.path, sender_path(target))
     prepare(copy, "run-9")  # it can be used as it is
     store = Store(copy, "run-9")
     store.commit([record(accepted(4))])

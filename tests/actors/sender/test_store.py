@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
@@ -174,7 +175,7 @@ def test_another_run_takes_the_file_over_and_the_orphan_commits_nothing(drawer: 
     prepare(drawer.path, "run-2")
     with pytest.raises(LocalError, match="another run"):
         drawer.put(accepted(2))
-    with pytest.raises(LocalError, match="nothing is deleted"):
+    with pytest.raises(LocalError, match="another run"):
         drawer.store.prune(older_than_us=NOW_US + DAY_US, slice_rows=9)
     with pytest.raises(LocalError, match="run-2"):
         Store(drawer.path, RUN)
@@ -362,3 +363,18 @@ def test_a_writer_waits_for_a_full_disk_and_loses_and_repeats_nothing(
     assert verdict.problem == ""
     assert verdict.rows in {len(writer.said) - 1, len(writer.said)}
     assert sum(line.startswith(SAYS_IT_WAITS) for line in writer.said) == 1
+
+
+def test_a_transaction_that_is_tried_again_writes_what_it_would_have_written(
+    drawer: Drawer,
+) -> None:
+    drawer.tell([1])
+    transaction = drawer.store.prepared([record(accepted(2))])
+    connection = drawer.store._connection
+    connection.pragma("query_only", True)
+    with pytest.raises(apsw.ReadOnlyError):
+        drawer.store.execute(transaction)
+    connection.pragma("query_only", False)
+    drawer.store.execute(transaction)
+    detail = connection.execute("SELECT detail FROM audit ORDER BY id DESC LIMIT 1").get
+    assert json.loads(detail)["salt"] == transaction.salts[0]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.sender.commands import iso_ms
-from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of, stamp
+from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of
 from actors.state.holding import GapRow
+from actors.times import iso_ms
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 
 S_US = 1_000_000
@@ -141,8 +143,9 @@ def test_a_row_has_one_id_for_ever_and_no_other_row_has_it() -> None:
 
 
 @given(st.integers(min_value=0, max_value=4_000_000_000_000_000))
-def test_a_stamp_is_what_every_other_time_looks_like(at_us: int) -> None:
-    assert stamp(at_us) == iso_ms(at_us)
+def test_a_time_is_written_as_the_standard_library_writes_it(at_us: int) -> None:
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at_us)
+    assert iso_ms(at_us) == at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def test_a_source_names_the_gateway_and_the_runtime() -> None:

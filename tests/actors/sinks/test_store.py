@@ -8,8 +8,8 @@ import pytest
 
 from actors.sinks.places import Place
 from actors.sinks.reader import read
-from actors.sinks.repair import SINKS_REPAIR
 from actors.sinks.store import (
+    SINKS_FILE,
     DamagedSinksError,
     Standing,
     Store,
@@ -87,10 +87,10 @@ def test_a_directory_without_sinks_has_no_such_file_and_one_that_had_is_looked_a
 
 
 def test_a_damaged_file_is_named_set_aside_and_begun_anew(tmp_path: Path) -> None:
-    assert SINKS_REPAIR.repair(sinks_path(tmp_path), 1) is None
+    assert SINKS_FILE.repair(sinks_path(tmp_path), 1) is None
     shards(tmp_path)
     prepared(tmp_path)
-    healthy = SINKS_REPAIR.repair(sinks_path(tmp_path), 1)
+    healthy = SINKS_FILE.repair(sinks_path(tmp_path), 1)
     assert healthy is not None
     assert not healthy.problem
     sinks_path(tmp_path).write_bytes(b"\0" * 8192)
@@ -98,7 +98,7 @@ def test_a_damaged_file_is_named_set_aside_and_begun_anew(tmp_path: Path) -> Non
         beside.unlink()
     with pytest.raises(DamagedSinksError, match="every sink begins as a new one"):
         prepared(tmp_path)
-    found = SINKS_REPAIR.repair(sinks_path(tmp_path), 1_780_000_000_000_000)
+    found = SINKS_FILE.repair(sinks_path(tmp_path), 1_780_000_000_000_000)
     assert found is not None
     assert found.kept_in is not None
     prepared(tmp_path)

@@ -15,9 +15,8 @@ from actors.state.decode import (
     Times,
     checked,
     parse_frames,
-    timestamp,
 )
-from actors.times import microseconds
+from actors.times import iso_ms, microseconds
 from tests.actors.state.lending import event
 
 
@@ -133,4 +132,4 @@ def test_times_are_integer_microseconds_whatever_their_text() -> None:
 
 @given(st.integers(min_value=0, max_value=4_000_000_000_000))
 def test_the_usual_text_of_a_time_reads_back(at_ms: int) -> None:
-    assert microseconds(timestamp(at_ms * 1000)) == at_ms * 1000
+    assert microseconds(iso_ms(at_ms * 1000)) == at_ms * 1000

@@ -8,7 +8,8 @@ import apsw
 import pytest
 
 from actors.events import SCOPE_ALL, Gap
-from actors.state.reader import backup, read_history, read_state, read_states, summary
+from actors.state.journal import JOURNAL_FILE
+from actors.state.reader import read_history, read_state, read_states, summary
 from runtime.errors import LocalError, TemporaryError
 from tests.actors.state.lending import A, B, control, event
 from tests.actors.state.rig import Rig
@@ -71,11 +72,11 @@ def test_a_backup_is_whole_and_overwrites_nothing(rig: Rig, tmp_path: Path) -> N
     rig.begin()
     rig.feed(*stream(500, 40))
     target = tmp_path / "copy"
-    (copy,) = backup(rig.path.parent, target)
+    copy = JOURNAL_FILE.copy(rig.path, target / rig.path.name)
     assert copy == target / "shard-00.db"
     assert list(read_states(target)) == list(read_states(rig.path.parent))
     with pytest.raises(LocalError, match="overwrites nothing"):
-        backup(rig.path.parent, target)
+        JOURNAL_FILE.copy(rig.path, target / rig.path.name)
 
 
 def test_a_journal_that_nobody_has_begun_is_named(tmp_path: Path) -> None:
