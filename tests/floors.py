@@ -135,7 +135,7 @@ PURE = (
     "actors/state/native.py",
     "actors/state/dedup.py",
     "actors/state/merge.py",
-    "tools/fake_gateway/course.py",
+    "tools/fake_gateway/event_log.py",
     "tools/fake_gateway/reception.py",
     "tools/fake_gateway/script.py",
     "tools/fake_gateway/updates.py",

@@ -140,8 +140,8 @@ class Kept:
         script, expectation = self.expectation.script, self.expectation
         seen = expectation.seen_epochs[epoch - 1]
         is_initial = number < 0
-        change = script.initial(agent) if is_initial else expectation.course.change(number)
-        at_ms = expectation.timeline.at_ms(number) if number >= 0 else script.initial_ms(agent)
+        change = script.initial(agent) if is_initial else expectation.event_log.change(number)
+        at_ms = expectation.event_times.at_ms(number) if number >= 0 else script.initial_ms(agent)
         row = Row(
             agent=agent,
             to_state=STATES[change.state],

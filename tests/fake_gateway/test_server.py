@@ -244,7 +244,7 @@ def texts(expectation: Expectation, numbers: range) -> bytes:
     """What the script's plain twin says to these events, without the frames' headers."""
     script, timeline, numbering = (
         expectation.script,
-        expectation.timeline,
+        expectation.event_times,
         expectation.numbering,
     )
     return b"".join(

@@ -19,7 +19,7 @@ import uvloop
 from tools.fake_gateway import order, organisation, pacing, profiles, stream
 from tools.fake_gateway.cloud import arguments as cloud
 from tools.fake_gateway.cloud.server import CloudGateway
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S
 from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.server import Gateway, GatewaySettings

@@ -1,8 +1,8 @@
 """Expectation: what a runtime must have kept, computed from a ledger. Knows no journal.
 
-Every event that happened is computed again from seed, timeline and numbering; the ledger says which
-of them were put on a socket, and when first. An event is named by its number; the initial state of
-an agent, which only a history tells, by the agent.
+Every event that happened is computed again from seed, event times and numbering; the ledger says
+which of them were put on a socket, and when first. An event is named by its number; the initial
+state of an agent, which only a history tells, by the agent.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.course import Course
-from tools.fake_gateway.dealings import Dealings
-from tools.fake_gateway.excuses import Excuses, Span
+from tools.fake_gateway.allowed_losses import AllowedLosses, Span
+from tools.fake_gateway.event_log import EventLog
+from tools.fake_gateway.event_times import EventTimes, Stretch
+from tools.fake_gateway.exchanges import Exchanges
+from tools.fake_gateway.fault_outcomes import FaultOutcomes
 from tools.fake_gateway.faults import FRAME_FAULTS
 from tools.fake_gateway.frames import FrameWriter
 from tools.fake_gateway.histories import Histories
@@ -32,8 +34,6 @@ from tools.fake_gateway.script import (
     Script,
     ScriptSettings,
 )
-from tools.fake_gateway.timeline import Stretch, Timeline
-from tools.fake_gateway.troubles import Book
 
 SENT, SENT_OF_UPDATE = 1, 2  # an event that was put on a socket, and one that an update caused
 
@@ -66,12 +66,12 @@ class Expectation:
             raise LedgerError(f"{directory} holds no ledger that begins with its run")
         run = lines[0]
         self.script = Script(ScriptSettings(**run["script"]))
-        self.course = Course(self.script)
+        self.event_log = EventLog(self.script)
         self.order = DeliveryOrder(run["script"]["seed"], **run["order"])
-        self.timeline = Timeline(self.script.distance_min)
+        self.event_times = EventTimes(self.script.distance_min)
         self.numbering = Numbering(run["script"]["agents"])
         self.writer = FrameWriter(self.script)
-        self._excuses = Excuses(self.numbering, run["order"].get("window", 0))
+        self._allowed_losses = AllowedLosses(self.numbering, run["order"].get("window", 0))
         self.named_by = Histories()
         self.sockets: list[int] = []  # acknowledged ones
         self.shapes: set[int] = set()  # that they asked for
@@ -84,8 +84,8 @@ class Expectation:
         self.is_history_whole = False  # of the last acknowledged socket, which was not taken away
         self.faults: Counter[str] = Counter()
         self.generated: int | None = None  # events that had happened at a clean end
-        self.book = Book()
-        self.dealings = Dealings()
+        self.fault_outcomes = FaultOutcomes()
+        self.exchanges = Exchanges()
         head = self._prepare(lines)
         self.head = head
         self.agents, self.states, self.queues, self.times_ms = (
@@ -96,12 +96,12 @@ class Expectation:
         self._last_changes: dict[int, array[int]] = {}
         for line in lines:
             self._read(line)
-        for number in self.course.numbers:
+        for number in self.event_log.numbers:
             if number < head and self.sent[number]:
                 self.sent[number] = SENT_OF_UPDATE
 
     def _prepare(self, lines: list[dict[str, Any]]) -> int:
-        """Numbering and timeline; returns how many events the lines speak of."""
+        """Numbering and event times; returns how many events the lines speak of."""
         head = 0
         for line in lines:
             kind = line["kind"]
@@ -111,11 +111,11 @@ class Expectation:
                 self.writer.add_epoch(epoch)
             elif kind == "stretch":
                 stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
-                self.timeline.add(stretch)
+                self.event_times.add(stretch)
                 self.writer.add_stretch(stretch)
             elif kind == "change":
                 change = Change(**{name: line[name] for name in Change._fields})
-                self.course.add(change)
+                self.event_log.add(change)
                 self.writer.add_change(change)
             elif kind == "sent":
                 # A position's event lies within its block, which was begun if not ended.
@@ -126,9 +126,9 @@ class Expectation:
 
     def _read(self, line: dict[str, Any]) -> None:
         kind = line["kind"]
-        self.book.add(line)
-        self.dealings.add(line)
-        self._excuses.add(line)
+        self.fault_outcomes.add(line)
+        self.exchanges.add(line)
+        self._allowed_losses.add(line)
         self.named_by.add(line)
         if kind == "sent":
             self._sent(line["first"], line["last"] + 1, line["at_us"])
@@ -206,7 +206,7 @@ class Expectation:
 
     def extras(self, agent: int, number: int) -> Extras:
         """Of an event, or (number < 0) of the agent's initial state."""
-        change = self.course.change(number) if number >= 0 else self.script.initial(agent)
+        change = self.event_log.change(number) if number >= 0 else self.script.initial(agent)
         has_presence = self.carries(WITH_PRESENCE) and change.has_presence
         if self.carries(WHOLE_AGENT):
             has_presence = True
@@ -234,7 +234,7 @@ class Expectation:
 
     def excused(self, gaps: set[tuple[int, int, int]]) -> list[Span]:
         """What a journal's gap rows (epoch, first, last sequence) account for."""
-        return self._excuses.meet(gaps, self.seen_epochs)
+        return self._allowed_losses.meet(gaps, self.seen_epochs)
 
     @property
     def newest_mark(self) -> tuple[int, int]:

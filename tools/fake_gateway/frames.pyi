@@ -2,7 +2,7 @@ from array import array
 
 from tools.fake_gateway.numbering import Epoch
 from tools.fake_gateway.script import Change, Script
-from tools.fake_gateway.timeline import Stretch
+from tools.fake_gateway.event_times import Stretch
 
 class FrameWriter:
     script: Script

@@ -1,9 +1,9 @@
 # distutils: extra_compile_args = -O3
 # cython: language_level=3, boundscheck=False, wraparound=False
 # cython: cdivision=True, initializedcheck=False
-"""FrameWriter: a course as WebSocket frames, at some tens of nanoseconds an event.
+"""FrameWriter: an event log as WebSocket frames, at some tens of nanoseconds an event.
 
-The compiled twin of `script.py`, `course.py`, `timeline.py` and `numbering.py`: it says the same on
+The compiled twin of `script.py`, `event_log.py`, `event_times.py`, `numbering.py`: it says the same on
 every byte (a test compares them) and knows as little. The gateway must outrun the runtime by a wide
 margin on the same two cores, and `verify` computes millions of events again: not in plain Python.
 """
@@ -36,7 +36,7 @@ from tools.fake_gateway.text cimport (
 
 from tools.fake_gateway import script as script_module
 from tools.fake_gateway.numbering import Epoch
-from tools.fake_gateway.timeline import Stretch
+from tools.fake_gateway.event_times import Stretch
 
 cdef enum:
     HEADER_SIZE = 4
@@ -69,7 +69,7 @@ cdef Text text_of(bytes constant):
 
 
 cdef class FrameWriter:
-    """Frames, facts and last changes of one course. Stretches, epochs and what updates caused are
+    """Frames, facts and last changes of one event log. Stretches, epochs and what updates caused are
     added one by one."""
 
     cdef readonly object script
@@ -155,7 +155,7 @@ cdef class FrameWriter:
         free(self.caused.at)
 
     def add_stretch(self, stretch: Stretch) -> None:
-        """As `Timeline.add`."""
+        """As `EventTimes.add`."""
         add_piece(&self.times, stretch.first, stretch.start_ns, stretch.step_ns)
 
     def add_epoch(self, epoch: Epoch) -> None:
@@ -163,7 +163,7 @@ cdef class FrameWriter:
         add_piece(&self.sequences, epoch.first, epoch.first_sequence, 1)
 
     def add_change(self, change: script_module.Change) -> None:
-        """As `Course.add`."""
+        """As `EventLog.add`."""
         cdef int64_t number = change.number, count = self.caused.count
         assert number >= 0 and (count == 0 or self.caused.at[count - 1].number < number), change
         assert len(change.correlation) == ID_SIZE and 0 <= change.agent < self.agents, change

@@ -7,7 +7,7 @@ apart; the functions below are the only place that knows their fields' names.
 | kind | |
 |---|---|
 | run | the settings of script and order: everything is computed from them |
-| epoch, stretch | numbering and timeline, as they begin |
+| epoch, stretch | numbering and event times, as they begin |
 | change | an event that an update caused, between the script's |
 | opened, subscribed, closed | a socket's life; `head` = events that had happened by then |
 | sent | positions first..last of the stream, as one write |

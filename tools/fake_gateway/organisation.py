@@ -1,7 +1,7 @@
 """Organisation: the fake contact center as it stands: what has happened, under which numbers.
 
-Joins course, timeline, numbering and order, and notes in the ledger what changes in them. Knows no
-socket and no clock.
+Joins event log, event times, numbering and order, and notes in the ledger what changes in them.
+Knows no socket and no clock.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ from __future__ import annotations
 from array import array
 from dataclasses import asdict, dataclass
 
-from tools.fake_gateway.course import Course
+from tools.fake_gateway.event_log import EventLog
+from tools.fake_gateway.event_times import EventTimes
 from tools.fake_gateway.frames import FrameWriter
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.numbering import Epoch, Numbering
 from tools.fake_gateway.order import DeliveryOrder
 from tools.fake_gateway.script import Script, ScriptSettings
 from tools.fake_gateway.subscription import Subscription
-from tools.fake_gateway.timeline import Timeline
 
 FIRST_SEQUENCE = 10_000_001  # the digits of a sequence keep one width, as in a real stream
 RETENTION_EVENTS = 5_000_000
@@ -51,8 +51,8 @@ class Organisation:
     ) -> None:
         self.settings = settings
         self.script = Script(settings)
-        self.course = Course(self.script)
-        self.timeline = Timeline(self.script.distance_min)
+        self.event_log = EventLog(self.script)
+        self.event_times = EventTimes(self.script.distance_min)
         self.numbering = Numbering(settings.agents)
         self.order = DeliveryOrder(settings.seed, order.window, order.duplicates)
         self.writer = FrameWriter(self.script)
@@ -82,30 +82,30 @@ class Organisation:
         self._ledger.write("epoch", **epoch._asdict())
 
     def begin_stretch(self, first: int, now_ns: int, step_ns: int) -> None:
-        stretch = self.timeline.begin(first, now_ns, step_ns)
+        stretch = self.event_times.begin(first, now_ns, step_ns)
         self.writer.add_stretch(stretch)
         self._ledger.write("stretch", **stretch._asdict())
 
     def advance(self, head: int) -> None:
-        assert head == self.head or (head > self.head and self.timeline.stretches), head
+        assert head == self.head or (head > self.head and self.event_times.stretches), head
         self.head = head
 
     @property
     def steps(self) -> int:
         """How many of the events that have happened are the script's."""
-        return self.course.steps(self.head)
+        return self.event_log.steps(self.head)
 
     def change(self, agent: int, presence: int, correlation: str, now_ns: int) -> int:
         """An update becomes the next event. Returns its number."""
         number = self.head
-        last = self.course.last_change(agent, number)
-        held_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
-        next_in = self.course.next_in(agent, number)
-        change = self.course.caused(number, agent, presence, correlation)
-        self.course.add(change)
+        last = self.event_log.last_change(agent, number)
+        held_ms = self.script.initial_ms(agent) if last < 0 else self.event_times.at_ms(last)
+        next_in = self.event_log.next_in(agent, number)
+        change = self.event_log.caused(number, agent, presence, correlation)
+        self.event_log.add(change)
         self.writer.add_change(change)
         self._ledger.write("change", **change._asdict())
-        for stretch in self.timeline.insert(number, now_ns, held_ms=held_ms, next_in=next_in):
+        for stretch in self.event_times.insert(number, now_ns, held_ms=held_ms, next_in=next_in):
             self.writer.add_stretch(stretch)
             self._ledger.write("stretch", **stretch._asdict())
         self.head += 1

@@ -148,7 +148,7 @@ class PresenceSockets:
         elif not line.is_bound:
             answer = Answer(400, "not.bound", "the channel presence is not bound")
         else:
-            answer, is_new = self._reception.judge(update, time.monotonic())
+            answer, is_new = self._reception.decide(update, time.monotonic())
             if is_new:
                 number = self._apply(update.user, update.presence, update.correlation)
                 self.counts["applied"] += 1

@@ -88,7 +88,7 @@ class FaultPlan:
         if profile not in PROFILES:
             raise ValueError(f"no such fault profile: {profile!r}; there are {', '.join(PROFILES)}")
         self._faults, self._mean_s = PROFILES[profile].faults, PROFILES[profile].mean_s
-        self._chance = random.Random(f"faults {seed}")
+        self._rng = random.Random(f"faults {seed}")
         self._deck: list[Fault] = []
         self._next_s = self._distance_s()
 
@@ -103,13 +103,13 @@ class FaultPlan:
         while self._faults and elapsed_s >= self._next_s:
             if not self._deck:
                 self._deck = list(self._faults)
-                self._chance.shuffle(self._deck)
+                self._rng.shuffle(self._deck)
             due.append(self._deck.pop())
             self._next_s += self._distance_s()
         return due
 
     def _distance_s(self) -> float:
-        return self._chance.expovariate(1 / self._mean_s) if self._mean_s else float("inf")
+        return self._rng.expovariate(1 / self._mean_s) if self._mean_s else float("inf")
 
 
 class Schedule:

@@ -19,12 +19,12 @@ SEEN_MAX = 1_000_000  # correlation ids; the oldest are forgotten
 DONE = Answer()
 
 
-class Verdict(NamedTuple):
+class UpdateDecision(NamedTuple):
     answer: Answer | None  # None: the update was lost on its way
     is_new: bool  # it is to be applied now
 
 
-class Fate(NamedTuple):
+class AckOutcome(NamedTuple):
     """Of an acknowledgement."""
 
     how: str = "good"  # good | missing | late | duplicate | malformed
@@ -48,12 +48,12 @@ class Reception:
         self._users = users
         self._updates_per_s = updates_per_s
         self._ack_loss = ack_loss
-        self._chance = random.Random(f"acknowledgements {seed}")
+        self._rng = random.Random(f"acknowledgements {seed}")
         self._seen: dict[str, None] = {}
         self._passes: deque[float] = deque()
         self._losses = 0
         self._negative: deque[Fault] = deque()
-        self._fates: deque[Fate] = deque()
+        self._fates: deque[AckOutcome] = deque()
 
     def order(self, fault: Fault) -> None:
         assert fault.kind in ACK_FAULTS, fault
@@ -62,7 +62,7 @@ class Reception:
         elif fault.kind == "ack-negative":
             self._negative.extend([fault] * fault.count)
         else:
-            fate = Fate(fault.kind.removeprefix("ack-"), fault.seconds)
+            fate = AckOutcome(fault.kind.removeprefix("ack-"), fault.seconds)
             self._fates.extend([fate] * fault.count)
 
     def is_ordered(self, kind: str) -> bool:
@@ -73,23 +73,23 @@ class Reception:
             return bool(self._negative)
         return any(fate.how == kind.removeprefix("ack-") for fate in self._fates)
 
-    def judge(self, update: Update, now_s: float) -> Verdict:
+    def decide(self, update: Update, now_s: float) -> UpdateDecision:
         """What was applied once is acknowledged again and not applied again, whatever else there
         would be to say: so that no client is told of a failure that was none."""
         if self._losses:
             self._losses -= 1
-            return Verdict(None, False)
+            return UpdateDecision(None, False)
         if update.correlation in self._seen:
             self._pass(now_s)
-            return Verdict(DONE, False)
+            return UpdateDecision(DONE, False)
         refusal = self._refusal(update, now_s)
         if refusal is not None:
-            return Verdict(refusal, False)
+            return UpdateDecision(refusal, False)
         self._pass(now_s)
         self._seen[update.correlation] = None
         if len(self._seen) > SEEN_MAX:
             del self._seen[next(iter(self._seen))]
-        return Verdict(DONE, True)
+        return UpdateDecision(DONE, True)
 
     def _refusal(self, update: Update, now_s: float) -> Answer | None:
         if self._negative:
@@ -110,9 +110,9 @@ class Reception:
         if self._updates_per_s:
             self._passes.append(now_s)
 
-    def fate(self) -> Fate:
+    def fate(self) -> AckOutcome:
         """Of the next acknowledgement."""
         if self._fates:
             return self._fates.popleft()
-        is_lost = self._ack_loss > 0 and self._chance.random() < self._ack_loss
-        return Fate("missing") if is_lost else Fate()
+        is_lost = self._ack_loss > 0 and self._rng.random() < self._ack_loss
+        return AckOutcome("missing") if is_lost else AckOutcome()

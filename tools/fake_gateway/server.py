@@ -18,9 +18,9 @@ from aiohttp import web
 
 from tools.fake_gateway.certificates import server_context
 from tools.fake_gateway.control import control_application
+from tools.fake_gateway.fault_injector import FaultInjector, Harmed
 from tools.fake_gateway.faults import GATE_FAULTS, Fault
 from tools.fake_gateway.gates import Gate
-from tools.fake_gateway.havoc import Harmed, Havoc
 from tools.fake_gateway.ledger import CA_NAME, Ledger
 from tools.fake_gateway.notifications import Notifications
 from tools.fake_gateway.organisation import (
@@ -90,7 +90,7 @@ class Gateway:
             self._ledger.close()
             raise
         self._waiting_load = load
-        self._havoc = Havoc(
+        self._fault_injector = FaultInjector(
             Harmed(
                 organisation=self._organisation,
                 stream=self._stream,
@@ -228,10 +228,10 @@ class Gateway:
             if self._waiting_load is not None and stream.feeds:
                 self.start_load(self._waiting_load)
             is_busy = stream.turn()
-            self._havoc.carry_out_plan()
+            self._fault_injector.carry_out_plan()
             while stream.drops_due:
                 stream.drops_due -= 1
-                self._havoc.carry_out(Fault(kind="drop"))
+                self._fault_injector.carry_out(Fault(kind="drop"))
             self._flush()
             await stream.rest(is_busy)
 
@@ -242,7 +242,7 @@ class Gateway:
             self._flushed_s = now_s
             self._ledger.flush()
 
-    # Steered by control calls (control.Steered).
+    # Controlled by control calls (control.Controlled).
 
     def status(self) -> dict[str, Any]:
         stream, sent = self._stream, self._stream.sent
@@ -268,15 +268,15 @@ class Gateway:
             "webhooks": self._webhooks.received,
             "refused_webhooks": self._gates["refuse-webhooks"].refused,
             "slow_cut": stream.slow_cut,
-            "faults": dict(self._havoc.counts),
-            "faults_left": self._havoc.left(),
-            "kinds_planned": self._havoc.kinds_planned,
+            "faults": dict(self._fault_injector.counts),
+            "faults_left": self._fault_injector.left(),
+            "kinds_planned": self._fault_injector.kinds_planned,
             "cpu_s": time.process_time(),
         }
 
     def start_load(self, load: Load) -> None:
         self._waiting_load = None
-        self._havoc.load_begins()
+        self._fault_injector.load_begins()
         self._stream.start_load(load)
 
     def stop_load(self) -> None:
@@ -290,10 +290,10 @@ class Gateway:
         self._stopping.set()
 
     def carry_out(self, fault: Fault) -> None:
-        self._havoc.carry_out(fault)
+        self._fault_injector.carry_out(fault)
 
     def schedule(self, entries: list[tuple[float, Fault]]) -> None:
-        self._havoc.schedule(entries)
+        self._fault_injector.schedule(entries)
 
     # Presence updates.
 

@@ -227,7 +227,7 @@ class Stream:
 
     def _number_of(self, place: int) -> int:
         """The event that is the load's own at this place: updates make some between them."""
-        return self.organisation.course.number_of(self._load_base + place)
+        return self.organisation.event_log.number_of(self._load_base + place)
 
     def _run_ahead(self, now_s: float) -> None:
         """Full speed: as long as every feed is at the end and has room, more events happen."""

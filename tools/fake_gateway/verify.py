@@ -5,7 +5,7 @@ phantom             rows of what was never told
 inversions          rows that come before an earlier change of their agent
 duplicate_effects   changes that stand twice
 state_mismatches    rows, final states, pages or counts that say something wrong
-commands            what a sender did (see `command_judge.py`); null: there was none
+commands            what a sender did (see `command_verifier.py`); null: there was none
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from typing import Any
 
 import orjson
 
+from tools.fake_gateway.allowed_losses import SpanSet
 from tools.fake_gateway.cloud import verify as cloud
-from tools.fake_gateway.command_judge import CommandJudge
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
-from tools.fake_gateway.excuses import Reach
+from tools.fake_gateway.command_verifier import CommandVerifier
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S
 from tools.fake_gateway.expectation import Expectation, LedgerError
 from tools.fake_gateway.findings import Findings, Latencies
 from tools.fake_gateway.journals import JournalError, ShardJournal, open_journals
-from tools.fake_gateway.judge import INITIAL, NEVER, UNKNOWN, Judge
 from tools.fake_gateway.ledger import dialect_of
+from tools.fake_gateway.row_verifier import INITIAL, NEVER, UNKNOWN, RowVerifier
 from tools.fake_gateway.script import STATES
 from tools.fake_gateway.sender_store import open_store
 
@@ -95,9 +95,9 @@ def verify(
     finally:
         for journal in archived + current:
             journal.close()
-    judge = CommandJudge(expectation, open_store(data), give_up_after_s=give_up_after_s)
-    commands = judge.judge()
-    is_clean = findings.is_clean and judge.findings.is_clean
+    verifier = CommandVerifier(expectation, open_store(data), give_up_after_s=give_up_after_s)
+    commands = verifier.verify()
+    is_clean = findings.is_clean and verifier.findings.is_clean
     _tell("verified" if is_clean else "there are findings", began_s)
     agents = expectation.script.settings.agents
     return {
@@ -113,7 +113,7 @@ def verify(
         "sockets": len(expectation.sockets),
         "epochs": len(expectation.seen_epochs),
         "faults": dict(expectation.faults),
-        "troubles": expectation.book.troubles(),
+        "troubles": expectation.fault_outcomes.report(),
         "commands": commands,
         "quarantined": dict(quarantined),
         "counts": dict(counts),
@@ -129,24 +129,24 @@ def _full(
     counts: Counter[str],
     began_s: float,
 ) -> dict[str, Any]:
-    judge = Judge(expectation, findings)
+    verifier = RowVerifier(expectation, findings)
     gaps: set[tuple[int, int, int]] = set()
-    excuses: dict[str, list[Reach]] = {}
+    allowed: dict[str, list[SpanSet]] = {}
     is_complete = True  # nothing pruned, nothing archived: rows and counts can be compared
     for journal in journals:
-        judge.journal(journal.name, journal.users(), journal.rows(), journal.commits())
+        verifier.journal(journal.name, journal.users(), journal.rows(), journal.commits())
         gaps |= journal.gaps()
-        reach = Reach(expectation.excused(journal.gaps()))
+        losses = SpanSet(expectation.excused(journal.gaps()))
         for _, user in journal.users():
-            excuses.setdefault(user, []).append(reach)
+            allowed.setdefault(user, []).append(losses)
         is_complete &= journal.first_row() == 1 and "/" not in journal.name
         for row in journal.unmatched_gaps():
             findings.add("state_mismatches", "gap row", journal=journal.name, row=row)
-        _check_pages(judge, findings, journal)
-        _tell(f"{journal.name}: {sum(judge.rows.values())} rows so far", began_s)
-    excused = _find_lost(expectation, findings, judge, excuses)
-    _check_final(expectation, findings, judge)
-    rows = judge.rows
+        _check_pages(verifier, findings, journal)
+        _tell(f"{journal.name}: {sum(verifier.rows.values())} rows so far", began_s)
+    excused = _find_lost(expectation, findings, verifier, allowed)
+    _check_final(expectation, findings, verifier)
+    rows = verifier.rows
     if is_complete:
         kept = {"applied": rows["live"] + rows["history"], "late": rows["late"]}
         for outcome, count in kept.items():
@@ -159,47 +159,47 @@ def _full(
         "rows": rows["live"] + rows["history"] + rows["late"],
         "late_rows": rows["late"],
         "unknown_rows": rows["lost"],
-        "restored": judge.restored,
+        "restored": verifier.restored,
         "gaps": len(gaps),
-        "latency_ms": judge.latencies.quantiles_ms(),
+        "latency_ms": verifier.latencies.quantiles_ms(),
     }
 
 
 def _find_lost(
     expectation: Expectation,
     findings: Findings,
-    judge: Judge,
-    excuses: dict[str, list[Reach]],
+    verifier: RowVerifier,
+    allowed: dict[str, list[SpanSet]],
 ) -> int:
     """Returns how many missing events an honest gap row accounts for: one in a journal that holds
-    the agent (`excuses`, by user)."""
+    the agent (`allowed`, by user)."""
     excused = 0
     first, end = expectation.required
     users = expectation.script.users
-    number = judge.stated.find(0, first, end)
+    number = verifier.stated.find(0, first, end)
     while number >= 0:
         user = users[expectation.agents[number]]
-        if any(number in reach for reach in excuses.get(user, ())):
+        if any(number in losses for losses in allowed.get(user, ())):
             excused += 1
         else:
             findings.add(
                 "lost", "event", sequence=expectation.numbering.sequence(number), user=user
             )
-        number = judge.stated.find(0, number + 1, end)
+        number = verifier.stated.find(0, number + 1, end)
     # One history fact per agent at the first connect. Later sockets may have overtaken it.
     if expectation.whole_histories:
         is_only = len(expectation.sockets) == 1
         changes = expectation.last_changes(first)
-        for agent, held in enumerate(judge.held):
-            if held == NEVER or (is_only and not judge.has_stated(agent, changes[agent])):
+        for agent, held in enumerate(verifier.held):
+            if held == NEVER or (is_only and not verifier.has_stated(agent, changes[agent])):
                 findings.add("lost", "history", user=users[agent])
     return excused
 
 
-def _check_final(expectation: Expectation, findings: Findings, judge: Judge) -> None:
+def _check_final(expectation: Expectation, findings: Findings, verifier: RowVerifier) -> None:
     """What is held at the end is what was told last."""
     for agent, number in enumerate(expectation.last_changes(expectation.end)):
-        held, state = judge.held[agent], judge.held_state[agent]
+        held, state = verifier.held[agent], verifier.held_state[agent]
         if held == NEVER:
             continue  # lost, which is found already
         rightly = _final_states(expectation, agent, number)
@@ -236,20 +236,20 @@ def _check_marks(
             findings.add("lost", "the end", journal=journal.name, expected=newest, found=mark)
 
 
-def _check_pages(judge: Judge, findings: Findings, journal: ShardJournal) -> None:
+def _check_pages(verifier: RowVerifier, findings: Findings, journal: ShardJournal) -> None:
     """A page that is as new as its agents' last rows says what they say."""
-    number_of = judge.number_of
+    number_of = verifier.number_of
     for upto, (_, user, state, _, _, _, _, _, row, *_) in journal.pages():
         agent = number_of.get(user)
-        if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
+        if agent is None or verifier.last_row[agent] == 0 or upto < verifier.last_row[agent]:
             continue
-        if (state, row) != (judge.held_state[agent], judge.last_row[agent]):
+        if (state, row) != (verifier.held_state[agent], verifier.last_row[agent]):
             findings.add(
                 "state_mismatches",
                 "page",
                 journal=journal.name,
                 user=user,
-                expected=[judge.held_state[agent], judge.last_row[agent]],
+                expected=[verifier.held_state[agent], verifier.last_row[agent]],
                 found=[state, row],
             )
 

@@ -15,8 +15,8 @@ from tools.fake_gateway.cloud.faults import (
     parse_schedule,
 )
 from tools.fake_gateway.cloud.gap_rows import SLACK_US, GapRow, GapRows
-from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL, Hearers
 from tools.fake_gateway.cloud.rate_window import RateWindow
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, SEVERAL, Subscribers
 from tools.fake_gateway.wire import server_frame
 
 
@@ -103,13 +103,13 @@ def test_a_gap_row_covers_its_time_and_scope() -> None:
     assert GapRows([GapRow("c0/1", 0, SLACK_US, "")]).longest_s == 0
 
 
-def test_hearers_follow_sockets_and_subscriptions() -> None:
-    hearers = Hearers(3)
+def test_subscribers_follow_sockets_and_subscriptions() -> None:
+    subscribers = Subscribers(3)
 
     def line(kind: str, channel: int, **more: Any) -> list[int]:
         usual = {"kind": kind, "channel": channel, "head": 5, "at_us": 0, "reason": "lost"}
-        hearers.add(usual | more)
-        return hearers.told.tolist()
+        subscribers.add(usual | more)
+        return subscribers.told.tolist()
 
     def topics(channel: int, *agents: int) -> list[int]:
         return line("topics", channel, agents=list(agents), masks=[1] * len(agents))
@@ -123,7 +123,7 @@ def test_hearers_follow_sockets_and_subscriptions() -> None:
     assert line("gone", 1) == [NOBODY, 8, LEFT_OUT]
     assert line("closed", 1, socket=9) == [NOBODY, 8, LEFT_OUT]
     assert topics(2) == [NOBODY, LEFT_OUT, LEFT_OUT]
-    assert hearers.begun.tolist() == [5, 5, -1]
-    assert hearers.left.tolist() == [-1, 5, -1]
+    assert subscribers.begun.tolist() == [5, 5, -1]
+    assert subscribers.left.tolist() == [-1, 5, -1]
     assert topics(3, 1) == [NOBODY, NOBODY, LEFT_OUT]
-    assert hearers.left[1] == -1
+    assert subscribers.left[1] == -1

@@ -15,7 +15,7 @@ from tools.fake_gateway.webhooks import PATH as WEBHOOK_PATH
 from tools.fake_gateway.webhooks import WebhookReceiver
 
 
-class Steered(Protocol):
+class Controlled(Protocol):
     def status(self) -> dict[str, Any]: ...
     def start_load(self, load: Load) -> None: ...
     def stop_load(self) -> None: ...
@@ -29,7 +29,7 @@ class Steered(Protocol):
     def request_stop(self) -> None: ...
 
 
-def control_application(gateway: Steered, webhooks: WebhookReceiver) -> web.Application:
+def control_application(gateway: Controlled, webhooks: WebhookReceiver) -> web.Application:
     async def status(_: web.Request) -> web.Response:
         return _json(gateway.status())
 

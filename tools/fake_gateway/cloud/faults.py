@@ -177,7 +177,7 @@ class FaultPlan:
         if profile not in PROFILES:
             raise ValueError(f"no such fault profile: {profile!r}; there are {', '.join(PROFILES)}")
         self._faults, self._mean_s = PROFILES[profile].faults, PROFILES[profile].mean_s
-        self.chance = random.Random(f"cloud faults {seed}")
+        self.rng = random.Random(f"cloud faults {seed}")
         self._deck: list[Fault] = []
         self._next_s = self._distance_s()
 
@@ -192,13 +192,13 @@ class FaultPlan:
         while self._faults and elapsed_s >= self._next_s:
             if not self._deck:
                 self._deck = list(self._faults)
-                self.chance.shuffle(self._deck)
+                self.rng.shuffle(self._deck)
             due.append(self._deck.pop())
             self._next_s += self._distance_s()
         return due
 
     def _distance_s(self) -> float:
-        return self.chance.expovariate(1 / self._mean_s) if self._mean_s else float("inf")
+        return self.rng.expovariate(1 / self._mean_s) if self._mean_s else float("inf")
 
 
 def parse_schedule(asked: Any) -> list[tuple[float, Fault]]:

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from tools.fake_gateway.cloud.api_middleware import CLIENT, Page, asked_json, json_response
 from tools.fake_gateway.cloud.definitions import (
     COMMUNICATING,
     DEFINITIONS,
@@ -19,7 +20,6 @@ from tools.fake_gateway.cloud.definitions import (
     ON_QUEUE,
     ROUTING_STATUSES,
 )
-from tools.fake_gateway.cloud.door import CLIENT, Page, asked_json, json_response
 from tools.fake_gateway.cloud.organisation import PURECLOUD, CloudOrganisation, iso_time
 from tools.fake_gateway.cloud.problems import ApiError, bad_request, not_found
 

@@ -1,7 +1,7 @@
 """CloudGateway: the fake one of the cloud dialect, put together: REST, sockets, control, life.
 
-Decides nothing about what happens (organisation, broadcast), who may what (door, channels) and what
-goes wrong (faults): it carries out.
+Decides nothing about what happens (organisation, broadcast), who may what (api_middleware,
+channels) and what goes wrong (faults): it carries out.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 from aiohttp import web
 
 from tools.fake_gateway.certificates import server_context
+from tools.fake_gateway.cloud.api_middleware import BODY_BYTES_MAX, ApiMiddleware
 from tools.fake_gateway.cloud.broadcast import Broadcast
 from tools.fake_gateway.cloud.channel_calls import ChannelCalls, Subscriptions
 from tools.fake_gateway.cloud.channels import CHANNEL_LIFE_S, Channel, Channels, audience
 from tools.fake_gateway.cloud.control import control_application
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
-from tools.fake_gateway.cloud.door import BODY_BYTES_MAX, Door
+from tools.fake_gateway.cloud.fault_injector import CloudFaultInjector, Harmed
 from tools.fake_gateway.cloud.faults import GATE_FAULTS, Fault, FaultPlan
-from tools.fake_gateway.cloud.havoc import CloudHavoc, Harmed
 from tools.fake_gateway.cloud.oauth import TOKEN_LIFE_S, OAuth
 from tools.fake_gateway.cloud.organisation import CloudOrganisation, iso_time
 from tools.fake_gateway.cloud.people import People, set_presence
@@ -89,15 +89,15 @@ class CloudGateway:
         self._gates = {kind: Gate() for kind in GATE_FAULTS}
         self._add_resources()
         self._waiting_load, self._load_after = load, load_after
-        self._havoc = CloudHavoc(
+        self._fault_injector = CloudFaultInjector(
             Harmed(
                 channels=self._channels,
                 broadcast=self._broadcast,
                 sockets=self._sockets,
-                door=self._door,
+                door=self._api_middleware,
                 oauth=self._oauth,
                 gates=self._gates,
-                hearing=self,
+                listener=self,
             ),
             self._ledger,
             self._plan,
@@ -115,7 +115,7 @@ class CloudGateway:
             token_life_s=settings.token_life_s,
             calls_max=settings.calls_per_minute,
         )
-        self._door = Door(
+        self._api_middleware = ApiMiddleware(
             self._oauth,
             self._ledger,
             tokens=gates["refuse-tokens"],
@@ -209,7 +209,7 @@ class CloudGateway:
             if self._waiting_load is not None and len(broadcast.lines) >= self._load_after:
                 self.start_load(self._waiting_load)
             is_busy = broadcast.turn()
-            self._havoc.carry_out_plan()
+            self._fault_injector.carry_out_plan()
             now_s = time.monotonic()
             if now_s - self._flushed_s >= 1.0:  # a killed gateway leaves a nearly whole ledger
                 self._flushed_s = now_s
@@ -224,7 +224,7 @@ class CloudGateway:
                 self.lost(channel, "expired")
             await asyncio.sleep(EXPIRY_EVERY_S)
 
-    # What becomes of channels (channel_calls.Hearing).
+    # What becomes of channels (channel_calls.ChannelListener).
 
     def created(self, channel: Channel) -> None:
         self._note("created", channel)
@@ -250,7 +250,7 @@ class CloudGateway:
             at_us=time.time_ns() // 1000,
         )
 
-    # Steered by control calls (control.Steered).
+    # Controlled by control calls (control.Controlled).
 
     def status(self) -> dict[str, Any]:
         broadcast, sent = self._broadcast, self._broadcast.sent
@@ -273,22 +273,22 @@ class CloudGateway:
             "load": broadcast.load_state,
             "agents": self._settings.script.agents,
             "tokens": sum(client.tokens.issued for client in clients),
-            "calls": dict(self._door.calls),
-            "statuses": {str(status): n for status, n in self._door.statuses.items()},
+            "calls": dict(self._api_middleware.calls),
+            "statuses": {str(status): n for status, n in self._api_middleware.statuses.items()},
             "too_many_requests": sum(client.window.refused for client in clients),
             "fullest_window": [client.window.fullest for client in clients],
             "patches": self._people.patches,
             "webhooks": self._webhooks.received,
             "slow_cut": broadcast.slow_cut,
-            "faults": dict(self._havoc.counts),
-            "faults_left": self._havoc.left(),
-            "kinds_planned": self._havoc.kinds_planned,
+            "faults": dict(self._fault_injector.counts),
+            "faults_left": self._fault_injector.left(),
+            "kinds_planned": self._fault_injector.kinds_planned,
             "cpu_s": time.process_time(),
         }
 
     def start_load(self, load: Load) -> None:
         self._waiting_load = None
-        self._havoc.load_begins()
+        self._fault_injector.load_begins()
         self._broadcast.start_load(load)
 
     def stop_load(self) -> None:
@@ -299,10 +299,10 @@ class CloudGateway:
         self._stopping.set()
 
     def carry_out(self, fault: Fault) -> None:
-        self._havoc.carry_out(fault)
+        self._fault_injector.carry_out(fault)
 
     def schedule(self, entries: list[tuple[float, Fault]]) -> None:
-        self._havoc.schedule(entries)
+        self._fault_injector.schedule(entries)
 
     def users(self, count: int) -> list[str]:
         return list(self._organisation.script.users[:count])
@@ -352,7 +352,7 @@ class CloudGateway:
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=BODY_BYTES_MAX)
         self._sockets.add_to(application)
-        self._door.add_to(application)
+        self._api_middleware.add_to(application)
         self._people.add_to(application)
         self._channel_calls.add_to(application)
         return application

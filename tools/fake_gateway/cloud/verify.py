@@ -7,7 +7,7 @@ inversions          rows that come before an earlier event of their agent
 duplicate_effects   events that stand twice
 state_mismatches    rows, final states, pages or counts that say something wrong
 over_budget         calls that a budget refused, in a run without faults
-commands            what a sender did (see `command_judge.py`); null: there was none
+commands            what a sender did (see `command_verifier.py`); null: there was none
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 
 import apsw
 
-from tools.fake_gateway.cloud.command_judge import CloudCommandJudge
+from tools.fake_gateway.cloud.command_verifier import CloudCommandVerifier
 from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation
 from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
-from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL
-from tools.fake_gateway.cloud.judge import FOUND_OTHERWISE, CloudJudge
 from tools.fake_gateway.cloud.natives import wrong_fields
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
+from tools.fake_gateway.cloud.row_verifier import FOUND_OTHERWISE, CloudRowVerifier
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, SEVERAL
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S
 from tools.fake_gateway.findings import KINDS, Findings
 from tools.fake_gateway.journals import ShardJournal, open_journals
-from tools.fake_gateway.judge import UNKNOWN
+from tools.fake_gateway.row_verifier import UNKNOWN
 from tools.fake_gateway.sender_store import open_store
 
 OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
@@ -62,14 +62,14 @@ def verify(
     finally:
         for journal in archived + current:
             journal.close()
-    judge = CloudCommandJudge(expectation, open_store(data), give_up_after_s=give_up_after_s)
-    commands = judge.judge()
+    verifier = CloudCommandVerifier(expectation, open_store(data), give_up_after_s=give_up_after_s)
+    commands = verifier.verify()
     if not expectation.faults:
         for _ in range(expectation.too_many_requests):
             findings.add("over_budget", "a call was told 429")
-    is_clean = findings.is_clean and judge.findings.is_clean
+    is_clean = findings.is_clean and verifier.findings.is_clean
     _tell("verified" if is_clean else "there are findings", began_s)
-    sockets = expectation.hearers.sockets
+    sockets = expectation.subscribers.sockets
     return {
         "verified": is_clean,
         "dialect": "cloud",
@@ -109,14 +109,14 @@ class _Accounts:
         self._findings = findings
         self._scope_of = scope_of
         self._to_newest = to_newest
-        self._judge = CloudJudge(expectation, findings)
+        self._verifier = CloudRowVerifier(expectation, findings)
         self._gaps: dict[str, GapRows] = {}
         self._excused = self._overtaken = self._cut = self._stale = 0
 
     def full(self, journals: list[ShardJournal], counts: Counter[str]) -> dict[str, Any]:
-        judge, is_complete, gap_rows = self._judge, True, 0
+        verifier, is_complete, gap_rows = self._verifier, True, 0
         for journal in journals:
-            judge.journal(journal.name, journal.users(), journal.rows(), journal.commits())
+            verifier.journal(journal.name, journal.users(), journal.rows(), journal.commits())
             rows = [GapRow(*row) for row in journal.gap_rows()]
             self._gaps[journal.name] = GapRows(rows)
             gap_rows += len(rows)
@@ -126,11 +126,11 @@ class _Accounts:
                 self._findings.add("state_mismatches", "gap row", **where)
             self._check_pages(journal)
         for agent in range(self._expectation.agents):
-            if self._expectation.hearers.begun[agent] >= 0:
+            if self._expectation.subscribers.begun[agent] >= 0:
                 self._agent(agent)
         kept: dict[str, int] = {
-            "applied": judge.rows["live"] + judge.rows["history"],
-            "late": judge.rows["late"],
+            "applied": verifier.rows["live"] + verifier.rows["history"],
+            "late": verifier.rows["late"],
         }
         for outcome, count in kept.items():
             if is_complete and counts[outcome] != count:
@@ -143,28 +143,28 @@ class _Accounts:
             "cut": self._cut,
             "stale_at_end": self._stale,
             "rows": sum(kept.values()),
-            "late_rows": judge.rows["late"],
-            "completions": judge.completions,
-            "history_rows": judge.rows["history"],
-            "unknown_rows": judge.rows["lost"],
+            "late_rows": verifier.rows["late"],
+            "completions": verifier.completions,
+            "history_rows": verifier.rows["history"],
+            "unknown_rows": verifier.rows["lost"],
             "gaps": gap_rows,
-            "longest_behind_s": round(judge.longest_behind.lasted_us / 1e6, 3),
-            "longest_behind": judge.longest_behind._asdict(),
+            "longest_behind_s": round(verifier.longest_lag.lasted_us / 1e6, 3),
+            "longest_behind": verifier.longest_lag._asdict(),
             "longest_gap_s": max((one.longest_s for one in self._gaps.values()), default=0.0),
-            "latency_ms": judge.latencies.quantiles_ms(),
+            "latency_ms": verifier.latencies.quantiles_ms(),
         }
 
     def _agent(self, agent: int) -> None:
-        judge, user = self._judge, self._expectation.users[agent]
-        held, state = judge.held[agent], judge.held_state[agent]
+        verifier, user = self._verifier, self._expectation.users[agent]
+        held, state = verifier.held[agent], verifier.held_state[agent]
         if held == NEVER:
             self._findings.add("lost", "an agent who is not held", user=user)
             return
         end = self._expectation.end_of(agent)
         is_overtaken_by = NEVER  # the next row is a snapshot's, of this event
-        begun = self._expectation.hearers.begun[agent]
+        begun = self._expectation.subscribers.begun[agent]
         for number in reversed(self._expectation.numbers_from(agent, begun)):
-            found = judge.found[number]
+            found = verifier.found[number]
             if found:
                 is_overtaken_by = number if found == FOUND_OTHERWISE else NEVER
             elif end is None or number < end:
@@ -193,19 +193,19 @@ class _Accounts:
     def _missing(self, agent: int, number: int, overtaken_by: int) -> None:
         """An event without a row: overtaken by a snapshot of the same session, owned up to, cut at
         the end, or lost."""
-        expectation, judge = self._expectation, self._judge
+        expectation, verifier = self._expectation, self._verifier
         socket = expectation.socket_of[number]
-        gaps = self._gaps.get(judge.journal_of[agent] or "", GapRows(()))
+        gaps = self._gaps.get(verifier.journal_of[agent] or "", GapRows(()))
         scope = self._scope_of.get(expectation.users[agent])
         if socket == LEFT_OUT or not expectation.is_all_told:
             return
         if socket > 0 and overtaken_by > number:
-            closed_head = expectation.hearers.sockets[socket].closed_head
+            closed_head = expectation.subscribers.sockets[socket].closed_head
             if closed_head is None or overtaken_by < closed_head:
                 self._overtaken += 1
                 return
-        if socket > 0 and number > judge.last_live[socket]:
-            told = expectation.hearers.sockets[socket]
+        if socket > 0 and number > verifier.last_live[socket]:
+            told = expectation.subscribers.sockets[socket]
             if told.closed_us is not None and gaps.cover(told.closed_us, scope):
                 self._excused += 1
                 return
@@ -220,34 +220,34 @@ class _Accounts:
 
     def _may_be_behind(self, agent: int, last: int) -> bool:
         """The runtime ended before it could know, or while the agent was stale."""
-        hearers = self._expectation.hearers
-        socket = hearers.sockets.get(hearers.last_socket[agent])
+        subscribers = self._expectation.subscribers
+        socket = subscribers.sockets.get(subscribers.last_socket[agent])
         if self._to_newest or socket is None:
             return False
         if not socket.is_left:
             self._stale += 1
             return True
-        return last > self._judge.last_live[socket.number]
+        return last > self._verifier.last_live[socket.number]
 
     def _check_pages(self, journal: ShardJournal) -> None:
         """A page that is as new as its agents' last rows says what they say, and, of who stands as
         the last event left them, how they stand."""
-        judge, expectation = self._judge, self._expectation
+        verifier, expectation = self._verifier, self._expectation
         for upto, fields in journal.pages():
             user, state, row = fields[1], fields[2], fields[8]
-            agent = judge.number_of.get(user)
-            if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
+            agent = verifier.number_of.get(user)
+            if agent is None or verifier.last_row[agent] == 0 or upto < verifier.last_row[agent]:
                 continue
             where = {"journal": journal.name, "user": user}
-            if (state, row) != (judge.held_state[agent], judge.last_row[agent]):
+            if (state, row) != (verifier.held_state[agent], verifier.last_row[agent]):
                 self._findings.add(
                     "state_mismatches",
                     "page",
-                    expected=[judge.held_state[agent], judge.last_row[agent]],
+                    expected=[verifier.held_state[agent], verifier.last_row[agent]],
                     found=[state, row],
                     **where,
                 )
-            if judge.held[agent] == expectation.last_number(agent) and state != UNKNOWN:
+            if verifier.held[agent] == expectation.last_number(agent) and state != UNKNOWN:
                 _check_native(expectation, self._findings, agent, fields)
 
 
@@ -268,7 +268,7 @@ def _final_only(
     for user in found.keys() - set(expectation.users):
         findings.add("phantom", "nobody in the organisation", user=user)
     for agent, user in enumerate(expectation.users):
-        if expectation.hearers.begun[agent] < 0 or expectation.is_left_out(agent):
+        if expectation.subscribers.begun[agent] < 0 or expectation.is_left_out(agent):
             continue
         last = expectation.last_number(agent, expectation.end_of(agent))
         rightly = expectation.fact(agent, last).state

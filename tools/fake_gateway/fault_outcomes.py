@@ -1,4 +1,4 @@
-"""Troubles: each fault that a ledger tells of, and what became of it. Knows no journal.
+"""FaultOutcomes: each fault that a ledger tells of, and what became of it. Knows no journal.
 
 Times are those of the ledger. A client is *back* when a socket has subscribed that the fault did
 not meet.
@@ -33,7 +33,7 @@ class Opened(NamedTuple):
     socket: int
 
 
-class Book:
+class FaultOutcomes:
     """What a ledger tells beside the events, by kind and in order."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class Book:
         elif kind in ("update", "look-up", "presence-opened"):
             self.last_us["binding" if kind == "presence-opened" else kind] = line["at_us"]
 
-    def troubles(self) -> list[dict[str, Any]]:
+    def report(self) -> list[dict[str, Any]]:
         """{kind, at_us, detail, became, back_s}; back_s is None where nobody had to come back."""
         return [self._trouble(place, line) for place, line in enumerate(self.faults)]
 

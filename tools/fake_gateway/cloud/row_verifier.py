@@ -1,4 +1,4 @@
-"""CloudJudge: holds the rows of journals, one after the other, against a cloud expectation.
+"""CloudRowVerifier: holds the rows of journals, one after the other, against a cloud expectation.
 
 Knows no file. A row is found again by its agent and its time, which is its position. An event has
 at most one row; where events tell parts of an agent, one that changed two parts may have two.
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES
 from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation, fact_of
-from tools.fake_gateway.cloud.hearers import LEFT_OUT
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT
 from tools.fake_gateway.findings import Findings, Latencies
-from tools.fake_gateway.judge import UNKNOWN, Row
+from tools.fake_gateway.row_verifier import UNKNOWN, Row
 
 _NO_COMMIT = (1 << 62, 0)
 FOUND_LIVE, FOUND_OTHERWISE = 1, 2
@@ -26,7 +26,7 @@ _FACTS = tuple(
 )
 
 
-class Behind(NamedTuple):
+class Lag(NamedTuple):
     """For so long what was held of an agent was not what was true; until that row was durable."""
 
     lasted_us: int = 0
@@ -36,12 +36,12 @@ class Behind(NamedTuple):
     row: int = 0
 
 
-class CloudJudge:
+class CloudRowVerifier:
     def __init__(self, expectation: CloudExpectation, findings: Findings) -> None:
         self.expectation = expectation
         self.findings = findings
         self.latencies = Latencies()
-        self.longest_behind = Behind()
+        self.longest_lag = Lag()
         self.found = bytearray(expectation.head)
         self.held = [NEVER] * expectation.agents  # the number of the newest event
         self.held_state: list[str | None] = [None] * expectation.agents
@@ -52,7 +52,7 @@ class CloudJudge:
         self.last_row = [0] * expectation.agents  # in the journal at hand
         self.journal_of: list[str | None] = [None] * expectation.agents
         self.rows: Counter[str] = Counter()
-        self.last_live = array("q", [-1]) * (max(expectation.hearers.sockets, default=0) + 1)
+        self.last_live = array("q", [-1]) * (max(expectation.subscribers.sockets, default=0) + 1)
         self.number_of = {user: agent for agent, user in enumerate(expectation.users)}
 
     def journal(
@@ -98,15 +98,15 @@ class CloudJudge:
         if self.held[agent] <= held:
             return None
         expectation = self.expectation
-        begin = max(held + 1, expectation.hearers.begun[agent])
+        begin = max(held + 1, expectation.subscribers.begun[agent])
         numbers = expectation.numbers_from(agent, begin)
         return next((n for n in numbers if expectation.socket_of[n] != LEFT_OUT), None)
 
     def _note_behind(self, agent: int, first: int, journal: str, row: int, commit_us: int) -> None:
         lasted_us = commit_us - self.expectation.sent_us(first)
-        if lasted_us > self.longest_behind.lasted_us:
+        if lasted_us > self.longest_lag.lasted_us:
             user = self.expectation.users[agent]
-            self.longest_behind = Behind(lasted_us, user, first, journal, row)
+            self.longest_lag = Lag(lasted_us, user, first, journal, row)
 
     def _usual(self, row: Row, agent: int | None) -> int:
         """The number of its event, if it is a live row of the agent's next one and right in every
@@ -175,7 +175,7 @@ class CloudJudge:
             self.held_state[agent] = UNKNOWN
             return None
         number = self.expectation.number_at(agent, at_us)
-        if number is None or self.expectation.hearers.begun[agent] < 0:
+        if number is None or self.expectation.subscribers.begun[agent] < 0:
             self.findings.add("phantom", "a row of what nobody was told", at_us=at_us, **where)
             return None
         if self._is_completion(agent, number, row):

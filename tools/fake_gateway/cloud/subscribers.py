@@ -1,4 +1,4 @@
-"""Hearers: which socket an agent's events were put on at any moment, told line by line. Pure.
+"""Subscribers: which socket an agent's events were put on at any moment, told line by line. Pure.
 
 A channel has one socket at a time; an agent may stand on more channels than one.
 """
@@ -30,7 +30,7 @@ class Socket:
         return self.closed_us is None or self.reason.startswith("closed by the client")
 
 
-class Hearers:
+class Subscribers:
     def __init__(self, agents: int) -> None:
         self.told = array("i", [LEFT_OUT]) * agents  # by agent: a socket, or one of the above
         self.begun = array("q", [-1]) * agents  # the first event that an agent may be told with

@@ -1,4 +1,4 @@
-"""Havoc: carries faults out, when a plan, a timeline or a control call wants them.
+"""FaultInjector: carries faults out, when a plan, a timeline or a control call wants them.
 
 Decides neither which nor when (faults, profiles). The plan's time goes on only while a load runs.
 """
@@ -48,7 +48,7 @@ class Harmed:
     gates: dict[str, Gate]  # by the kind of fault that refuses there
 
 
-class Havoc:
+class FaultInjector:
     def __init__(
         self,
         harmed: Harmed,

@@ -1,4 +1,4 @@
-"""Course: what happens, event by event: the script's steps, and between them what updates caused.
+"""EventLog: what happens, event by event: the script's steps, and between them what updates caused.
 
 Pure; knows neither times nor sequences. `frames.pyx` is its fast twin, byte for byte.
 
@@ -15,7 +15,7 @@ from bisect import bisect_left, bisect_right
 from tools.fake_gateway.script import STATE_OF_PRESENCE, Change, Script
 
 
-class Course:
+class EventLog:
     def __init__(self, script: Script) -> None:
         self._script = script
         self.numbers: list[int] = []  # of the events that updates caused

@@ -1,4 +1,4 @@
-"""CloudCommandJudge: holds a sender's commands against the presences that calls have changed.
+"""CloudCommandVerifier: holds a sender's commands against the presences that calls have changed.
 
 The kinds of finding are those of the other dialect. The platform knows no correlation id: what
 names a change is its modifiedDate, which the audit keeps of the acknowledgement.
@@ -14,15 +14,15 @@ import orjson
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
 from tools.fake_gateway.cloud.expectation import Change, CloudExpectation
-from tools.fake_gateway.command_judge import (
+from tools.fake_gateway.command_verifier import (
     ENDS,
     KINDS,
     acknowledged_ms,
     check_audit,
     check_webhooks,
-    letter_counts,
+    webhook_counts,
 )
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S, US_PER_S
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S, US_PER_S
 from tools.fake_gateway.findings import Findings
 from tools.fake_gateway.sender_store import Command, SenderStore
 
@@ -31,7 +31,7 @@ SLACK_US = 2 * US_PER_S  # between what the sender notes and what the gateway do
 _SHOWN = re.compile(r"presence@(\d+)")
 
 
-class CloudCommandJudge:
+class CloudCommandVerifier:
     """`store` None: there is no sender, so calls may change nobody."""
 
     def __init__(
@@ -50,9 +50,9 @@ class CloudCommandJudge:
                 self._changes[expectation.users[change.agent]].append(change)
         self.findings = Findings(KINDS)
 
-    def judge(self) -> dict[str, Any] | None:
+    def verify(self) -> dict[str, Any] | None:
         """What was found, and some figures; None: there was neither a sender nor a change."""
-        store, dealings = self._store, self._expectation.dealings
+        store, exchanges = self._store, self._expectation.exchanges
         if store is None:
             if not self._changes:
                 return None
@@ -64,7 +64,7 @@ class CloudCommandJudge:
             self._command(command, shown.get(command.id))
         self._find_nobodys(store)
         check_audit(self.findings, store)
-        check_webhooks(self.findings, store, dealings.messages)
+        check_webhooks(self.findings, store, exchanges.messages)
         return {
             **self.findings.counts,
             "commands": len(store.commands),
@@ -73,7 +73,7 @@ class CloudCommandJudge:
             "acknowledged": sum(one.acknowledged_us is not None for one in store.commands),
             "most_tries": max((command.tries for command in store.commands), default=0),
             "acknowledged_ms": acknowledged_ms(store),
-            "webhooks": letter_counts(store, dealings),
+            "webhooks": webhook_counts(store, exchanges),
             "audit_rows": len(store.audit),
             "examples": self.findings.examples,
         }
@@ -121,15 +121,15 @@ class CloudCommandJudge:
 
 def meant(text: str) -> set[int]:
     """The definitions that a sender may mean by it: an id, or a name in any of its spellings."""
-    wanted = _letters(text)
+    wanted = _alphanumeric(text)
     return {
         number
         for number, one in enumerate(DEFINITIONS)
-        if wanted in map(_letters, (one.id, one.label, one.german, one.system_presence))
+        if wanted in map(_alphanumeric, (one.id, one.label, one.german, one.system_presence))
     }
 
 
-def _letters(text: str) -> str:
+def _alphanumeric(text: str) -> str:
     return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 

@@ -1,4 +1,4 @@
-"""Timeline: the time of each event. Knows neither agents nor the wall clock.
+"""EventTimes: the time of each event. Knows neither agents nor the wall clock.
 
 A list of stretches: from event `first` on, event n has the time start_ns + (n - first) * step_ns.
 A steady load is one stretch; a load at full speed begins a new one every few milliseconds, so that
@@ -19,7 +19,7 @@ class Stretch(NamedTuple):
     step_ns: int
 
 
-class Timeline:
+class EventTimes:
     """Times grow with n; two events `distance_min` apart are at least a millisecond apart."""
 
     def __init__(self, distance_min: int) -> None:

@@ -1,4 +1,4 @@
-"""Excuses: the events that a runtime could not have had, whatever it did, as a ledger tells them.
+"""AllowedLosses: the events that a runtime could not have had, whatever it did, by the ledger.
 
 A gap row accounts for an event only where both agree: the row names it, in the numbering in which
 it was met, and the gateway did not replay it. Knows no journal but its gap rows.
@@ -27,7 +27,7 @@ class Span(NamedTuple):
     end: int
 
 
-class Excuses:
+class AllowedLosses:
     """Told line by line; `window` is that of the order."""
 
     def __init__(self, numbering: Numbering, window: int) -> None:
@@ -102,7 +102,7 @@ class Excuses:
         return Span(self._number(epoch, first), min(end, upto))
 
 
-class Reach:
+class SpanSet:
     """Whether a number lies in one of many spans."""
 
     def __init__(self, spans: list[Span]) -> None:

@@ -13,7 +13,7 @@ import orjson
 import pytest
 
 from tests.fake_gateway.sent import SCHEMA, Command, link, sha256
-from tools.fake_gateway.cloud.command_judge import CloudCommandJudge, meant
+from tools.fake_gateway.cloud.command_verifier import CloudCommandVerifier, meant
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
 from tools.fake_gateway.cloud.expectation import CloudExpectation
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
@@ -62,12 +62,14 @@ class Run:
         self.shown[command.id] = self.change(agent, label, command.first_sent_us + 2_000)
         return command
 
-    def judged(self, directory: Path) -> dict[str, Any] | None:
+    def verified(self, directory: Path) -> dict[str, Any] | None:
         self.ledger.close()
         data = directory / "data"
         data.mkdir()
         self._write(data / "sender.db")
-        return CloudCommandJudge(CloudExpectation(directory / "ledger"), open_store(data)).judge()
+        return CloudCommandVerifier(
+            CloudExpectation(directory / "ledger"), open_store(data)
+        ).verify()
 
     def _write(self, path: Path) -> None:
         connection = apsw.Connection(str(path))
@@ -122,7 +124,7 @@ def lived(directory: Path) -> Run:
 
 
 def test_a_run_in_which_all_is_right_is_clean(tmp_path: Path) -> None:
-    told = lived(tmp_path).judged(tmp_path)
+    told = lived(tmp_path).verified(tmp_path)
     assert told is not None
     assert told["by_end"] == {"confirmed": 4, "refused": 1, "unknown": 1}
     assert (told["commands"], told["applied"], told["acknowledged"]) == (6, 4, 4)
@@ -181,7 +183,7 @@ def test_what_is_wrong_is_found(
 ) -> None:
     run = lived(tmp_path)
     spoil(run)
-    told = run.judged(tmp_path)
+    told = run.verified(tmp_path)
     assert told is not None
     assert {kind for kind, examples in told["examples"].items() if examples} == kinds
 
@@ -190,7 +192,7 @@ def test_without_a_sender_calls_may_change_nobody(tmp_path: Path) -> None:
     run = begun(tmp_path)
     run.change(3, "Meal", SENT_US)
     run.ledger.close()
-    told = CloudCommandJudge(CloudExpectation(tmp_path / "ledger"), None).judge()
+    told = CloudCommandVerifier(CloudExpectation(tmp_path / "ledger"), None).verify()
     assert told is not None
     assert told["updates_of_nobody"] == 1
 
@@ -199,7 +201,7 @@ def test_without_sender_and_changes_there_is_nothing_to_say(tmp_path: Path) -> N
     run = begun(tmp_path)
     run.change(9, "Away", SENT_US, by="control")
     run.ledger.close()
-    assert CloudCommandJudge(CloudExpectation(tmp_path / "ledger"), None).judge() is None
+    assert CloudCommandVerifier(CloudExpectation(tmp_path / "ledger"), None).verify() is None
 
 
 def test_a_presence_is_meant_by_its_id_and_by_its_name_in_any_spelling() -> None:

@@ -1,4 +1,4 @@
-"""CloudHavoc: carries faults out, when a plan, a timeline or a control call wants them.
+"""CloudFaultInjector: carries faults out, when a plan, a timeline or a control call wants them.
 
 Decides neither which nor when (faults). The plan's time goes on only while a load runs.
 """
@@ -9,10 +9,10 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
+from tools.fake_gateway.cloud.api_middleware import ApiMiddleware
 from tools.fake_gateway.cloud.broadcast import Broadcast, Line
-from tools.fake_gateway.cloud.channel_calls import Hearing
+from tools.fake_gateway.cloud.channel_calls import ChannelListener
 from tools.fake_gateway.cloud.channels import Channel, Channels
-from tools.fake_gateway.cloud.door import Door
 from tools.fake_gateway.cloud.faults import (
     CHANNEL_FAULTS,
     FRAME_FAULTS,
@@ -44,13 +44,13 @@ class Harmed:
     channels: Channels
     broadcast: Broadcast
     sockets: Sockets
-    door: Door
+    door: ApiMiddleware
     oauth: OAuth
     gates: dict[str, Gate]  # by the kind of fault that refuses there
-    hearing: Hearing
+    listener: ChannelListener
 
 
-class CloudHavoc:
+class CloudFaultInjector:
     def __init__(
         self,
         harmed: Harmed,
@@ -113,7 +113,7 @@ class CloudHavoc:
         elif fault.kind in CHANNEL_FAULTS:
             for channel in channels:
                 harmed.channels.remove(channel)
-                harmed.hearing.lost(channel, _LOST_AS[fault.kind])
+                harmed.listener.lost(channel, _LOST_AS[fault.kind])
         else:
             for channel in channels:
                 line = harmed.sockets.line_of(channel)
@@ -124,7 +124,7 @@ class CloudHavoc:
     def _met(self, fault: Fault) -> list[Channel]:
         channels = [one for one in self._harmed.channels if fault.channel in (None, one.serial)]
         if fault.some is not None and fault.some < len(channels):
-            return self._plan.chance.sample(channels, fault.some)
+            return self._plan.rng.sample(channels, fault.some)
         return channels
 
     def _disturb(self, fault: Fault, line: Line) -> None:

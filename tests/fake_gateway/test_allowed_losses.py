@@ -1,4 +1,4 @@
-"""Excuses: what an honest gap row accounts for, and what it does not."""
+"""AllowedLosses: what an honest gap row accounts for, and what it does not."""
 
 from __future__ import annotations
 

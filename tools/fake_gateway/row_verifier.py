@@ -1,4 +1,4 @@
-"""Judge: holds the rows of journals, one after the other, against an expectation.
+"""RowVerifier: holds the rows of journals, one after the other, against an expectation.
 
 Knows no file. Rows come in commit order, journal by journal; an agent's state goes on across the
 journals of a directory (they are redistributed when the number of shards changes).
@@ -34,7 +34,7 @@ class Position(NamedTuple):
     is_restated: bool  # under a small sequence, because an epoch began after it
 
 
-class Judge:
+class RowVerifier:
     def __init__(self, expectation: Expectation, findings: Findings) -> None:
         self.expectation = expectation
         self.findings = findings

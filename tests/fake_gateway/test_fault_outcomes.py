@@ -1,20 +1,20 @@
-"""Troubles: what became of each fault, as far as a ledger can tell."""
+"""Fault outcomes: what became of each fault, as far as a ledger can tell."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from tools.fake_gateway.troubles import Book
+from tools.fake_gateway.fault_outcomes import FaultOutcomes
 
 S = 1_000_000
 
 
 def told(*lines: dict[str, Any]) -> dict[str, Any]:
     """The one trouble that the lines tell of; socket 1 stands from the start."""
-    book = Book()
+    outcomes = FaultOutcomes()
     for line in ({"kind": "subscribed", "socket": 1, "at_us": 0}, *lines):
-        book.add(line)
-    (trouble,) = book.troubles()
+        outcomes.add(line)
+    (trouble,) = outcomes.report()
     return trouble
 
 

@@ -1,5 +1,5 @@
-"""Door: through which each REST call comes: who it is, whether their budget allows it, and how a
-refusal is told (protocol.md §2.1). Knows no resource.
+"""ApiMiddleware: what each REST call passes: authentication, rate limit, faults, and the answer to
+a refusal (protocol.md §2.1). Knows no resource.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-class Door:
+class ApiMiddleware:
     """`calls`: refusals that faults have ordered; `writes`: those of what changes people."""
 
     def __init__(

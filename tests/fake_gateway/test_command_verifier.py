@@ -13,7 +13,7 @@ import pytest
 from tests.fake_gateway.kept import SENT_US, found
 from tests.fake_gateway.sent import Command, S, Sent, begun, link, lived
 from tools.fake_gateway import verify as verification
-from tools.fake_gateway.command_judge import KINDS
+from tools.fake_gateway.command_verifier import KINDS
 from tools.fake_gateway.journals import JournalError
 from tools.fake_gateway.sender_store import SenderStore, open_store
 
@@ -38,7 +38,7 @@ def test_a_sender_that_did_right_is_verified_with_its_figures(tmp_path: Path) ->
     }  # fmt: skip
 
 
-def test_without_a_sender_there_is_nothing_to_judge(tmp_path: Path) -> None:
+def test_without_a_sender_there_is_nothing_to_verify(tmp_path: Path) -> None:
     sent = begun(tmp_path)
     run = sent.run
     run.send(0, run.organisation.head - 1)

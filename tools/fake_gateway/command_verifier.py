@@ -1,4 +1,4 @@
-"""CommandJudge: holds a sender's commands against what the gateway did. Knows no file.
+"""CommandVerifier: holds a sender's commands against what the gateway did. Knows no file.
 
 without_end             a command without exactly one end
 applied_twice           a correlation id that made more than one event
@@ -22,7 +22,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S, US_PER_S, Dealings, Message
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S, US_PER_S, Exchanges, Message
 from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.findings import Findings
 from tools.fake_gateway.sender_store import RESENT, Command, SenderStore
@@ -48,7 +48,7 @@ ENDS = ("refused", "confirmed", "unconfirmed", "unknown")
 SHARES = {"p50": 0.5, "p99": 0.99, "max": 1.0}
 
 
-class CommandJudge:
+class CommandVerifier:
     """`store` None: there is no sender, so there may be no updates."""
 
     def __init__(
@@ -59,16 +59,16 @@ class CommandJudge:
         give_up_after_s: float = GIVE_UP_AFTER_S,
     ) -> None:
         self._expectation = expectation
-        self._dealings = expectation.dealings
+        self._exchanges = expectation.exchanges
         self._store = store
         self._give_up_after_us = round(give_up_after_s * US_PER_S)
         self.findings = Findings(KINDS)
 
-    def judge(self) -> dict[str, Any] | None:
+    def verify(self) -> dict[str, Any] | None:
         """What was found, and some figures; None: there was neither a sender nor an update."""
-        store, dealings = self._store, self._dealings
+        store, exchanges = self._store, self._exchanges
         if store is None:
-            if dealings.is_empty:
+            if exchanges.is_empty:
                 return None
             self._find_nobodys(set())
             return self.findings.counts | {"commands": 0, "examples": self.findings.examples}
@@ -77,29 +77,29 @@ class CommandJudge:
         self._find_twice()
         self._find_nobodys({row.command for row in store.audit})
         check_audit(self.findings, store)
-        check_webhooks(self.findings, store, dealings.messages)
+        check_webhooks(self.findings, store, exchanges.messages)
         return {
             **self.findings.counts,
             "commands": len(store.commands),
             "by_end": dict(Counter(one.step for one in store.commands if one.step in ENDS)),
-            "updates": sum(map(len, dealings.updates.values())),
-            "malformed": dealings.malformed,
-            "lost": dealings.lost,
-            "applied": sum(id_ in dealings.updates for id_ in dealings.changes),
-            "acknowledged": dealings.acknowledged,
-            "unacknowledged": dealings.unacknowledged,
-            "most_in_a_second": dealings.most_in_a_second,
+            "updates": sum(map(len, exchanges.updates.values())),
+            "malformed": exchanges.malformed,
+            "lost": exchanges.lost,
+            "applied": sum(id_ in exchanges.updates for id_ in exchanges.changes),
+            "acknowledged": exchanges.acknowledged,
+            "unacknowledged": exchanges.unacknowledged,
+            "most_in_a_second": exchanges.most_in_a_second,
             "most_tries": max((command.tries for command in store.commands), default=0),
             "acknowledged_ms": acknowledged_ms(store),
-            "webhooks": letter_counts(store, dealings),
+            "webhooks": webhook_counts(store, exchanges),
             "audit_rows": len(store.audit),
             "examples": self.findings.examples,
         }
 
     def _command(self, command: Command) -> None:
         add, where = self.findings.add, {"command": command.id, "step": command.step}
-        updates = self._dealings.updates.get(command.id, [])
-        is_applied = command.id in self._dealings.changes
+        updates = self._exchanges.updates.get(command.id, [])
+        is_applied = command.id in self._exchanges.changes
         if (command.ended_us is None) or command.step not in ENDS:
             add("without_end", "no end", **where)
         if command.step == "confirmed" and not self._was_told(command.id):
@@ -124,17 +124,17 @@ class CommandJudge:
         sent, named = self._expectation.sent, self._expectation.named
         return any(
             number < len(sent) and (sent[number] or named[number])
-            for number in self._dealings.changes.get(correlation, ())
+            for number in self._exchanges.changes.get(correlation, ())
         )
 
     def _find_twice(self) -> None:
-        for correlation, numbers in self._dealings.changes.items():
+        for correlation, numbers in self._exchanges.changes.items():
             if len(numbers) > 1:
                 self.findings.add("applied_twice", "events", command=correlation, events=numbers)
 
     def _find_nobodys(self, known: set[str]) -> None:
         """The audit keeps the ids of commands that are gone by their age."""
-        for correlation in self._dealings.updates.keys() - known:
+        for correlation in self._exchanges.updates.keys() - known:
             self.findings.add("updates_of_nobody", "no such command", command=correlation)
 
 
@@ -162,10 +162,10 @@ def check_webhooks(
     """Where nothing is owed to anybody, none were wanted."""
     add = findings.add
     commands = {command.id: command for command in store.commands}
-    letters = {letter.id: letter for letter in store.letters}
+    outbox = {message.id: message for message in store.outbox}
     for id_, told in messages.items():
-        letter = letters.get(id_)
-        command = commands.get(letter.command) if letter is not None else None
+        message = outbox.get(id_)
+        command = commands.get(message.command) if message is not None else None
         if command is None:
             add("webhook_ids", "no success has this id", id=id_)
             continue
@@ -173,25 +173,25 @@ def check_webhooks(
             add("webhook_unearned", "the command was no success", id=id_, command=command.id)
         if set(told) != {(command.user, command.state)}:
             add("webhook_ids", "it tells of something else", id=id_, command=command.id)
-    if not letters and not messages:
+    if not outbox and not messages:
         return
-    letter_of = {letter.command: letter for letter in store.letters}
+    message_of = {message.command: message for message in store.outbox}
     for command in store.commands:
-        letter = letter_of.get(command.id)
-        is_told = letter is not None and letter.id in messages
+        message = message_of.get(command.id)
+        is_told = message is not None and message.id in messages
         if command.acknowledged_us is not None and not is_told:
-            state = None if letter is None else letter.state
+            state = None if message is None else message.state
             add("webhook_missing", "never received", command=command.id, letter=state)
 
 
-def letter_counts(store: SenderStore, dealings: Dealings) -> dict[str, int]:
-    letters = Counter(letter.state for letter in store.letters)
+def webhook_counts(store: SenderStore, exchanges: Exchanges) -> dict[str, int]:
+    outbox = Counter(message.state for message in store.outbox)
     return {
-        "waiting": letters["waiting"],
-        "delivered": letters["delivered"],
-        "dead": letters["dead"],
-        "received": sum(map(len, dealings.messages.values())),
-        "refused": dealings.refused_messages,
+        "waiting": outbox["waiting"],
+        "delivered": outbox["delivered"],
+        "dead": outbox["dead"],
+        "received": sum(map(len, exchanges.messages.values())),
+        "refused": exchanges.refused_messages,
     }
 
 

@@ -1,4 +1,4 @@
-"""The course: updates make events between the script's steps, and nothing of the script is lost."""
+"""The event log: updates make events between the script's steps, and no step is lost."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_gateway.kept import settings
-from tools.fake_gateway.course import Course
+from tools.fake_gateway.event_log import EventLog
 from tools.fake_gateway.script import PRESENCES, STATES, Script
 
 CORRELATION = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
@@ -14,11 +14,11 @@ AVAILABLE, BUSY, BREAK, OFFLINE = range(4)
 
 
 class Lived:
-    """A course as it is lived: some steps, an update, some steps, …"""
+    """An event log as it is lived: some steps, an update, some steps, …"""
 
     def __init__(self, distances: list[tuple[int, int]]) -> None:
         self.script = Script(settings())
-        self.course = Course(self.script)
+        self.event_log = EventLog(self.script)
         self.head = 0
         self.told: list[int] = []  # per event its step, or -1
         for steps, agent in distances:
@@ -31,7 +31,7 @@ class Lived:
         self.head += count
 
     def update(self, agent: int, presence: int = BREAK) -> None:
-        self.course.add(self.course.caused(self.head, agent, presence, CORRELATION))
+        self.event_log.add(self.event_log.caused(self.head, agent, presence, CORRELATION))
         self.told.append(-1)
         self.head += 1
 
@@ -46,14 +46,14 @@ def test_the_script_goes_on_behind_an_update_with_the_step_that_would_have_stood
     lived = Lived(distances)
     lived.steps(30)
     for number, step in enumerate(lived.told):
-        change = lived.course.change(number)
+        change = lived.event_log.change(number)
         assert change.number == number
         if step >= 0:
             assert change == lived.script.change(step)._replace(number=number)
-            assert lived.course.number_of(step) == number
+            assert lived.event_log.number_of(step) == number
         else:
             assert change.correlation == CORRELATION
-        assert lived.course.steps(number) == sum(each >= 0 for each in lived.told[:number])
+        assert lived.event_log.steps(number) == sum(each >= 0 for each in lived.told[:number])
 
 
 @given(DISTANCES, st.integers(0, 19))
@@ -62,18 +62,18 @@ def test_an_agent_is_what_the_update_said_until_its_own_next_step(
 ) -> None:
     lived = Lived(distances)
     lived.update(agent)
-    course, head = lived.course, lived.head
-    assert course.last_change(agent, head) == head - 1
-    next_in = course.next_in(agent, head)
+    event_log, head = lived.event_log, lived.head
+    assert event_log.last_change(agent, head) == head - 1
+    next_in = event_log.next_in(agent, head)
     if lived.script.is_quiet(agent):
         assert next_in is None
         return
     assert next_in is not None
     lived.steps(next_in)
-    assert course.last_change(agent, lived.head) == head - 1
+    assert event_log.last_change(agent, lived.head) == head - 1
     lived.steps(1)
-    assert course.last_change(agent, lived.head) == lived.head - 1
-    assert course.change(lived.head - 1).correlation is None
+    assert event_log.last_change(agent, lived.head) == lived.head - 1
+    assert event_log.change(lived.head - 1).correlation is None
 
 
 @given(DISTANCES)
@@ -81,18 +81,18 @@ def test_the_last_change_of_everybody_is_found(distances: list[tuple[int, int]])
     lived = Lived(distances)
     last = dict.fromkeys(range(20), -1)
     for number in range(lived.head):
-        last[lived.course.change(number).agent] = number
-    assert {agent: lived.course.last_change(agent, lived.head) for agent in last} == last
+        last[lived.event_log.change(number).agent] = number
+    assert {agent: lived.event_log.last_change(agent, lived.head) for agent in last} == last
 
 
 def test_each_presence_has_its_state_and_the_agent_stays_in_its_queue() -> None:
     lived = Lived([])
     lived.steps(25)
-    course, agent = lived.course, 3
-    queue = course.change(course.last_change(agent, lived.head)).queue
+    event_log, agent = lived.event_log, 3
+    queue = event_log.change(event_log.last_change(agent, lived.head)).queue
     told = []
     for presence in (AVAILABLE, BUSY, BREAK, OFFLINE):
-        change = course.caused(lived.head, agent, presence, CORRELATION)
+        change = event_log.caused(lived.head, agent, presence, CORRELATION)
         assert (change.queue, change.has_presence) == (queue, True)
         told.append((PRESENCES[change.presence], STATES[change.state]))
     assert told == [

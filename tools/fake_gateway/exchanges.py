@@ -1,4 +1,4 @@
-"""Dealings: what a ledger tells of updates, the events they made, and webhooks. Knows no store."""
+"""Exchanges: what a ledger tells of updates, the events they made, and webhooks. Knows no store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Message(NamedTuple):
     state: str
 
 
-class Dealings:
+class Exchanges:
     """Told line by line."""
 
     def __init__(self) -> None:
