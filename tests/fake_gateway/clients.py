@@ -20,7 +20,7 @@ import uvloop
 
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.script import ScriptSettings
-from tools.fake_gateway.server import Gateway, GatewaySettings
+from tools.fake_gateway.wsp.server import WspGateway, WspSettings
 
 DEADLINE_S = 10.0
 PROPERTIES = ["userId", "state", "timestamp", "queueId"]
@@ -50,7 +50,7 @@ def subscription(**more: Any) -> dict[str, Any]:
 class Served:
     """A running gateway and what it said when it was ready."""
 
-    gateway: Gateway
+    gateway: WspGateway
     ready: dict[str, Any]
     http: aiohttp.ClientSession
     ledger: Path
@@ -176,8 +176,8 @@ async def serving(
     """By default paused: nothing happens until a control call."""
     origin_ms = time.time_ns() // 1_000_000
     fields = {"seed": 7, "agents": AGENTS, "origin_ms": origin_ms, **(script or {})}
-    settings = GatewaySettings(script=ScriptSettings(**fields), ledger=directory / "ledger", **more)
-    gateway = Gateway(settings, load)
+    settings = WspSettings(script=ScriptSettings(**fields), ledger=directory / "ledger", **more)
+    gateway = WspGateway(settings, load)
     ready = await gateway.start()
     running = asyncio.create_task(gateway.run())
     context: ssl.SSLContext | bool = True

@@ -12,12 +12,12 @@ from typing import Any
 import apsw
 import orjson
 
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import OrderSettings, Organisation
 from tools.fake_gateway.script import LEAN, PRESENCES, STATES, ScriptSettings
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
+from tools.fake_gateway.wsp.organisation import OrderSettings, Organisation
 
 EVENTS = 100
 ORIGIN_MS = 1_795_300_000_000

@@ -17,8 +17,8 @@ from tests.fake_gateway.kept import (
     settings,
     steady,
 )
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
 
 
 def with_a_gap(tmp_path: Path) -> Kept:

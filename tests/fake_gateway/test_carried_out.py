@@ -12,7 +12,7 @@ import pytest
 
 from tests.fake_gateway.clients import AGENTS, Client, Served, in_loop, serving, subscription, until
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.organisation import OrderSettings
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 NO_CODE = 0  # what aiohttp says to a close frame without a code, which others call 1005
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_gateway.kept import settings
-from tools.fake_gateway.event_log import EventLog
 from tools.fake_gateway.script import PRESENCES, STATES, Script
+from tools.fake_gateway.wsp.event_log import EventLog
 
 CORRELATION = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 AVAILABLE, BUSY, BREAK, OFFLINE = range(4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tools.fake_gateway.fault_outcomes import FaultOutcomes
+from tools.fake_gateway.wsp.fault_outcomes import FaultOutcomes
 
 S = 1_000_000
 

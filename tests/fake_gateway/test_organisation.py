@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_gateway.kept import ORIGIN_MS, Run, settings
-from tools.fake_gateway.expectation import SENT_OF_UPDATE, Expectation
 from tools.fake_gateway.script import LEAN, WITH_CORRELATION, WITH_PRESENCE
+from tools.fake_gateway.wsp.expectation import SENT_OF_UPDATE, Expectation
 
 SHAPE = LEAN | WITH_PRESENCE | WITH_CORRELATION
 FIRST_NS = (ORIGIN_MS + 1) * 1_000_000

@@ -19,7 +19,7 @@ from tests.fake_gateway.clients import (
     until,
 )
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.organisation import OrderSettings
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 EVENTS = [
     {"type": "routing.agents.state", "properties": [*PROPERTIES, "presence", "correlationId"]}
@@ -325,7 +325,7 @@ async def test_look_ups_can_be_slow_and_refused(tmp_path: Path) -> None:
 
 async def _is_slow(served: Served) -> bool:
     """Whether somebody has met the order to be slow."""
-    return not served.gateway._rest.slow_users_s
+    return not served.gateway.rest.slow_users_s
 
 
 @in_loop

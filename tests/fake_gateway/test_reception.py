@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fake_gateway.faults import ACK_FAULTS, Fault
-from tools.fake_gateway.reception import DONE, AckOutcome, Reception, UpdateDecision
-from tools.fake_gateway.updates import Update
+from tools.fake_gateway.wsp.faults import ACK_FAULTS, WspFault
+from tools.fake_gateway.wsp.reception import DONE, AckOutcome, Reception, UpdateDecision
+from tools.fake_gateway.wsp.updates import Update
 
 USERS = {"a": 0, "b": 1}
 
@@ -58,7 +58,7 @@ def test_no_second_has_more_updates_than_the_limit(distances: list[float], limit
 def test_what_was_applied_is_never_told_to_have_failed() -> None:
     reception = Reception(USERS, updates_per_s=1)
     assert reception.decide(update(), 0.0).is_new
-    reception.order(Fault(kind="ack-negative", status=500))
+    reception.order(WspFault(kind="ack-negative", status=500))
     assert reception.decide(update(), 0.1) == UpdateDecision(DONE, False)
     assert reception.is_ordered("ack-negative")  # it waits for one that it may meet
 
@@ -68,7 +68,7 @@ def test_a_negative_acknowledgement_is_ordered_with_its_status_and_nothing_is_ap
     status: int,
 ) -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="ack-negative", status=status, seconds=0.25, count=2))
+    reception.order(WspFault(kind="ack-negative", status=status, seconds=0.25, count=2))
     for _ in range(2):
         answer, is_new = reception.decide(update(), 0.0)
         assert answer is not None
@@ -78,15 +78,15 @@ def test_a_negative_acknowledgement_is_ordered_with_its_status_and_nothing_is_ap
 
 def test_a_lost_update_is_neither_applied_nor_answered() -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="update-lost"))
+    reception.order(WspFault(kind="update-lost"))
     assert reception.decide(update(), 0.0) == UpdateDecision(None, False)
     assert reception.decide(update(), 0.0) == UpdateDecision(DONE, True)
 
 
 def test_acknowledgements_meet_their_fates_in_turn() -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="ack-late", seconds=3.0))
-    reception.order(Fault(kind="ack-missing", count=2))
+    reception.order(WspFault(kind="ack-late", seconds=3.0))
+    reception.order(WspFault(kind="ack-missing", count=2))
     assert [reception.fate().how for _ in range(4)] == ["late", "missing", "missing", "good"]
 
 
@@ -94,7 +94,7 @@ def test_acknowledgements_meet_their_fates_in_turn() -> None:
 def test_a_fault_is_ordered_until_it_meets_somebody(kind: str) -> None:
     reception = Reception(USERS)
     assert not any(reception.is_ordered(each) for each in ACK_FAULTS)
-    reception.order(Fault(kind=kind))
+    reception.order(WspFault(kind=kind))
     assert [each for each in ACK_FAULTS if reception.is_ordered(each)] == [kind]
     reception.decide(update(), 0.0)
     reception.fate()

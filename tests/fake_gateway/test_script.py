@@ -13,10 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fake_gateway.event_log import EventLog
 from tools.fake_gateway.event_times import EventTimes
-from tools.fake_gateway.frames import FrameWriter
-from tools.fake_gateway.numbering import Epoch, Numbering
 from tools.fake_gateway.script import (
     LEAN,
     PRESENCES,
@@ -29,6 +26,9 @@ from tools.fake_gateway.script import (
     mix64,
     timestamp,
 )
+from tools.fake_gateway.wsp.event_log import EventLog
+from tools.fake_gateway.wsp.frames import FrameWriter
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
 
 ORIGIN_MS = 1_795_300_000_000
 ALL_SHAPES = st.integers(0, 15)

@@ -19,12 +19,12 @@ from tests.fake_gateway.clients import (
     subscription,
     until,
 )
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.order import DeliveryOrder
-from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.script import LEAN
+from tools.fake_gateway.wsp.expectation import Expectation
+from tools.fake_gateway.wsp.order import DeliveryOrder
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 
 @in_loop

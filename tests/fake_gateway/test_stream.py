@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.fake_gateway.kept import ORIGIN_MS, settings
-from tools.fake_gateway import stream as stream_module
+from tools.fake_gateway import traffic as traffic_module
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import OrderSettings, Organisation
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.stream import Stream
+from tools.fake_gateway.wsp import stream as stream_module
+from tools.fake_gateway.wsp.organisation import OrderSettings, Organisation
+from tools.fake_gateway.wsp.stream import Stream
 
 QUIET, CORRELATION = 4, "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 START_MS = ORIGIN_MS + 10_000
@@ -37,7 +38,8 @@ class ManualClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     clock = ManualClock()
-    monkeypatch.setattr(stream_module, "time", clock)
+    for module in (stream_module, traffic_module):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 

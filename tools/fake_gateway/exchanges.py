@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from tools.fake_gateway.script import PRESENCES
-from tools.fake_gateway.updates import OK
 
 US_PER_S = 1_000_000
-GIVE_UP_AFTER_S = 30.0  # behind its first try, and not before, a command may end as unknown
+OK = 200
+GIVE_UP_AFTER_S = 30.0  # after its first try, and not before, a command may end as unknown
 SECOND_US = 950_000  # updates that left a second apart may arrive a little closer
 RECEIVED = 204  # what a webhook message is told that was taken
 

@@ -39,6 +39,7 @@ and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ import orjson
 
 LEDGER_NAME = "ledger.jsonl"
 CA_NAME = "ca.pem"
+
+
+class LedgerError(Exception):
+    """A ledger from which nothing can be computed."""
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
 
 
 class Ledger:

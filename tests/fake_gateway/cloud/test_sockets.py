@@ -257,7 +257,7 @@ async def test_only_so_many_channels_meet_a_fault_as_it_says(tmp_path: Path) -> 
 
 
 @in_loop
-async def test_broken_frames_are_additional(tmp_path: Path) -> None:
+async def test_broken_frame_are_additional(tmp_path: Path) -> None:
     async with served(tmp_path) as gateway:
         users = await gateway.users()
         _, client = await gateway.hear(users[:1])

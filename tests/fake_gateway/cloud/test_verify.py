@@ -14,11 +14,11 @@ import pytest
 from tests.fake_gateway.clients import in_loop
 from tests.fake_gateway.cloud.clients import Served, served
 from tests.fake_gateway.cloud.keeper import Gap, Keeper, Row, write_plan
-from tools.fake_gateway.cloud.verify import PLAN_NAME, verify
+from tools.fake_gateway.cloud.verify import PLAN_NAME
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import LEDGER_NAME
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.verify import EXIT_FINDINGS, EXIT_VERIFIED, run
+from tools.fake_gateway.verify import EXIT_FINDINGS, EXIT_VERIFIED, run, verify
 
 COMBINED = "?presence&routingStatus"
 

@@ -8,25 +8,22 @@ import asyncio
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from tools.fake_gateway.cloud.channels import SOCKET_PREFIX
 from tools.fake_gateway.cloud.oauth import OAuth, OAuthClient
 from tools.fake_gateway.cloud.problems import ApiError, bad_request
-from tools.fake_gateway.gates import Gate, Refusal
-from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.rest import HANG_S, bearer
+from tools.fake_gateway.gates import Gate
+from tools.fake_gateway.ledger import Ledger, now_us
+from tools.fake_gateway.rest import HANG_S, Handler, RestCall, bearer, json_response
 
 BODY_BYTES_MAX = 512_000
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 TOO_MANY = "too.many.requests"
-SOCKET_PREFIX = "/channels/"  # the id is the secret: no token, no budget
 CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class ApiMiddleware:
@@ -42,19 +39,23 @@ class ApiMiddleware:
         self._writes = writes
         self.slow_s: deque[float] = deque()  # how long the next answers take
         self.statuses: Counter[int] = Counter()
-        self.calls: Counter[str] = Counter()  # by method and resource
+        self.counts: Counter[str] = Counter()  # calls, by method and resource
 
-    def add_to(self, application: web.Application) -> None:
+    @property
+    def calls(self) -> tuple[RestCall, ...]:
+        return (RestCall("POST", TOKEN_PATH, self._token),)
+
+    @property
+    def middleware(self) -> Any:
         @web.middleware
-        async def door(request: web.Request, handler: Handler) -> web.StreamResponse:
+        async def api_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+            if request.path.startswith(SOCKET_PREFIX):
+                return await handler(request)
             return await self._pass(request, handler)
 
-        application.middlewares.append(door)
-        application.router.add_post(TOKEN_PATH, self._token)
+        return api_middleware
 
     async def _pass(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path.startswith(SOCKET_PREFIX):
-            return await handler(request)
         headers = {"ININ-Correlation-Id": str(uuid.uuid4())}
         client: OAuthClient | None = None
         is_limited = False
@@ -98,13 +99,24 @@ class ApiMiddleware:
         """As faults want it."""
         now_s = time.monotonic()
         is_write = request.method != "GET" and request.path.startswith("/api/v2/users")
-        refusal = self._writes.refusal(now_s) if is_write else None
-        refusal = refusal or self._calls.refusal(now_s)
-        if refusal is not None:
-            self._ledger.refused("rest", refusal.status, time.time_ns() // 1000)
-            await _refuse(refusal)
+        gates = (self._writes, self._calls) if is_write else (self._calls,)
+        for gate in gates:
+            await self._refuse(gate, now_s)
         if self.slow_s:
             await asyncio.sleep(self.slow_s.popleft())
+
+    async def _refuse(self, gate: Gate, now_s: float) -> None:
+        """As a fault wants it; status 0: never answers. Raises ApiError."""
+        refusal = gate.refusal(now_s)
+        if refusal is None:
+            return
+        self._ledger.refused(gate.name, refusal.status, now_us())
+        if refusal.status == 0:
+            await asyncio.sleep(HANG_S)
+        problem = ApiError(refusal.status or 503, "refused", "The gateway was told to refuse this")
+        if refusal.retry_after_s is not None:
+            problem.headers["Retry-After"] = str(refusal.retry_after_s)
+        raise problem
 
     def _note(
         self,
@@ -117,7 +129,7 @@ class ApiMiddleware:
         route = request.match_info.route.resource
         what = f"{request.method} {route.canonical if route is not None else '?'}"
         self.statuses[status] += 1
-        self.calls[what] += 1
+        self.counts[what] += 1
         self._ledger.write(
             "call",
             what=what,
@@ -125,15 +137,12 @@ class ApiMiddleware:
             status=status,
             calls=int(headers.get("inin-ratelimit-count", 0)),
             limited=is_limited,
-            at_us=time.time_ns() // 1000,
+            at_us=now_us(),
         )
 
     async def _token(self, request: web.Request) -> web.StreamResponse:
         now_s = time.monotonic()
-        refusal = self._tokens.refusal(now_s)
-        if refusal is not None:
-            self._ledger.refused("token", refusal.status, time.time_ns() // 1000)
-            await _refuse(refusal)
+        await self._refuse(self._tokens, now_s)
         client = self._oauth.client_of(request.headers.get("Authorization", ""))
         if client is None:
             told = {"error": "invalid_client", "description": "client authentication failed"}
@@ -151,20 +160,6 @@ class ApiMiddleware:
         )
 
 
-async def _refuse(refusal: Refusal) -> None:
-    """Status 0: never answers."""
-    if refusal.status == 0:
-        await asyncio.sleep(HANG_S)
-    problem = ApiError(refusal.status or 503, "refused", "The gateway was told to refuse this")
-    if refusal.retry_after_s is not None:
-        problem.headers["Retry-After"] = str(refusal.retry_after_s)
-    raise problem
-
-
-def json_response(answer: Any, status: int = 200) -> web.Response:
-    return web.Response(body=orjson.dumps(answer), status=status, content_type="application/json")
-
-
 async def asked_json(request: web.Request) -> Any:
     """None: there is no body. Raises ApiError."""
     body = await request.read()
@@ -174,52 +169,3 @@ async def asked_json(request: web.Request) -> Any:
         return orjson.loads(body) if body.strip() else None
     except orjson.JSONDecodeError as error:
         raise bad_request(f"The body is no JSON: {error}", "invalid.json") from None
-
-
-class Page:
-    """Which page of a list was asked for."""
-
-    def __init__(self, request: web.Request, *, size_max: int, size_usual: int = 25) -> None:
-        self.path = request.path
-        self.size = _number(request, "pageSize", size_usual)
-        self.number = _number(request, "pageNumber", 1)
-        if not 1 <= self.size <= size_max:
-            raise bad_request(f"pageSize must be 1 to {size_max}", "invalid.page.size")
-        if self.number < 1:
-            raise bad_request("pageNumber must be at least 1", "invalid.page.number")
-
-    def of(self, ids: list[int]) -> list[int]:
-        begin = (self.number - 1) * self.size
-        return ids[begin : begin + self.size]
-
-    def listing(self, entities: list[Any], total: int) -> dict[str, Any]:
-        pages = -(-total // self.size)
-        uris = {
-            "firstUri": self._uri(1),
-            "selfUri": self._uri(self.number),
-            "lastUri": self._uri(max(1, pages)),
-        }
-        if self.number < pages:
-            uris["nextUri"] = self._uri(self.number + 1)
-        if self.number > 1:
-            uris["previousUri"] = self._uri(self.number - 1)
-        return {
-            "entities": entities,
-            "pageSize": self.size,
-            "pageNumber": self.number,
-            "total": total,
-            **uris,
-            "pageCount": pages,
-        }
-
-    def _uri(self, number: int) -> str:
-        return f"{self.path}?pageSize={self.size}&pageNumber={number}"
-
-
-def _number(request: web.Request, name: str, usual: int) -> int:
-    text = request.query.get(name)
-    if text is None:
-        return usual
-    if not text.isdecimal():
-        raise bad_request(f"{name} must be a number, not {text!r}", "invalid.value")
-    return int(text)

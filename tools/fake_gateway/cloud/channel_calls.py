@@ -8,11 +8,12 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from tools.fake_gateway.cloud.api_middleware import CLIENT, asked_json, json_response
+from tools.fake_gateway.cloud.api_middleware import CLIENT, asked_json
 from tools.fake_gateway.cloud.channels import Channel, Channels
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
 from tools.fake_gateway.cloud.problems import ApiError, bad_request, missing_permission
 from tools.fake_gateway.cloud.topics import Topic, parse_topic
+from tools.fake_gateway.rest import RestCall, json_response
 
 PERMISSION = "users:activity:view"
 
@@ -71,18 +72,19 @@ class ChannelCalls:
         self._subscriptions = subscriptions
         self._listener = listener
 
-    def add_to(self, application: web.Application) -> None:
-        router = application.router
+    @property
+    def calls(self) -> tuple[RestCall, ...]:
         path = "/api/v2/notifications/channels"
-        router.add_post(path, self._create)
-        router.add_get(path, self._list)
-        router.add_get(path + "/{channel}", self._look, allow_head=False)
-        router.add_head(path + "/{channel}", self._look)
         subscriptions = path + "/{channel}/subscriptions"
-        router.add_get(subscriptions, self._subscribed, allow_head=False)
-        router.add_post(subscriptions, self._add)
-        router.add_put(subscriptions, self._replace)
-        router.add_delete(subscriptions, self._clear)
+        return (
+            RestCall("POST", path, self._create),
+            RestCall("GET", path, self._list),
+            RestCall("GET", path + "/{channel}", self._look),
+            RestCall("GET", subscriptions, self._subscribed, has_head=False),
+            RestCall("POST", subscriptions, self._add),
+            RestCall("PUT", subscriptions, self._replace),
+            RestCall("DELETE", subscriptions, self._clear),
+        )
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if await asked_json(request) is not None:

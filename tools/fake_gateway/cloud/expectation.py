@@ -27,22 +27,21 @@ from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, Subscribers
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
 from tools.fake_gateway.event_times import Stretch
 from tools.fake_gateway.exchanges import Exchanges
-from tools.fake_gateway.expectation import LedgerError
-from tools.fake_gateway.ledger import read_ledger
+from tools.fake_gateway.ledger import LedgerError, read_ledger
+from tools.fake_gateway.row_verifier import INITIAL
 from tools.fake_gateway.script import Script, ScriptSettings
 
-INITIAL, NEVER = -1, -2  # instead of the number of an event
 _SYSTEMS = tuple(definition.system for definition in DEFINITIONS)
 
 
-class Fact(NamedTuple):
+class CloudFact(NamedTuple):
     """What a row must say: one of these presences, in the tutorials' words."""
 
     state: str
     presences: tuple[str, ...]
 
 
-class Change(NamedTuple):
+class PresenceChange(NamedTuple):
     """From outside, by a client of ours or by somebody else."""
 
     number: int
@@ -53,16 +52,16 @@ class Change(NamedTuple):
     by: str
 
 
-def fact_of(presence: int, routing: int) -> Fact:
+def fact_of(presence: int, routing: int) -> CloudFact:
     """protocol.md §2, last lines."""
     system = _SYSTEMS[presence]
     if routing in (INTERACTING, COMMUNICATING):
-        return Fact("Talking", ("busy",))
+        return CloudFact("Talking", ("busy",))
     if routing == IDLE and system == ON_QUEUE:
-        return Fact("Available", ("available",))
+        return CloudFact("Available", ("available",))
     if system == OFFLINE and routing == OFF_QUEUE:
-        return Fact("Not Available", ("offline",))
-    return Fact("Not Available", ("busy", "break", "available", "offline"))
+        return CloudFact("Not Available", ("offline",))
+    return CloudFact("Not Available", ("busy", "break", "available", "offline"))
 
 
 class CloudExpectation:
@@ -88,7 +87,7 @@ class CloudExpectation:
         self.presences, self.routings = array("b"), array("b")
         self.queues, self.socket_of = array("b"), array("i")
         self._line_firsts, self._line_us = array("q"), array("q")
-        self.changes: list[Change] = []
+        self.changes: list[PresenceChange] = []
         self.away = bytearray(self.agents)  # who was not active once, as far as anybody said so
         self.faults: Counter[str] = Counter()
         self.sent_broken = 0
@@ -142,7 +141,7 @@ class CloudExpectation:
             message=line["message"],
         )
         told = (line["number"], agent, line["presence"], at_ms * 1000, line["at_us"])
-        change = Change(*told, line["by"])
+        change = PresenceChange(*told, line["by"])
         self.changes.append(change)
         held = self._activity.held(agent)
         one = ((agent,), (at_ms,), (held.presence,), (held.routing,), (held.queues,))
@@ -204,7 +203,7 @@ class CloudExpectation:
         numbers = self.of_agent[agent]
         return numbers[bisect_left(numbers, begin) :]
 
-    def fact(self, agent: int, number: int) -> Fact:
+    def fact(self, agent: int, number: int) -> CloudFact:
         if number == INITIAL:
             held: Held = self._before[agent]
             return fact_of(held.presence, held.routing)

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES
-from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation, fact_of
+from tools.fake_gateway.cloud.expectation import CloudExpectation, fact_of
 from tools.fake_gateway.cloud.subscribers import LEFT_OUT
-from tools.fake_gateway.findings import Findings, Latencies
-from tools.fake_gateway.row_verifier import UNKNOWN, Row
+from tools.fake_gateway.findings import Findings
+from tools.fake_gateway.row_verifier import NEVER, NO_COMMIT, UNKNOWN, Row, RowVerifier
 
-_NO_COMMIT = (1 << 62, 0)
 FOUND_LIVE, FOUND_OTHERWISE = 1, 2
 _FACTS = tuple(
     tuple(fact_of(presence, routing) for routing in range(len(ROUTING_STATUSES)))
@@ -36,24 +34,22 @@ class Lag(NamedTuple):
     row: int = 0
 
 
-class CloudRowVerifier:
+class CloudRowVerifier(RowVerifier):
     def __init__(self, expectation: CloudExpectation, findings: Findings) -> None:
+        super().__init__(expectation.users, findings)
         self.expectation = expectation
-        self.findings = findings
-        self.latencies = Latencies()
         self.longest_lag = Lag()
         self.found = bytearray(expectation.head)
-        self.held = [NEVER] * expectation.agents  # the number of the newest event
-        self.held_state: list[str | None] = [None] * expectation.agents
         self.held_cause: list[str | None] = [None] * expectation.agents
         self.completions = 0
         self._is_whole = expectation.is_whole
         self._place = [0] * expectation.agents  # of the event that should come next
-        self.last_row = [0] * expectation.agents  # in the journal at hand
         self.journal_of: list[str | None] = [None] * expectation.agents
-        self.rows: Counter[str] = Counter()
         self.last_live = array("q", [-1]) * (max(expectation.subscribers.sockets, default=0) + 1)
-        self.number_of = {user: agent for agent, user in enumerate(expectation.users)}
+
+    def _may_be_unknown(self, agent: int, at_us: int) -> bool:
+        del at_us  # whenever it is
+        return self.expectation.may_be_unknown(agent)
 
     def journal(
         self,
@@ -62,14 +58,12 @@ class CloudRowVerifier:
         rows: Iterable[Row],
         commits: Iterable[tuple[int, int]],
     ) -> None:
-        """One journal. `commits`: (last row, time when durable), by row."""
-        people = {agent: self.number_of.get(user) for agent, user in users}
+        people = self._people(users)
         for agent in people.values():
             if agent is not None:
                 self.journal_of[agent] = name
-        self.last_row = [0] * self.expectation.agents
         commit = iter(commits)
-        commit_row, commit_us = next(commit, _NO_COMMIT)
+        commit_row, commit_us = next(commit, NO_COMMIT)
         live = 0
         for row in rows:
             row_id, agent_id = row[0], row[1]
@@ -84,7 +78,7 @@ class CloudRowVerifier:
                 held = NEVER if agent is None else self.held[agent]
                 number = self._unusual(name, row, agent)
             while commit_row < row_id:
-                commit_row, commit_us = next(commit, _NO_COMMIT)
+                commit_row, commit_us = next(commit, NO_COMMIT)
             if number >= 0 and commit_us:
                 self.latencies.add(commit_us - self.expectation.sent_us(number))
             if agent is not None and commit_us:
@@ -144,36 +138,18 @@ class CloudRowVerifier:
         cause = row[11]
         if cause == "gap":
             return NEVER
-        if agent is None:
-            where = {"journal": journal, "row": row[0], "cause": cause}
-            self.findings.add("phantom", "a row of nobody in the organisation", **where)
-            return NEVER
-        number = self._row(journal, row, agent)
-        self._place[agent] = bisect_right(self.expectation.times_us[agent], row[5])
+        where: dict[str, Any] = {"journal": journal, "row": row[0], "cause": cause}
+        if not self._follows(row, agent, where) or agent is None:
+            number = None
+        else:
+            number = self._event(row, agent, where)
+        if agent is not None:
+            self._place[agent] = bisect_right(self.expectation.times_us[agent], row[5])
         return NEVER if number is None or cause != "live" else number
 
-    def _row(self, journal: str, row: Row, agent: int) -> int | None:
+    def _event(self, row: Row, agent: int, where: dict[str, Any]) -> int | None:
         """The number of its event; None: it has none."""
-        (row_id, _, previous, from_state, to_state, at_us) = row[:6]
-        cause = row[11]
-        where: dict[str, Any] = {
-            "journal": journal,
-            "row": row_id,
-            "cause": cause,
-            "user": self.expectation.users[agent],
-        }
-        if previous != self.last_row[agent]:
-            self._mismatch("previous", self.last_row[agent], previous, where)
-        if from_state != self.held_state[agent]:
-            self._mismatch("from_state", self.held_state[agent], from_state, where)
-        self.last_row[agent] = row_id
-        if cause == "lost":
-            if to_state != UNKNOWN:
-                self._mismatch("to_state", UNKNOWN, to_state, where)
-            if not self.expectation.may_be_unknown(agent):
-                self.findings.add("state_mismatches", "Unknown without a reason", **where)
-            self.held_state[agent] = UNKNOWN
-            return None
+        at_us = row[5]
         number = self.expectation.number_at(agent, at_us)
         if number is None or self.expectation.subscribers.begun[agent] < 0:
             self.findings.add("phantom", "a row of what nobody was told", at_us=at_us, **where)
@@ -246,6 +222,3 @@ class CloudRowVerifier:
         """One part may come by a snapshot, or by a copy, when the other is newer already."""
         expectation = self.expectation
         return not expectation.is_whole and (cause == "history" or number in expectation.copied)
-
-    def _mismatch(self, field: str, expected: Any, found: Any, where: dict[str, Any]) -> None:
-        self.findings.add("state_mismatches", field, expected=expected, found=found, **where)

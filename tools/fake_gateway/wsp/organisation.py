@@ -9,14 +9,14 @@ from __future__ import annotations
 from array import array
 from dataclasses import asdict, dataclass
 
-from tools.fake_gateway.event_log import EventLog
 from tools.fake_gateway.event_times import EventTimes
-from tools.fake_gateway.frames import FrameWriter
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.numbering import Epoch, Numbering
-from tools.fake_gateway.order import DeliveryOrder
 from tools.fake_gateway.script import Script, ScriptSettings
-from tools.fake_gateway.subscription import Subscription
+from tools.fake_gateway.wsp.event_log import EventLog
+from tools.fake_gateway.wsp.frames import FrameWriter
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
+from tools.fake_gateway.wsp.order import DeliveryOrder
+from tools.fake_gateway.wsp.subscription import Subscription
 
 FIRST_SEQUENCE = 10_000_001  # the digits of a sequence keep one width, as in a real stream
 RETENTION_EVENTS = 5_000_000
@@ -29,7 +29,7 @@ class OrderSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SubscriptionAnswer:
     """To a subscription: the acknowledgement, what is missing, and where the stream goes on."""
 
     sequence: int
@@ -115,7 +115,7 @@ class Organisation:
         """What has begun of the order's last block is brought to its end, so that nothing waits."""
         self.advance(self.order.whole(self.head))
 
-    def answer(self, asked: Subscription, *, ignores_sequence: bool = False) -> Answer:
+    def answer(self, asked: Subscription, *, ignores_sequence: bool = False) -> SubscriptionAnswer:
         """Replay of what follows the sequence, if it is of this epoch and retained; else a gap."""
         epoch, newest = self.numbering.current, self.newest_sequence
         position = self.order.begin_of(self.sendable)
@@ -140,7 +140,9 @@ class Organisation:
             else:
                 resume = "gap"
                 gap = (max(asked.sequence + 1, epoch.first_sequence), newest)
-        return Answer(sequence=newest, epoch=epoch, position=position, gap=gap, resume=resume)
+        return SubscriptionAnswer(
+            sequence=newest, epoch=epoch, position=position, gap=gap, resume=resume
+        )
 
     def frames(self, first: int, end: int, shape: int) -> tuple[bytes, int]:
         """Positions first <= p < end of the stream, and how many frames they are."""

@@ -36,7 +36,7 @@ class Update(NamedTuple):
     reason: str
 
 
-class Answer(NamedTuple):
+class UpdateAnswer(NamedTuple):
     status: int = OK
     code: str = ""
     message: str = ""
@@ -89,7 +89,7 @@ def parse_update(frame: bytes) -> Update:
     return Update(correlation, user, PRESENCES.index(state), reason)
 
 
-def acknowledgement(correlation: str | None, answer: Answer) -> bytes:
+def acknowledgement(correlation: str | None, answer: UpdateAnswer) -> bytes:
     """The whole frame."""
     told: dict[str, Any] = {"type": "presence.ack", "correlationId": correlation}
     told["success"] = answer.status == OK

@@ -11,16 +11,16 @@ from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from tools.fake_gateway.faults import ACK_FAULTS, Fault
-from tools.fake_gateway.updates import CODES, Answer, Update
+from tools.fake_gateway.wsp.faults import ACK_FAULTS, WspFault
+from tools.fake_gateway.wsp.updates import CODES, Update, UpdateAnswer
 
 WINDOW_S = 1.0
 SEEN_MAX = 1_000_000  # correlation ids; the oldest are forgotten
-DONE = Answer()
+DONE = UpdateAnswer()
 
 
 class UpdateDecision(NamedTuple):
-    answer: Answer | None  # None: the update was lost on its way
+    answer: UpdateAnswer | None  # None: the update was lost on its way
     is_new: bool  # it is to be applied now
 
 
@@ -52,10 +52,10 @@ class Reception:
         self._seen: dict[str, None] = {}
         self._passes: deque[float] = deque()
         self._losses = 0
-        self._negative: deque[Fault] = deque()
+        self._negative: deque[WspFault] = deque()
         self._fates: deque[AckOutcome] = deque()
 
-    def order(self, fault: Fault) -> None:
+    def order(self, fault: WspFault) -> None:
         assert fault.kind in ACK_FAULTS, fault
         if fault.kind == "update-lost":
             self._losses += fault.count
@@ -91,19 +91,19 @@ class Reception:
             del self._seen[next(iter(self._seen))]
         return UpdateDecision(DONE, True)
 
-    def _refusal(self, update: Update, now_s: float) -> Answer | None:
+    def _refusal(self, update: Update, now_s: float) -> UpdateAnswer | None:
         if self._negative:
             fault = self._negative.popleft()
             wait_ms = round(1000 * fault.seconds) or None
-            return Answer(fault.status, CODES[fault.status], "as a fault wants it", wait_ms)
+            return UpdateAnswer(fault.status, CODES[fault.status], "as a fault wants it", wait_ms)
         while self._passes and self._passes[0] <= now_s - WINDOW_S:
             self._passes.popleft()
         if self._updates_per_s and len(self._passes) >= self._updates_per_s:
             wait_s = self._passes[-self._updates_per_s] + WINDOW_S - now_s
             text = f"over {self._updates_per_s} updates per second"
-            return Answer(429, CODES[429], text, int(1000 * wait_s) + 1)
+            return UpdateAnswer(429, CODES[429], text, int(1000 * wait_s) + 1)
         if update.user not in self._users:
-            return Answer(404, CODES[404], "there is no such user")
+            return UpdateAnswer(404, CODES[404], "there is no such user")
         return None
 
     def _pass(self, now_s: float) -> None:

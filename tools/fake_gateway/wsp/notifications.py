@@ -12,23 +12,23 @@ from collections import deque
 import orjson
 from aiohttp import WSMsgType, web
 
-from tools.fake_gateway.faults import Fault
+from tools.fake_gateway.connection import read_to_end, upgrade
 from tools.fake_gateway.gates import Gate
-from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import Answer, Organisation
-from tools.fake_gateway.rest import refuse
+from tools.fake_gateway.ledger import Ledger, now_us
 from tools.fake_gateway.script import WHOLE_AGENT
-from tools.fake_gateway.stream import Feed, History, Stream
-from tools.fake_gateway.subscription import (
+from tools.fake_gateway.tokens import NOTIFICATION_SCOPES, Tokens
+from tools.fake_gateway.wire import server_frame
+from tools.fake_gateway.wsp.faults import WspFault
+from tools.fake_gateway.wsp.organisation import Organisation, SubscriptionAnswer
+from tools.fake_gateway.wsp.rest import admit
+from tools.fake_gateway.wsp.stream import Feed, HistoryInProgress, Stream
+from tools.fake_gateway.wsp.subscription import (
     MalformedSubscriptionError,
     Subscription,
     parse_subscription,
 )
-from tools.fake_gateway.tokens import NOTIFICATION_SCOPES, Tokens
-from tools.fake_gateway.wire import PONG, close_frame, server_frame
 
 SUBSCRIPTION_TIMEOUT_S = 10.0
-CLOSE_TIMEOUT_S = 2.0
 CLIENT_FRAME_BYTES_MAX = 1 << 20
 
 
@@ -55,38 +55,26 @@ class Notifications:
         self._expiry_grace_s = expiry_grace_s
         self._sockets = 0
         self.ignored_sequences = 0  # so many more subscriptions get neither replay nor gap
-        self.odd_histories: deque[Fault] = deque()  # how the next ones differ from what is right
+        self.odd_histories: deque[WspFault] = deque()  # how the next ones differ from what is right
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        refusal = self._gate.refusal(time.monotonic())
-        if refusal is not None:
-            self._ledger.refused("handshake", refusal.status, time.time_ns() // 1000)
-            return await refuse(refusal.status, refusal.retry_after_s)
-        now_s = time.monotonic()
-        grant = self._tokens.grant(request.query.get("access_token", ""), now_s)
-        if grant is None:
-            return await refuse(401, None)
-        if not grant.scopes >= NOTIFICATION_SCOPES:
-            return await refuse(403, None)
-        response = web.WebSocketResponse(
-            autoping=False, autoclose=False, compress=False, max_msg_size=CLIENT_FRAME_BYTES_MAX
-        )
-        await response.prepare(request)
-        transport = request.transport
-        assert transport is not None
+        token = request.query.get("access_token", "")
+        grant = await admit(self._gate, self._ledger, self._tokens, token, NOTIFICATION_SCOPES)
+        if isinstance(grant, web.Response):
+            return grant
+        expires_in_s = grant.expires_s - time.monotonic() + self._expiry_grace_s
+        response, transport = await upgrade(request, frame_bytes_max=CLIENT_FRAME_BYTES_MAX)
         self._sockets += 1
         socket = self._sockets
-        self._ledger.write("opened", socket=socket, at_us=time.time_ns() // 1000)
-        expiry = asyncio.get_running_loop().call_later(
-            grant.expires_s - now_s + self._expiry_grace_s, self._expire, socket
-        )
+        self._ledger.write("opened", socket=socket, at_us=now_us())
+        expiry = asyncio.get_running_loop().call_later(expires_in_s, self._expire, socket)
         try:
             reason = await self._serve(socket, response, transport)
         finally:
             expiry.cancel()
             self._stream.detach(socket)
             transport.close()
-        self._ledger.write("closed", socket=socket, reason=reason, at_us=time.time_ns() // 1000)
+        self._ledger.write("closed", socket=socket, reason=reason, at_us=now_us())
         return response
 
     async def _serve(
@@ -107,7 +95,7 @@ class Notifications:
             transport.abort()  # the contract: no close frame
             return f"malformed subscription: {error}"
         feed = self._acknowledge(socket, subscription, transport)
-        return await self._read(response, feed, transport)
+        return await read_to_end(response, feed)
 
     def _acknowledge(self, socket: int, asked: Subscription, transport: asyncio.Transport) -> Feed:
         organisation = self._organisation
@@ -122,7 +110,7 @@ class Notifications:
         }
         transport.write(server_frame(orjson.dumps(acknowledgement)))
         shape = asked.shape | (WHOLE_AGENT if self._whole_agents else 0)
-        at_us = time.time_ns() // 1000
+        at_us = now_us()
         self._ledger.write(
             "subscribed",
             socket=socket,
@@ -155,15 +143,15 @@ class Notifications:
             transport=transport,
             shape=shape,
             position=answer.position,
-            asked_from=self._number_behind(asked, answer),
+            asked_from=self._number_after(asked, answer),
             history=history,
         )
         self._stream.attach(feed)
         return feed
 
-    def _history(self, answer: Answer) -> History:
+    def _history(self, answer: SubscriptionAnswer) -> HistoryInProgress:
         organisation = self._organisation
-        history = History(
+        history = HistoryInProgress(
             position=organisation.order.begin_of(organisation.sendable),
             head=organisation.head,
             sequence=answer.sequence,
@@ -182,44 +170,15 @@ class Notifications:
                 history.omitted = (first, min(agents, first + odd.count))
         return history
 
-    def _number_behind(self, asked: Subscription, answer: Answer) -> int:
+    def _number_after(self, asked: Subscription, answer: SubscriptionAnswer) -> int:
         """The number of the event that follows what the client says that it has."""
         if asked.sequence is None or answer.resume != "replay":
             return answer.position
         epoch = answer.epoch
         return epoch.first + max(0, asked.sequence + 1 - epoch.first_sequence)
 
-    async def _read(
-        self, response: web.WebSocketResponse, feed: Feed, transport: asyncio.Transport
-    ) -> str:
-        while True:
-            frame = await response.receive()
-            if frame.type is WSMsgType.PING:
-                is_held = feed.paused_until_s > time.monotonic()
-                if not (is_held and feed.is_silent) and not transport.is_closing():
-                    transport.write(server_frame(frame.data, PONG))
-            elif frame.type is WSMsgType.CLOSE:
-                if feed.is_closing:
-                    return "closed by the gateway"
-                feed.is_closing = True
-                transport.write(close_frame(frame.data or None))
-                return f"closed by the client: {frame.data}"
-            elif frame.type in (WSMsgType.CLOSING, WSMsgType.CLOSED, WSMsgType.ERROR):
-                return "dropped by the gateway" if feed.is_closing else "lost"
-
-    def close(self, feed: Feed, code: int | None) -> None:
-        """With a close frame; the connection is cut if the client does not answer it."""
-        if not feed.is_closing and not feed.transport.is_closing():
-            feed.is_closing = True
-            feed.transport.write(close_frame(code))
-            asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, feed.transport.abort)
-
-    def drop(self, feed: Feed) -> None:
-        feed.is_closing = True
-        feed.transport.abort()
-
     def _expire(self, socket: int) -> None:
         """The token of a socket has ended: 1005, and no error before."""
         feed = self._stream.feeds.get(socket)
         if feed is not None:
-            self.close(feed, None)
+            feed.close(None)

@@ -1,6 +1,6 @@
 from array import array
 
-from tools.fake_gateway.numbering import Epoch
+from tools.fake_gateway.wsp.numbering import Epoch
 from tools.fake_gateway.script import Change, Script
 from tools.fake_gateway.event_times import Stretch
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.numbering import Epoch, Numbering
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
 
 # A client resumes so far behind what it holds, for neighbours that have changed places
 # (protocol.md §1.2); so of a gap that begins behind the resume, it holds the beginning.

@@ -7,41 +7,29 @@ send buffer. Frames for several feeds at the same place are serialised once.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from array import array
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import orjson
 
-from tools.fake_gateway.faults import broken_frame
-from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import Organisation
-from tools.fake_gateway.pacing import Load
+from tools.fake_gateway.connection import Connection
+from tools.fake_gateway.ledger import Ledger, now_us
+from tools.fake_gateway.pacing import Load, Pace
 from tools.fake_gateway.script import WHOLE_AGENT
+from tools.fake_gateway.traffic import BACKLOG_BYTES, MAX_RUNS_PER_TURN, SLOW_AFTER_S, Traffic
 from tools.fake_gateway.wire import server_frame
+from tools.fake_gateway.wsp.faults import broken_frame
+from tools.fake_gateway.wsp.organisation import Organisation
 
-TURN_S = 0.001  # a paced event is that much later at most
-BACKLOG_BYTES = 1 << 20  # of a socket's send buffer; at full speed a full one is normal
-SLOW_AFTER_S = 10.0  # a send buffer that is over its bound without progress for so long is cut
 WRITE_BYTES = 224 << 10
 LEAN_FRAME_BYTES, WHOLE_FRAME_BYTES = 224, 2304
 TRICKLE_EVERY_S = 0.05
-MAX_WRITES_PER_TURN = 16  # then the loop reads sockets and answers calls
-STRETCH_NS = 20_000_000  # at full speed times are put right so often
-STRETCH_STEP_NS = 200  # … and grow by this from event to event, unless the agents are few
-
-
-class Transport(Protocol):
-    def write(self, data: bytes) -> None: ...
-    def get_write_buffer_size(self) -> int: ...
-    def is_closing(self) -> bool: ...
-    def abort(self) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
-class History:
+class HistoryInProgress:
     """Everybody's state as of event `head`, sent when the feed has reached `position`."""
 
     position: int
@@ -72,24 +60,20 @@ class Poison(NamedTuple):
     frame: str
 
 
-@dataclass(slots=True, kw_only=True)
-class Feed:
+@dataclass(slots=True, kw_only=True, eq=False)
+class Feed(Connection):
     """One acknowledged socket: its place in the stream, and what it waits for."""
 
     socket: int
-    transport: Transport
     shape: int
     position: int
     asked_from: int = 0  # the client has everything below this event
-    history: History | None = None
+    history: HistoryInProgress | None = None
     trickle: Trickle | None = None
     poisoned: int = -1  # the number of the last poison that it met
-    paused_until_s: float = 0.0
-    is_silent: bool = False  # while paused, not even pings are answered
     broken: list[str] = field(default_factory=list)  # frame faults to come, in order
     backlog: int = 0
     progress_s: float = 0.0
-    is_closing: bool = False
 
     @property
     def write_events(self) -> int:
@@ -97,16 +81,7 @@ class Feed:
         return WRITE_BYTES // (WHOLE_FRAME_BYTES if is_whole else LEAN_FRAME_BYTES)
 
 
-@dataclass(slots=True)
-class Sent:
-    """Frames put on sockets so far."""
-
-    events: int = 0
-    history: int = 0
-    broken: int = 0
-
-
-class Stream:
+class Stream(Traffic):
     def __init__(
         self,
         organisation: Organisation,
@@ -115,38 +90,28 @@ class Stream:
         backlog_bytes: int = BACKLOG_BYTES,
         slow_after_s: float = SLOW_AFTER_S,
     ) -> None:
+        super().__init__(ledger, backlog_bytes=backlog_bytes, slow_after_s=slow_after_s)
         self.organisation = organisation
         self.feeds: dict[int, Feed] = {}
-        self.sent = Sent()
-        self.load: Load | None = None
-        self.load_state = "idle"
-        self.drops_due = 0
         self.poisons: list[Poison] = []
-        self.slow_cut = 0
-        self._ledger = ledger
-        self._backlog_bytes = backlog_bytes
-        self._slow_after_s = slow_after_s
-        self._load_base = 0
-        self._load_started_ns = 0
-        self._load_wall_ns = 0
-        self._stretch_ns = 0
         self._serialised: dict[tuple[int, int, int], tuple[bytes, int]] = {}
-        self._awake = asyncio.Event()
+
+    @property
+    def steps(self) -> int:
+        return self.organisation.steps
+
+    @property
+    def listening(self) -> int:
+        return len(self.feeds)
 
     def start_load(self, load: Load) -> None:
-        """Replaces the load that runs, if one does."""
         self.organisation.end_block()
-        self.load, self.load_state = load, "running"
-        self._load_base = self.organisation.steps
-        self._load_started_ns, self._load_wall_ns = time.monotonic_ns(), time.time_ns()
-        self._stretch_ns = 0
-        self.wake()
+        super().start_load(load)
 
     def stop_load(self) -> None:
         if self.load is not None:
             self.organisation.end_block()
-            self.load, self.load_state = None, "done"
-            self.wake()
+        super().stop_load()
 
     def change(self, agent: int, presence: int, correlation: str) -> int:
         """An update becomes an event, now; returns its number. Where no load runs it waits for no
@@ -167,63 +132,37 @@ class Stream:
     def detach(self, socket: int) -> None:
         self.feeds.pop(socket, None)
 
-    def wake(self) -> None:
-        self._awake.set()
-
-    async def rest(self, is_busy: bool) -> None:
-        """Between two turns: a moment, or until there is something to do."""
-        if is_busy:
-            # The loop writes between turns: at full speed the kernel may have taken all by then.
-            await asyncio.sleep(0)
-            if not self._is_waited_for():
-                await asyncio.sleep(TURN_S)
-        else:
-            self._ledger.flush()
-            self._awake.clear()
-            await self._awake.wait()
-
-    def _is_waited_for(self) -> bool:
-        """Full speed, and every socket has room."""
-        if self.load is None or self.load.rate is not None or not self.feeds:
-            return False
+    def _has_room_everywhere(self) -> bool:
         now_s = time.monotonic()
-        return all(
+        return bool(self.feeds) and all(
             not self._is_held(feed, now_s)
             and feed.transport.get_write_buffer_size() < self._backlog_bytes
             for feed in self.feeds.values()
         )
 
     def turn(self) -> bool:
-        """One look at the load and every feed. False: nothing to do until `wake`."""
         now_s = time.monotonic()
         self._serialised.clear()
         self._pace()
         is_pending = False
         for feed in list(self.feeds.values()):
             is_pending |= self._pump(feed, now_s)
-        if self.load is not None and self.load.rate is None:
+        if self._is_at_full_speed:
             self._run_ahead(now_s)
         return self.load is not None or is_pending
 
-    def _pace(self) -> None:
-        """Events that are due happen now."""
-        if self.load is None:
-            return
-        organisation = self.organisation
-        due = self.load.due(time.monotonic_ns() - self._load_started_ns)
-        self.drops_due += due.drops
-        for pace in due.paces:
-            # A renumbering may have brought a block of the order to its end already.
-            begun = max(0, organisation.head - self._number_of(pace.first))
-            organisation.begin_stretch(
-                self._number_of(pace.first) + begun,
-                self._load_wall_ns + pace.offset_ns + begun * pace.step_ns,
-                pace.step_ns,
-            )
-        if self.load.rate is not None:
-            organisation.advance(max(organisation.head, self._number_of(due.events)))
-        if due.is_over:
-            self.stop_load()
+    def _begin_pace(self, pace: Pace) -> None:
+        # A renumbering may have brought a block of the order to its end already.
+        number = self._number_of(pace.first)
+        begun = max(0, self.organisation.head - number)
+        at_ns = self._load_wall_ns + pace.offset_ns + begun * pace.step_ns
+        self._begin_stretch(number + begun, at_ns, pace.step_ns)
+
+    def _begin_stretch(self, step: int, now_ns: int, step_ns: int) -> None:
+        self.organisation.begin_stretch(step, now_ns, step_ns)
+
+    def _happen(self, steps: int) -> None:
+        self.organisation.advance(max(self.organisation.head, self._number_of(steps)))
 
     def _number_of(self, place: int) -> int:
         """The event that is the load's own at this place: updates make some between them."""
@@ -232,7 +171,7 @@ class Stream:
     def _run_ahead(self, now_s: float) -> None:
         """Full speed: as long as every feed is at the end and has room, more events happen."""
         organisation = self.organisation
-        for _ in range(MAX_WRITES_PER_TURN):
+        for _ in range(MAX_RUNS_PER_TURN):
             feeds = [feed for feed in self.feeds.values() if not self._is_held(feed, now_s)]
             if not feeds or not all(
                 feed.history is None
@@ -241,10 +180,7 @@ class Stream:
                 for feed in feeds
             ):
                 return
-            wall_ns = time.time_ns()
-            if wall_ns - self._stretch_ns >= STRETCH_NS:
-                organisation.begin_stretch(organisation.head, wall_ns, STRETCH_STEP_NS)
-                self._stretch_ns = wall_ns
+            self._put_times_right(organisation.head)
             step = min(feed.write_events for feed in feeds)
             organisation.advance(organisation.head + step)
             for feed in feeds:
@@ -256,7 +192,7 @@ class Stream:
             return False
         if self._is_held(feed, now_s) or self._trickles(feed, now_s):
             return True
-        for _ in range(MAX_WRITES_PER_TURN):
+        for _ in range(MAX_RUNS_PER_TURN):
             if not self._has_room(feed, now_s):
                 return not feed.is_closing
             history = feed.history
@@ -306,7 +242,7 @@ class Stream:
         elif now_s - feed.progress_s > self._slow_after_s:
             feed.is_closing = True
             self.slow_cut += 1
-            self._ledger.write("fault", what="slow", socket=feed.socket, at_us=_now_us())
+            self._ledger.write("fault", what="slow", socket=feed.socket, at_us=now_us())
             feed.transport.abort()
         feed.backlog = backlog
         return False
@@ -322,7 +258,7 @@ class Stream:
         if serialised is None:
             serialised = self._serialised[key] = self.organisation.frames(first, end, feed.shape)
         frames, count = serialised
-        at_us = _now_us()
+        at_us = now_us()
         feed.transport.write(frames)
         feed.position = end
         self.sent.events += count
@@ -341,7 +277,7 @@ class Stream:
                 return number
         return end
 
-    def _send_history(self, feed: Feed, history: History, now_s: float) -> None:
+    def _send_history(self, feed: Feed, history: HistoryInProgress, now_s: float) -> None:
         agents = self.organisation.settings.agents
         first, end = history.agent, history.agent + (history.part_events or feed.write_events)
         gone_first, gone_end = history.omitted
@@ -350,7 +286,7 @@ class Stream:
         elif first < gone_end:
             first = end = gone_end  # nothing to write
         end = min(end, agents)
-        at_us = _now_us()
+        at_us = now_us()
         feed.transport.write(self.organisation.writer.history(history.last, first, end, feed.shape))
         history.agent = end
         history.next_s = now_s + history.pause_s
@@ -382,8 +318,4 @@ class Stream:
         event = self.organisation.writer.frames(number, number + 1, feed.shape)
         feed.transport.write(broken_frame(kind, event))
         self.sent.broken += 1
-        self._ledger.write("fault", socket=feed.socket, at_us=_now_us(), **told)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000
+        self._ledger.write("fault", socket=feed.socket, at_us=now_us(), **told)

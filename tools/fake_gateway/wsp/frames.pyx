@@ -3,9 +3,10 @@
 # cython: cdivision=True, initializedcheck=False
 """FrameWriter: an event log as WebSocket frames, at some tens of nanoseconds an event.
 
-The compiled twin of `script.py`, `event_log.py`, `event_times.py`, `numbering.py`: it says the same on
-every byte (a test compares them) and knows as little. The gateway must outrun the runtime by a wide
-margin on the same two cores, and `verify` computes millions of events again: not in plain Python.
+The compiled twin of `script.py`, `event_log.py`, `event_times.py` and `numbering.py`: it says the
+same on every byte (a test compares them) and knows as little. The gateway must outrun the runtime
+by a wide margin on the same two cores, and `verify` computes millions of events again: not in plain
+Python.
 """
 
 from cpython.array cimport array, clone
@@ -14,7 +15,7 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy
 
-from tools.fake_gateway.changes cimport (
+from tools.fake_gateway.wsp.changes cimport (
     ID_SIZE,
     Caused,
     CausedList,
@@ -35,7 +36,7 @@ from tools.fake_gateway.text cimport (
 )
 
 from tools.fake_gateway import script as script_module
-from tools.fake_gateway.numbering import Epoch
+from tools.fake_gateway.wsp.numbering import Epoch
 from tools.fake_gateway.event_times import Stretch
 
 cdef enum:
@@ -69,8 +70,8 @@ cdef Text text_of(bytes constant):
 
 
 cdef class FrameWriter:
-    """Frames, facts and last changes of one event log. Stretches, epochs and what updates caused are
-    added one by one."""
+    """Frames, facts and last changes of one event log. Stretches, epochs and what updates caused
+    are added one by one."""
 
     cdef readonly object script
     cdef bytes _users, _queues, _offsets, _cycle

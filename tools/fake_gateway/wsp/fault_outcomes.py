@@ -10,21 +10,15 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.faults import ACK_FAULTS, BREAKING, PRESENCE_FAULTS
+from tools.fake_gateway.connection import BY_CLIENT
+from tools.fake_gateway.faults import BREAKING
+from tools.fake_gateway.wsp.faults import ACK_FAULTS, GATE_FAULTS, PRESENCE_FAULTS
 
 US_PER_S = 1_000_000
 CUTTING = ("close", "drop", "expire-tokens", "renumber", "slow")
 HOLDING = ("stall", "pause", "trickle")
 ODD_HISTORIES = ("no-history-end", "slow-history", "omit-agents")
-BY_CLIENT = "closed by the client"
 ENDS_WITHIN_S = 0.5  # a session that a client ends so soon after a fault it ended for it
-_GATES = {
-    "refuse": "handshake",
-    "refuse-tokens": "token",
-    "refuse-presence": "presence",
-    "refuse-users": "users",
-    "refuse-webhooks": "webhooks",
-}
 _MEETS = {**dict.fromkeys(ACK_FAULTS, "update"), "slow-users": "look-up", "bind-missing": "binding"}
 
 
@@ -69,7 +63,7 @@ class FaultOutcomes:
 
     def _trouble(self, place: int, line: Mapping[str, Any]) -> dict[str, Any]:
         kind, at_us = line["what"], line.get("at_us", 0)
-        if kind in _GATES:
+        if kind in GATE_FAULTS:
             became, back_s = self._at_the_gate(place, line)
         elif kind in _MEETS:
             what = _MEETS[kind]
@@ -98,7 +92,7 @@ class FaultOutcomes:
 
     def _at_the_gate(self, place: int, line: Mapping[str, Any]) -> tuple[str, float | None]:
         """Refusals are ordered; they happen when somebody comes."""
-        gate, at_us = _GATES[line["what"]], line["at_us"]
+        gate, at_us = GATE_FAULTS[line["what"]], line["at_us"]
         later = (each["at_us"] for each in self.faults[place + 1 :] if each["what"] == line["what"])
         end_us = next(later, 1 << 62)
         met = [when for when, which in self.refused if which == gate and at_us <= when < end_us]

@@ -12,17 +12,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools.fake_gateway.allowed_losses import AllowedLosses, Span
-from tools.fake_gateway.event_log import EventLog
 from tools.fake_gateway.event_times import EventTimes, Stretch
 from tools.fake_gateway.exchanges import Exchanges
-from tools.fake_gateway.fault_outcomes import FaultOutcomes
-from tools.fake_gateway.faults import FRAME_FAULTS
-from tools.fake_gateway.frames import FrameWriter
-from tools.fake_gateway.histories import Histories
-from tools.fake_gateway.ledger import LEDGER_NAME, read_ledger
-from tools.fake_gateway.numbering import Epoch, Numbering
-from tools.fake_gateway.order import DeliveryOrder
+from tools.fake_gateway.ledger import LEDGER_NAME, LedgerError, read_ledger
 from tools.fake_gateway.script import (
     PRESENCES,
     STATES,
@@ -34,12 +26,16 @@ from tools.fake_gateway.script import (
     Script,
     ScriptSettings,
 )
+from tools.fake_gateway.wsp.allowed_losses import AllowedLosses, Span
+from tools.fake_gateway.wsp.event_log import EventLog
+from tools.fake_gateway.wsp.fault_outcomes import FaultOutcomes
+from tools.fake_gateway.wsp.faults import FRAME_FAULTS
+from tools.fake_gateway.wsp.frames import FrameWriter
+from tools.fake_gateway.wsp.histories import Histories
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
+from tools.fake_gateway.wsp.order import DeliveryOrder
 
 SENT, SENT_OF_UPDATE = 1, 2  # an event that was put on a socket, and one that an update caused
-
-
-class LedgerError(Exception):
-    """A ledger from which nothing can be computed."""
 
 
 class Fact(NamedTuple):
