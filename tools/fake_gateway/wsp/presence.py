@@ -165,19 +165,16 @@ class PresenceSockets:
         self, connection: PresenceConnection, correlation: str | None, answer: UpdateAnswer
     ) -> None:
         how, seconds = self._reception.fate()
-        frame = acknowledgement(correlation, answer)
-        loop = asyncio.get_running_loop()
-        if how == "missing":
-            self._ledger_ack(connection, correlation, answer, how)
-        elif how == "late":
-            loop.call_later(seconds, self._acknowledge, connection, correlation, answer, how)
-        else:
-            if how == "malformed":
-                connection.put(malformed_acknowledgement(correlation, self._malformed))
-                self._malformed += 1
-            self._acknowledge(connection, correlation, answer, how)
-            if how == "duplicate":
-                connection.put(frame)
+        if how == "late":
+            later = asyncio.get_running_loop().call_later
+            later(seconds, self._acknowledge, connection, correlation, answer, how)
+            return
+        if how == "malformed":
+            connection.put(malformed_acknowledgement(correlation, self._malformed))
+            self._malformed += 1
+        self._acknowledge(connection, correlation, answer, how)
+        if how == "duplicate":
+            connection.put(acknowledgement(correlation, answer))
 
     def _acknowledge(
         self,
@@ -186,16 +183,9 @@ class PresenceSockets:
         answer: UpdateAnswer,
         how: str,
     ) -> None:
-        is_gone = connection.is_deaf or not connection.put(acknowledgement(correlation, answer))
-        self._ledger_ack(connection, correlation, answer, "missing" if is_gone else how)
-
-    def _ledger_ack(
-        self,
-        connection: PresenceConnection,
-        correlation: str | None,
-        answer: UpdateAnswer,
-        how: str,
-    ) -> None:
+        if how != "missing":
+            is_gone = connection.is_deaf or not connection.put(acknowledgement(correlation, answer))
+            how = "missing" if is_gone else how
         self.counts["acknowledged"] += answer.status == OK and how != "missing"
         self._ledger.write(
             "ack",
