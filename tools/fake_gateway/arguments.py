@@ -16,8 +16,8 @@ from tools.fake_gateway.fault_plan import F, read_schedule
 from tools.fake_gateway.gateway import S
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.traffic import BACKLOG_BYTES, SLOW_AFTER_S
+from tools.fake_gateway.wsp.faults import PROFILES  # both dialects have the same names
 
-FAULT_PROFILES = ("none", "flaky", "hostile")
 D = TypeVar("D")
 
 
@@ -49,7 +49,7 @@ def add_arguments(serve: argparse.ArgumentParser) -> None:
         help="seconds until a cut",
     )
     add("--webhook-secret", help="whsec_…: webhooks must be signed with it")
-    add("--faults", choices=FAULT_PROFILES, default="none")
+    add("--faults", choices=tuple(PROFILES), default="none")
     add(
         "--timeline",
         type=Path,
