@@ -149,9 +149,9 @@ PURE = (
     "actors/state/native.py",
     "actors/state/dedup.py",
     "actors/state/merge.py",
-    "tools/fake_gateway/course.py",
-    "tools/fake_gateway/reception.py",
+    "tools/fake_gateway/wsp/event_log.py",
+    "tools/fake_gateway/wsp/reception.py",
     "tools/fake_gateway/script.py",
-    "tools/fake_gateway/updates.py",
+    "tools/fake_gateway/wsp/updates.py",
 )
 IMPURE = {"asyncio", "os", "select", "socket", "subprocess", "threading", "time"}

@@ -19,7 +19,7 @@ import apsw
 from actors.demo_gateway import BundledGateway
 from benchmarks.harness import ROOT, WrongResultError, verify
 from benchmarks.peers.part import Given
-from tools.fake_gateway.expectation import Expectation
+from tools.fake_gateway.wsp.expectation import Expectation
 
 LOOK_S = 0.01
 QUIET_S = 0.3

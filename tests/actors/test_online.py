@@ -17,13 +17,13 @@ from actors.settings import Settings
 from actors.settings_layers import Effective
 from actors.settings_views import show, verdict
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_TEMPORARY
-from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
-from tests.fake_gateway.clients import in_loop, serving
+from tests.gateway.bundled import CloudServed, in_loop, serving
+from tests.gateway.client import bundled, rest_of
 
 ALL = ("token", "users and their presences", "OAuth clients", "channels", "a channel of ours")
 
 
-def cloud(gateway: Bundled, **fields: Any) -> Settings:
+def cloud(gateway: CloudServed, **fields: Any) -> Settings:
     """Its settings, with all of its OAuth clients."""
     first, *others = (
         {"client_id": each["client_id"], "client_secret": SecretStr(each["client_secret"])}
@@ -47,7 +47,7 @@ async def test_every_client_is_tried_and_its_channel_let_go(tmp_path: Path) -> N
         assert [trial.what for trial in trials if trial.who == "client 1"] == list(ALL)
         assert [trial.what for trial in trials if trial.who == "client 2"] == [*ALL[:2], *ALL[3:]]
         assert "30 active users" in one(trials[:5], "users and their presences").said
-        channels = (await gateway.told("/channels"))["channels"]
+        channels = (await gateway.control("/channels"))["channels"]
         assert [(each["client"], each["topics"]) for each in channels] == [(0, 0), (1, 0)]
 
 
@@ -60,7 +60,7 @@ async def test_a_permission_that_is_missing_is_named(tmp_path: Path) -> None:
         assert "users:activity:view" in refused.said
         assert online.ROLES in refused.said
         assert online.exit_code(trials) == EXIT_CONFIGURATION
-        (channel,) = (await gateway.told("/channels"))["channels"]
+        (channel,) = (await gateway.control("/channels"))["channels"]
         assert channel["topics"] == 0  # let go all the same
 
 
@@ -110,10 +110,10 @@ async def test_no_channel_of_somebody_else_is_pushed_out_by_a_trial(tmp_path: Pa
         async with rest_of(gateway) as rest:
             for _ in range(20):
                 await rest.create_channel()
-        before = (await gateway.told("/channels"))["channels"]
+        before = (await gateway.control("/channels"))["channels"]
         trials = await online.try_out(cloud(gateway))
         assert one(trials, "a channel of ours").verdict == "not tried"
-        after = (await gateway.told("/channels"))["channels"]
+        after = (await gateway.control("/channels"))["channels"]
         assert [each["channel"] for each in after] == [each["channel"] for each in before]
 
 

@@ -16,8 +16,8 @@ from playwright.sync_api import expect
 from actors.demo_gateway import BundledGateway
 from tests.browser.sight import Sight
 from tests.processes.service import AGENTS, PATIENCE_S, Service, eventually
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.script import STATES
+from tools.fake_gateway.wsp.expectation import Expectation
 
 Look = Callable[..., Sight]
 TOKEN = "a-token-for-the-wallboard"

@@ -12,12 +12,12 @@ from typing import Any
 import apsw
 import orjson
 
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import OrderSettings, Organisation
 from tools.fake_gateway.script import LEAN, PRESENCES, STATES, ScriptSettings
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
+from tools.fake_gateway.wsp.organisation import OrderSettings, Organisation
 
 EVENTS = 100
 ORIGIN_MS = 1_795_300_000_000
@@ -140,8 +140,8 @@ class Kept:
         script, expectation = self.expectation.script, self.expectation
         seen = expectation.seen_epochs[epoch - 1]
         is_initial = number < 0
-        change = script.initial(agent) if is_initial else expectation.course.change(number)
-        at_ms = expectation.timeline.at_ms(number) if number >= 0 else script.initial_ms(agent)
+        change = script.initial(agent) if is_initial else expectation.event_log.change(number)
+        at_ms = expectation.event_times.at_ms(number) if number >= 0 else script.initial_ms(agent)
         row = Row(
             agent=agent,
             to_state=STATES[change.state],

@@ -16,9 +16,9 @@ import apsw
 import orjson
 
 from tests.fake_gateway.kept import EVENTS, SENT_US, Kept, Run
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.script import LEAN, PRESENCES, WITH_CORRELATION, WITH_PRESENCE
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
 
 SCHEMA = """
 CREATE TABLE progress(one INTEGER PRIMARY KEY, run TEXT, audit_rows INTEGER, audit_head TEXT);

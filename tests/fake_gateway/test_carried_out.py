@@ -10,14 +10,14 @@ import aiohttp
 import orjson
 import pytest
 
-from tests.fake_gateway.clients import AGENTS, Client, Served, in_loop, serving, subscription, until
+from tests.gateway.bundled import AGENTS, Client, WspServed, in_loop, serving, subscription, until
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.organisation import OrderSettings
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 NO_CODE = 0  # what aiohttp says to a close frame without a code, which others call 1005
 
 
-async def listening(served: Served) -> Client:
+async def listening(served: WspServed) -> Client:
     client = await served.subscribe()
     await client.history()
     return client

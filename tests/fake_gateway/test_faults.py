@@ -8,21 +8,19 @@ import orjson
 import pytest
 
 from tests.fake_gateway.kept import settings
-from tools.fake_gateway.faults import (
-    FRAME_FAULTS,
-    KINDS,
-    Fault,
-    broken_frame,
-    parse_fault,
-)
 from tools.fake_gateway.script import LEAN, Script
+from tools.fake_gateway.wsp.faults import (
+    FRAME_FAULTS,
+    WspFault,
+    broken_frame,
+)
 
 EVENT = Script(settings()).frame(Script(settings()).change(0), 1001, 0, LEAN)
 
 
 def test_a_control_call_becomes_a_fault() -> None:
     asked = {"kind": "close", "code": 1012, "socket": 3}
-    assert parse_fault(asked) == Fault(kind="close", code=1012, socket=3)
+    assert WspFault.parse(asked) == WspFault(kind="close", code=1012, socket=3)
 
 
 @pytest.mark.parametrize(
@@ -44,7 +42,7 @@ def test_a_control_call_becomes_a_fault() -> None:
 )
 def test_a_call_that_makes_no_sense_is_told_why(asked: Any, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        parse_fault(asked)
+        WspFault.parse(asked)
 
 
 def frames(content: bytes) -> list[tuple[int, bytes]]:
@@ -99,9 +97,9 @@ def test_reserved_bits_and_a_continuation_of_nothing_are_whole_events() -> None:
 
 
 def test_what_was_asked_for_is_told_where_it_is_not_the_usual() -> None:
-    assert Fault(kind="drop").detail == {}
-    assert Fault(kind="renumber", named=False, count=2).detail == {"named": False, "count": 2}
+    assert WspFault(kind="drop").detail == {}
+    assert WspFault(kind="renumber", named=False, count=2).detail == {"named": False, "count": 2}
 
 
 def test_every_kind_of_frame_fault_is_a_kind() -> None:
-    assert set(FRAME_FAULTS) < set(KINDS)
+    assert set(FRAME_FAULTS) < set(WspFault.KINDS)

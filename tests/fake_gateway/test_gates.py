@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from tools.fake_gateway.faults import Fault
 from tools.fake_gateway.gates import Gate, Refusal
+from tools.fake_gateway.wsp.faults import WspFault
 
 
 def test_refusals_are_used_up_in_their_order() -> None:
     gate = Gate()
-    gate.order(Fault(kind="refuse", status=429, count=2, retry_after_s=3))
-    gate.order(Fault(kind="refuse", status=0))
+    gate.order(WspFault(kind="refuse", status=429, count=2, retry_after_s=3))
+    gate.order(WspFault(kind="refuse", status=0))
     assert [gate.refusal(0.0) for _ in range(4)] == [
         Refusal(429, 3), Refusal(429, 3), Refusal(0), None,
     ]  # fmt: skip

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fake_gateway.kept import EVENTS, SENT_US, Kept, Run, checked, found, steady
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
 
 
 def test_an_unknown_agent_and_its_restoration_count_as_neither(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.fake_gateway.numbering import Epoch, Numbering
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
 
 
 def numbering() -> Numbering:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fake_gateway.order import DeliveryOrder
+from tools.fake_gateway.wsp.order import DeliveryOrder
 
 SEEDS = st.integers(0, 1 << 63)
 WINDOWS = st.sampled_from((0, 1, 2, 7, 100, 1000))

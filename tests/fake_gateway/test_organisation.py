@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fake_gateway.kept import ORIGIN_MS, Run, settings
-from tools.fake_gateway.expectation import SENT_OF_UPDATE, Expectation
 from tools.fake_gateway.script import LEAN, WITH_CORRELATION, WITH_PRESENCE
+from tools.fake_gateway.wsp.expectation import SENT_OF_UPDATE, Expectation
 
 SHAPE = LEAN | WITH_PRESENCE | WITH_CORRELATION
 FIRST_NS = (ORIGIN_MS + 1) * 1_000_000
@@ -67,10 +67,10 @@ def test_what_the_ledger_tells_is_what_the_sockets_were_told(
     organisation, head = run.organisation, run.organisation.head
     assert expectation.writer.frames(0, head, SHAPE) == organisation.writer.frames(0, head, SHAPE)
     assert expectation.last_changes(head) == organisation.last_changes()
-    assert expectation.course.numbers == lived.updates
+    assert expectation.event_log.numbers == lived.updates
     for number in range(head):
-        assert expectation.timeline.at_ms(number) == organisation.timeline.at_ms(number)
-        assert expectation.course.change(number) == organisation.course.change(number)
+        assert expectation.event_times.at_ms(number) == organisation.event_times.at_ms(number)
+        assert expectation.event_log.change(number) == organisation.event_log.change(number)
         is_of_update = expectation.sent[number] == SENT_OF_UPDATE
         assert is_of_update is (number in lived.updates)
     last = organisation.last_changes()
@@ -88,9 +88,9 @@ def test_no_event_has_a_time_at_or_before_the_last_of_its_agent(
         run.close()
     organisation = run.organisation
     since_ms = [organisation.script.initial_ms(agent) for agent in range(20)]
-    times_ms = [organisation.timeline.at_ms(number) for number in range(organisation.head)]
+    times_ms = [organisation.event_times.at_ms(number) for number in range(organisation.head)]
     assert times_ms == sorted(times_ms)
     for number, at_ms in enumerate(times_ms):
-        agent = organisation.course.change(number).agent
+        agent = organisation.event_log.change(number).agent
         assert at_ms > since_ms[agent]
         since_ms[agent] = at_ms

@@ -9,24 +9,24 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.fake_gateway.clients import (
+from tests.gateway.bundled import (
     PROPERTIES,
     Client,
     PresenceClient,
-    Served,
+    WspServed,
     in_loop,
     serving,
     until,
 )
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.organisation import OrderSettings
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 EVENTS = [
     {"type": "routing.agents.state", "properties": [*PROPERTIES, "presence", "correlationId"]}
 ]
 
 
-async def listening(served: Served, **more: Any) -> Client:
+async def listening(served: WspServed, **more: Any) -> Client:
     client = await served.subscribe(events=EVENTS, **more)
     await client.history()
     return client
@@ -37,11 +37,11 @@ async def agreed(client: PresenceClient, correlation: str) -> None:
     assert await client.next() == acknowledgement
 
 
-def ledger(served: Served, kind: str) -> list[dict[str, Any]]:
+def ledger(served: WspServed, kind: str) -> list[dict[str, Any]]:
     return [line for line in read_ledger(served.ledger) if line["kind"] == kind]
 
 
-async def refusal(served: Served, token: str | None = None) -> tuple[int, str | None]:
+async def refusal(served: WspServed, token: str | None = None) -> tuple[int, str | None]:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await served.presence(token)
     assert refused.value.headers is not None
@@ -323,9 +323,9 @@ async def test_look_ups_can_be_slow_and_refused(tmp_path: Path) -> None:
         slow.cancel()
 
 
-async def _is_slow(served: Served) -> bool:
+async def _is_slow(served: WspServed) -> bool:
     """Whether somebody has met the order to be slow."""
-    return not served.gateway._rest.slow_users_s
+    return not served.gateway.rest.slow_users_s
 
 
 @in_loop

@@ -16,17 +16,17 @@ from actors.genesys.presence import (
 )
 from actors.presences import PRESENCES as PRODUCT_PRESENCES
 from tools.fake_gateway.script import PRESENCES
-from tools.fake_gateway.updates import (
+from tools.fake_gateway.wire import TEXT
+from tools.fake_gateway.wsp.updates import (
     BOUND_FRAME,
     CODES,
-    Answer,
     Update,
+    UpdateAnswer,
     acknowledgement,
     is_binding,
     malformed_acknowledgement,
     parse_update,
 )
-from tools.fake_gateway.wire import TEXT
 
 CORRELATION = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 
@@ -48,13 +48,13 @@ def test_an_update_arrives_as_it_was_meant(user: str, state: str, reason: str) -
 
 @pytest.mark.parametrize("status", sorted(CODES))
 def test_a_negative_acknowledgement_arrives_as_it_was_meant(status: int) -> None:
-    frame = acknowledgement(CORRELATION, Answer(status, CODES[status], "no", 250))
+    frame = acknowledgement(CORRELATION, UpdateAnswer(status, CODES[status], "no", 250))
     told = Acknowledgement(CORRELATION, False, status, CODES[status], "no", 250)
     assert read_frame(payload(frame)) == told
 
 
 def test_a_good_acknowledgement_is_one_and_a_malformed_one_is_none() -> None:
-    good = read_frame(payload(acknowledgement(CORRELATION, Answer())))
+    good = read_frame(payload(acknowledgement(CORRELATION, UpdateAnswer())))
     assert good == Acknowledgement(CORRELATION, True, 200, "", "", None)
     malformed = [malformed_acknowledgement(CORRELATION, turn) for turn in range(11)]
     texts = [payload(frame) for frame in malformed if frame[0] & 0x0F == TEXT]

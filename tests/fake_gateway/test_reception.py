@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fake_gateway.faults import ACK_FAULTS, Fault
-from tools.fake_gateway.reception import DONE, Fate, Reception, Verdict
-from tools.fake_gateway.updates import Update
+from tools.fake_gateway.wsp.faults import ACK_FAULTS, WspFault
+from tools.fake_gateway.wsp.reception import DONE, AckOutcome, Reception, UpdateDecision
+from tools.fake_gateway.wsp.updates import Update
 
 USERS = {"a": 0, "b": 1}
 
@@ -22,17 +22,17 @@ def update(number: int = 1, user: str = "a") -> Update:
 
 def test_an_update_is_applied_once_and_acknowledged_again() -> None:
     reception = Reception(USERS)
-    assert reception.judge(update(), 0.0) == Verdict(DONE, True)
-    assert reception.judge(update(), 0.0) == Verdict(DONE, False)
-    assert reception.judge(update(2), 0.0) == Verdict(DONE, True)
+    assert reception.decide(update(), 0.0) == UpdateDecision(DONE, True)
+    assert reception.decide(update(), 0.0) == UpdateDecision(DONE, False)
+    assert reception.decide(update(2), 0.0) == UpdateDecision(DONE, True)
 
 
 def test_who_is_not_there_is_404_and_the_id_stays_free() -> None:
     reception = Reception(USERS)
-    answer, is_new = reception.judge(update(user="nobody"), 0.0)
+    answer, is_new = reception.decide(update(user="nobody"), 0.0)
     assert answer is not None
     assert (answer.status, answer.code, is_new) == (404, "not.found", False)
-    assert reception.judge(update(), 0.0).is_new
+    assert reception.decide(update(), 0.0).is_new
 
 
 @given(st.lists(st.floats(0, 0.5), max_size=60), st.integers(1, 10))
@@ -41,7 +41,7 @@ def test_no_second_has_more_updates_than_the_limit(distances: list[float], limit
     now_s, taken = 100.0, list[float]()
     for number, distance_s in enumerate(distances):
         now_s += distance_s
-        answer, is_new = reception.judge(update(number), now_s)
+        answer, is_new = reception.decide(update(number), now_s)
         assert answer is not None
         if is_new:
             taken.append(now_s)
@@ -57,9 +57,9 @@ def test_no_second_has_more_updates_than_the_limit(distances: list[float], limit
 
 def test_what_was_applied_is_never_told_to_have_failed() -> None:
     reception = Reception(USERS, updates_per_s=1)
-    assert reception.judge(update(), 0.0).is_new
-    reception.order(Fault(kind="ack-negative", status=500))
-    assert reception.judge(update(), 0.1) == Verdict(DONE, False)
+    assert reception.decide(update(), 0.0).is_new
+    reception.order(WspFault(kind="ack-negative", status=500))
+    assert reception.decide(update(), 0.1) == UpdateDecision(DONE, False)
     assert reception.is_ordered("ack-negative")  # it waits for one that it may meet
 
 
@@ -68,25 +68,25 @@ def test_a_negative_acknowledgement_is_ordered_with_its_status_and_nothing_is_ap
     status: int,
 ) -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="ack-negative", status=status, seconds=0.25, count=2))
+    reception.order(WspFault(kind="ack-negative", status=status, seconds=0.25, count=2))
     for _ in range(2):
-        answer, is_new = reception.judge(update(), 0.0)
+        answer, is_new = reception.decide(update(), 0.0)
         assert answer is not None
         assert (answer.status, answer.retry_after_ms, is_new) == (status, 250, False)
-    assert reception.judge(update(), 0.0).is_new
+    assert reception.decide(update(), 0.0).is_new
 
 
 def test_a_lost_update_is_neither_applied_nor_answered() -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="update-lost"))
-    assert reception.judge(update(), 0.0) == Verdict(None, False)
-    assert reception.judge(update(), 0.0) == Verdict(DONE, True)
+    reception.order(WspFault(kind="update-lost"))
+    assert reception.decide(update(), 0.0) == UpdateDecision(None, False)
+    assert reception.decide(update(), 0.0) == UpdateDecision(DONE, True)
 
 
 def test_acknowledgements_meet_their_fates_in_turn() -> None:
     reception = Reception(USERS)
-    reception.order(Fault(kind="ack-late", seconds=3.0))
-    reception.order(Fault(kind="ack-missing", count=2))
+    reception.order(WspFault(kind="ack-late", seconds=3.0))
+    reception.order(WspFault(kind="ack-missing", count=2))
     assert [reception.fate().how for _ in range(4)] == ["late", "missing", "missing", "good"]
 
 
@@ -94,9 +94,9 @@ def test_acknowledgements_meet_their_fates_in_turn() -> None:
 def test_a_fault_is_ordered_until_it_meets_somebody(kind: str) -> None:
     reception = Reception(USERS)
     assert not any(reception.is_ordered(each) for each in ACK_FAULTS)
-    reception.order(Fault(kind=kind))
+    reception.order(WspFault(kind=kind))
     assert [each for each in ACK_FAULTS if reception.is_ordered(each)] == [kind]
-    reception.judge(update(), 0.0)
+    reception.decide(update(), 0.0)
     reception.fate()
     assert not any(reception.is_ordered(each) for each in ACK_FAULTS)
 
@@ -105,8 +105,8 @@ def test_a_share_of_acknowledgements_is_lost_by_the_seed() -> None:
     reception, again = (Reception(USERS, ack_loss=0.1, seed=7) for _ in range(2))
     fates = [reception.fate() for _ in range(2000)]
     assert fates == [again.fate() for _ in range(2000)]
-    assert Counter(fates).keys() == {Fate(), Fate("missing")}
-    assert 150 < fates.count(Fate("missing")) < 250
+    assert Counter(fates).keys() == {AckOutcome(), AckOutcome("missing")}
+    assert 150 < fates.count(AckOutcome("missing")) < 250
 
 
 def test_impossible_settings_are_refused() -> None:

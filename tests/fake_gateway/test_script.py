@@ -13,9 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.fake_gateway.course import Course
-from tools.fake_gateway.frames import FrameWriter
-from tools.fake_gateway.numbering import Epoch, Numbering
+from tools.fake_gateway.event_times import EventTimes
 from tools.fake_gateway.script import (
     LEAN,
     PRESENCES,
@@ -28,7 +26,9 @@ from tools.fake_gateway.script import (
     mix64,
     timestamp,
 )
-from tools.fake_gateway.timeline import Timeline
+from tools.fake_gateway.wsp.event_log import EventLog
+from tools.fake_gateway.wsp.frames import FrameWriter
+from tools.fake_gateway.wsp.numbering import Epoch, Numbering
 
 ORIGIN_MS = 1_795_300_000_000
 ALL_SHAPES = st.integers(0, 15)
@@ -59,13 +59,13 @@ class Twins:
 
     def __init__(self, settings: ScriptSettings, pieces: list[Piece]) -> None:
         self.script = Script(settings)
-        self.course = Course(self.script)
-        self.timeline = Timeline(self.script.distance_min)
+        self.event_log = EventLog(self.script)
+        self.event_times = EventTimes(self.script.distance_min)
         self.numbering = Numbering(settings.agents)
         self.writer = FrameWriter(self.script)
         self.head, now_ns = 0, (settings.origin_ms + 1) * 1_000_000
         for events, step_ns, updates in pieces:
-            self.writer.add_stretch(self.timeline.begin(self.head, now_ns, step_ns))
+            self.writer.add_stretch(self.event_times.begin(self.head, now_ns, step_ns))
             epoch = Epoch(f"epoch {self.head}", self.head, settings.agents + 1 + self.head * 1000)
             self.numbering.begin(epoch)
             self.writer.add_epoch(epoch)
@@ -74,31 +74,31 @@ class Twins:
                 self.update(agent % settings.agents, presence, now_ns)
 
     def update(self, agent: int, presence: int, now_ns: int) -> None:
-        head, last = self.head, self.course.last_change(agent, self.head)
-        held_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
-        next_in = self.course.next_in(agent, head)
-        change = self.course.caused(head, agent, presence, str(uuid.UUID(int=head)))
-        self.course.add(change)
+        head, last = self.head, self.event_log.last_change(agent, self.head)
+        held_ms = self.script.initial_ms(agent) if last < 0 else self.event_times.at_ms(last)
+        next_in = self.event_log.next_in(agent, head)
+        change = self.event_log.caused(head, agent, presence, str(uuid.UUID(int=head)))
+        self.event_log.add(change)
         self.writer.add_change(change)
-        for stretch in self.timeline.insert(head, now_ns, held_ms=held_ms, next_in=next_in):
+        for stretch in self.event_times.insert(head, now_ns, held_ms=held_ms, next_in=next_in):
             self.writer.add_stretch(stretch)
         self.head += 1
 
     def frame(self, number: int, shape: int) -> bytes:
-        sequence, at_ms = self.numbering.sequence(number), self.timeline.at_ms(number)
-        return self.script.frame(self.course.change(number), sequence, at_ms, shape)
+        sequence, at_ms = self.numbering.sequence(number), self.event_times.at_ms(number)
+        return self.script.frame(self.event_log.change(number), sequence, at_ms, shape)
 
     def last_changes(self) -> array[int]:
         last = array("q", [-1]) * self.script.settings.agents
         for number in range(self.head):
-            last[self.course.change(number).agent] = number
+            last[self.event_log.change(number).agent] = number
         return last
 
     def history(self, shape: int) -> bytes:
         epoch, frames = self.numbering.current, []
         for agent, last in enumerate(self.last_changes()):
-            change = self.script.initial(agent) if last < 0 else self.course.change(last)
-            at_ms = self.script.initial_ms(agent) if last < 0 else self.timeline.at_ms(last)
+            change = self.script.initial(agent) if last < 0 else self.event_log.change(last)
+            at_ms = self.script.initial_ms(agent) if last < 0 else self.event_times.at_ms(last)
             sequence = self.numbering.position(epoch, agent, last)
             frames.append(self.script.frame(change, sequence, at_ms, shape, history=True))
         return b"".join(frames)
@@ -132,11 +132,11 @@ def test_the_compiled_twin_computes_the_same_facts(
 ) -> None:
     twins = Twins(settings, pieces)
     agents, states, queues, times_ms = twins.writer.facts(0, twins.head)
-    changes = [twins.course.change(number) for number in range(twins.head)]
+    changes = [twins.event_log.change(number) for number in range(twins.head)]
     assert list(agents) == [change.agent for change in changes]
     assert list(states) == [change.state for change in changes]
     assert list(queues) == [change.queue for change in changes]
-    assert list(times_ms) == [twins.timeline.at_ms(number) for number in range(twins.head)]
+    assert list(times_ms) == [twins.event_times.at_ms(number) for number in range(twins.head)]
 
 
 @given(script_settings(), PIECES)
@@ -148,10 +148,10 @@ def test_every_event_is_later_than_the_last_of_its_agent_and_each_step_is_a_chan
     since_ms = [script.initial_ms(agent) for agent in range(settings.agents)]
     scripted = [script.initial(agent).state for agent in range(settings.agents)]
     for number in range(twins.head):
-        change, at_ms = twins.course.change(number), twins.timeline.at_ms(number)
+        change, at_ms = twins.event_log.change(number), twins.event_times.at_ms(number)
         assert at_ms > since_ms[change.agent]
         since_ms[change.agent] = at_ms
-        if number not in twins.course.numbers:
+        if number not in twins.event_log.numbers:
             assert change.state != scripted[change.agent]
             scripted[change.agent] = change.state
 

@@ -16,9 +16,9 @@ from actors.sender.commands import Step
 from actors.sender.outbox import DEAD, Attempt, Resent, message_id
 from actors.sender_settings import SenderSettings
 from tests.actors.sender.drawer import NOW_US, USER, Drawer, accepted
-from tools.fake_gateway.command_judge import ENDS, FIRST_STEP
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
-from tools.fake_gateway.sender_store import RESENT, Command, Letter, SenderStore, open_store
+from tools.fake_gateway.command_verifier import ENDS, FIRST_STEP
+from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S
+from tools.fake_gateway.sender_store import RESENT, Command, OutboxMessage, SenderStore, open_store
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_commands_letters_and_audit_are_read_while_the_store_is_open(drawer: Dra
         ended_us=NOW_US + 90_001,
     )
     assert (waiting.step, waiting.first_sent_us, waiting.ended_us) == (FIRST_STEP, None, None)
-    assert store.letters == [Letter(message_id(done.id), done.id, "waiting")]
+    assert store.outbox == [OutboxMessage(message_id(done.id), done.id, "waiting")]
     steps = [row.step for row in store.audit if row.command == done.id]
     assert steps == ["accepted", "sent", "acknowledged", "confirmed"]
     assert {row.user for row in store.audit} == {USER}

@@ -9,22 +9,22 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.fake_gateway.clients import (
+from tests.gateway.bundled import (
     AGENTS,
     Client,
-    Served,
+    WspServed,
     basic,
     in_loop,
     serving,
     subscription,
     until,
 )
-from tools.fake_gateway.expectation import Expectation
 from tools.fake_gateway.ledger import read_ledger
-from tools.fake_gateway.order import DeliveryOrder
-from tools.fake_gateway.organisation import OrderSettings
 from tools.fake_gateway.pacing import Load
 from tools.fake_gateway.script import LEAN
+from tools.fake_gateway.wsp.expectation import Expectation
+from tools.fake_gateway.wsp.order import DeliveryOrder
+from tools.fake_gateway.wsp.organisation import OrderSettings
 
 
 @in_loop
@@ -37,7 +37,7 @@ async def test_a_token_is_given_to_the_client_only(tmp_path: Path) -> None:
         assert token["scope"] == "notifications:read notifications:subscribe"
         assert (await served.token(secret="wrong"))["status"] == 401
         url = served.ready["base_url"] + "/api/v2/oauth/token"
-        headers = {"Authorization": basic("fake-secret")}
+        headers = {"Authorization": basic("fake-client", "fake-secret")}
         async with served.http.post(url, data={"grant_type": "x"}, headers=headers) as answer:
             assert answer.status == 400
 
@@ -63,7 +63,7 @@ async def test_users_are_known_to_who_may_read_them(tmp_path: Path) -> None:
         assert await status(user, None) == 401
 
 
-async def refusal(served: Served, token: str | None = None) -> tuple[int, str | None]:
+async def refusal(served: WspServed, token: str | None = None) -> tuple[int, str | None]:
     with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
         await served.connect(token)
     assert refused.value.headers is not None
@@ -166,7 +166,7 @@ async def test_a_history_reports_the_change_that_made_the_state(tmp_path: Path) 
         assert all(reported[user]["sequence"] < 10_000_001 for user in quiet)
 
 
-async def after_300_events(served: Served) -> dict[str, Any]:
+async def after_300_events(served: WspServed) -> dict[str, Any]:
     client = await served.subscribe()
     await client.history()
     await served.control("/load", {"rate": 30_000, "seconds": 0.01})
@@ -244,7 +244,7 @@ def texts(expectation: Expectation, numbers: range) -> bytes:
     """What the script's plain twin says to these events, without the frames' headers."""
     script, timeline, numbering = (
         expectation.script,
-        expectation.timeline,
+        expectation.event_times,
         expectation.numbering,
     )
     return b"".join(

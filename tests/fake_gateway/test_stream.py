@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.fake_gateway.kept import ORIGIN_MS, settings
-from tools.fake_gateway import stream as stream_module
+from tools.fake_gateway import traffic as traffic_module
 from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.organisation import OrderSettings, Organisation
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.stream import Stream
+from tools.fake_gateway.wsp import stream as stream_module
+from tools.fake_gateway.wsp.organisation import OrderSettings, Organisation
+from tools.fake_gateway.wsp.stream import Stream
 
 QUIET, CORRELATION = 4, "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 START_MS = ORIGIN_MS + 10_000
@@ -37,7 +38,8 @@ class ManualClock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> ManualClock:
     clock = ManualClock()
-    monkeypatch.setattr(stream_module, "time", clock)
+    for module in (stream_module, traffic_module):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -59,13 +61,13 @@ def test_an_update_comes_behind_what_is_due_however_late_the_turn(
         clock.ms = 100 * turn
         number = stream.change(QUIET, 1, CORRELATION)
         assert number == 100 * turn + turn
-        assert stream.organisation.timeline.at_ms(number) == START_MS + 100 * turn
+        assert stream.organisation.event_times.at_ms(number) == START_MS + 100 * turn
     clock.ms = 700
     stream.turn()
-    head, course = stream.organisation.head, stream.organisation.course
+    head, event_log = stream.organisation.head, stream.organisation.event_log
     assert (head, stream.organisation.steps) == (706, 701)
     for step in range(701):  # each has the time that it would have had without the updates
-        assert stream.organisation.timeline.at_ms(course.number_of(step)) == START_MS + step
+        assert stream.organisation.event_times.at_ms(event_log.number_of(step)) == START_MS + step
 
 
 def test_a_load_makes_as_many_events_as_without_updates(stream: Stream, clock: ManualClock) -> None:
@@ -88,7 +90,7 @@ def test_a_profile_that_changes_its_pace_goes_on_behind_updates(
         clock.ms = ms
         stream.turn()
         stream.change(QUIET, ms // 50 % 4, CORRELATION)
-        now_ms = stream.organisation.timeline.at_ms(stream.organisation.head - 1) - START_MS
+        now_ms = stream.organisation.event_times.at_ms(stream.organisation.head - 1) - START_MS
         assert now_ms == ms
     assert stream.organisation.head == stream.organisation.steps + 60
 
@@ -101,7 +103,7 @@ def test_a_pace_that_begins_in_events_that_have_happened_moves_none_of_them(
     stream.turn()
     organisation.advance(600)  # a renumbering brings a block to its end, far beyond what is due
     stream.change(QUIET, 1, CORRELATION)
-    told = [organisation.timeline.at_ms(number) for number in range(601)]
+    told = [organisation.event_times.at_ms(number) for number in range(601)]
     clock.ms = 1500  # the next pace has begun, at event 500
     stream.turn()
-    assert [organisation.timeline.at_ms(number) for number in range(601)] == told
+    assert [organisation.event_times.at_ms(number) for number in range(601)] == told

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from tools.fake_gateway.script import LEAN, WHOLE_AGENT, WITH_CORRELATION, WITH_PRESENCE
-from tools.fake_gateway.subscription import (
+from tools.fake_gateway.wsp.subscription import (
     MalformedSubscriptionError,
     Subscription,
     parse_subscription,

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.fake_gateway.script import PRESENCES
-from tools.fake_gateway.updates import (
-    Answer,
+from tools.fake_gateway.wsp.updates import (
     MalformedUpdateError,
     Update,
+    UpdateAnswer,
     acknowledgement,
     is_binding,
     malformed_acknowledgement,
@@ -73,11 +73,11 @@ def test_only_the_binding_binds() -> None:
 
 
 def test_acknowledgements_are_the_contracts() -> None:
-    good = acknowledgement(CORRELATION, Answer())
+    good = acknowledgement(CORRELATION, UpdateAnswer())
     assert orjson.loads(good[2:]) == {
         "type": "presence.ack", "correlationId": CORRELATION, "success": True,
     }  # fmt: skip
-    bad = acknowledgement(CORRELATION, Answer(429, "too.many.requests", "slower", 250))
+    bad = acknowledgement(CORRELATION, UpdateAnswer(429, "too.many.requests", "slower", 250))
     assert orjson.loads(bad[4:]) == {
         "type": "presence.ack", "correlationId": CORRELATION, "success": False, "status": 429,
         "code": "too.many.requests", "message": "slower", "retryAfterMs": 250,

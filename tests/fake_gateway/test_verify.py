@@ -22,10 +22,11 @@ from tests.fake_gateway.kept import (
     steady,
 )
 from tools.fake_gateway import verify as verification
-from tools.fake_gateway.expectation import Expectation, LedgerError
 from tools.fake_gateway.journals import JournalError
+from tools.fake_gateway.ledger import LedgerError
 from tools.fake_gateway.script import LEAN, WITH_CORRELATION, WITH_PRESENCE
 from tools.fake_gateway.verify import verify
+from tools.fake_gateway.wsp.expectation import Expectation
 
 
 def test_a_perfect_run_is_verified_with_its_figures(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
-from tests.fake_gateway.clients import Served, in_loop, serving, until
+from tests.gateway.bundled import WspServed, in_loop, serving, until
 from tools.fake_gateway.ledger import read_ledger
 from tools.fake_gateway.webhooks import key_of
 
@@ -38,14 +38,14 @@ def signed(body: bytes, secret: str = SECRET, *, age_s: int = 0) -> dict[str, st
 
 
 async def post(
-    served: Served, body: bytes, headers: dict[str, str]
+    served: WspServed, body: bytes, headers: dict[str, str]
 ) -> tuple[int, dict[str, Any] | None]:
     url = served.ready["webhook_url"]
     async with served.http.post(url, data=body, headers=headers) as answer:
         return answer.status, await answer.json() if answer.status == 400 else None
 
 
-def webhooks(served: Served) -> list[dict[str, Any]]:
+def webhooks(served: WspServed) -> list[dict[str, Any]]:
     return [line for line in read_ledger(served.ledger) if line["kind"] == "webhook"]
 
 

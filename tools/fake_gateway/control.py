@@ -1,30 +1,47 @@
-"""Control: the calls by which tests and the demo steer the gateway, on a port of its own."""
+"""Control: the calls by which tests and the demo steer a gateway, on a port of its own.
+
+The calls are rows; `gateway.py` has those of both dialects.
+"""
 
 from __future__ import annotations
 
-import time
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import orjson
 from aiohttp import web
 
-from tools.fake_gateway.faults import Fault, parse_fault
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.profiles import parse_schedule
+from tools.fake_gateway.rest import Handler, json_response
 from tools.fake_gateway.webhooks import PATH as WEBHOOK_PATH
 from tools.fake_gateway.webhooks import WebhookReceiver
 
 
-class Steered(Protocol):
-    def status(self) -> dict[str, Any]: ...
-    def start_load(self, load: Load) -> None: ...
-    def stop_load(self) -> None: ...
-    def carry_out(self, fault: Fault) -> None: ...
-    def schedule(self, entries: list[tuple[float, Fault]]) -> None: ...
-    def users(self, count: int) -> list[str]: ...
-    def update(self, user: str, presence: str) -> dict[str, Any]: ...
-    def rotate(self, client_secret: str) -> None: ...
-    def request_stop(self) -> None: ...
+class ControlCall(NamedTuple):
+    """`answer`: of the JSON that was posted (None: there is no body) and the query."""
+
+    method: str
+    path: str
+    answer: Callable[[Any, Mapping[str, str]], dict[str, Any]]
+
+
+def control_application(calls: Iterable[ControlCall], webhooks: WebhookReceiver) -> web.Application:
+    application = web.Application()
+    for call in calls:
+        application.router.add_route(call.method, call.path, _handler(call))
+    application.router.add_post(WEBHOOK_PATH, webhooks.handle)
+    return application
+
+
+def _handler(call: ControlCall) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        try:
+            return json_response(call.answer(orjson.loads(body or b"null"), request.query))
+        except ValueError as error:  # a wrong call is told what is wrong with it
+            return json_response({"error": str(error)}, 400)
+
+    return handle
 
 
 def parse_load(asked: Any) -> Load:
@@ -41,73 +58,8 @@ def parse_load(asked: Any) -> Load:
     return Load(None if rate == "max" else float(rate), seconds, asked.get("profile", "steady"))
 
 
-def control_application(gateway: Steered, webhooks: WebhookReceiver) -> web.Application:
-    async def status(_: web.Request) -> web.Response:
-        return _json(gateway.status())
-
-    async def load(request: web.Request) -> web.Response:
-        gateway.start_load(parse_load(await _asked(request)))
-        return _json(gateway.status())
-
-    async def stop_load(_: web.Request) -> web.Response:
-        gateway.stop_load()
-        return _json(gateway.status())
-
-    async def faults(request: web.Request) -> web.Response:
-        asked = await _asked(request)
-        if isinstance(asked, list):  # each at its second of the load
-            gateway.schedule(parse_schedule(asked))
-        else:
-            gateway.carry_out(parse_fault(asked))
-        return _json(gateway.status())
-
-    async def users(request: web.Request) -> web.Response:
-        return _json({"users": gateway.users(int(request.query.get("count", "100")))})
-
-    async def update(request: web.Request) -> web.Response:
-        asked = await _asked(request)
-        if not isinstance(asked, dict) or asked.keys() != {"user", "state"}:
-            raise ValueError('an update of somebody else is {"user": …, "state": …}')
-        return _json(gateway.update(asked["user"], asked["state"]))
-
-    async def rotate(request: web.Request) -> web.Response:
-        asked = await _asked(request)
-        if not isinstance(asked, dict) or asked.keys() != {"client_secret"}:
-            raise ValueError('a rotation is {"client_secret": …}')
-        gateway.rotate(str(asked["client_secret"]))
-        return _json(gateway.status())
-
-    async def shutdown(_: web.Request) -> web.Response:
-        gateway.request_stop()
-        return _json({"stopping_at_us": time.time_ns() // 1000})
-
-    application = web.Application(middlewares=[_complain])
-    application.router.add_get("/status", status)
-    application.router.add_post("/load", load)
-    application.router.add_post("/load/stop", stop_load)
-    application.router.add_post("/faults", faults)
-    application.router.add_get("/users", users)
-    application.router.add_post("/updates", update)
-    application.router.add_post("/rotate", rotate)
-    application.router.add_post(WEBHOOK_PATH, webhooks.handle)
-    application.router.add_post("/shutdown", shutdown)
-    return application
-
-
-@web.middleware
-async def _complain(request: web.Request, handler: Any) -> web.StreamResponse:
-    """A wrong call is told what is wrong with it."""
-    try:
-        answer = await handler(request)
-    except ValueError as error:
-        return web.json_response({"error": str(error)}, status=400)
-    assert isinstance(answer, web.StreamResponse)
-    return answer
-
-
-async def _asked(request: web.Request) -> Any:
-    return orjson.loads(await request.read() or b"null")
-
-
-def _json(answer: dict[str, Any]) -> web.Response:
-    return web.Response(body=orjson.dumps(answer), content_type="application/json")
+def named(asked: Any, *names: str) -> list[str]:
+    """The values of an object that has exactly these names. Raises ValueError."""
+    if not isinstance(asked, dict) or asked.keys() != set(names):
+        raise ValueError(f"expected an object of {', '.join(names)}")
+    return [str(asked[name]) for name in names]

@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
-
-class Ordered(Protocol):
-    """A fault of either dialect."""
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def retry_after_s(self) -> int | None: ...
-    @property
-    def count(self) -> int: ...
+from tools.fake_gateway.faults import Fault
 
 
 class Refusal(NamedTuple):
@@ -25,15 +16,17 @@ class Refusal(NamedTuple):
 class Gate:
     """Ordered refusals first, then the limit on how often a client may come."""
 
-    def __init__(self, *, passes_max: int = 0, window_s: float = 60.0) -> None:
-        """At most `passes_max` (0 = any) in `window_s`, then refusals until the window is over."""
+    def __init__(self, name: str = "", *, passes_max: int = 0, window_s: float = 60.0) -> None:
+        """At most `passes_max` (0 = any) in `window_s`, then refusals until the window is over.
+        `name`: as the ledger calls it."""
+        self.name = name
         self.refused = 0
         self._ordered: deque[Refusal] = deque()
         self._passes_max = passes_max
         self._window_s = window_s
         self._passes: deque[float] = deque()
 
-    def order(self, fault: Ordered) -> None:
+    def order(self, fault: Fault) -> None:
         self._ordered.extend([Refusal(fault.status, fault.retry_after_s)] * fault.count)
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, cast
 import apsw
 import orjson
 
-from tools.fake_gateway.judge import Row
+from tools.fake_gateway.row_verifier import Row
 
 _ROWS = """
 SELECT id, agent, previous, from_state, to_state, at_us,

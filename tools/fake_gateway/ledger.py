@@ -7,7 +7,7 @@ apart; the functions below are the only place that knows their fields' names.
 | kind | |
 |---|---|
 | run | the settings of script and order: everything is computed from them |
-| epoch, stretch | numbering and timeline, as they begin |
+| epoch, stretch | numbering and event times, as they begin |
 | change | an event that an update caused, between the script's |
 | opened, subscribed, closed | a socket's life; `head` = events that had happened by then |
 | sent | positions first..last of the stream, as one write |
@@ -39,6 +39,7 @@ and
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,14 @@ import orjson
 
 LEDGER_NAME = "ledger.jsonl"
 CA_NAME = "ca.pem"
+
+
+class LedgerError(Exception):
+    """A ledger from which nothing can be computed."""
+
+
+def now_us() -> int:
+    return time.time_ns() // 1000
 
 
 class Ledger:

@@ -10,7 +10,7 @@ cdef struct Piece:              # event n has the value start + (n - first) * st
     int64_t step
 
 
-cdef struct Pieces:             # of a timeline, or (step 1) of a numbering
+cdef struct Pieces:             # of event times, or (step 1) of a numbering
     Piece *at
     Py_ssize_t count
     Py_ssize_t place            # of the last look-up: neighbours share it

@@ -1,7 +1,7 @@
 """Script: what each agent of the fake organisation does, as a pure function of seed and number.
 
 Knows no socket, no clock, no sequence numbering. `frames.pyx` is its fast twin, byte for byte.
-Its own events are called steps here: between two of them others may happen (see `course.py`).
+Its own events are called steps here: between two of them others may happen (see `event_log.py`).
 
 Step n belongs to round n // active and place n % active in it. In each round every active agent
 changes exactly once, so that the k-th change of an agent happens in round k - 1, its state is a
@@ -10,7 +10,7 @@ the steps before it. A replay is therefore written anew instead of kept.
 
 The order of the agents differs from round to round, but an agent stays in its half of the round:
 two of its events are at least `distance_min` numbers apart, which is what lets the timeline promise
-strictly increasing times per agent (see `timeline.py`).
+strictly increasing times per agent (see `event_times.py`).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class ScriptSettings:
 
 class Change(NamedTuple):
     """One change of one agent, without sequence and time. `number` is its step, or its event in a
-    course; -1 for an initial state."""
+    log; -1 for an initial state."""
 
     number: int
     agent: int
@@ -108,15 +108,15 @@ class Script:
 
     def __init__(self, settings: ScriptSettings) -> None:
         self.settings = settings
-        chance = random.Random(f"organisation {settings.seed}")
+        rng = random.Random(f"organisation {settings.seed}")
         agents = settings.agents
-        self.users = tuple(_uuid4(chance) for _ in range(agents))
-        self.queues = tuple(_uuid4(chance) for _ in range(-(-agents // AGENTS_PER_QUEUE)))
-        self.homes = array("i", (chance.randrange(len(self.queues)) for _ in range(agents)))
-        self.offsets = bytes(chance.randrange(CYCLE) for _ in range(agents))
-        self.cycle = _walk(chance)
+        self.users = tuple(_uuid4(rng) for _ in range(agents))
+        self.queues = tuple(_uuid4(rng) for _ in range(-(-agents // AGENTS_PER_QUEUE)))
+        self.homes = array("i", (rng.randrange(len(self.queues)) for _ in range(agents)))
+        self.offsets = bytes(rng.randrange(CYCLE) for _ in range(agents))
+        self.cycle = _walk(rng)
         active = [agent for agent in range(agents) if not self.is_quiet(agent)]
-        chance.shuffle(active)
+        rng.shuffle(active)
         self.order = array("i", active)
         self._place_of = array("i", [-1]) * agents  # of those who change, in `order`
         for place, agent in enumerate(active):
@@ -234,16 +234,16 @@ def _presence(state: int, turn: int) -> int:
     return 3 if state == _NOT_AVAILABLE and turn % 3 == 0 else _PRESENCE_OF[state]
 
 
-def _uuid4(chance: random.Random) -> str:
-    return str(uuid.UUID(int=chance.getrandbits(128), version=4))
+def _uuid4(rng: random.Random) -> str:
+    return str(uuid.UUID(int=rng.getrandbits(128), version=4))
 
 
-def _walk(chance: random.Random) -> bytes:
+def _walk(rng: random.Random) -> bytes:
     """A closed walk through the states: no two neighbours equal, the last leads to the first."""
     while True:
         walk = [_AVAILABLE]
         while len(walk) < CYCLE:
-            walk.append(chance.choice(_NEXT[walk[-1]]))
+            walk.append(rng.choice(_NEXT[walk[-1]]))
         if walk[0] in _NEXT[walk[-1]]:
             return bytes(walk)
 

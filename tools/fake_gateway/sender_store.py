@@ -35,7 +35,7 @@ class Command(NamedTuple):
     ended_us: int | None
 
 
-class Letter(NamedTuple):
+class OutboxMessage(NamedTuple):
     """A webhook message that is owed or was sent."""
 
     id: str
@@ -74,7 +74,7 @@ class SenderStore:
             connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             connection.pragma("query_only", True)
             self.commands = list(map(Command._make, connection.execute(_COMMANDS)))
-            self.letters = list(map(Letter._make, connection.execute(_LETTERS)))
+            self.outbox = list(map(OutboxMessage._make, connection.execute(_LETTERS)))
             self.audit = list(map(AuditRow._make, connection.execute(_AUDIT)))
             promised = connection.execute("SELECT audit_rows, audit_head FROM progress").fetchone()
             connection.close()

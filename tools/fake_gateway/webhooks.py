@@ -17,8 +17,8 @@ import orjson
 from aiohttp import web
 
 from tools.fake_gateway.gates import Gate
-from tools.fake_gateway.ledger import Ledger
-from tools.fake_gateway.rest import refuse
+from tools.fake_gateway.ledger import Ledger, now_us
+from tools.fake_gateway.rest import json_response, refuse
 from tools.fake_gateway.script import PRESENCES
 
 PATH = "/webhook"
@@ -55,7 +55,7 @@ class WebhookReceiver:
         status = 204 if complaint is None else 400
         if refusal is not None:
             status = refusal.status
-            self._ledger.refused("webhooks", status, time.time_ns() // 1000)
+            self._ledger.refused(self._gate.name, status, now_us())
         self.received += status == 204
         self._ledger.write(
             "webhook",
@@ -63,12 +63,12 @@ class WebhookReceiver:
             status=status,
             complaint=complaint,
             **message,
-            at_us=time.time_ns() // 1000,
+            at_us=now_us(),
         )
         if refusal is not None:
             return await refuse(refusal.status, refusal.retry_after_s)
         if complaint is not None:
-            return web.json_response({"error": complaint}, status=status)
+            return json_response({"error": complaint}, status)
         return web.Response(status=status)
 
 

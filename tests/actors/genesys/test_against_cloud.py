@@ -15,11 +15,12 @@ from actors.genesys.cloud_errors import NoAnswerError, RefusedError
 from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest, NewPresence
 from actors.genesys.definitions import Definition, Definitions, Unmeant
 from actors.genesys.secret import Secret
-from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
+from tests.gateway.bundled import CloudServed
+from tests.gateway.client import bundled, rest_of
 
 
 def with_gateway(
-    folder: Path, test: Callable[[Bundled, CloudRest], Awaitable[None]], **settings: Any
+    folder: Path, test: Callable[[CloudServed, CloudRest], Awaitable[None]], **settings: Any
 ) -> None:
     async def run() -> None:
         async with (
@@ -32,7 +33,7 @@ def with_gateway(
 
 
 def test_users_queues_groups_and_divisions_are_read(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         users = await gateway.users()
         read = [user async for page in rest.user_pages() for user in page.entities]
         assert {user["id"] for user in read} == set(users[:-5])  # the last five are inactive
@@ -57,7 +58,7 @@ def test_users_queues_groups_and_divisions_are_read(tmp_path: Path) -> None:
 
 
 def test_a_channel_lives_as_the_contract_says(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         users = await gateway.users()
         topics = [subscribed_topic(user, "activity") for user in users]
         channel = await rest.create_channel()
@@ -84,7 +85,7 @@ def test_a_channel_lives_as_the_contract_says(tmp_path: Path) -> None:
 
 
 def test_one_topic_too_many_is_refused_by_its_code(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         topics = [subscribed_topic(user, "activity") for user in await gateway.users()]
         channel = await rest.create_channel()
         with pytest.raises(RefusedError) as raised:
@@ -96,7 +97,7 @@ def test_one_topic_too_many_is_refused_by_its_code(tmp_path: Path) -> None:
 
 
 def test_a_presence_is_changed_by_the_name_that_a_person_gives(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         first, second, *_ = await gateway.users()
         definitions = Definitions(await rest.definitions())
         queue, meal = definitions.meant("on queue"), definitions.meant("Mahlzeit")
@@ -121,18 +122,18 @@ def test_a_presence_is_changed_by_the_name_that_a_person_gives(tmp_path: Path) -
 
 
 def test_an_expired_token_costs_one_more_call(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         await rest.definitions()
         await gateway.fault("expire-tokens")
         await rest.definitions()
-        assert (await gateway.told("/status"))["tokens"] == 2
+        assert (await gateway.control("/status"))["tokens"] == 2
         assert rest.requests == 3
 
     with_gateway(tmp_path, test)
 
 
 def test_an_answer_that_never_comes_is_told_as_none(tmp_path: Path) -> None:
-    async def test(gateway: Bundled, rest: CloudRest) -> None:
+    async def test(gateway: CloudServed, rest: CloudRest) -> None:
         await rest.definitions()
         await gateway.fault("refuse-rest", status=0)
         with pytest.raises(NoAnswerError):

@@ -24,14 +24,14 @@ from actors.genesys.cloud_errors import (
 from actors.genesys.cloud_rest import CloudRest, NewPresence
 from actors.genesys.secret import Secret
 from runtime.clock import SystemClock
-from tests.actors.genesys.small_cloud import (
+from tests.gateway.loopback import Request
+from tests.gateway.scripted_cloud import (
     GROUPS,
     PAGES,
     QUEUES,
-    Asked,
-    SmallCloud,
+    ScriptedCloud,
     Trouble,
-    client_of,
+    rest_at,
     with_cloud,
 )
 
@@ -43,7 +43,7 @@ PRESENCE = f"/api/v2/users/{USER}/presences/PURECLOUD"
 
 
 def test_users_are_read_page_by_page() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.add(*(f"u{n}" for n in range(1001)))
         pages = [page async for page in rest.user_pages(("presence", "routingStatus"))]
         assert [len(page.entities) for page in pages] == [500, 500, 1]
@@ -54,20 +54,20 @@ def test_users_are_read_page_by_page() -> None:
             "pageSize": "500",
             "pageNumber": "2",
         }
-        assert cloud.asked[0].token == "Bearer t1"
+        assert cloud.asked[0].headers["authorization"] == "Bearer t1"
 
     with_cloud(test)
 
 
 def test_an_empty_organisation_is_one_page() -> None:
-    async def test(_cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(_cloud: ScriptedCloud, rest: CloudRest) -> None:
         assert [page async for page in rest.user_pages()] == [Page([], 1, 0, 0)]
 
     with_cloud(test)
 
 
 def test_users_by_id_are_those_who_are_still_there() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.add("a", "b", "c")
         users = await rest.users_by_id(["a", "c", "x"], ("presence",))
         assert {user["id"] for user in users} == {"a", "c"}
@@ -81,7 +81,7 @@ def test_users_by_id_are_those_who_are_still_there() -> None:
 
 
 def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.add(*(f"u{n}" for n in range(150)))
         cloud.named[QUEUES] = {f"q{n}": f"Queue {n}" for n in range(101)}
         cloud.members[f"{QUEUES}/q1/members"] = [f"u{n}" for n in range(120)]
@@ -97,7 +97,7 @@ def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
 
 
 def test_an_entity_that_cannot_be_told_by_an_id_is_left_out() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         entities = [{"id": "a"}, {"id": "a/b"}, {"id": 5}, {}, None, "b", {"id": ""}]
         cloud.answers["GET", PAGES] = lambda _: {"entities": entities, "pageCount": 1, "total": 7}
         assert [page.entities async for page in rest.user_pages()] == [[{"id": "a"}]]
@@ -106,7 +106,7 @@ def test_an_entity_that_cannot_be_told_by_an_id_is_left_out() -> None:
 
 
 def test_a_channel_is_made_found_and_let_go() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         told = {
             "id": "streaming-1-abc",
             "connectUri": "wss://x/channels/streaming-1-abc",
@@ -133,8 +133,8 @@ def test_a_channel_is_made_found_and_let_go() -> None:
 
 
 def test_a_refused_topic_takes_no_other_one_with_it() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
-        def answer(asked: Asked) -> Any:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        def answer(asked: Request) -> Any:
             assert dict(asked.query) == {"ignoreErrors": "true"}
             assert orjson.loads(asked.body) == [{"id": topic} for topic in topics]
             return {
@@ -166,13 +166,15 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
 
 
 def test_a_presence_is_changed_read_and_changed_for_many() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         now = {"presenceDefinition": {"id": "d1"}, "modifiedDate": "2026-11-21T22:00:00Z"}
         bodies: list[Any] = []
 
-        def answer(asked: Asked) -> Any:
+        def answer(asked: Request) -> Any:
             bodies.append(orjson.loads(asked.body or b"null"))
-            assert asked.content_type == ("application/json" if asked.body else "")
+            assert asked.headers.get("content-type", "") == (
+                "application/json" if asked.body else ""
+            )
             return now
 
         cloud.answers["PATCH", PRESENCE] = cloud.answers["GET", PRESENCE] = answer
@@ -221,7 +223,7 @@ ENVELOPE = {
 def test_a_refusal_has_a_name_and_says_what_the_gateway_said(
     status: int, kind: type[CloudError], is_passing: bool
 ) -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.troubles.append(Trouble(PRESENCE, status, ENVELOPE, {"Retry-After": "3"}))
         with pytest.raises(CloudError) as raised:
             await rest.presence(USER)
@@ -242,7 +244,7 @@ def test_a_refusal_has_a_name_and_says_what_the_gateway_said(
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"code":5,"messageParams":[]}'])
 def test_a_refusal_without_an_envelope_is_one_as_well(body: bytes) -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.troubles.append(Trouble(PRESENCE, 502, body))
         with pytest.raises(FailedError, match=r"presence of a user: 502$"):
             await rest.presence(USER)
@@ -252,7 +254,7 @@ def test_a_refusal_without_an_envelope_is_one_as_well(body: bytes) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"entities":5}', b'{"entities":[]}'])
 def test_an_answer_that_breaks_the_contract_is_told_so(body: bytes) -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PAGES] = lambda _: body
         with pytest.raises(OddAnswerError, match="users"):
             [page async for page in rest.user_pages()]
@@ -264,7 +266,7 @@ def test_an_answer_that_breaks_the_contract_is_told_so(body: bytes) -> None:
 
 
 def test_a_channel_stands_in_no_error() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         echo = {"code": "c", "message": "channel streaming-1-abc is not yours"}
         cloud.troubles.append(Trouble(TOPICS, 403, echo))
         with pytest.raises(ForbiddenError) as raised:
@@ -276,12 +278,16 @@ def test_a_channel_stands_in_no_error() -> None:
 
 
 def test_a_refused_token_is_answered_with_another_one_once() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PRESENCE] = lambda _: {}
         await rest.presence(USER)
         cloud.revoked.add("t1")
         await rest.presence(USER)
-        assert [asked.token for asked in cloud.asked] == ["Bearer t1", "Bearer t1", "Bearer t2"]
+        assert [asked.headers["authorization"] for asked in cloud.asked] == [
+            "Bearer t1",
+            "Bearer t1",
+            "Bearer t2",
+        ]
         cloud.revoked |= {"t2", "t3"}
         with pytest.raises(UnauthorisedError):
             await rest.presence(USER)
@@ -292,9 +298,9 @@ def test_a_refused_token_is_answered_with_another_one_once() -> None:
 
 
 def test_without_a_token_nothing_is_asked() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
-        cloud.url = cloud.url.rpartition(":")[0] + ":9"
-        async with client_of(cloud) as alone:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        cloud.port = 9
+        async with rest_at(cloud.address) as alone:
             with pytest.raises(NoTokenError, match=r"channels: .*: token request") as raised:
                 await alone.channels()
         assert raised.value.retry_after_s is not None
@@ -308,7 +314,7 @@ def test_a_call_without_an_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) 
         **(cloud_rest.CloudRest._call.__kwdefaults__ or {}), "timeout_s": 0.2,
     })  # fmt: skip
 
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.troubles.append(Trouble(PRESENCE, 0, hangs=True))
         with pytest.raises(NoAnswerError, match="presence of a user: "):
             await rest.presence(USER)
@@ -320,7 +326,7 @@ def test_a_call_without_an_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) 
 def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cloud_rest, "ANSWER_BYTES_MAX", 1000)
 
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PRESENCE] = lambda _: b'"' + b"x" * 100_000 + b'"'
         with pytest.raises(OddAnswerError, match="too long"):
             await rest.presence(USER)

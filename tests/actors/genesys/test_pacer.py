@@ -15,7 +15,7 @@ from actors.genesys.pacer import Pacer
 from actors.genesys.rate_budget import ALLOWED_HEADER, COUNT_HEADER, RESET_HEADER, Budget
 from actors.genesys.tokens import TokenProvider
 from runtime.clock import SystemClock
-from tests.actors.genesys.small_cloud import SmallCloud, Trouble, with_cloud
+from tests.gateway.scripted_cloud import ScriptedCloud, Trouble, with_cloud
 
 USER = "8b67e4d1-9758-4285-8c45-b49fedff3f99"
 PRESENCE = f"/api/v2/users/{USER}/presences/PURECLOUD"
@@ -42,7 +42,7 @@ def test_a_call_waits_for_its_place_and_who_asked_first_goes_first(
     async def run() -> None:
         clock = Stepped()
         budget = Budget(2)
-        async with SmallCloud() as cloud, http_client(reach(cloud.address, {})) as http:
+        async with ScriptedCloud() as cloud, http_client(reach(cloud.address, {})) as http:
             tokens = TokenProvider(cloud.address, (), http, clock=clock, chance=random.Random(1))
             pacer = Pacer(budget, clock)
             rest = CloudRest(cloud.address, tokens, http, pacer, clock=clock)
@@ -61,7 +61,7 @@ def test_a_call_waits_for_its_place_and_who_asked_first_goes_first(
 
 
 def test_a_429_is_counted_and_the_next_call_waits_as_long_as_it_says() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.troubles.append(Trouble(PRESENCE, 429, None, {"Retry-After": "17"}))
         with pytest.raises(RateLimitedError):
             await rest.presence(USER)
@@ -72,7 +72,7 @@ def test_a_429_is_counted_and_the_next_call_waits_as_long_as_it_says() -> None:
 
 
 def test_the_headers_of_an_answer_correct_the_budget() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.headers = {COUNT_HEADER: "300", ALLOWED_HEADER: "300", RESET_HEADER: "40"}
         cloud.answers["GET", PRESENCE] = lambda _: {}
         await rest.presence(USER)
@@ -82,7 +82,7 @@ def test_the_headers_of_an_answer_correct_the_budget() -> None:
 
 
 def test_a_call_that_is_given_up_leaves_the_queue() -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PRESENCE] = lambda _: {}
         budget = rest._pacer.budget
         budget.refused(600.0, SystemClock().now_s())

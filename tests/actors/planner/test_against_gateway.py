@@ -13,8 +13,8 @@ from actors.planner.store import prepare, read_names, read_roster
 from runtime.child import Child
 from runtime.clock import SystemClock
 from runtime.counters import Counters
-from tests.actors.genesys.cloud_gateway import bundled
 from tests.actors.receiver.rig import in_loop, until
+from tests.gateway.client import address_of, bundled
 
 AGENTS = 3000
 HIDDEN = 2
@@ -31,7 +31,7 @@ def test_an_organisation_is_planned_and_its_joins_and_leaves_are_picked_up(tmp_p
             planner = Planner(
                 child,
                 PlannerArguments(
-                    address=gateway.address,
+                    address=address_of(gateway),
                     path=path,
                     run="run",
                     watch=Watch(),
@@ -51,8 +51,8 @@ def test_an_organisation_is_planned_and_its_joins_and_leaves_are_picked_up(tmp_p
             assert counters.get("agents_unmonitored") == AGENTS - HIDDEN - 3 * 950
             assert first.plan.clients_needed == 2
             await until(lambda: bool(read_names(path).queues))
-            await gateway.told("/roster", {"user": users[-1], "state": "active"})
-            await gateway.told("/roster", {"user": users[0], "state": "deleted"})
+            await gateway.control("/roster", {"user": users[-1], "state": "active"})
+            await gateway.control("/roster", {"user": users[0], "state": "deleted"})
             await until(lambda: counters.get("plan_version") > first.version)
             await until(lambda: users[0] not in read_roster(path).names)
             later = read_roster(path)
@@ -61,7 +61,7 @@ def test_an_organisation_is_planned_and_its_joins_and_leaves_are_picked_up(tmp_p
             assert {user for user in before if places.get(user) != before[user]} == {users[0]}
             child.stop()
             await life
-            status = await gateway.told("/status")
+            status = await gateway.control("/status")
             assert status["too_many_requests"] == 0
             assert status["fullest_window"][0] <= 45
 

@@ -21,16 +21,16 @@ from runtime.crash_point import VARIABLE
 from runtime.doorbell import Doorbell
 from runtime.errors import EXIT_CONFIGURATION
 from runtime.supervisor import Supervisor
-from tests.actors.genesys.small_cloud import PAGES, SmallCloud, Trouble
+from tests.gateway.scripted_cloud import PAGES, ScriptedCloud, Trouble
 from tests.processes.facts import drive, drive_to_end, pid_of
 
 USERS = [f"u{n}" for n in range(700)]
 
 
 @contextmanager
-def cloud_beside_us() -> Iterator[SmallCloud]:
+def cloud_beside_us() -> Iterator[ScriptedCloud]:
     """Its loop has a thread of its own: ours drives a supervisor."""
-    cloud = SmallCloud()
+    cloud = ScriptedCloud()
     cloud.add(*USERS)
     begun = threading.Event()
     loop = asyncio.new_event_loop()
@@ -55,7 +55,7 @@ def cloud_beside_us() -> Iterator[SmallCloud]:
 class Run:
     """A supervisor with nothing but a planner."""
 
-    def __init__(self, cloud: SmallCloud, path: Path, crash_at: str = "") -> None:
+    def __init__(self, cloud: ScriptedCloud, path: Path, crash_at: str = "") -> None:
         prepare(path, "run")
         self.path = path
         self.page = Counters.create("planner", PLANNER_WORDS)
@@ -90,7 +90,7 @@ class Run:
 
 
 @contextmanager
-def running(cloud: SmallCloud, path: Path, crash_at: str = "") -> Iterator[Run]:
+def running(cloud: ScriptedCloud, path: Path, crash_at: str = "") -> Iterator[Run]:
     run = Run(cloud, path, crash_at)
     try:
         yield run

@@ -23,8 +23,8 @@ from runtime.clock import SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, STARTING, Counters
 from runtime.doorbell import Doorbell
 from runtime.errors import ConfigurationError
-from tests.actors.genesys.small_cloud import PAGES, QUEUES, SmallCloud, Trouble
 from tests.actors.receiver.rig import in_loop, until
+from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, Trouble
 
 HASTY = Patience(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
 SMALL = Limits(topics_per_channel_max=3, channels_per_client_max=2)
@@ -35,7 +35,7 @@ SOON_S = 0.1
 class Rig:
     """One planner's file and page, over as many lives as a test wants."""
 
-    cloud: SmallCloud
+    cloud: ScriptedCloud
     path: Path
     generation: int = 0
     counters: Counters = field(default_factory=lambda: Counters.create("planner", PLANNER_WORDS))
@@ -100,16 +100,16 @@ class Rig:
             return False
 
 
-def with_rig(tmp_path: Path, test: Callable[[SmallCloud, Rig], Awaitable[None]]) -> None:
+def with_rig(tmp_path: Path, test: Callable[[ScriptedCloud, Rig], Awaitable[None]]) -> None:
     async def run() -> None:
-        async with SmallCloud() as cloud:
+        async with ScriptedCloud() as cloud:
             await test(cloud, Rig(cloud, tmp_path / "cloud.db"))
 
     in_loop(run)
 
 
 def test_a_first_read_becomes_a_plan_and_the_receivers_hear_of_it(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add("a", "b", "c", "d")
         cloud.named[QUEUES] = {"q1": "Sales"}
         async with rig.living():
@@ -136,7 +136,7 @@ def test_a_first_read_becomes_a_plan_and_the_receivers_hear_of_it(tmp_path: Path
 
 
 def test_who_joins_or_leaves_is_picked_up_and_no_other_channel_is_touched(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abcde")
         async with rig.living():
             await until(lambda: rig.get("plan_version") == 1)
@@ -162,7 +162,7 @@ def test_who_joins_or_leaves_is_picked_up_and_no_other_channel_is_touched(tmp_pa
 
 
 def test_too_few_clients_are_said_once_with_how_many_are_needed(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abcdefghijklm")
         with structlog.testing.capture_logs() as lines:
             async with rig.living():
@@ -180,7 +180,7 @@ def test_too_few_clients_are_said_once_with_how_many_are_needed(tmp_path: Path) 
 
 
 def test_an_organisation_without_anybody_is_a_plan_and_is_said_once(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         with structlog.testing.capture_logs() as lines:
             async with rig.living():
                 await until(lambda: rig.get("roster_reads") > 2)
@@ -191,7 +191,7 @@ def test_an_organisation_without_anybody_is_a_plan_and_is_said_once(tmp_path: Pa
 
 
 def test_a_successor_has_the_plan_before_it_asks_anybody(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abcdefg")
         async with rig.living():
             await until(lambda: rig.get("plan_version") == 1)
@@ -218,7 +218,7 @@ def test_a_successor_has_the_plan_before_it_asks_anybody(tmp_path: Path) -> None
 
 
 def test_troubles_of_the_gateway_leave_the_plan_as_it_is(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abc")
         async with rig.living():
             await until(lambda: rig.get("plan_version") == 1)
@@ -236,7 +236,7 @@ def test_troubles_of_the_gateway_leave_the_plan_as_it_is(tmp_path: Path) -> None
 
 
 def test_queues_without_names_hold_nothing_up(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add("a")
         cloud.troubles.extend([Trouble(QUEUES, 403, {"code": "missing.permission"})] * 5)
         with structlog.testing.capture_logs() as lines:
@@ -249,7 +249,7 @@ def test_queues_without_names_hold_nothing_up(tmp_path: Path) -> None:
 
 
 def test_a_missing_permission_is_named_at_the_start_and_told_in_service(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         lack = Trouble(PAGES, 403, {"messageParams": {"permissions": "directory:user:view"}})
         cloud.troubles.append(lack)
         assert "roles of the OAuth client lack directory:user:view" in str(await rig.fails())
@@ -263,7 +263,7 @@ def test_a_missing_permission_is_named_at_the_start_and_told_in_service(tmp_path
 
 
 def test_whom_nobody_finds_is_named_at_the_start_and_told_in_service(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abc")
         cloud.named[QUEUES] = {"q1": "Sales"}
         cloud.members[f"{QUEUES}/q1/members"] = ["a", "b"]
@@ -281,7 +281,7 @@ def test_whom_nobody_finds_is_named_at_the_start_and_told_in_service(tmp_path: P
 
 
 def test_ids_of_the_file_that_are_nobodys_are_counted(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*"abc")
         listed = tmp_path / "ids"
         listed.write_text("a\nb\nzz\n")
@@ -305,7 +305,7 @@ def test_a_first_read_that_takes_long_is_planned_as_far_as_it_came(
 ) -> None:
     monkeypatch.setattr(loop, "PARTIAL_AFTER_S", 0.0)
 
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*(f"u{n}" for n in range(1200)))
         rig.arguments = replace(rig.arguments, limits=Limits())
 
@@ -323,7 +323,7 @@ def test_a_first_read_that_takes_long_is_planned_as_far_as_it_came(
 
 
 def test_the_share_is_kept_over_two_lives(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*(f"u{n}" for n in range(5000)))
         rig.arguments = replace(rig.arguments, requests_per_minute=20)  # three of them are ours
         for _life in range(2):
@@ -338,7 +338,7 @@ def test_the_share_is_kept_over_two_lives(tmp_path: Path) -> None:
 
 
 def test_it_stops_while_the_gateway_keeps_silent(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, rig: Rig) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
         async with rig.living() as life:
             await until(lambda: cloud.asked)

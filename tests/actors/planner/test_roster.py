@@ -17,12 +17,12 @@ from actors.genesys.cloud_rest import CloudRest
 from actors.planner.arguments import Watch
 from actors.planner.roster import Patience, Read, RosterReader, UnresolvedError, listed_ids
 from runtime.errors import ConfigurationError
-from tests.actors.genesys.small_cloud import (
+from tests.gateway.scripted_cloud import (
     DIVISIONS,
     GROUPS,
     PAGES,
     QUEUES,
-    SmallCloud,
+    ScriptedCloud,
     Trouble,
     with_cloud,
 )
@@ -31,8 +31,8 @@ HASTY = Patience(tries_max=3, backoff_first_s=0.001, backoff_most_s=0.002)
 Make = Callable[[Watch], RosterReader]
 
 
-def with_reader(test: Callable[[SmallCloud, Make], Awaitable[None]]) -> None:
-    async def run(cloud: SmallCloud, rest: CloudRest) -> None:
+def with_reader(test: Callable[[ScriptedCloud, Make], Awaitable[None]]) -> None:
+    async def run(cloud: ScriptedCloud, rest: CloudRest) -> None:
         def make(watch: Watch) -> RosterReader:
             return RosterReader(rest, watch, chance=random.Random(1), patience=HASTY)
 
@@ -46,7 +46,7 @@ def named(*ids: str) -> dict[str, str]:
 
 
 def test_everybody_is_read_in_the_gateways_order_with_their_names() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         ids = [f"u{n}" for n in range(1100, 0, -1)]
         cloud.add(*ids)
         told: list[int] = []
@@ -59,7 +59,7 @@ def test_everybody_is_read_in_the_gateways_order_with_their_names() -> None:
 
 
 def test_who_slips_from_a_page_while_we_read_is_not_taken_for_gone() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         ids = [f"u{n:04}" for n in range(1000)]
         cloud.add(*ids)
 
@@ -83,7 +83,7 @@ def test_who_slips_from_a_page_while_we_read_is_not_taken_for_gone() -> None:
 
 
 def test_who_left_is_gone_and_who_came_is_there() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.add("a", "c")
         assert (await make(Watch()).read(named("a", "b"))).names == named("a", "c")
 
@@ -91,7 +91,7 @@ def test_who_left_is_gone_and_who_came_is_there() -> None:
 
 
 def test_divisions_are_meant_by_id_or_by_name() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[DIVISIONS] = {"d1": "Home", "d2": "Sales EU", "d3": "Other"}
         cloud.add("a", division="d1")
         cloud.add("b", "b2", division="d2")
@@ -108,7 +108,7 @@ def test_divisions_are_meant_by_id_or_by_name() -> None:
 
 @pytest.mark.parametrize(("kind", "path"), [("queues", QUEUES), ("groups", GROUPS)])
 def test_members_of_several_are_watched_once(kind: str, path: str) -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[path] = {"i1": "One", "i2": "Two", "i3": "Three"}
         cloud.add(*(f"u{n}" for n in range(250)), "x")
         cloud.members[f"{path}/i1/members"] = [f"u{n}" for n in range(200)]
@@ -122,7 +122,7 @@ def test_members_of_several_are_watched_once(kind: str, path: str) -> None:
 
 
 def test_who_is_missing_from_a_queue_of_several_pages_is_gone_when_missing_twice() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[QUEUES] = {"q": "Queue"}
         ids = [f"u{n:03}" for n in range(200)]
         cloud.add(*ids, "new")
@@ -145,7 +145,7 @@ def test_who_is_missing_from_a_queue_of_several_pages_is_gone_when_missing_twice
 
 
 def test_who_is_missing_from_a_queue_of_one_page_is_gone() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[QUEUES] = {"q": "Queue"}
         cloud.add("a")
         cloud.members[f"{QUEUES}/q/members"] = ["a"]
@@ -156,7 +156,7 @@ def test_who_is_missing_from_a_queue_of_one_page_is_gone() -> None:
 
 
 def test_a_name_that_nobody_finds_or_that_means_several_is_told() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[GROUPS] = {"g1": "Team", "g2": "team", "g3": "Other"}
         with pytest.raises(UnresolvedError, match="no groups named 'Tema', 'x'"):
             await make(Watch(kind="groups", ids=("Other", "Tema", "x"))).read({})
@@ -167,7 +167,7 @@ def test_a_name_that_nobody_finds_or_that_means_several_is_told() -> None:
 
 
 def test_a_file_lists_ids_in_the_order_of_their_places(tmp_path: Path) -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.add(*(f"u{n}" for n in range(300)))
         wanted = [f"u{n}" for n in range(249, -1, -1)]
         path.write_text("# the team\n\n" + "\n".join([*wanted, "nobody", "U5"]) + "\n")
@@ -210,7 +210,7 @@ def test_a_file_of_windows_is_one_as_well(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_page_that_fails_is_asked_for_again_and_no_other(status: int) -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.add(*(f"u{n}" for n in range(1001)))
 
         def before_page(number: int) -> None:
@@ -227,7 +227,7 @@ def test_a_page_that_fails_is_asked_for_again_and_no_other(status: int) -> None:
 
 
 def test_patience_ends_and_a_refusal_needs_none() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.troubles.extend([Trouble(PAGES, 500)] * 9)
         with pytest.raises(FailedError):
             await make(Watch()).read({})
@@ -242,7 +242,7 @@ def test_patience_ends_and_a_refusal_needs_none() -> None:
 
 
 def test_queues_have_names() -> None:
-    async def test(cloud: SmallCloud, make: Make) -> None:
+    async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[QUEUES] = {f"q{n}": f"Queue  {n}" for n in range(150)}
         names = await make(Watch()).queue_names()
         assert names == {f"q{n}": f"Queue {n}" for n in range(150)}

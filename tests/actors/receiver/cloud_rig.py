@@ -32,7 +32,7 @@ from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import KIND_CONTROL, KIND_EVENT, Consumer, ring_bytes
 from tests.actors.receiver.rig import DEADLINE_S, SHARD_WORDS, Record, until
-from tests.fake_gateway.cloud.clients import Served
+from tests.gateway.bundled import CloudServed
 
 RUN = "run-1"
 HASTY = ChannelPolicy(backoff_first_s=0.001, backoff_most_s=0.01)
@@ -52,7 +52,7 @@ class Credentials:
 class CloudRig:
     """`shards` rings with their consumers, the files of planner and receiver, and their pages."""
 
-    gateway: Served
+    gateway: CloudServed
     directory: Path
     shards: int = 2
     capacity: int = 1 << 20

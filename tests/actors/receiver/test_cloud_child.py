@@ -19,7 +19,7 @@ from runtime.crash_point import VARIABLE
 from runtime.supervisor import Supervisor
 from tests.actors.receiver.cloud_rig import CloudRig
 from tests.actors.receiver.test_cloud_loop import recorded
-from tests.fake_gateway.cloud.clients import Served, served
+from tests.gateway.bundled import CloudServed, served
 from tests.processes.facts import drive, drive_to_end, pid_of
 
 AGENTS = 25
@@ -51,7 +51,7 @@ class Beside:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     begun: threading.Event = field(default_factory=threading.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
-    gateway: Served | None = None
+    gateway: CloudServed | None = None
 
     async def serve(self) -> None:
         async with served(self.directory, agents=AGENTS, calls_per_minute=3_000) as gateway:

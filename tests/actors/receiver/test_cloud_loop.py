@@ -16,7 +16,7 @@ from actors.receiver import channel_store
 from actors.receiver.channel_line import ChannelPolicy
 from tests.actors.receiver.cloud_rig import HASTY, CloudRig
 from tests.actors.receiver.rig import in_loop, until
-from tests.fake_gateway.cloud.clients import Served, served
+from tests.gateway.bundled import CloudServed, served
 
 
 @asynccontextmanager
@@ -26,7 +26,7 @@ async def running(
     watched: int | None = None,
     policy: ChannelPolicy = HASTY,
     **more: Any,
-) -> AsyncIterator[tuple[Served, CloudRig, list[str]]]:
+) -> AsyncIterator[tuple[CloudServed, CloudRig, list[str]]]:
     """A receiver whose channels are all current, watching the first users of a gateway."""
     async with served(directory, calls_per_minute=3_000, **more) as gateway:
         users = (await gateway.users())[:watched]

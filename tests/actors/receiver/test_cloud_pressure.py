@@ -13,7 +13,7 @@ from actors.receiver.outlet import SPILL_BYTES_MAX
 from runtime.ring import KIND_EVENT
 from tests.actors.receiver.cloud_rig import CloudRig
 from tests.actors.receiver.rig import in_loop, until
-from tests.fake_gateway.cloud.clients import served
+from tests.gateway.bundled import served
 from tools.fake_gateway.pacing import Load
 
 SMALL_RING = 1 << 16

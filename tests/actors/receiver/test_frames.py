@@ -15,20 +15,8 @@ from actors.events import (
 from actors.partition import shard_of
 from runtime.ring import KIND_EVENT, KIND_REJECTED
 from tests.actors.receiver.rig import Rig, in_loop, until
-from tests.actors.receiver.small_gateway import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    NEWEST,
-    PING,
-    PONG,
-    SmallGateway,
-    Socket,
-    event,
-    frame,
-    history_complete,
-    stay,
-)
+from tests.gateway.loopback import BINARY, CLOSE, CONTINUATION, PING, PONG, Socket, frame
+from tests.gateway.scripted import NEWEST, ScriptedGateway, event, history_complete, stay
 
 ODD = [
     (b"no json", b"not JSON\0no json"),
@@ -61,7 +49,7 @@ def test_what_has_no_owner_goes_to_shard_0_and_the_sum_stays_exact() -> None:
             pass
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.counters.get("python_path") == 15)
@@ -133,7 +121,7 @@ def test_pings_are_answered_and_closes_returned() -> None:
         replies.append(await socket.receive())
 
     async def test() -> None:
-        async with SmallGateway(script, stay) as gateway:
+        async with ScriptedGateway(script, stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.counters.get("session") == 2)
@@ -168,7 +156,7 @@ def test_a_frame_that_breaks_the_protocol_ends_the_line_with_its_code(
         await asyncio.Event().wait()
 
     async def test() -> None:
-        async with SmallGateway(script, stay) as gateway:
+        async with ScriptedGateway(script, stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.counters.get("session") == 2)
@@ -196,7 +184,7 @@ def test_a_frame_that_always_breaks_the_protocol_is_left_behind_with_a_gap(befor
             pass
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url)
             rig.counters.set("gateway_epoch", 1)
             rig.counters.note = "e1"

@@ -17,15 +17,8 @@ from actors.partition import shard_of
 from runtime.errors import ConfigurationError, TemporaryError
 from runtime.ring import KIND_EVENT
 from tests.actors.receiver.rig import Rig, in_loop, until
-from tests.actors.receiver.small_gateway import (
-    CLOSE,
-    NEWEST,
-    SmallGateway,
-    Socket,
-    event,
-    history_complete,
-    stay,
-)
+from tests.gateway.loopback import CLOSE, Socket
+from tests.gateway.scripted import NEWEST, ScriptedGateway, event, history_complete, stay
 
 
 def test_from_the_token_to_the_rings() -> None:
@@ -38,7 +31,7 @@ def test_from_the_token_to_the_rings() -> None:
             pass
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.watermark(0) == rig.watermark(1) == NEWEST + 1000)
@@ -83,7 +76,7 @@ def test_a_lost_connection_is_resumed_behind_the_lowest_mark() -> None:
             pass
 
     async def test() -> None:
-        async with SmallGateway(first, second) as gateway:
+        async with ScriptedGateway(first, second) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.counters.get("events_routed") == 1)
@@ -105,7 +98,7 @@ def test_a_lost_connection_is_resumed_behind_the_lowest_mark() -> None:
 
 def test_a_successor_resumes_with_the_kept_epoch_and_session() -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.watermark(0) == NEWEST)
@@ -126,7 +119,7 @@ def test_a_gateway_that_numbers_anew_is_asked_from_0_with_a_gap() -> None:
             pass
 
     async def test() -> None:
-        async with SmallGateway(anew) as gateway:
+        async with ScriptedGateway(anew) as gateway:
             rig = Rig(gateway.url)
             rig.counters.set("gateway_epoch", 3)
             rig.counters.note = "e1"
@@ -149,7 +142,7 @@ def test_a_gateway_that_numbers_anew_is_asked_from_0_with_a_gap() -> None:
 
 def test_a_rejected_token_is_dropped_and_a_fresh_one_tried_at_once() -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             gateway.rejected = {"tok/1+"}
             rig = Rig(gateway.url)
             async with rig.living():
@@ -164,7 +157,7 @@ def test_a_rejected_token_is_dropped_and_a_fresh_one_tried_at_once() -> None:
 
 def test_a_token_that_ends_is_renewed_and_the_session_replaced() -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             gateway.expires_in = 1.0  # so it is renewed after half a second
             rig = Rig(gateway.url)
             async with rig.living():
@@ -189,7 +182,7 @@ def test_a_token_that_ends_is_renewed_and_the_session_replaced() -> None:
 
 def test_exhaustion_says_so_in_every_ring_and_exits_temporarily() -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             gateway.statuses = [503, 503, 503]
             rig = Rig(gateway.url, attempts_max=3)
             with pytest.raises(TemporaryError, match=r"3 tries .* refused with 503"):
@@ -210,7 +203,7 @@ def test_a_subscription_that_is_never_accepted_is_a_mistake_in_the_settings() ->
         socket.drop()
 
     async def test() -> None:
-        async with SmallGateway(cut) as gateway:
+        async with ScriptedGateway(cut) as gateway:
             rig = Rig(gateway.url)
             with pytest.raises(ConfigurationError, match="resource"):
                 async with rig.living() as life:
@@ -222,7 +215,7 @@ def test_a_subscription_that_is_never_accepted_is_a_mistake_in_the_settings() ->
 
 def test_a_refusal_of_our_credentials_at_the_start_is_a_mistake_in_the_settings() -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             gateway.token_statuses = [401]
             rig = Rig(gateway.url)
             with pytest.raises(ConfigurationError, match="client_id"):
@@ -242,7 +235,7 @@ def test_a_full_ring_pauses_the_line_and_nothing_is_lost_or_reordered() -> None:
             pass
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url, capacity=1 << 16)
             async with rig.living():
                 await until(lambda: rig.counters.get("pauses") == 1)
@@ -256,7 +249,7 @@ def test_a_full_ring_pauses_the_line_and_nothing_is_lost_or_reordered() -> None:
 @pytest.mark.parametrize("met", [0, 1])
 def test_a_shard_that_wants_a_history_gets_one_by_a_second_line(met: int) -> None:
     async def test() -> None:
-        async with SmallGateway(stay) as gateway:
+        async with ScriptedGateway(stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.watermark(0) == NEWEST)
@@ -272,7 +265,7 @@ def test_a_shard_that_wants_a_history_gets_one_by_a_second_line(met: int) -> Non
 def test_no_token_reaches_a_log_line() -> None:
     async def test() -> None:
         with structlog.testing.capture_logs() as lines:
-            async with SmallGateway(stay) as gateway:
+            async with ScriptedGateway(stay) as gateway:
                 gateway.rejected = {"tok/1+"}
                 gateway.statuses = [500, 301]
                 rig = Rig(gateway.url)

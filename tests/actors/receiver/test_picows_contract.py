@@ -12,16 +12,8 @@ import pytest
 from picows import WSFrame, WSListener, WSTransport
 
 from tests.actors.receiver.rig import in_loop, until
-from tests.actors.receiver.small_gateway import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    HANG,
-    PING,
-    SmallGateway,
-    Socket,
-    frame,
-)
+from tests.gateway.loopback import BINARY, CLOSE, CONTINUATION, PING, Socket, frame
+from tests.gateway.scripted import HANG, ScriptedGateway
 
 MESSAGE_MOST = 1000
 
@@ -72,7 +64,7 @@ def against(
     """Connects as the receiver does, and runs the test with what came of it."""
 
     async def run() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             listener = notes or Notes()
             transport, _ = await picows.ws_connect(
                 lambda _request, _response: listener,
@@ -259,7 +251,7 @@ def test_frames_still_arrive_after_pause_reading_and_all_come_after_resume() -> 
 
 def test_a_refused_handshake_carries_status_and_headers() -> None:
     async def run() -> None:
-        async with SmallGateway(hold) as gateway:
+        async with ScriptedGateway(hold) as gateway:
             gateway.statuses = [429, 302]
             gateway.retry_after = "7"
             for status in (429, 302):
@@ -280,7 +272,7 @@ def test_a_refused_handshake_carries_status_and_headers() -> None:
 
 def test_a_handshake_that_hangs_times_out() -> None:
     async def run() -> None:
-        async with SmallGateway(hold) as gateway:
+        async with ScriptedGateway(hold) as gateway:
             gateway.statuses = [HANG]
             with pytest.raises(TimeoutError):
                 await picows.ws_connect(

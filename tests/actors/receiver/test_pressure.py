@@ -13,15 +13,8 @@ from actors.receiver.line import Policy
 from actors.receiver.outlet import SPILL_BYTES_MAX
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 from tests.actors.receiver.rig import Record, Rig, in_loop, until
-from tests.actors.receiver.small_gateway import (
-    CLOSE,
-    NEWEST,
-    SmallGateway,
-    Socket,
-    event,
-    history_complete,
-    stay,
-)
+from tests.gateway.loopback import CLOSE, Socket
+from tests.gateway.scripted import NEWEST, ScriptedGateway, event, history_complete, stay
 
 SMALL_RING = 1 << 16
 
@@ -76,7 +69,7 @@ def test_under_pressure_appointments_are_shed_and_counted_and_no_change_of_state
         await until_closed(socket)
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url, shards=1, capacity=SMALL_RING, appointments=True)
             async with rig.living():
                 await until(lambda: rig.counters.get("shed") > 0)
@@ -108,7 +101,7 @@ def test_46_000_frames_after_a_pause_and_control_records_without_room_keep_their
         await asyncio.Event().wait()
 
     async def test() -> None:
-        async with SmallGateway(script, stay) as gateway:
+        async with ScriptedGateway(script, stay) as gateway:
             rig = Rig(gateway.url, shards=2, capacity=SMALL_RING)
             async with rig.living():
                 await until(lambda: rig.counters.get("python_path") >= 2 * tiny + 2)
@@ -144,7 +137,7 @@ def test_a_paused_line_is_not_called_dead_and_reading_goes_on_when_there_is_room
         await until_closed(socket)
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url, shards=1, capacity=SMALL_RING)
             async with rig.living():
                 await until(lambda: rig.counters.get("pauses") == 1)
@@ -168,7 +161,7 @@ def test_the_same_silence_of_a_line_that_is_read_is_its_death(
         await until_closed(socket)
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url, shards=1)
             async with rig.living():
                 await until(lambda: rig.counters.get("session") == 2)
@@ -188,7 +181,7 @@ def test_a_paused_receiver_is_woken_by_the_shard_that_makes_room(
         await until_closed(socket)
 
     async def test() -> None:
-        async with SmallGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             rig = Rig(gateway.url, shards=1, capacity=SMALL_RING)
             async with rig.living():
                 await until(lambda: rig.counters.get("pauses") == 1)
@@ -220,7 +213,7 @@ def test_too_much_spill_ends_the_session_and_the_next_resumes_behind_the_mark() 
         await until_closed(socket)
 
     async def test() -> None:
-        async with SmallGateway(flood, replay) as gateway:
+        async with ScriptedGateway(flood, replay) as gateway:
             rig = Rig(gateway.url, shards=1, capacity=SMALL_RING)
             rig.set_mark(1, NEWEST)
             async with rig.living():

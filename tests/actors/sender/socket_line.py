@@ -13,11 +13,8 @@ from actors.genesys.tokens import Token, TokenProvider
 from actors.sender import line_signals as words
 from actors.sender.socket import Heard, PresenceSocket
 from tests.actors.receiver.rig import DEADLINE_S, credentials
-from tests.actors.receiver.small_gateway import (
-    Script,
-    Socket,
-)
-from tests.actors.sender.presence_gateway import PresenceGateway, bind, silent
+from tests.gateway.loopback import Script, Socket
+from tests.gateway.scripted import ScriptedGateway, bind, silent
 
 
 class Tokens(TokenProvider):
@@ -62,8 +59,8 @@ class Line:
 
 
 @contextlib.asynccontextmanager
-async def open_line(*scripts: Script) -> AsyncIterator[tuple[Line, PresenceGateway]]:
-    async with PresenceGateway(*scripts) as gateway:
+async def open_line(*scripts: Script) -> AsyncIterator[tuple[Line, ScriptedGateway]]:
+    async with ScriptedGateway(*scripts) as gateway:
         yield Line(gateway.url), gateway
 
 

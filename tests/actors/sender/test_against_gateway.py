@@ -25,7 +25,7 @@ from actors.sender_settings import SenderSettings, WebhookSettings
 from runtime.clock import SystemClock
 from runtime.errors import ConfigurationError
 from tests.actors.sender.living import Living
-from tests.fake_gateway.clients import Served, in_loop, serving
+from tests.gateway.bundled import WspServed, in_loop, serving
 from tools.fake_gateway.ledger import read_ledger
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef").decode()
@@ -33,7 +33,7 @@ FIRST = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 SECOND = "1b4e28ba-2fa1-41d2-883f-0016d3cca428"
 
 
-def living(served: Served) -> Living:
+def living(served: WspServed) -> Living:
     ready = served.ready
     webhook = WebhookSettings(url=ready["control_url"] + "/webhook", secret=SecretStr(SECRET))
     return Living(
@@ -44,7 +44,7 @@ def living(served: Served) -> Living:
     )
 
 
-def ledger(served: Served, kind: str) -> list[dict[str, Any]]:
+def ledger(served: WspServed, kind: str) -> list[dict[str, Any]]:
     return [line for line in read_ledger(served.ledger) if line["kind"] == kind]
 
 

@@ -11,10 +11,10 @@ from actors.sender import reader
 from actors.sender.cloud_loop import CloudLoop
 from actors.sender.commands import Step
 from actors.sender_settings import SenderSettings
-from tests.actors.genesys.cloud_gateway import bundled, rest_of
 from tests.actors.receiver.rig import until
 from tests.actors.sender.stage import Stage, order
-from tests.fake_gateway.clients import in_loop
+from tests.gateway.bundled import in_loop
+from tests.gateway.client import address_of, bundled, rest_of
 
 
 @in_loop
@@ -26,7 +26,7 @@ async def test_a_command_changes_a_presence_and_is_confirmed_by_its_modified_dat
         before = await rest.presence(user)
         stage = Stage(tmp_path, SenderSettings(permit_wait_s=10.0), dialect="cloud")
         host = CloudLoop(
-            address=gateway.address,
+            address=address_of(gateway),
             settings=stage.arguments.settings,
             counters=stage.counters,
             tell=stage.tell,

@@ -25,18 +25,18 @@ from actors.sender.signals import (
 )
 from actors.sender_settings import SenderSettings
 from runtime.errors import ConfigurationError
-from tests.actors.genesys.cloud_gateway import Bundled, bundled, rest_of
 from tests.actors.receiver.rig import until
 from tests.actors.sender.living import CloudLiving
-from tests.fake_gateway.clients import in_loop
+from tests.gateway.bundled import CloudServed, in_loop
+from tests.gateway.client import address_of, bundled, rest_of
 
 FIRST = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
 LONG_AGO_US = 1
 AHEAD_US = 32_503_680_000_000_000  # the year 3000: nothing was changed since
 
 
-def living(gateway: Bundled, **more: Any) -> CloudLiving:
-    address = gateway.address
+def living(gateway: CloudServed, **more: Any) -> CloudLiving:
+    address = address_of(gateway)
     return CloudLiving(address.api_url, credentials=address.credentials, **more)
 
 
@@ -45,7 +45,7 @@ def patch(up: LineUp, user: str, state: str = "Meal", **more: Any) -> Patch:
     return Patch(line=up.line, user_id=user, state=state, **asked)
 
 
-async def presence_of(gateway: Bundled, user: str) -> dict[str, Any]:
+async def presence_of(gateway: CloudServed, user: str) -> dict[str, Any]:
     async with rest_of(gateway) as rest:
         return await rest.presence(user)
 
@@ -141,7 +141,7 @@ async def test_a_try_in_doubt_is_made_again_only_if_nobody_changed_the_presence_
 ) -> None:
     async with bundled(tmp_path, agents=5) as gateway:
         sender, user = living(gateway), (await gateway.users())[0]
-        await gateway.told("/updates", {"user": user, "state": "Break"})
+        await gateway.control("/updates", {"user": user, "state": "Break"})
         by_hand = await presence_of(gateway, user)
         async with sender.running() as loop:
             up = await sender.first(LineUp)
@@ -199,7 +199,7 @@ async def test_what_comes_together_goes_together_and_a_user_waits_for_their_own(
             assert answers["second"].shown_as == f"presence@{parse_time_us(last['modifiedDate'])}"
             assert last["message"] == "tea"
             assert sender.counters.get("updates_sent") == 42
-        calls = (await gateway.told("/status"))["calls"]
+        calls = (await gateway.control("/status"))["calls"]
         one = "/api/v2/users/{user}/presences/{source}"
         assert calls["PUT /api/v2/users/presences/bulk"] == 1
         assert calls[f"PATCH {one}"] == 1, "the second of the user whose first was in the bulk"
@@ -240,7 +240,7 @@ async def test_a_share_that_is_spent_is_never_exceeded_and_a_successor_knows_it(
             assert [each.correlation for each in sender.all(NotSent)] == ["6", "7", "8"]
             assert all(each.spent_until_s for each in sender.all(NotSent))
         assert sender.counters.get("budget_used") == 8
-        status = await gateway.told("/status")
+        status = await gateway.control("/status")
         assert "429" not in str(status.get("statuses")), status
         successor = kept_pacer(sender.counters, 8, 20, sender.clock)
         assert successor.budget.wait_s(sender.clock.now_s()) > 1.0
@@ -285,7 +285,7 @@ async def test_without_a_token_nothing_is_sent_and_it_goes_on_with_the_next(
 @in_loop
 async def test_a_gateway_that_does_not_know_us_ends_the_first_start(tmp_path: Path) -> None:
     async with bundled(tmp_path, agents=5) as gateway:
-        sender = CloudLiving(gateway.address.api_url, credentials=lambda: ("who", "wrong"))
+        sender = CloudLiving(address_of(gateway).api_url, credentials=lambda: ("who", "wrong"))
         with pytest.raises(ConfigurationError, match="check client_id and client_secret"):
             await sender.loop.live()
 

@@ -20,7 +20,8 @@ from actors.sender.delivery import Webhook
 from actors.sender.signals import Deliver, Delivered
 from actors.sender_settings import WebhookSettings
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
-from tests.actors.sender.presence_gateway import WebhookReceiver, answer
+from tests.gateway.loopback import answer
+from tests.gateway.scripted import WebhookReceiver
 
 BODY = b'{"event":"presence_change"}'
 NEVER = b""

@@ -24,13 +24,12 @@ from actors.sender.signals import (
 )
 from actors.sender_settings import SenderSettings, WebhookSettings
 from tests.actors.receiver.rig import in_loop, until
-from tests.actors.receiver.small_gateway import BINARY, CLOSE, PING, PONG, Socket, frame
 from tests.actors.sender.living import HASTY, Living, send
-from tests.actors.sender.presence_gateway import (
-    PresenceGateway,
+from tests.gateway.loopback import BINARY, CLOSE, PING, PONG, Socket, answer, frame
+from tests.gateway.scripted import (
+    ScriptedGateway,
     WebhookReceiver,
     ack,
-    answer,
     bind,
     next_update,
     obliging,
@@ -51,7 +50,7 @@ def test_from_the_token_to_the_acknowledgement() -> None:
         await silent(socket)
 
     async def test() -> None:
-        async with PresenceGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 up = await living.first(LineUp)
@@ -80,7 +79,7 @@ def test_a_negative_acknowledgement_is_told_as_it_is(status: int) -> None:
         await silent(socket)
 
     async def test() -> None:
-        async with PresenceGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 loop.wish([send((await living.first(LineUp)).line)])
@@ -103,7 +102,7 @@ def test_a_socket_that_is_lost_in_mid_flight_is_told_and_replaced() -> None:
         socket.drop()
 
     async def test() -> None:
-        async with PresenceGateway(first, second, obliging) as gateway:
+        async with ScriptedGateway(first, second, obliging) as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 for n, reason in ((1, "closed with 1012"), (2, "closed with 1006")):
@@ -131,7 +130,7 @@ def test_a_half_open_socket_is_found_dead_and_cut() -> None:
 
     async def test() -> None:
         policy = replace(HASTY, ping_after_s=(0.1, 0.2), dead_after_s=0.5)
-        async with PresenceGateway(first, obliging) as gateway:
+        async with ScriptedGateway(first, obliging) as gateway:
             living = Living(gateway.url, policy=policy)
             async with living.running():
                 down = await living.first(LineDown)
@@ -156,7 +155,7 @@ def test_a_pong_is_a_sign_of_life() -> None:
 
     async def test() -> None:
         policy = replace(HASTY, ping_after_s=(0.1,), dead_after_s=10.0)
-        async with PresenceGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             living = Living(gateway.url, policy=policy)
             async with living.running():
                 await until(lambda: len(pings) >= 3)  # a second one is due only behind a pong
@@ -175,7 +174,7 @@ def test_malformed_frames_are_counted_told_once_and_harm_nothing() -> None:
         await silent(socket)
 
     async def test() -> None:
-        async with PresenceGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             living = Living(gateway.url)
             with structlog.testing.capture_logs() as lines:
                 async with living.running() as loop:
@@ -194,7 +193,7 @@ def test_malformed_frames_are_counted_told_once_and_harm_nothing() -> None:
 
 def test_users_are_checked_and_who_is_asked_for_twice_at_once_is_asked_once() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.users = {"nobody": 404, "not ours": 403, "broken": 500}
             living = Living(gateway.url)
             async with living.running() as loop:
@@ -219,7 +218,7 @@ def test_users_are_checked_and_who_is_asked_for_twice_at_once_is_asked_once() ->
 
 def test_a_user_check_renews_a_refused_token_for_all() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 await living.first(LineUp)
@@ -234,7 +233,7 @@ def test_a_user_check_renews_a_refused_token_for_all() -> None:
 
 def test_a_webhook_that_hangs_delays_no_update() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway, WebhookReceiver(b"") as receiver:
+        async with ScriptedGateway() as gateway, WebhookReceiver(b"") as receiver:
             settings = SenderSettings(webhook=WebhookSettings(url=receiver.url))
             living = Living(gateway.url, settings)
             async with living.running() as loop:
@@ -250,7 +249,7 @@ def test_a_webhook_that_hangs_delays_no_update() -> None:
 
 def test_a_webhook_is_delivered() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway, WebhookReceiver(answer(202)) as receiver:
+        async with ScriptedGateway() as gateway, WebhookReceiver(answer(202)) as receiver:
             settings = SenderSettings(webhook=WebhookSettings(url=receiver.url))
             living = Living(gateway.url, settings)
             async with living.running() as loop:
@@ -265,7 +264,7 @@ def test_a_webhook_is_delivered() -> None:
 
 def test_the_newest_alarm_replaces_the_others_and_never_rings_early() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 start_s = living.clock.now_s()
@@ -285,7 +284,7 @@ def test_the_newest_alarm_replaces_the_others_and_never_rings_early() -> None:
 
 def test_what_is_wished_before_the_loop_lives_waits_for_it() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
             living.loop.wish([CheckUser("ann")])
             living.loop.wish([send(1)])
@@ -298,7 +297,7 @@ def test_what_is_wished_before_the_loop_lives_waits_for_it() -> None:
 
 def test_wishes_of_another_thread_are_granted_in_their_order() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 up = await living.first(LineUp)
@@ -319,7 +318,7 @@ def test_a_stop_says_goodbye_to_the_gateway() -> None:
         received.append(await socket.receive())
 
     async def test() -> None:
-        async with PresenceGateway(script) as gateway:
+        async with ScriptedGateway(script) as gateway:
             living = Living(gateway.url)
             async with living.running() as loop:
                 await living.first(LineUp)
@@ -334,7 +333,7 @@ def test_a_stop_says_goodbye_to_the_gateway() -> None:
 
 def test_a_stop_that_comes_before_the_life_ends_it_at_once() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
             living.loop.stop()
             async with asyncio.timeout(10.0):
@@ -346,7 +345,7 @@ def test_a_stop_that_comes_before_the_life_ends_it_at_once() -> None:
 
 def test_a_mistake_of_ours_ends_the_loop_and_is_raised() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             living = Living(gateway.url)
 
             def careless(signal: object) -> None:

@@ -15,10 +15,11 @@ from actors.sender.signals import (
 )
 from runtime.errors import ConfigurationError
 from tests.actors.receiver.rig import in_loop, until
-from tests.actors.receiver.small_gateway import HANG, Socket
 from tests.actors.sender.living import HASTY, Living, send
-from tests.actors.sender.presence_gateway import (
-    PresenceGateway,
+from tests.gateway.loopback import Socket
+from tests.gateway.scripted import (
+    HANG,
+    ScriptedGateway,
     ack,
     bind,
     next_update,
@@ -32,7 +33,7 @@ from tests.actors.sender.presence_gateway import (
 
 def test_a_handshake_401_costs_one_more_token() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.rejected = {"tok/1+"}
             living = Living(gateway.url)
             async with living.running():
@@ -55,7 +56,7 @@ def test_a_handshake_401_costs_one_more_token() -> None:
 )
 def test_a_refused_handshake_says_why_and_is_tried_again(status: int, reason: str) -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.statuses = [status]
             gateway.retry_after = "0"
             living = Living(gateway.url)
@@ -69,7 +70,7 @@ def test_a_refused_handshake_says_why_and_is_tried_again(status: int, reason: st
 
 def test_a_handshake_429_is_not_repeated_before_it_may_be() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.statuses = [429]
             gateway.retry_after = "600"
             living = Living(gateway.url)
@@ -87,7 +88,7 @@ def test_a_handshake_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("actors.genesys.websocket.CONNECT_TIMEOUT_S", 0.2)
 
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.statuses = [HANG]
             living = Living(gateway.url)
             async with living.running():
@@ -107,7 +108,7 @@ def test_a_binding_that_is_refused_or_not_answered_ends_the_line() -> None:
 
     async def test() -> None:
         policy = replace(HASTY, bind_timeout_s=0.3)
-        async with PresenceGateway(refuses, silent, obliging) as gateway:
+        async with ScriptedGateway(refuses, silent, obliging) as gateway:
             living = Living(gateway.url, policy=policy)
             async with living.running():
                 await living.first(LineUp)
@@ -138,7 +139,7 @@ def test_a_renewed_token_moves_the_line_when_its_answers_are_in() -> None:
             socket.send(ack("c1"))
             await silent(socket)
 
-        async with PresenceGateway(first, obliging) as gateway:
+        async with ScriptedGateway(first, obliging) as gateway:
             gateway.expires_in = 3.0
             living = Living(gateway.url, policy=policy)
             async with living.running() as loop:
@@ -161,7 +162,7 @@ def test_an_update_that_is_answered_with_401_brings_another_token() -> None:
         await silent(socket)
 
     async def test() -> None:
-        async with PresenceGateway(first, obliging) as gateway:
+        async with ScriptedGateway(first, obliging) as gateway:
             living = Living(gateway.url, policy=replace(HASTY, proven_after_s=0.0))
             async with living.running() as loop:
                 loop.wish([send((await living.first(LineUp)).line)])
@@ -174,7 +175,7 @@ def test_an_update_that_is_answered_with_401_brings_another_token() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403])
 def test_a_client_that_is_refused_at_the_start_is_a_mistake_in_the_settings(status: int) -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.token_statuses = [status]
             living = Living(gateway.url)
             with pytest.raises(ConfigurationError, match=f"refused with {status}"):
@@ -186,7 +187,7 @@ def test_a_client_that_is_refused_at_the_start_is_a_mistake_in_the_settings(stat
 
 def test_a_client_that_is_refused_in_service_is_waited_for() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.token_statuses = [401]
             living = Living(gateway.url)
             living.counters.set("token_refreshes", 1)  # by a predecessor
@@ -202,7 +203,7 @@ def test_a_client_that_is_refused_in_service_is_waited_for() -> None:
 
 def test_the_token_is_in_no_line_of_the_log() -> None:
     async def test() -> None:
-        async with PresenceGateway() as gateway:
+        async with ScriptedGateway() as gateway:
             gateway.statuses = [401, 403, 500, 302]
             living = Living(gateway.url)
             with structlog.testing.capture_logs() as lines:

@@ -13,15 +13,9 @@ from actors.genesys.tokens import TokenUnavailableError
 from actors.sender import line_signals as words
 from actors.sender.socket import PresenceSocket
 from tests.actors.receiver.rig import in_loop, until
-from tests.actors.receiver.small_gateway import (
-    BINARY,
-    CLOSE,
-    HANG,
-    Socket,
-    frame,
-)
-from tests.actors.sender.presence_gateway import BOUND, ack, bind, silent
 from tests.actors.sender.socket_line import Line, open_line, then
+from tests.gateway.loopback import BINARY, CLOSE, Socket, frame
+from tests.gateway.scripted import BOUND, HANG, ack, bind, silent
 
 # Opening
 

@@ -14,18 +14,9 @@ from actors.genesys.presence import Acknowledgement, OddFrame
 from actors.sender import line_signals as words
 from actors.sender.socket import MESSAGE_BYTES_MAX, Heard
 from tests.actors.receiver.rig import in_loop
-from tests.actors.receiver.small_gateway import (
-    BINARY,
-    CLOSE,
-    CONTINUATION,
-    PING,
-    PONG,
-    Script,
-    Socket,
-    frame,
-)
-from tests.actors.sender.presence_gateway import BOUND, ack, bind
 from tests.actors.sender.socket_line import Line, open_line, then
+from tests.gateway.loopback import BINARY, CLOSE, CONTINUATION, PING, PONG, Script, Socket, frame
+from tests.gateway.scripted import BOUND, ack, bind
 
 
 def ends(script: Script, expected: words.Signal, *heard: Heard) -> None:

@@ -21,8 +21,9 @@ from runtime.child import Child
 from runtime.clock import SystemClock
 from runtime.counters import DRAINING, RUNNING, Counters
 from tests.actors.receiver.rig import credentials, in_loop, until
-from tests.actors.sender.presence_gateway import WebhookReceiver, answer
 from tests.actors.sinks.rig import SOURCE, all_events, lines_sink, prepared, shards
+from tests.gateway.loopback import answer
+from tests.gateway.scripted import WebhookReceiver
 
 ADDRESS = GatewayAddress(api_url="http://127.0.0.1:9", credentials=credentials)
 

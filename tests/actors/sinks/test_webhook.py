@@ -18,7 +18,8 @@ from actors.sinks.webhook import CONTENT_TYPE, Webhook
 from actors.sinks_settings import SinkSettings
 from runtime.clock import SystemClock
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
-from tests.actors.sender.presence_gateway import WebhookReceiver, answer
+from tests.gateway.loopback import answer
+from tests.gateway.scripted import WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 ADDRESS = GatewayAddress(api_url="http://127.0.0.1:9", credentials=credentials)

@@ -16,8 +16,8 @@ import aiohttp
 import apsw
 import orjson
 
-from tests.fake_gateway.cloud.clients import Client, Served
 from tests.fake_gateway.kept import SCHEMA
+from tests.gateway.bundled import Client, CloudServed
 
 EXPANDED = "expand=presence,routingStatus,outOfOffice"
 LEFT_BEHIND = "closed by the keeper"
@@ -75,7 +75,7 @@ class Held:
 
 @dataclass
 class Keeper:
-    gateway: Served
+    gateway: CloudServed
     users: list[str]
     slots: int = 2
     kind: str = ".activity"

@@ -21,13 +21,13 @@ from tools.fake_gateway.cloud.definitions import (
     ON_QUEUE,
     ROUTING_STATUSES,
     WALK,
-    Standing,
+    WalkStep,
     walk,
 )
 from tools.fake_gateway.cloud.organisation import iso_time
 from tools.fake_gateway.cloud.topics import ACTIVITY, OUT_OF_OFFICE, PRESENCE, ROUTING_STATUS
+from tools.fake_gateway.event_times import Stretch
 from tools.fake_gateway.script import STRIDES, Script, ScriptSettings, mix64
-from tools.fake_gateway.timeline import Stretch
 
 ORIGIN_MS = 1_790_000_000_000
 STEP_NS = 700_000
@@ -300,4 +300,4 @@ def test_full_seconds_have_no_fraction() -> None:
 
 def test_a_walk_of_another_length_is_none() -> None:
     with pytest.raises(AssertionError):
-        Activity(SCRIPT, [Standing(0, 0, False)])
+        Activity(SCRIPT, [WalkStep(0, 0, False)])

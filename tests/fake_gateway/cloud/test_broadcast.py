@@ -5,9 +5,8 @@ import socket as sockets
 from pathlib import Path
 from typing import Any
 
-from tests.fake_gateway.clients import in_loop
-from tests.fake_gateway.cloud.clients import Served, served
-from tools.fake_gateway.cloud.faults import Fault
+from tests.gateway.bundled import CloudServed, in_loop, served
+from tools.fake_gateway.cloud.faults import CloudFault
 from tools.fake_gateway.ledger import read_ledger
 from tools.fake_gateway.pacing import Load
 
@@ -17,7 +16,7 @@ HANDSHAKE = (
 )
 
 
-async def deaf(gateway: Served, channel: dict[str, Any]) -> sockets.socket:
+async def deaf(gateway: CloudServed, channel: dict[str, Any]) -> sockets.socket:
     """A socket on the channel that is never read from."""
     host, _, path = channel["connectUri"].removeprefix("ws://").partition("/")
     name, _, port = host.partition(":")
@@ -31,7 +30,7 @@ async def deaf(gateway: Served, channel: dict[str, Any]) -> sockets.socket:
     return client
 
 
-async def deaf_channel(gateway: Served) -> sockets.socket:
+async def deaf_channel(gateway: CloudServed) -> sockets.socket:
     channel, users = await gateway.channel(), await gateway.users()
     await gateway.subscribe(channel, [f"v2.users.{user}.activity" for user in users])
     return await deaf(gateway, channel)
@@ -84,7 +83,7 @@ async def test_at_full_speed_the_slowest_reader_sets_the_pace(tmp_path: Path) ->
 
 @in_loop
 async def test_a_plan_and_a_timeline_take_their_course_while_a_load_runs(tmp_path: Path) -> None:
-    schedule = ((0.05, Fault(kind="drop")), (0.1, Fault(kind="slow-rest")))
+    schedule = ((0.05, CloudFault(kind="drop")), (0.1, CloudFault(kind="slow-rest")))
     async with served(tmp_path, schedule=schedule, faults="flaky") as gateway:
         _, client = await gateway.hear(await gateway.users())
         assert (await gateway.control("/status"))["faults"] == {}

@@ -5,18 +5,16 @@ from typing import Any
 import pytest
 
 from tools.fake_gateway.cloud.faults import (
-    BREAKING,
     FRAME_FAULTS,
     PROFILES,
-    Fault,
-    FaultPlan,
-    broken_frames,
-    parse_fault,
-    parse_schedule,
+    CloudFault,
+    broken_frame,
 )
 from tools.fake_gateway.cloud.gap_rows import SLACK_US, GapRow, GapRows
-from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL, Hearers
 from tools.fake_gateway.cloud.rate_window import RateWindow
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, SEVERAL, Subscribers
+from tools.fake_gateway.fault_plan import FaultPlan, parse_schedule
+from tools.fake_gateway.faults import BREAKING
 from tools.fake_gateway.wire import server_frame
 
 
@@ -48,14 +46,14 @@ def test_a_window_is_fixed_and_begins_with_its_first_call() -> None:
 )
 def test_a_wrong_fault_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_fault(wrong)
+        CloudFault.parse(wrong)
 
 
 def test_a_timeline_is_put_in_order_and_a_wrong_one_refused() -> None:
     asked = [{"at_s": 2, "kind": "drop"}, {"at_s": 1.5, "kind": "close", "code": 1001}]
-    assert parse_schedule(asked) == [
-        (1.5, Fault(kind="close", code=1001)),
-        (2.0, Fault(kind="drop")),
+    assert parse_schedule(CloudFault, asked) == [
+        (1.5, CloudFault(kind="close", code=1001)),
+        (2.0, CloudFault(kind="drop")),
     ]
     wrongs: tuple[Any, ...] = (
         {},
@@ -65,7 +63,7 @@ def test_a_timeline_is_put_in_order_and_a_wrong_one_refused() -> None:
     )
     for wrong in wrongs:
         with pytest.raises(ValueError, match="timeline"):
-            parse_schedule(wrong)
+            parse_schedule(CloudFault, wrong)
 
 
 def test_every_frame_fault_has_a_frame_that_is_not_the_event() -> None:
@@ -74,18 +72,18 @@ def test_every_frame_fault_has_a_frame_that_is_not_the_event() -> None:
         b'"routingStatus":{"status":"IDLE"},"pad":"' + b"x" * 100 + b'"}}'
     )
     for kind in FRAME_FAULTS:
-        assert broken_frames(kind, whole) != whole, kind
+        assert broken_frame(kind, whole) != whole, kind
 
 
 def test_a_plan_is_the_same_for_a_seed_and_every_fault_has_its_turn() -> None:
-    plans = [FaultPlan("hostile", seed) for seed in (1, 1, 2)]
+    plans = [FaultPlan(PROFILES, "hostile", f"cloud faults {seed}") for seed in (1, 1, 2)]
     first, again, other = ([plan.due(t / 10) for t in range(4000)] for plan in plans)
     assert first == again != other
     told = {fault.kind for faults in first for fault in faults}
     assert told == set(plans[0].kinds)
-    assert FaultPlan("none", 1).due(1e9) == []
+    assert FaultPlan(PROFILES, "none", "1").due(1e9) == []
     with pytest.raises(ValueError, match="no such fault profile"):
-        FaultPlan("awful", 1)
+        FaultPlan(PROFILES, "awful", "1")
 
 
 def test_a_hostile_gateway_does_all_that_a_flaky_one_does() -> None:
@@ -103,13 +101,13 @@ def test_a_gap_row_covers_its_time_and_scope() -> None:
     assert GapRows([GapRow("c0/1", 0, SLACK_US, "")]).longest_s == 0
 
 
-def test_hearers_follow_sockets_and_subscriptions() -> None:
-    hearers = Hearers(3)
+def test_subscribers_follow_sockets_and_subscriptions() -> None:
+    subscribers = Subscribers(3)
 
     def line(kind: str, channel: int, **more: Any) -> list[int]:
         usual = {"kind": kind, "channel": channel, "head": 5, "at_us": 0, "reason": "lost"}
-        hearers.add(usual | more)
-        return hearers.told.tolist()
+        subscribers.add(usual | more)
+        return subscribers.told.tolist()
 
     def topics(channel: int, *agents: int) -> list[int]:
         return line("topics", channel, agents=list(agents), masks=[1] * len(agents))
@@ -123,7 +121,7 @@ def test_hearers_follow_sockets_and_subscriptions() -> None:
     assert line("gone", 1) == [NOBODY, 8, LEFT_OUT]
     assert line("closed", 1, socket=9) == [NOBODY, 8, LEFT_OUT]
     assert topics(2) == [NOBODY, LEFT_OUT, LEFT_OUT]
-    assert hearers.begun.tolist() == [5, 5, -1]
-    assert hearers.left.tolist() == [-1, 5, -1]
+    assert subscribers.begun.tolist() == [5, 5, -1]
+    assert subscribers.left.tolist() == [-1, 5, -1]
     assert topics(3, 1) == [NOBODY, NOBODY, LEFT_OUT]
-    assert hearers.left[1] == -1
+    assert subscribers.left[1] == -1

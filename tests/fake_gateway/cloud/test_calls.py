@@ -2,8 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fake_gateway.clients import in_loop
-from tests.fake_gateway.cloud.clients import AGENTS, Served, served
+from tests.gateway.bundled import AGENTS, CloudServed, in_loop, served
 from tools.fake_gateway.ledger import read_ledger
 
 USERS = "/api/v2/users?pageSize=25"
@@ -276,7 +275,7 @@ async def test_every_call_stands_in_the_ledger_and_no_secret(tmp_path: Path) -> 
     assert token not in (gateway.ledger / "ledger.jsonl").read_text()
 
 
-async def _definition(gateway: Served, label: str) -> str:
+async def _definition(gateway: CloudServed, label: str) -> str:
     answer = await gateway.call("GET", "/api/v2/presence/definitions?deactivated=any")
     ids = {one["languageLabels"]["en_US"]: str(one["id"]) for one in answer.entities}
     return ids[label]

@@ -3,8 +3,7 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
-from tests.fake_gateway.clients import in_loop
-from tests.fake_gateway.cloud.clients import Served, served
+from tests.gateway.bundled import CloudServed, in_loop, served
 from tools.fake_gateway.cloud.channels import Channels
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS, parse_topic
 
@@ -140,5 +139,5 @@ async def test_a_channel_lives_until_it_expires_and_a_subscription_extends_it(
         assert not await is_alive(kept)
 
 
-async def _until_gone(gateway: Served, left: int) -> None:
+async def _until_gone(gateway: CloudServed, left: int) -> None:
     await gateway.eventually(lambda status: status["channels"] <= left)

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.fake_gateway.clients import in_loop
-from tests.fake_gateway.cloud.clients import Client, Served, served
 from tests.fake_gateway.cloud.test_channels import PATH, topic
+from tests.gateway.bundled import Client, CloudServed, in_loop, served
 from tools.fake_gateway.ledger import read_ledger
 from tools.fake_gateway.pacing import Load
 
@@ -257,7 +256,7 @@ async def test_only_so_many_channels_meet_a_fault_as_it_says(tmp_path: Path) -> 
 
 
 @in_loop
-async def test_broken_frames_are_additional(tmp_path: Path) -> None:
+async def test_broken_frame_are_additional(tmp_path: Path) -> None:
     async with served(tmp_path) as gateway:
         users = await gateway.users()
         _, client = await gateway.hear(users[:1])
@@ -333,6 +332,6 @@ async def test_the_life_of_channels_and_sockets_stands_in_the_ledger(tmp_path: P
     assert closed["reason"].startswith("closed by the client")
 
 
-async def _end(client: Client, gateway: Served) -> None:
+async def _end(client: Client, gateway: CloudServed) -> None:
     await client.socket.close()
     await gateway.eventually(lambda status: status["sockets"] == 0)

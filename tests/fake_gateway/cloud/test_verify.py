@@ -11,14 +11,13 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.fake_gateway.clients import in_loop
-from tests.fake_gateway.cloud.clients import Served, served
 from tests.fake_gateway.cloud.keeper import Gap, Keeper, Row, write_plan
-from tools.fake_gateway.cloud.verify import PLAN_NAME, verify
+from tests.gateway.bundled import CloudServed, in_loop, served
+from tools.fake_gateway.cloud.verify import PLAN_NAME
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import LEDGER_NAME
 from tools.fake_gateway.pacing import Load
-from tools.fake_gateway.verify import EXIT_FINDINGS, EXIT_VERIFIED, run
+from tools.fake_gateway.verify import EXIT_FINDINGS, EXIT_VERIFIED, run, verify
 
 COMBINED = "?presence&routingStatus"
 
@@ -55,7 +54,7 @@ def kept(
     return keepers[0]
 
 
-async def moved_on(gateway: Served) -> None:
+async def moved_on(gateway: CloudServed) -> None:
     before = (await gateway.control("/status"))["generated"]
     await gateway.eventually(lambda status: status["generated"] > before + 50)
 

@@ -2,9 +2,9 @@ from array import array
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tools.fake_gateway.cloud.definitions import Standing
+from tools.fake_gateway.cloud.definitions import WalkStep
 from tools.fake_gateway.script import Script
-from tools.fake_gateway.timeline import Stretch
+from tools.fake_gateway.event_times import Stretch
 
 class Held(NamedTuple):
     presence: int
@@ -31,7 +31,7 @@ class Activity:
     def __init__(
         self,
         script: Script,
-        walk: Sequence[Standing],
+        walk: Sequence[WalkStep],
         *,
         late_every: int = 0,
         late_by: int = 0,

@@ -67,7 +67,7 @@ Held = namedtuple(
 Traced = namedtuple("Traced", "agents times_ms presences routings queues")
 
 
-cdef struct Hearer:
+cdef struct Subscriber:
     int32_t channel
     uint8_t topics
 
@@ -92,14 +92,14 @@ cdef class Activity:
     cdef Writer writer
     cdef Pieces times
     cdef Desk *desks
-    cdef int32_t[::1] hearers_of
-    cdef Hearer *hearers
+    cdef int32_t[::1] subscribers_of
+    cdef Subscriber *subscribers
     cdef LateList late
     cdef int64_t late_every, late_by
     cdef int64_t round_of, round_stride, round_shift
 
     def __cinit__(self):
-        self.at, self.messages, self.desks, self.hearers = NULL, NULL, NULL, NULL
+        self.at, self.messages, self.desks, self.subscribers = NULL, NULL, NULL, NULL
         self.times.at, self.times.count = NULL, 0
         self.late.first, self.late.last, self.late.told = NULL, NULL, 0
 
@@ -143,7 +143,7 @@ cdef class Activity:
         free(self.desks)
         free(self.at)
         free(self.messages)
-        free(self.hearers)
+        free(self.subscribers)
         free(self.times.at)
 
     @property
@@ -152,7 +152,7 @@ cdef class Activity:
         return self.late.told
 
     def add_stretch(self, stretch) -> None:
-        """From its step on (see `timeline.py`)."""
+        """From its step on (see `event_times.py`)."""
         add_piece(&self.times, stretch.first, stretch.start_ns, stretch.step_ns)
 
     def hear(self, audience) -> None:
@@ -170,9 +170,9 @@ cdef class Activity:
             count += heard.shape[0]
         for i in range(self.agents):
             begin[i + 1] += begin[i]
-        free(self.hearers)
-        self.hearers = <Hearer *> malloc((count + 1) * sizeof(Hearer))
-        if self.hearers == NULL:
+        free(self.subscribers)
+        self.subscribers = <Subscriber *> malloc((count + 1) * sizeof(Subscriber))
+        if self.subscribers == NULL:
             raise MemoryError
         cdef array places = clone(array("i"), self.agents, zero=False)
         cdef int32_t[::1] place = places
@@ -182,10 +182,10 @@ cdef class Activity:
             assert 0 <= channel < CHANNELS_END and len(agents) == len(topics), channel
             heard, masks = agents, topics
             for i in range(heard.shape[0]):
-                self.hearers[place[heard[i]]].channel = channel
-                self.hearers[place[heard[i]]].topics = masks[i]
+                self.subscribers[place[heard[i]]].channel = channel
+                self.subscribers[place[heard[i]]].topics = masks[i]
                 place[heard[i]] += 1
-        self.hearers_of = begins
+        self.subscribers_of = begins
 
     def open(self, int64_t channel) -> None:
         assert 0 <= channel < CHANNELS_END, channel
@@ -363,11 +363,11 @@ cdef class Activity:
             what &= ~ROUTING_STATUS
         if one.away_ms != one.last_ms:
             what &= ~OUT_OF_OFFICE
-        for i in range(self.hearers_of[agent], self.hearers_of[agent + 1]):
-            desk = self.desks + self.hearers[i].channel
+        for i in range(self.subscribers_of[agent], self.subscribers_of[agent + 1]):
+            desk = self.desks + self.subscribers[i].channel
             if not desk.is_open:
                 continue
-            before, topics = desk.size, self.hearers[i].topics
+            before, topics = desk.size, self.subscribers[i].topics
             if topics & ACTIVITY and not self._write(desk, agent, ACTIVITY):
                 return False
             topics &= what
@@ -377,7 +377,7 @@ cdef class Activity:
                 return False
             if topics & OUT_OF_OFFICE and not self._write(desk, agent, OUT_OF_OFFICE):
                 return False
-            if is_late and not keep_late(&self.late, desk, self.hearers[i].channel, before,
+            if is_late and not keep_late(&self.late, desk, self.subscribers[i].channel, before,
                                          self.steps + self.late_by):
                 return False
         return True

@@ -8,16 +8,17 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from tools.fake_gateway.cloud.api_middleware import CLIENT, asked_json
 from tools.fake_gateway.cloud.channels import Channel, Channels
-from tools.fake_gateway.cloud.door import CLIENT, asked_json, json_response
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
 from tools.fake_gateway.cloud.problems import ApiError, bad_request, missing_permission
 from tools.fake_gateway.cloud.topics import Topic, parse_topic
+from tools.fake_gateway.rest import RestCall, json_response
 
 PERMISSION = "users:activity:view"
 
 
-class Hearing(Protocol):
+class ChannelListener(Protocol):
     """Who must know when channels change."""
 
     def created(self, channel: Channel) -> None: ...
@@ -29,11 +30,11 @@ class Subscriptions:
     """Takes topics as texts, by REST or over a socket; decides which of them are permitted."""
 
     def __init__(
-        self, channels: Channels, organisation: CloudOrganisation, hearing: Hearing
+        self, channels: Channels, organisation: CloudOrganisation, listener: ChannelListener
     ) -> None:
         self._channels = channels
         self._organisation = organisation
-        self._hearing = hearing
+        self._listener = listener
 
     def take(
         self, channel: Channel, texts: list[str], *, replaces: bool, ignores: bool
@@ -50,7 +51,7 @@ class Subscriptions:
                 answers.append(_rejected(text, problem))
         now_s = time.monotonic()
         self._channels.subscribe(channel, topics, replaces=replaces, now_s=now_s)
-        self._hearing.subscribed(channel)
+        self._listener.subscribed(channel)
         return answers
 
     def _permitted(self, text: str) -> Topic:
@@ -64,23 +65,26 @@ class Subscriptions:
 
 
 class ChannelCalls:
-    def __init__(self, channels: Channels, subscriptions: Subscriptions, hearing: Hearing) -> None:
+    def __init__(
+        self, channels: Channels, subscriptions: Subscriptions, listener: ChannelListener
+    ) -> None:
         self._channels = channels
         self._subscriptions = subscriptions
-        self._hearing = hearing
+        self._listener = listener
 
-    def add_to(self, application: web.Application) -> None:
-        router = application.router
+    @property
+    def calls(self) -> tuple[RestCall, ...]:
         path = "/api/v2/notifications/channels"
-        router.add_post(path, self._create)
-        router.add_get(path, self._list)
-        router.add_get(path + "/{channel}", self._look, allow_head=False)
-        router.add_head(path + "/{channel}", self._look)
         subscriptions = path + "/{channel}/subscriptions"
-        router.add_get(subscriptions, self._subscribed, allow_head=False)
-        router.add_post(subscriptions, self._add)
-        router.add_put(subscriptions, self._replace)
-        router.add_delete(subscriptions, self._clear)
+        return (
+            RestCall("POST", path, self._create),
+            RestCall("GET", path, self._list),
+            RestCall("GET", path + "/{channel}", self._look),
+            RestCall("GET", subscriptions, self._subscribed, has_head=False),
+            RestCall("POST", subscriptions, self._add),
+            RestCall("PUT", subscriptions, self._replace),
+            RestCall("DELETE", subscriptions, self._clear),
+        )
 
     async def _create(self, request: web.Request) -> web.StreamResponse:
         if await asked_json(request) is not None:
@@ -88,8 +92,8 @@ class ChannelCalls:
         now_s = time.monotonic()
         channel, evicted = self._channels.create(request[CLIENT].number, now_s)
         if evicted is not None:
-            self._hearing.lost(evicted, "evicted")
-        self._hearing.created(channel)
+            self._listener.lost(evicted, "evicted")
+        self._listener.created(channel)
         return json_response(_entity(channel, request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
@@ -113,7 +117,7 @@ class ChannelCalls:
     async def _clear(self, request: web.Request) -> web.StreamResponse:
         channel = self._channel(request)
         self._channels.clear(channel)
-        self._hearing.subscribed(channel)
+        self._listener.subscribed(channel)
         return web.Response()
 
     async def _take(self, request: web.Request, *, replaces: bool) -> web.StreamResponse:

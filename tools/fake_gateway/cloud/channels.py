@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from tools.fake_gateway.cloud.problems import ApiError, not_found
 from tools.fake_gateway.cloud.topics import Topic
 
+SOCKET_PREFIX = "/channels/"  # the id is the secret: no token, no budget
 CHANNEL_LIFE_S = 86400.0
 CHANNELS_MAX = 20  # of a client; one more replaces the oldest, unconnected ones first
 TOPICS_MAX = 1000  # of a channel

@@ -95,7 +95,7 @@ NUMBER_OF = {definition.id: number for number, definition in enumerate(DEFINITIO
 USED = tuple(n for n, definition in enumerate(DEFINITIONS) if not definition.deactivated)
 
 
-class Standing(NamedTuple):
+class WalkStep(NamedTuple):
     """Where a walk leads: absolute, whatever a change from outside has made of the agent."""
 
     presence: int
@@ -103,29 +103,29 @@ class Standing(NamedTuple):
     is_away: bool
 
 
-def walk(chance: random.Random) -> tuple[Standing, ...]:
+def walk(rng: random.Random) -> tuple[WalkStep, ...]:
     """A closed walk: no two neighbours have both presence and routing status in common."""
     off_queue = [number for number in USED if number != ON_QUEUE]
     while True:
-        standings = [Standing(AVAILABLE, OFF_QUEUE, False)]
+        standings = [WalkStep(AVAILABLE, OFF_QUEUE, False)]
         while len(standings) < WALK:
-            standings.append(_next(standings[-1], chance, off_queue))
+            standings.append(_next(standings[-1], rng, off_queue))
         first, last = standings[0], standings[-1]
         if last[:2] != first[:2] and last.routing in (OFF_QUEUE, IDLE):
             return tuple(standings)
 
 
-def _next(now: Standing, chance: random.Random, off_queue: list[int]) -> Standing:
+def _next(now: WalkStep, rng: random.Random, off_queue: list[int]) -> WalkStep:
     if now.routing == OFF_QUEUE:
-        if chance.random() < 0.6:
-            return Standing(ON_QUEUE, IDLE, False)
+        if rng.random() < 0.6:
+            return WalkStep(ON_QUEUE, IDLE, False)
         other = [number for number in off_queue if number != now.presence]
-        return Standing(chance.choice(other), OFF_QUEUE, chance.random() < 0.1)
+        return WalkStep(rng.choice(other), OFF_QUEUE, rng.random() < 0.1)
     if now.routing == IDLE:
-        if chance.random() < _OFF_QUEUE_SHARE:
-            return Standing(chance.choice(off_queue), OFF_QUEUE, False)
-        routing = chance.choice((INTERACTING, INTERACTING, INTERACTING, COMMUNICATING))
-        return Standing(ON_QUEUE, routing if chance.random() < 0.9 else NOT_RESPONDING, False)
-    if now.routing == INTERACTING and chance.random() < 0.2:
-        return Standing(ON_QUEUE, COMMUNICATING, False)
-    return Standing(ON_QUEUE, IDLE, False)
+        if rng.random() < _OFF_QUEUE_SHARE:
+            return WalkStep(rng.choice(off_queue), OFF_QUEUE, False)
+        routing = rng.choice((INTERACTING, INTERACTING, INTERACTING, COMMUNICATING))
+        return WalkStep(ON_QUEUE, routing if rng.random() < 0.9 else NOT_RESPONDING, False)
+    if now.routing == INTERACTING and rng.random() < 0.2:
+        return WalkStep(ON_QUEUE, COMMUNICATING, False)
+    return WalkStep(ON_QUEUE, IDLE, False)

@@ -22,27 +22,26 @@ from tools.fake_gateway.cloud.definitions import (
     OFFLINE,
     ON_QUEUE,
 )
-from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, Hearers
 from tools.fake_gateway.cloud.organisation import activity_of
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, Subscribers
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
-from tools.fake_gateway.dealings import Dealings
-from tools.fake_gateway.expectation import LedgerError
-from tools.fake_gateway.ledger import read_ledger
+from tools.fake_gateway.event_times import Stretch
+from tools.fake_gateway.exchanges import Exchanges
+from tools.fake_gateway.ledger import LedgerError, read_ledger
+from tools.fake_gateway.row_verifier import INITIAL
 from tools.fake_gateway.script import Script, ScriptSettings
-from tools.fake_gateway.timeline import Stretch
 
-INITIAL, NEVER = -1, -2  # instead of the number of an event
 _SYSTEMS = tuple(definition.system for definition in DEFINITIONS)
 
 
-class Fact(NamedTuple):
+class CloudFact(NamedTuple):
     """What a row must say: one of these presences, in the tutorials' words."""
 
     state: str
     presences: tuple[str, ...]
 
 
-class Change(NamedTuple):
+class PresenceChange(NamedTuple):
     """From outside, by a client of ours or by somebody else."""
 
     number: int
@@ -53,16 +52,16 @@ class Change(NamedTuple):
     by: str
 
 
-def fact_of(presence: int, routing: int) -> Fact:
+def fact_of(presence: int, routing: int) -> CloudFact:
     """protocol.md §2, last lines."""
     system = _SYSTEMS[presence]
     if routing in (INTERACTING, COMMUNICATING):
-        return Fact("Talking", ("busy",))
+        return CloudFact("Talking", ("busy",))
     if routing == IDLE and system == ON_QUEUE:
-        return Fact("Available", ("available",))
+        return CloudFact("Available", ("available",))
     if system == OFFLINE and routing == OFF_QUEUE:
-        return Fact("Not Available", ("offline",))
-    return Fact("Not Available", ("busy", "break", "available", "offline"))
+        return CloudFact("Not Available", ("offline",))
+    return CloudFact("Not Available", ("busy", "break", "available", "offline"))
 
 
 class CloudExpectation:
@@ -81,21 +80,21 @@ class CloudExpectation:
         self._late_every: int = run["late"][0]
         self.copied: set[int] = set()  # events whose frames came again, on whatever socket
         self._activity = activity_of(self.script, (0, 0))
-        self.hearers = Hearers(self.agents)
+        self.subscribers = Subscribers(self.agents)
         self.of_agent = [array("q") for _ in range(self.agents)]
         self.times_us = [array("q") for _ in range(self.agents)]
         self._before = [self._activity.held(agent) for agent in range(self.agents)]
         self.presences, self.routings = array("b"), array("b")
         self.queues, self.socket_of = array("b"), array("i")
         self._line_firsts, self._line_us = array("q"), array("q")
-        self.changes: list[Change] = []
+        self.changes: list[PresenceChange] = []
         self.away = bytearray(self.agents)  # who was not active once, as far as anybody said so
         self.faults: Counter[str] = Counter()
         self.sent_broken = 0
         self.calls: Counter[str] = Counter()
         self.too_many_requests = 0
         self.fullest_window = 0
-        self.dealings = Dealings()
+        self.exchanges = Exchanges()
         self._read_all(lines)
 
     def _read_all(self, lines: Any) -> None:
@@ -119,9 +118,9 @@ class CloudExpectation:
                 self.too_many_requests += line["limited"]
                 self.fullest_window = max(self.fullest_window, line["calls"])
             elif kind == "webhook":
-                self.dealings.add(line)
+                self.exchanges.add(line)
             else:
-                self.hearers.add(line)
+                self.subscribers.add(line)
 
     def _steps(self, line: dict[str, Any]) -> None:
         first, count = line["first"], line["last"] + 1 - line["first"]
@@ -142,7 +141,7 @@ class CloudExpectation:
             message=line["message"],
         )
         told = (line["number"], agent, line["presence"], at_ms * 1000, line["at_us"])
-        change = Change(*told, line["by"])
+        change = PresenceChange(*told, line["by"])
         self.changes.append(change)
         held = self._activity.held(agent)
         one = ((agent,), (at_ms,), (held.presence,), (held.routing,), (held.queues,))
@@ -162,7 +161,7 @@ class CloudExpectation:
         self.presences += traced.presences
         self.routings += traced.routings
         self.queues += traced.queues
-        self.socket_of.extend(map(self.hearers.told.__getitem__, traced.agents))
+        self.socket_of.extend(map(self.subscribers.told.__getitem__, traced.agents))
 
     # What happened.
 
@@ -173,13 +172,13 @@ class CloudExpectation:
     @property
     def is_whole(self) -> bool:
         """Whether every event tells its agent's whole state."""
-        return self.hearers.masks <= {ACTIVITY}
+        return self.subscribers.masks <= {ACTIVITY}
 
     @property
     def is_all_told(self) -> bool:
         """Whether every event has a frame, for whoever hears of its agent."""
         both = PRESENCE | ROUTING_STATUS
-        return all(mask & ACTIVITY or mask & both == both for mask in self.hearers.masks)
+        return all(mask & ACTIVITY or mask & both == both for mask in self.subscribers.masks)
 
     def sent_us(self, number: int) -> int:
         return self._line_us[bisect_right(self._line_firsts, number) - 1]
@@ -204,7 +203,7 @@ class CloudExpectation:
         numbers = self.of_agent[agent]
         return numbers[bisect_left(numbers, begin) :]
 
-    def fact(self, agent: int, number: int) -> Fact:
+    def fact(self, agent: int, number: int) -> CloudFact:
         if number == INITIAL:
             held: Held = self._before[agent]
             return fact_of(held.presence, held.routing)
@@ -221,7 +220,7 @@ class CloudExpectation:
 
     def may_be_unknown(self, agent: int) -> bool:
         """Whether a snapshot may have failed to name somebody who was to be heard of."""
-        return bool(self.away[agent]) or self.hearers.was_left[agent] > 0
+        return bool(self.away[agent]) or self.subscribers.was_left[agent] > 0
 
     def final_held(self, agent: int) -> Held:
         """As all that happened has left the agent."""
@@ -229,12 +228,12 @@ class CloudExpectation:
 
     def is_left_out(self, agent: int) -> bool:
         """At the end."""
-        return self.hearers.told[agent] == LEFT_OUT
+        return self.subscribers.told[agent] == LEFT_OUT
 
     def end_of(self, agent: int) -> int | None:
         """Behind the last event that the agent's last socket may have been told; None: it stands
         to the end."""
-        if self.hearers.left[agent] >= 0:
-            return self.hearers.left[agent]
-        socket = self.hearers.last_socket[agent]
-        return None if socket == NOBODY else self.hearers.sockets[socket].closed_head
+        if self.subscribers.left[agent] >= 0:
+            return self.subscribers.left[agent]
+        socket = self.subscribers.last_socket[agent]
+        return None if socket == NOBODY else self.subscribers.sockets[socket].closed_head

@@ -12,9 +12,9 @@ from typing import Any
 
 from tools.fake_gateway.cloud.activity import Activity
 from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES, walk
+from tools.fake_gateway.event_times import NS_PER_MS, EventTimes
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.script import Script, ScriptSettings
-from tools.fake_gateway.timeline import NS_PER_MS, Timeline
 
 PURECLOUD = "PURECLOUD"
 STATES = ("active", "inactive", "deleted")
@@ -48,7 +48,9 @@ class CloudOrganisation:
         self.script = Script(settings)
         self.activity = activity_of(self.script, late)
         self.agents = {user: agent for agent, user in enumerate(self.script.users)}
-        self.timeline = Timeline(NS_PER_MS)  # the activity itself keeps an agent's events apart
+        self.event_times = EventTimes(
+            NS_PER_MS
+        )  # the activity itself keeps an agent's events apart
         self.states = ["active"] * (settings.agents - hidden) + ["inactive"] * hidden
         self.others: dict[tuple[int, str], dict[str, Any]] = {}  # presences of other sources
         self.divisions = tuple(_named("division", number) for number in range(DIVISIONS))
@@ -59,7 +61,7 @@ class CloudOrganisation:
         ledger.write("run", dialect="cloud", script=asdict(settings), late=late)
 
     def begin_stretch(self, first: int, now_ns: int, step_ns: int) -> None:
-        stretch = self.timeline.begin(first, now_ns, step_ns)
+        stretch = self.event_times.begin(first, now_ns, step_ns)
         self.activity.add_stretch(stretch)
         self._ledger.write("stretch", **stretch._asdict())
 

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from tools.fake_gateway.cloud.api_middleware import CLIENT, asked_json
 from tools.fake_gateway.cloud.definitions import (
     COMMUNICATING,
     DEFINITIONS,
@@ -19,9 +20,10 @@ from tools.fake_gateway.cloud.definitions import (
     ON_QUEUE,
     ROUTING_STATUSES,
 )
-from tools.fake_gateway.cloud.door import CLIENT, Page, asked_json, json_response
 from tools.fake_gateway.cloud.organisation import PURECLOUD, CloudOrganisation, iso_time
+from tools.fake_gateway.cloud.paging import Page
 from tools.fake_gateway.cloud.problems import ApiError, bad_request, not_found
+from tools.fake_gateway.rest import RestCall, json_response
 
 USERS_PAGE_MAX = 500
 MEMBERS_PAGE_MAX = 100
@@ -52,24 +54,27 @@ class People:
         self.patches = 0  # presences that were changed by calls
         self.reads = 0
 
-    def add_to(self, application: web.Application) -> None:
-        router = application.router
-        router.add_get("/api/v2/users", self._users)
-        router.add_put("/api/v2/users/presences/bulk", self._bulk)
-        router.add_get("/api/v2/users/{user}", self._user)
-        router.add_get("/api/v2/users/{user}/presences/{source}", self._presence)
-        router.add_patch("/api/v2/users/{user}/presences/{source}", self._patch)
-        router.add_put("/api/v2/users/{user}/presences/{source}", self._patch)
-        router.add_get("/api/v2/users/{user}/routingstatus", self._routing_status)
-        router.add_put("/api/v2/users/{user}/routingstatus", self._set_routing_status)
-        for path in ("/api/v2/presence/definitions", "/api/v2/presencedefinitions"):
-            router.add_get(path, self._definitions)
-        router.add_get("/api/v2/organizations/me", self._me)
-        router.add_get("/api/v2/routing/queues", self._queues)
-        router.add_get("/api/v2/routing/queues/{queue}/members", self._queue_members)
-        router.add_get("/api/v2/groups", self._groups)
-        router.add_get("/api/v2/groups/{group}/members", self._group_members)
-        router.add_get("/api/v2/authorization/divisions", self._divisions)
+    @property
+    def calls(self) -> tuple[RestCall, ...]:
+        user = "/api/v2/users/{user}"
+        return (
+            RestCall("GET", "/api/v2/users", self._users),
+            RestCall("PUT", "/api/v2/users/presences/bulk", self._bulk),
+            RestCall("GET", user, self._user),
+            RestCall("GET", user + "/presences/{source}", self._presence),
+            RestCall("PATCH", user + "/presences/{source}", self._patch),
+            RestCall("PUT", user + "/presences/{source}", self._patch),
+            RestCall("GET", user + "/routingstatus", self._routing_status),
+            RestCall("PUT", user + "/routingstatus", self._set_routing_status),
+            RestCall("GET", "/api/v2/presence/definitions", self._definitions),
+            RestCall("GET", "/api/v2/presencedefinitions", self._definitions),
+            RestCall("GET", "/api/v2/organizations/me", self._me),
+            RestCall("GET", "/api/v2/routing/queues", self._queues),
+            RestCall("GET", "/api/v2/routing/queues/{queue}/members", self._queue_members),
+            RestCall("GET", "/api/v2/groups", self._groups),
+            RestCall("GET", "/api/v2/groups/{group}/members", self._group_members),
+            RestCall("GET", "/api/v2/authorization/divisions", self._divisions),
+        )
 
     # Reading.
 

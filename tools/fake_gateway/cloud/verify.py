@@ -1,170 +1,95 @@
-"""CloudVerification: a cloud gateway's ledger against what a runtime kept, as one JSON object.
-
-lost                events that were told and stand in no row, and that no gap row accounts for;
-                    agents who were subscribed and are not held at all
-phantom             rows of what nobody was told
-inversions          rows that come before an earlier event of their agent
-duplicate_effects   events that stand twice
-state_mismatches    rows, final states, pages or counts that say something wrong
-over_budget         calls that a budget refused, in a run without faults
-commands            what a sender did (see `command_judge.py`); null: there was none
-"""
+"""CloudVerification: what the cloud dialect adds to a verification: channels, scopes, budgets."""
 
 from __future__ import annotations
 
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from tools.fake_gateway.cloud.command_judge import CloudCommandJudge
-from tools.fake_gateway.cloud.expectation import NEVER, CloudExpectation
+from tools.fake_gateway.cloud.command_verifier import CloudCommandVerifier
+from tools.fake_gateway.cloud.expectation import CloudExpectation
 from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
-from tools.fake_gateway.cloud.hearers import LEFT_OUT, NOBODY, SEVERAL
-from tools.fake_gateway.cloud.judge import FOUND_OTHERWISE, CloudJudge
 from tools.fake_gateway.cloud.natives import wrong_fields
-from tools.fake_gateway.dealings import GIVE_UP_AFTER_S
-from tools.fake_gateway.findings import KINDS, Findings
-from tools.fake_gateway.journals import ShardJournal, open_journals
-from tools.fake_gateway.judge import UNKNOWN
-from tools.fake_gateway.sender_store import open_store
+from tools.fake_gateway.cloud.row_verifier import FOUND_OTHERWISE, CloudRowVerifier
+from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, SEVERAL
+from tools.fake_gateway.findings import KINDS
+from tools.fake_gateway.journals import ShardJournal
+from tools.fake_gateway.row_verifier import NEVER, UNKNOWN
+from tools.fake_gateway.sender_store import SenderStore
+from tools.fake_gateway.verification import Verification
 
-OUTCOMES = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 PLAN_NAME = "cloud.db"
 
 
-def verify(
-    ledger: Path,
-    data: Path,
-    *,
-    is_journalled: bool = True,
-    to_newest: bool = False,
-    give_up_after_s: float = GIVE_UP_AFTER_S,
-) -> dict[str, Any]:
-    """Raises LedgerError or JournalError."""
-    began_s = time.monotonic()
-    expectation = CloudExpectation(ledger)
-    _tell(f"ledger: {expectation.head} events", began_s)
-    findings = Findings((*KINDS, "over_budget"))
-    archived, current = open_journals(data)
-    try:
-        counts: Counter[str] = sum((journal.counts() for journal in current), Counter())
-        quarantined: Counter[str] = sum((each.quarantined() for each in current), Counter())
-        _check_counts(findings, counts)
-        if is_journalled:
-            accounts = _Accounts(expectation, findings, scopes(data), to_newest=to_newest)
-            told = accounts.full(archived + current, counts)
-        else:
-            told = _final_only(expectation, findings, current)
-    finally:
-        for journal in archived + current:
-            journal.close()
-    judge = CloudCommandJudge(expectation, open_store(data), give_up_after_s=give_up_after_s)
-    commands = judge.judge()
-    if not expectation.faults:
-        for _ in range(expectation.too_many_requests):
-            findings.add("over_budget", "a call was told 429")
-    is_clean = findings.is_clean and judge.findings.is_clean
-    _tell("verified" if is_clean else "there are findings", began_s)
-    sockets = expectation.hearers.sockets
-    return {
-        "verified": is_clean,
-        "dialect": "cloud",
-        **findings.counts,
-        "expected": sum(socket not in (NOBODY, LEFT_OUT) for socket in expectation.socket_of),
-        "unheard": expectation.socket_of.count(NOBODY),
-        "generated": expectation.head,
-        **told,
-        "agents": expectation.agents,
-        "sockets": len(sockets),
-        "sent_broken": expectation.sent_broken,
-        "changes": len(expectation.changes),
-        "commands": commands,
-        "calls": dict(expectation.calls),
-        "too_many_requests": expectation.too_many_requests,
-        "fullest_window": expectation.fullest_window,
-        "faults": dict(expectation.faults),
-        "quarantined": dict(quarantined),
-        "counts": dict(counts),
-        "seconds": round(time.monotonic() - began_s, 2),
-        "examples": findings.examples,
-    }
+class CloudVerification(Verification):
+    kinds = (*KINDS, "over_budget")
+    _rows: CloudRowVerifier
 
-
-class _Accounts:
-    """Which events may rightly be missing, and what is held at the end."""
-
-    def __init__(
-        self,
-        expectation: CloudExpectation,
-        findings: Findings,
-        scope_of: dict[str, str],
-        *,
-        to_newest: bool,
-    ) -> None:
-        self._expectation = expectation
-        self._findings = findings
-        self._scope_of = scope_of
-        self._to_newest = to_newest
-        self._judge = CloudJudge(expectation, findings)
+    def _read(self, ledger: Path) -> None:
+        self._expectation = CloudExpectation(ledger)
+        self._rows = CloudRowVerifier(self._expectation, self._findings)
+        self._scope_of = scopes(self._data)
         self._gaps: dict[str, GapRows] = {}
         self._excused = self._overtaken = self._cut = self._stale = 0
+        self._tell(f"ledger: {self._expectation.head} events")
 
-    def full(self, journals: list[ShardJournal], counts: Counter[str]) -> dict[str, Any]:
-        judge, is_complete, gap_rows = self._judge, True, 0
-        for journal in journals:
-            judge.journal(journal.name, journal.users(), journal.rows(), journal.commits())
-            rows = [GapRow(*row) for row in journal.gap_rows()]
-            self._gaps[journal.name] = GapRows(rows)
-            gap_rows += len(rows)
-            is_complete &= journal.first_row() == 1 and "/" not in journal.name
-            for row_id in journal.unmatched_gaps():
-                where = {"journal": journal.name, "row": row_id}
-                self._findings.add("state_mismatches", "gap row", **where)
-            self._check_pages(journal)
-        for agent in range(self._expectation.agents):
-            if self._expectation.hearers.begun[agent] >= 0:
-                self._agent(agent)
-        kept: dict[str, int] = {
-            "applied": judge.rows["live"] + judge.rows["history"],
-            "late": judge.rows["late"],
+    def _commands(self, store: SenderStore | None) -> CloudCommandVerifier:
+        return CloudCommandVerifier(self._expectation, store, give_up_after_s=self._give_up_after_s)
+
+    def _figures(self) -> dict[str, Any]:
+        expectation = self._expectation
+        for _ in range(0 if expectation.faults else expectation.too_many_requests):
+            self._findings.add("over_budget", "a call was told 429")
+        return {
+            "dialect": "cloud",
+            "expected": sum(socket not in (NOBODY, LEFT_OUT) for socket in expectation.socket_of),
+            "unheard": expectation.socket_of.count(NOBODY),
+            "generated": expectation.head,
+            "agents": expectation.agents,
+            "sockets": len(expectation.subscribers.sockets),
+            "sent_broken": expectation.sent_broken,
+            "changes": len(expectation.changes),
+            "calls": dict(expectation.calls),
+            "too_many_requests": expectation.too_many_requests,
+            "fullest_window": expectation.fullest_window,
+            "faults": dict(expectation.faults),
         }
-        for outcome, count in kept.items():
-            if is_complete and counts[outcome] != count:
-                self._findings.add(
-                    "state_mismatches", "counts", count=outcome, rows=count, told=counts[outcome]
-                )
+
+    def _note_gaps(self, journal: ShardJournal) -> None:
+        self._gaps[journal.name] = GapRows([GapRow(*row) for row in journal.gap_rows()])
+
+    def _check_events(self) -> dict[str, Any]:
+        rows, gaps = self._rows, self._gaps.values()
+        for agent in range(self._expectation.agents):
+            if self._expectation.subscribers.begun[agent] >= 0:
+                self._agent(agent)
         return {
             "excused": self._excused,
             "overtaken": self._overtaken,
             "cut": self._cut,
             "stale_at_end": self._stale,
-            "rows": sum(kept.values()),
-            "late_rows": judge.rows["late"],
-            "completions": judge.completions,
-            "history_rows": judge.rows["history"],
-            "unknown_rows": judge.rows["lost"],
-            "gaps": gap_rows,
-            "longest_behind_s": round(judge.longest_behind.lasted_us / 1e6, 3),
-            "longest_behind": judge.longest_behind._asdict(),
-            "longest_gap_s": max((one.longest_s for one in self._gaps.values()), default=0.0),
-            "latency_ms": judge.latencies.quantiles_ms(),
+            "completions": rows.completions,
+            "history_rows": rows.rows["history"],
+            "gaps": sum(len(one.rows) for one in gaps),
+            "longest_behind_s": round(rows.longest_lag.lasted_us / 1e6, 3),
+            "longest_behind": rows.longest_lag._asdict(),
+            "longest_gap_s": max((one.longest_s for one in gaps), default=0.0),
         }
 
     def _agent(self, agent: int) -> None:
-        judge, user = self._judge, self._expectation.users[agent]
-        held, state = judge.held[agent], judge.held_state[agent]
+        rows, user = self._rows, self._expectation.users[agent]
+        held, state = rows.held[agent], rows.held_state[agent]
         if held == NEVER:
             self._findings.add("lost", "an agent who is not held", user=user)
             return
         end = self._expectation.end_of(agent)
         is_overtaken_by = NEVER  # the next row is a snapshot's, of this event
-        begun = self._expectation.hearers.begun[agent]
+        begun = self._expectation.subscribers.begun[agent]
         for number in reversed(self._expectation.numbers_from(agent, begun)):
-            found = judge.found[number]
+            found = rows.found[number]
             if found:
                 is_overtaken_by = number if found == FOUND_OTHERWISE else NEVER
             elif end is None or number < end:
@@ -193,19 +118,19 @@ class _Accounts:
     def _missing(self, agent: int, number: int, overtaken_by: int) -> None:
         """An event without a row: overtaken by a snapshot of the same session, owned up to, cut at
         the end, or lost."""
-        expectation, judge = self._expectation, self._judge
+        expectation, rows = self._expectation, self._rows
         socket = expectation.socket_of[number]
-        gaps = self._gaps.get(judge.journal_of[agent] or "", GapRows(()))
+        gaps = self._gaps.get(rows.journal_of[agent] or "", GapRows(()))
         scope = self._scope_of.get(expectation.users[agent])
         if socket == LEFT_OUT or not expectation.is_all_told:
             return
         if socket > 0 and overtaken_by > number:
-            closed_head = expectation.hearers.sockets[socket].closed_head
+            closed_head = expectation.subscribers.sockets[socket].closed_head
             if closed_head is None or overtaken_by < closed_head:
                 self._overtaken += 1
                 return
-        if socket > 0 and number > judge.last_live[socket]:
-            told = expectation.hearers.sockets[socket]
+        if socket > 0 and number > rows.last_live[socket]:
+            told = expectation.subscribers.sockets[socket]
             if told.closed_us is not None and gaps.cover(told.closed_us, scope):
                 self._excused += 1
                 return
@@ -220,73 +145,47 @@ class _Accounts:
 
     def _may_be_behind(self, agent: int, last: int) -> bool:
         """The runtime ended before it could know, or while the agent was stale."""
-        hearers = self._expectation.hearers
-        socket = hearers.sockets.get(hearers.last_socket[agent])
+        subscribers = self._expectation.subscribers
+        socket = subscribers.sockets.get(subscribers.last_socket[agent])
         if self._to_newest or socket is None:
             return False
         if not socket.is_left:
             self._stale += 1
             return True
-        return last > self._judge.last_live[socket.number]
+        return last > self._rows.last_live[socket.number]
 
-    def _check_pages(self, journal: ShardJournal) -> None:
-        """A page that is as new as its agents' last rows says what they say, and, of who stands as
-        the last event left them, how they stand."""
-        judge, expectation = self._judge, self._expectation
-        for upto, fields in journal.pages():
-            user, state, row = fields[1], fields[2], fields[8]
-            agent = judge.number_of.get(user)
-            if agent is None or judge.last_row[agent] == 0 or upto < judge.last_row[agent]:
+    def _check_page(self, agent: int, fields: list[Any]) -> None:
+        """Of who stands as the last event left them: how they stand."""
+        last = self._expectation.last_number(agent)
+        if self._rows.held[agent] == last and fields[2] != UNKNOWN:
+            self._check_native(agent, fields)
+
+    def _check_native(self, agent: int, fields: list[Any]) -> None:
+        expectation = self._expectation
+        held, is_whole = expectation.final_held(agent), expectation.is_whole
+        for what, expected, found in wrong_fields(fields, held, is_whole=is_whole):
+            where = {"user": expectation.users[agent], "expected": expected, "found": found}
+            self._findings.add("state_mismatches", what, **where)
+
+    def _check_without_rows(
+        self, found: dict[str, list[Any]], counts: Counter[str]
+    ) -> dict[str, Any]:
+        """Everybody's state."""
+        del counts  # copies of events make them say little
+        expectation, add = self._expectation, self._findings.add
+        for agent, user in enumerate(expectation.users):
+            if expectation.subscribers.begun[agent] < 0 or expectation.is_left_out(agent):
                 continue
-            where = {"journal": journal.name, "user": user}
-            if (state, row) != (judge.held_state[agent], judge.last_row[agent]):
-                self._findings.add(
-                    "state_mismatches",
-                    "page",
-                    expected=[judge.held_state[agent], judge.last_row[agent]],
-                    found=[state, row],
-                    **where,
-                )
-            if judge.held[agent] == expectation.last_number(agent) and state != UNKNOWN:
-                _check_native(expectation, self._findings, agent, fields)
-
-
-def _check_native(
-    expectation: CloudExpectation, findings: Findings, agent: int, fields: list[Any]
-) -> None:
-    held, is_whole = expectation.final_held(agent), expectation.is_whole
-    for what, expected, found in wrong_fields(fields, held, is_whole=is_whole):
-        where = {"user": expectation.users[agent], "expected": expected, "found": found}
-        findings.add("state_mismatches", what, **where)
-
-
-def _final_only(
-    expectation: CloudExpectation, findings: Findings, journals: list[ShardJournal]
-) -> dict[str, Any]:
-    """Without rows: everybody's state."""
-    found = {one[1]: one for journal in journals for _, one in journal.pages()}
-    for user in found.keys() - set(expectation.users):
-        findings.add("phantom", "nobody in the organisation", user=user)
-    for agent, user in enumerate(expectation.users):
-        if expectation.hearers.begun[agent] < 0 or expectation.is_left_out(agent):
-            continue
-        last = expectation.last_number(agent, expectation.end_of(agent))
-        rightly = expectation.fact(agent, last).state
-        if user not in found:
-            findings.add("lost", "an agent who is not held", user=user)
-        elif found[user][2] != rightly:
-            where = {"user": user, "expected": rightly, "found": found[user][2]}
-            findings.add("state_mismatches", "final state", **where)
-        elif last == expectation.last_number(agent):
-            _check_native(expectation, findings, agent, found[user])
-    return {"rows": 0}
-
-
-def _check_counts(findings: Findings, counts: Counter[str]) -> None:
-    total = sum(counts[outcome] for outcome in OUTCOMES)
-    if counts["received"] != total:
-        where = {"count": "received", "told": counts["received"], "sum": total}
-        findings.add("state_mismatches", "counts", **where)
+            last = expectation.last_number(agent, expectation.end_of(agent))
+            rightly = expectation.fact(agent, last).state
+            if user not in found:
+                add("lost", "an agent who is not held", user=user)
+            elif found[user][2] != rightly:
+                where = {"user": user, "expected": rightly, "found": found[user][2]}
+                add("state_mismatches", "final state", **where)
+            elif last == expectation.last_number(agent):
+                self._check_native(agent, found[user])
+        return {"rows": 0}
 
 
 def scopes(data: Path) -> dict[str, str]:
@@ -303,7 +202,3 @@ def scopes(data: Path) -> dict[str, str]:
         print(f"verify: {path} cannot be read ({error}); any gap row will do", file=sys.stderr)
         return {}
     return found
-
-
-def _tell(what: str, began_s: float) -> None:
-    print(f"verify {time.monotonic() - began_s:6.1f} s: {what}", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""The gateway of the wsp dialect; the parent package holds what both dialects share."""
