@@ -26,7 +26,7 @@ from actors.genesys.websocket import (
     close_code,
     open_socket,
 )
-from tests.actors.receiver.small_gateway import frame
+from tests.gateway.loopback import frame
 
 CHANNEL = "streaming-0-abc"
 HEARTBEAT = frame(b'{"topicName":"channel.metadata","eventBody":{"message":"WebSocket Heartbeat"}}')

@@ -14,10 +14,10 @@ import pytest
 
 from actors.sender import line_signals
 from tests.actors.receiver.rig import Rig, in_loop, until
-from tests.actors.receiver.small_gateway import CLOSE, PING, SmallGateway, Socket, frame
-from tests.actors.sender.presence_gateway import bind
 from tests.actors.sender.socket_line import open_line
 from tests.cases.raw_server import HEARTBEAT, Answer, opening_of, switching
+from tests.gateway.loopback import CLOSE, PING, Socket, frame
+from tests.gateway.scripted import ScriptedGateway, bind
 
 
 def not_yet(reason: str) -> pytest.MarkDecorator:
@@ -300,7 +300,7 @@ async def receiver_answers(code: int) -> int:
         answers.append(await answer_to(socket, code))
         await asyncio.Event().wait()
 
-    async with SmallGateway(script) as gateway, Rig(gateway.url).living():
+    async with ScriptedGateway(script) as gateway, Rig(gateway.url).living():
         await until(lambda: answers)
     return answers[0]
 

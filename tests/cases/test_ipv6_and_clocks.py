@@ -24,9 +24,10 @@ from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswer
 from actors.sender.words import LOOP_WORDS
 from runtime.clock import SystemClock
 from runtime.counters import Counters
-from tests.actors.genesys.small_cloud import Asked, SmallCloud
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
 from tests.cases.raw_server import opening_of, switching
+from tests.gateway.loopback import Request
+from tests.gateway.scripted_cloud import ScriptedCloud
 
 
 def not_yet(reason: str) -> pytest.MarkDecorator:
@@ -92,12 +93,12 @@ class Repeat:
         self.told: list[Signal] = []
         self.patches = 0
 
-    def patched(self, asked: Asked) -> dict[str, Any]:
+    def patched(self, asked: Request) -> dict[str, Any]:
         self.patches += 1
         return held("d-meal", "Meal", SystemClock().wall_us())
 
     async def run(self) -> None:
-        async with SmallCloud() as cloud:
+        async with ScriptedCloud() as cloud:
             cloud.answers = {("GET", PATH): lambda _: self.held, ("PATCH", PATH): self.patched}
             async with http_client(reach(cloud.address, {})) as http:
                 tokens = TokenProvider(

@@ -15,7 +15,8 @@ from actors.genesys.cloud_answers import Page, channel_of, subscriptions_of
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definition, Definitions
-from tests.actors.genesys.small_cloud import PAGES, QUEUES, Asked, SmallCloud, with_cloud
+from tests.gateway.loopback import Request
+from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, with_cloud
 
 
 def not_yet(reason: str) -> pytest.MarkDecorator:
@@ -95,7 +96,7 @@ BODIES = [
 def test_a_page_keeps_the_entities_that_can_be_read(body: Any, ids: list[str]) -> None:
     found: list[list[str]] = []
 
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PAGES] = lambda _: body
         found.append(await ids_of(first_page(rest)))
 
@@ -108,7 +109,7 @@ def test_pages_without_totals_are_read_until_no_next_one_is_named() -> None:
     path = f"{QUEUES}/q1/members"
     found: list[list[str]] = []
 
-    def answer(asked: Asked) -> dict[str, Any]:
+    def answer(asked: Request) -> dict[str, Any]:
         number = int(dict(asked.query).get("pageNumber", "1"))
         member = people("Ann", "Bob", "Cyd")[number - 1]
         page: dict[str, Any] = {"entities": [member], "pageSize": 100, "pageNumber": number}
@@ -116,7 +117,7 @@ def test_pages_without_totals_are_read_until_no_next_one_is_named() -> None:
             page["nextUri"] = f"{path}?pageSize=100&pageNumber={number + 1}"
         return page
 
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", path] = answer
         found.append(await ids_of(rest.member_pages("queues", "q1")))
         assert cloud.paths(path) <= 4

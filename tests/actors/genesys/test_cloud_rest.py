@@ -336,7 +336,7 @@ def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("ahead_s", [-3600, 0, 10])
 def test_how_far_the_gateway_s_clock_is_ahead_is_known_by_its_answers(ahead_s: int) -> None:
-    async def test(cloud: SmallCloud, rest: CloudRest) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         now_s = SystemClock().wall_us() / 1e6
         cloud.headers["Date"] = formatdate(now_s + ahead_s, usegmt=True)
         await rest.user_page(1)

@@ -97,7 +97,7 @@ def test_a_close_code_that_may_not_be_sent_breaks_the_protocol(code: int) -> Non
         replies.append(await socket.receive())
 
     async def test() -> None:
-        async with SmallGateway(script, stay) as gateway:
+        async with ScriptedGateway(script, stay) as gateway:
             rig = Rig(gateway.url)
             async with rig.living():
                 await until(lambda: rig.counters.get("session") == 2)
