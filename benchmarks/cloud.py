@@ -15,13 +15,13 @@ from uuid import UUID
 
 import orjson
 
-from actors.events import SessionBegins, Watches
 from actors.genesys.cloud import mapped, normal_name, parse_time_us, snapshot_topic
-from actors.state.cloud_merge import CloudMerge
-from actors.state.cloud_sessions import CloudSessions
-from actors.state.decode import JOINT, parse_frames
-from actors.state.holding import Holding
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import SessionBegins, Watches
+from actors.shard.cloud_merge import CloudMerge
+from actors.shard.cloud_sessions import CloudSessions
+from actors.shard.decode import JOINT, parse_frames
+from actors.shard.holding import Holding
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 
 AGENTS = 10_000

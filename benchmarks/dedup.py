@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from actors.state.dedup import HASH_AGE_S, HASHES_MAX, WINDOW_WIDTH, HashWindow, SequenceWindow
+from actors.shard.dedup import HASH_AGE_S, HASHES_MAX, WINDOW_WIDTH, HashWindow, SequenceWindow
 from benchmarks.harness import Answer, Benchmark, Contestant, Options, Target, take_turns, verify
 
 EVENTS: Final = 1 << 20

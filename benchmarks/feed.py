@@ -18,11 +18,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
-from actors.state.feed import FEED_WORDS, Feed, FeedArguments
-from actors.state.journal import Journal, prepare
-from actors.state.shard import Shard
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
+from actors.shard.feed import FEED_WORDS, Feed, FeedArguments
+from actors.shard.journal import Journal, prepare
+from actors.shard.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
 from actors.web.read_model import ReadModel

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from actors.demo_gateway import BundledGateway
-from actors.log import LogArguments, setup
-from actors.settings import Settings
-from actors.topology import Runtime
-from actors.web_settings import WebSettings
+from actors.app.topology import Runtime
+from actors.demo.gateway import BundledGateway
+from actors.settings.model import Settings
+from actors.settings.web import WebSettings
 from benchmarks.harness import Answer, Benchmark, Options, Target, WrongResultError, take_turns
+from runtime.log import LogArguments, setup
 from runtime.supervisor import Supervisor
 
 AGENTS = 5_000

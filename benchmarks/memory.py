@@ -10,11 +10,11 @@ from uuid import UUID
 
 import orjson
 
-from actors.events import STATE_EVENT, SessionBegins, Watches
-from actors.state.cloud_merge import CloudMerge
-from actors.state.cloud_sessions import CloudSessions
-from actors.state.holding import Holding
-from actors.state.merge import Merge
+from actors.messages.control import STATE_EVENT, SessionBegins, Watches
+from actors.shard.cloud_merge import CloudMerge
+from actors.shard.cloud_sessions import CloudSessions
+from actors.shard.holding import Holding
+from actors.shard.merge import Merge
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 from runtime.process_use import resident_bytes
 

@@ -23,7 +23,7 @@ import uvloop
 from picows import WSFrame, WSListener, WSTransport, ws_connect
 from xxhash import xxh3_64, xxh3_64_intdigest
 
-from actors.partition import shard_of
+from actors.messages.partition import shard_of
 from actors.receiver.listener import Listener
 from actors.receiver.outlet import OUTLET_WORDS, Outlet
 from benchmarks.feed import Course

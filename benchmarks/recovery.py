@@ -22,11 +22,10 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from actors.demo_gateway import BundledGateway, verify
-from actors.log import LogArguments, setup
-from actors.settings import RestartSettings, Settings
-from actors.topology import Runtime
-from actors.web_settings import WebSettings
+from actors.app.topology import Runtime
+from actors.demo.gateway import BundledGateway, verify
+from actors.settings.model import RestartSettings, Settings
+from actors.settings.web import WebSettings
 from benchmarks.harness import (
     Answer,
     Benchmark,
@@ -37,6 +36,7 @@ from benchmarks.harness import (
     fsync_ms,
     take_turns,
 )
+from runtime.log import LogArguments, setup
 from runtime.supervisor import Supervisor
 
 AGENTS = 5_000

@@ -14,9 +14,8 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
-from actors.demo_commands import DemoCommands
-from actors.log import setup
-from actors.sender_settings import CapacitySettings, QueueLimits, SenderSettings
+from actors.demo.commands import DemoCommands
+from actors.settings.sender import CapacitySettings, QueueLimits, SenderSettings
 from benchmarks.harness import (
     Answer,
     Benchmark,
@@ -27,6 +26,7 @@ from benchmarks.harness import (
     overtime_is_wrong,
 )
 from benchmarks.side import READY_TIMEOUT_S, Side, Use, attached, in_pairs, log_of, wait
+from runtime.log import setup
 
 COMMANDS_PER_S: Final = 5.0
 ROLES: Final = ("receiver", "shard")

@@ -19,13 +19,13 @@ from typing import Final
 
 import orjson
 
-from actors.events import SCOPE_ALL, SessionBegins, encode_control
-from actors.state.decode import JOINT, Event, checked, parse_frames
-from actors.state.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.state.holding import Holding
-from actors.state.journal import Journal, Progress, Transaction, connect, prepare
-from actors.state.merge import digest_of
-from actors.state.shard import Shard
+from actors.messages.control import SCOPE_ALL, SessionBegins, encode_control
+from actors.shard.decode import JOINT, Event, checked, parse_frames
+from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
+from actors.shard.holding import Holding
+from actors.shard.journal import Journal, Progress, Transaction, connect, prepare
+from actors.shard.merge import digest_of
+from actors.shard.shard import Shard
 from benchmarks.feed import AGENTS, EVENT_RING_BYTES, RUN, START_US, Course
 from benchmarks.harness import (
     Answer,

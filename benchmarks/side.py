@@ -14,15 +14,15 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import SecretStr
 
-from actors.demo_gateway import BundledGateway, verify
-from actors.log import LogArguments
-from actors.sender_settings import SenderSettings, WebhookSettings
-from actors.settings import Settings
-from actors.topology import Runtime
-from actors.web_settings import WebSettings
+from actors.app.topology import Runtime
+from actors.demo.gateway import BundledGateway, verify
+from actors.settings.model import Settings
+from actors.settings.sender import SenderSettings, WebhookSettings
+from actors.settings.web import WebSettings
 from benchmarks.harness import WrongResultError
 from runtime.counters import Counters
 from runtime.errors import EXIT_CLEAN
+from runtime.log import LogArguments
 from runtime.supervisor import Supervisor
 
 READY_TIMEOUT_S: Final = 60.0

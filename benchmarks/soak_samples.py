@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeAlias
 
-from actors.demo_memory import fifths
+from actors.demo.memory import fifths
 from runtime.process_use import resident_bytes
 
 SAMPLE_S: Final = 1.0

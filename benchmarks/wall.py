@@ -18,13 +18,12 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from actors.events import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
-from actors.log import LogArguments, setup
-from actors.state.feed import FEED_WORDS, Feed, FeedArguments
-from actors.state.shard import Shard
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import SCOPE_ALL, HistoryEnds, SessionBegins, encode_control
+from actors.settings.web import WebSettings
+from actors.shard.feed import FEED_WORDS, Feed, FeedArguments
+from actors.shard.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds, WebArguments
-from actors.web_settings import WebSettings
 from benchmarks import wall_pairs
 from benchmarks.harness import (
     Answer,
@@ -40,6 +39,7 @@ from runtime.block import Block
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
+from runtime.log import LogArguments, setup
 from runtime.ring import KIND_CONTROL, KIND_EVENT, Consumer, Producer, ring_bytes
 from runtime.supervisor import Supervisor
 
@@ -106,7 +106,7 @@ class Wall:
             entry="actors.web.server:run",
             arguments=arguments,
             counters=self.page,
-            setup="actors.log:setup_child",
+            setup="runtime.log:setup_child",
             setup_arguments=_LOG,
         )
         self.supervisor = Supervisor([spec])

@@ -14,7 +14,6 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Final
 
-from actors.log import setup
 from actors.web.hub import READER_BYTES_MAX
 from actors.web.instruments import rss_bytes
 from benchmarks.crowd import Crowd, Told, sleeping
@@ -28,6 +27,7 @@ from benchmarks.harness import (
     verify,
 )
 from benchmarks.side import READY_TIMEOUT_S, Side, Use, attached, in_pairs, log_of, rest, wait
+from runtime.log import setup
 
 RISE_PERCENT_MAX: Final = 5.0
 WITHOUT: Final = "nobody reads"

@@ -77,7 +77,7 @@ def main() -> int:
     )
     if line is None:
         try:
-            from actors.cli import main as command_line  # noqa: PLC0415 - only on a fitting machine
+            from actors.main import main as command_line  # noqa: PLC0415 - only on a fitting machine
 
             return command_line() or 0
         except ModuleNotFoundError as error:

@@ -21,7 +21,7 @@ import pytest
 
 from runtime.__main__ import PYTHON_BELOW, PYTHON_MIN
 from runtime.errors import EXIT_CONFIGURATION
-from tests.actors.test_demo import verified
+from tests.actors.demo.test_main import verified
 
 ROOT = Path(__file__).resolve().parents[1]
 PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())

@@ -27,9 +27,11 @@ NOUN_LENGTH_MIN = 25  # a first line shorter than this says nothing
 NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "misc"}
 
 # Longer than the rule, and why.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "actors/receiver/cloud_loop.py": "one loop; only its imports are longer than others'",
+}
 LONG_FUNCTIONS: dict[str, str] = {
-    "actors/state/event_run.py:judge_run": "once per event: a call costs more than it names",
+    "actors/shard/event_run.py:judge_run": "once per event: a call costs more than it names",
 }
 
 
@@ -148,12 +150,13 @@ def _everywhere(_source: Source) -> bool:
 
 BANS = (
     Ban(("print",), "log it, or print in the command line", _product,
-        ("runtime/__main__.py", "actors/cli.py", "actors/demo.py", "actors/demo_report.py",
-         "actors/demo_view.py",
-         "actors/journal_views.py", "actors/tables.py",
-         "actors/settings_views.py", "actors/topic_views.py",
-         "actors/send.py", "actors/send_file.py", "actors/command_views.py", "actors/status.py",
-         "actors/forget.py", "actors/cli_operations.py")),
+        ("runtime/__main__.py", "actors/main.py", "actors/demo/main.py", "actors/demo/report.py",
+         "actors/demo/view.py",
+         "actors/cli/state.py", "actors/cli/tables.py",
+         "actors/cli/check.py", "actors/cli/topics.py",
+         "actors/cli/send.py", "actors/cli/send_batch.py", "actors/cli/commands.py",
+         "actors/cli/status.py",
+         "actors/cli/forget.py", "actors/cli/operations.py")),
     Ban(("os.fork", "os.forkpty", "pty.fork"), "spawn: fork copies locks", _everywhere),
     Ban(("multiprocessing.",), "ChildSpec and a ring: no tracker, nothing to unlink",
         lambda source: source.in_product or source.in_tests),
@@ -167,7 +170,7 @@ BANS = (
     Ban(("random.random", "random.randint", "random.choice", "random.uniform", "random.shuffle",
          "random.seed"), "take a random.Random(seed) as an argument", _everywhere),
     Ban(("os.system", "os.popen"), "subprocess.run with a list", _everywhere),
-    Ban(("logging.getLogger",), "structlog.get_logger()", _product, ("actors/log.py",)),
+    Ban(("logging.getLogger",), "structlog.get_logger()", _product, ("runtime/log.py",)),
     Ban(("aiohttp.", "websockets."), "picows and httpx; aiohttp is the gateway's", _product),
     Ban(("time.sleep",), "wait for a fact, or say in the line why time itself is it",
         lambda source: source.in_tests, ("tests/processes/toys.py",)),

@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from actors.events import USER_ID_BYTES_MAX
+from actors.genesys.presences import Presence
 from actors.genesys.regions import domain_of, region_domain_in
-from actors.presences import Presence
-from actors.times import microseconds
+from actors.genesys.times import microseconds
+from actors.messages.control import USER_ID_BYTES_MAX
 
 # -- hosts ---------------------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ def normal_name(name: object) -> str:
 class Mapped(NamedTuple):
     """Native values in the tutorials' words."""
 
-    state: str  # of actors.events.STATES
+    state: str  # of actors.messages.control.STATES
     presence: Presence
 
 

@@ -40,8 +40,8 @@ from actors.genesys.pacer import Pacer
 from actors.genesys.retry_after import http_date_us
 from actors.genesys.secret import Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
-from actors.log import MASK
 from runtime.clock import Clock
+from runtime.log import MASK
 
 CALL_TIMEOUT_S: Final = 10.0
 PAGE_TIMEOUT_S: Final = 30.0  # 500 users with all that they are

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from actors.log import MASK
 from runtime.errors import ConfigurationError
+from runtime.log import MASK
 
 LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 SCHEMES: Final = frozenset({"http", "https"})

@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from actors.genesys.reconnect import BACKOFF_FIRST_S, BACKOFF_MOST_S, backoff_s
-from actors.times import microseconds
+from actors.genesys.times import microseconds
 
 WAIT_MOST_S: Final = 600.0
 """Whatever is asked for: a date of next year is a mistake, and nobody would look for it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import NoReturn, final
 
-from actors.log import MASK
+from runtime.log import MASK
 
 
 @final

@@ -26,9 +26,9 @@ from actors.genesys.http import (
 )
 from actors.genesys.retry_after import asked_wait_s, wait_s
 from actors.genesys.secret import Secret
-from actors.log import MASK
 from runtime.clock import Clock
 from runtime.errors import ConfigurationError, RemoteError
+from runtime.log import MASK
 
 REFRESH_BEFORE_S = 90.0
 SHORT_LIFE_S = 180.0  # a token that lives less is renewed at half its life

@@ -23,9 +23,9 @@ from actors.genesys.http import Reach, host_of, through
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
 from actors.genesys.retry_after import retry_after_s
 from actors.genesys.secret import Secret
-from actors.log import MASK
 from runtime.clock import SystemClock
 from runtime.errors import RemoteError
+from runtime.log import MASK
 
 END_OF_STATUSES: Final = 600
 CLOSED_OVER_PROTOCOL: Final = 1002

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from actors.events import APPOINTMENT_EVENT, SEQUENCE_END, STATE_EVENT
+from actors.messages.control import APPOINTMENT_EVENT, SEQUENCE_END, STATE_EVENT
 
 SCOPES = ("notifications:read", "notifications:subscribe")
 PROPERTIES_REQUIRED = ("userId", "state", "timestamp")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors import sqlite
 from actors.planner.store import KIND
+from actors.storage import sqlite
 
 
 def forget(path: Path, user_id: str) -> int:

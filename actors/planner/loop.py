@@ -15,7 +15,6 @@ from typing import Final
 import structlog
 import uvloop
 
-from actors.disk_wait import DiskWait
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
@@ -28,6 +27,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
 from actors.planner.roster import Patience, RosterReader
 from actors.planner.store import Store
+from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, STARTING

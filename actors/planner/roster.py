@@ -29,7 +29,7 @@ from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
 from actors.genesys.retry_after import wait_s
 from actors.planner.arguments import Watch
-from actors.text_file import text_of
+from actors.storage.text_file import text_of
 from runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 32 << 20

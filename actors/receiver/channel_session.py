@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Watches
+from actors.messages.control import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Watches
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_signals import Action, Numbers
 from actors.receiver.signals import Number, Tell, Write

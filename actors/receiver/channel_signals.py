@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from actors.events import Unwatches, Watches
+from actors.messages.control import Unwatches, Watches
 from actors.receiver.signals import (
     Abort,
     Close,

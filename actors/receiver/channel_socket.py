@@ -10,11 +10,11 @@ from collections.abc import Callable
 import picows
 from picows import WSTransport
 
-from actors.events import session_flags
 from actors.genesys import cloud
 from actors.genesys.http import Reach
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
+from actors.messages.control import session_flags
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_session import EPOCH
 from actors.receiver.cloud_listener import CloudListener

@@ -14,12 +14,12 @@ from typing import Final, NamedTuple
 import apsw
 import orjson
 
-from actors.data_file import DataFile, OwnedFile, run_of
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import Rejected
 from actors.genesys.secret import Secret
-from actors.sqlite import DamagedFileError, Kind, damage_named
-from actors.sqlite import reading as reading_file
+from actors.storage.data_file import DataFile, OwnedFile, run_of
+from actors.storage.sqlite import DamagedFileError, Kind, damage_named
+from actors.storage.sqlite import reading as reading_file
 
 FORMAT: Final = 1
 

@@ -20,7 +20,7 @@ from actors.genesys.secret import Secret
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.receiver.life import Life
-from actors.sqlite import TRANSIENT_ERRORS
+from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point

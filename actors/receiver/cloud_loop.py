@@ -14,14 +14,20 @@ from contextlib import AsyncExitStack
 import structlog
 import uvloop
 
-from actors.disk_wait import DiskWait
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Vacates, encode_control
 from actors.genesys.channel_plan import Plan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import Reach, http_client, reach
 from actors.genesys.pacer import kept_pacer
 from actors.genesys.rate_budget import shares
 from actors.genesys.tokens import TokenProvider
+from actors.messages.control import (
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+    Vacates,
+    encode_control,
+)
 from actors.planner.store import Roster
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import ChannelMachine
@@ -56,6 +62,7 @@ from actors.receiver.signals import (
     Write,
 )
 from actors.receiver.snapshots import Snapshots
+from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters

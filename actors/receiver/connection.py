@@ -13,11 +13,11 @@ from typing import Final
 import picows
 from picows import WSTransport
 
-from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
+from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.receiver import signals
 from actors.receiver.listener import Listener
 from actors.receiver.outlet import Outlet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors import sqlite
 from actors.receiver.channel_store import KIND
+from actors.storage import sqlite
 
 
 def forget(path: Path, user_id: str) -> int:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors.events import APPOINTMENT_EVENT
 from actors.genesys.token_gauges import TOKEN_WORDS, TokenGauges
 from actors.genesys.tokens import TokenProvider
+from actors.messages.control import APPOINTMENT_EVENT
 from actors.receiver.connection import Tally
 from actors.receiver.outlet import OUTLET_WORDS
 from runtime.counters import Counters

@@ -10,7 +10,7 @@ import gc
 from collections.abc import Coroutine
 from typing import Any, Final
 
-from actors.events import ControlRecord, Gap, HistoryEnds, SessionBegins, SessionEnds
+from actors.messages.control import ControlRecord, Gap, HistoryEnds, SessionBegins, SessionEnds
 from actors.receiver.outlet import Outlet
 from runtime.child import Child
 from runtime.clock import Clock

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
-from actors.events import RESUME_MARGIN
 from actors.genesys import reconnect
+from actors.messages.control import RESUME_MARGIN
 from actors.receiver.signals import Mark, Signs
 
 

@@ -24,7 +24,7 @@ from actors.receiver.routing cimport Route, route_frame
 
 from picows import WSProtocolError
 
-from actors.events import SEQUENCE_STEP_MAX
+from actors.messages.control import SEQUENCE_STEP_MAX
 
 cdef extern from "<string.h>" nogil:
     void* memmem(

@@ -15,13 +15,13 @@ import httpx
 import structlog
 import uvloop
 
-from actors.events import (
-    Watermark,
-    encode_control,
-)
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Reach, http_client, reach
 from actors.genesys.tokens import TokenProvider
+from actors.messages.control import (
+    Watermark,
+    encode_control,
+)
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges

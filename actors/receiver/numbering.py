@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from actors.events import GAP_ANEW, RESUME_MARGIN, SEQUENCE_END
+from actors.messages.control import GAP_ANEW, RESUME_MARGIN, SEQUENCE_END
 from actors.receiver.signals import Mark
 
 

@@ -26,7 +26,7 @@ from actors.receiver.routing cimport fnv1a_64
 from runtime.atomics cimport store_relaxed
 from runtime.ring cimport Producer
 
-from actors.events import (
+from actors.messages.control import (
     FLAG_TRUNCATED, REJECTED_BYTES_MAX, SEQUENCE_STEP_MAX, Gap, Shed, Unwatches,
     decode_control, encode_control,
 )

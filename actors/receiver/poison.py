@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from actors.events import RESUME_MARGIN
+from actors.messages.control import RESUME_MARGIN
 from actors.receiver.line import Line
 from actors.receiver.signals import Lost
 

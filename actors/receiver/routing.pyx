@@ -58,7 +58,7 @@ cdef extern from *:
     Py_ssize_t MIDDLE_LENGTH "PRESENCE_LENGTH(PRESENCE_MIDDLE)"
 
 cdef enum:
-    USER_ID_BYTES_MAX = 128     # actors.events.USER_ID_BYTES_MAX, which a test compares
+    USER_ID_BYTES_MAX = 128     # actors.messages.control.USER_ID_BYTES_MAX, which a test compares
     DIGITS_MAX = 19             # 2^62 has 19 digits, and any 19 digits fit in 64 bits unsigned
     PARTITION_MASK = 63
 cdef uint64_t SEQUENCE_END = (<uint64_t>1) << 62
@@ -245,7 +245,7 @@ cdef bint route_frame(const unsigned char* frame, Py_ssize_t length, Route* rout
 # The same for tests and tools.
 
 def partition(bytes user_id not None) -> int:
-    """The twin of `actors.partition.partition`, for the UTF-8 bytes of an id."""
+    """The twin of `actors.messages.partition.partition`, for the UTF-8 bytes of an id."""
     return <int>(fnv1a_64(user_id, len(user_id)) & PARTITION_MASK)
 
 

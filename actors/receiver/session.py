@@ -11,7 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from actors.events import (
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+from actors.genesys.retry_after import wait_s
+from actors.messages.control import (
     END_EXHAUSTED,
     SCOPE_ALL,
     Gap,
@@ -19,8 +21,6 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
 )
-from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
-from actors.genesys.retry_after import wait_s
 from actors.receiver import signals
 from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
 from actors.receiver.numbering import Missed, Numbering

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from actors.events import ControlRecord
+from actors.messages.control import ControlRecord
 
 Mark: TypeAlias = tuple[int, int]  # (gateway epoch, sequence) that a shard has committed
 

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 import orjson
 
-from actors.events import session_flags
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud import snapshot_topic
 from actors.genesys.cloud_answers import Entity
@@ -23,6 +22,7 @@ from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest
 from actors.genesys.pacer import STEP_MOST_S, Pacer
 from actors.genesys.retry_after import wait_s
+from actors.messages.control import session_flags
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_line import ChannelPolicy
 from actors.receiver.channel_session import EPOCH

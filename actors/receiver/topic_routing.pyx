@@ -49,7 +49,7 @@ cdef extern from *:
     Py_ssize_t BODY_LENGTH "PRESENCE_TOPIC_LENGTH(PRESENCE_TOPIC_BODY)"
 
 cdef enum:
-    USER_ID_BYTES_MAX = 128     # actors.events.USER_ID_BYTES_MAX, which a test compares
+    USER_ID_BYTES_MAX = 128     # actors.messages.control.USER_ID_BYTES_MAX, which a test compares
     PARTITION_MASK = 63
 
 

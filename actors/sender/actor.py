@@ -18,9 +18,15 @@ import pykka
 import structlog
 import uvloop
 
-from actors.disk_wait import DiskWait
-from actors.orders import NotTaken, OutcomeRecord, Resend, Taken, decode_order, encode_outcome
-from actors.questions import decode_answer, encode_question
+from actors.messages.commands import (
+    NotTaken,
+    OutcomeRecord,
+    Resend,
+    Taken,
+    decode_order,
+    encode_outcome,
+)
+from actors.messages.queries import decode_answer, encode_question
 from actors.sender import outbox, signals
 from actors.sender.arguments import SenderArguments
 from actors.sender.audit import audit_line
@@ -34,7 +40,8 @@ from actors.sender.machine import CommandMachine
 from actors.sender.outbox import Attempt, Outbox, Resent
 from actors.sender.page import Page
 from actors.sender.store import KIND, DamagedStoreError, Store
-from actors.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
+from actors.storage.disk_wait import DiskWait
+from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, Counters

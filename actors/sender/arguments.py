@@ -8,7 +8,7 @@ from typing import Literal
 
 from actors.genesys.http import GatewayAddress
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from runtime.block import Block
 from runtime.doorbell import Doorbell
 

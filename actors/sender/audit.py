@@ -21,8 +21,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from actors.genesys.times import iso_ms
 from actors.sender.commands import Command, Step
-from actors.times import iso_ms
 
 RESENT: Final = "resent"
 """The step of a row that is none of the command's own: a person had its webhook sent again."""

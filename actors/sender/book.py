@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
-from actors.orders import Taken, Told
+from actors.messages.commands import Taken, Told
 from actors.sender.commands import (
     RETRY_AFTER_MS,
     Action,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from actors.sender_settings import CapacitySettings, QueueLimits
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.settings.sender import CapacitySettings, QueueLimits
 
 
 class QueueCounts(NamedTuple):

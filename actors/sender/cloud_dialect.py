@@ -13,14 +13,14 @@ from typing import Any, Final
 
 from actors.genesys.cloud import normal_name, parse_time_us
 from actors.genesys.definitions import Definition, Definitions, Unmeant
-from actors.presences import misnamed
-from actors.questions import AgentTold
+from actors.genesys.presences import misnamed
+from actors.genesys.times import iso_ms
+from actors.messages.queries import AgentTold
 from actors.sender.commands import Code, Command, Refusal, Step
 from actors.sender.settling import refusal_of
 from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
 from actors.sender.transitions import Standing, doubt
-from actors.sender_settings import SenderSettings
-from actors.times import iso_ms
+from actors.settings.sender import SenderSettings
 
 SHOWN_AS: Final = "presence@"
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message

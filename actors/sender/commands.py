@@ -12,10 +12,10 @@ from typing import Final, NamedTuple, TypeAlias
 
 import orjson
 
-from actors.orders import OutcomeRecord
-from actors.questions import Question
+from actors.genesys.times import iso_ms
+from actors.messages.commands import OutcomeRecord
+from actors.messages.queries import Question
 from actors.sender import signals
-from actors.times import iso_ms
 
 
 @unique

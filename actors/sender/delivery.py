@@ -18,7 +18,7 @@ from actors.genesys.proxy import proxy_for
 from actors.genesys.retry_after import asked_wait_s
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver, Delivered
-from actors.sender_settings import WebhookSettings
+from actors.settings.sender import WebhookSettings
 from runtime.clock import SystemClock
 from runtime.errors import ConfigurationError
 

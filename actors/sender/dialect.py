@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Protocol
 
 from actors.genesys.presence import SCOPE_TO_WRITE, update_frame
-from actors.questions import AgentTold
+from actors.messages.queries import AgentTold
 from actors.sender import transitions
 from actors.sender.commands import Command, Refusal
 from actors.sender.settling import refusal_of
 from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
 from actors.sender.transitions import Standing
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 
 class Dialect(Protocol):

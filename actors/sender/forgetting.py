@@ -12,8 +12,8 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors import sqlite
 from actors.sender.store import KIND
+from actors.storage import sqlite
 
 
 class Forgotten(NamedTuple):

@@ -23,7 +23,7 @@ from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.sender import signals
 from actors.sender.delivery import Webhook
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
 

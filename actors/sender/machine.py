@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable
 from typing import Final
 
-from actors.orders import NotTaken, Order, Taken
-from actors.questions import AgentTold, Answer, QueueTold, Shown
+from actors.messages.commands import NotTaken, Order, Taken
+from actors.messages.queries import AgentTold, Answer, QueueTold, Shown
 from actors.sender import signals
 from actors.sender.book import Book
 from actors.sender.capacity import CapacityAnalyzer, LimitsAnalyzer
@@ -21,7 +21,7 @@ from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.latency import Latency
 from actors.sender.sending import Sending
 from actors.sender.validation import Passed, Validation, Verdict
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 _FIRST_QUESTION_BITS: Final = 40  # a random start: a predecessor's answers may still be under way
 

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from standardwebhooks import Webhook
 
 from actors.sender.signals import Deliver, Delivered
-from actors.sender_settings import WebhookSettings
+from actors.settings.sender import WebhookSettings
 
 WAITING: Final = "waiting"
 DELIVERED: Final = "delivered"

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
-from actors.data_dir import sender_path
 from actors.sender import audit
 from actors.sender.commands import Command
 from actors.sender.store import COMMAND_SELECT, KIND, OutboxCounts, command_of, outbox_counts
-from actors.sqlite import damage_named, reading
+from actors.storage.data_dir import sender_path
+from actors.storage.sqlite import damage_named, reading
 from runtime.errors import LocalError
 
 COMMANDS_SHOWN_MAX = 10_000

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from actors.orders import Order
+from actors.messages.commands import Order
 from actors.sender.commands import Command
 
 ENDED_MAX: Final = 4_096  # several batches

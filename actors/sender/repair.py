@@ -8,9 +8,9 @@ chain of the audit that was tampered with is no damage: `audit verify` tells of 
 
 from __future__ import annotations
 
-from actors.data_dir import DataDir, sender_path
 from actors.sender.store import SENDER_FILE
-from actors.sqlite import Finding
+from actors.storage.data_dir import DataDir, sender_path
+from actors.storage.sqlite import Finding
 
 
 def repair(data_dir: DataDir, now_us: int) -> Finding | None:

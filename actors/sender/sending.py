@@ -14,7 +14,7 @@ import math
 import random
 from typing import Any, Final, Literal, NamedTuple
 
-from actors.questions import AgentTold, Shown
+from actors.messages.queries import AgentTold, Shown
 from actors.sender.admission import Admission, Granted, TimedOut
 from actors.sender.book import Book, Flight, Stage
 from actors.sender.commands import Code, Refusal, Step
@@ -23,7 +23,7 @@ from actors.sender.dialect import Dialect
 from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
 from actors.sender.signals import Acknowledged, LineDown, NotSent, Unanswered
 from actors.sender.watching import LOOK_S, Watching
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 WATCH_AGAIN_S: Final = 1.0
 CLOCKS_APART_MOST_S: Final = 1.0  # more than that, and the wall clock was set

@@ -15,7 +15,6 @@ from typing import Any, Final, NamedTuple
 
 import apsw
 
-from actors.data_file import DataFile, OwnedFile, run_of
 from actors.sender import audit
 from actors.sender.commands import Command, Record, Step
 from actors.sender.outbox import (
@@ -27,7 +26,8 @@ from actors.sender.outbox import (
     Resent,
     message_id,
 )
-from actors.sqlite import DamagedFileError, Kind, damage_named
+from actors.storage.data_file import DataFile, OwnedFile, run_of
+from actors.storage.sqlite import DamagedFileError, Kind, damage_named
 from runtime.errors import LocalError
 
 FORMAT: Final = 1

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from actors.events import UNKNOWN
-from actors.presences import PRESENCES, held
-from actors.questions import AgentTold
+from actors.genesys.presences import PRESENCES, held
+from actors.genesys.times import iso_ms
+from actors.messages.control import UNKNOWN
+from actors.messages.queries import AgentTold
 from actors.sender.commands import Code, Command, Refusal
-from actors.sender_settings import SenderSettings
-from actors.times import iso_ms
+from actors.settings.sender import SenderSettings
 
 REASON_CHARS_MAX: Final = 500
 

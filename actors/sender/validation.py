@@ -11,15 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from actors.partition import shard_of
-from actors.questions import AgentTold, AskAgent, AskQueue, QueueTold
+from actors.messages.partition import shard_of
+from actors.messages.queries import AgentTold, AskAgent, AskQueue, QueueTold
 from actors.sender.capacity import CapacityAnalyzer, Departures, QueueCounts
 from actors.sender.commands import Ask, Code, Command, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.signals import CheckUser, UserChecked
 from actors.sender.transitions import Standing
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 ANSWER_WITHIN_S: Final = 2.0  # a shard
 ASK_AGAIN_S: Final = 1.0

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.partition import shard_of
-from actors.questions import AgentTold, AskAgent, Shown, Watch
+from actors.messages.partition import shard_of
+from actors.messages.queries import AgentTold, AskAgent, Shown, Watch
 from actors.sender.book import Book, Flight
 from actors.sender.commands import Ask
 from actors.sender.dialect import Dialect
 from actors.sender.transitions import not_confirmed
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 LOOK_S: Final = 1.0  # so long a shard has at least to show what it has
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.genesys.http import GatewayAddress
-from actors.sinks_settings import SinkSettings
+from actors.settings.sinks import SinkSettings
 from runtime.counters import Counters
 
 SINKS: Final = "sinks"

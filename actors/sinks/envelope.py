@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from actors.sinks_settings import SinkSettings
-from actors.state.holding import GapRow
-from actors.state.native import native_json, unpacked
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.settings.sinks import SinkSettings
+from actors.shard.holding import GapRow
+from actors.shard.native import native_json, unpacked
 
 TYPE_PREFIX: Final = "io.presence-runtime"
 TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"

@@ -18,12 +18,12 @@ from typing import Final, NamedTuple
 import apsw
 import structlog
 
-from actors import sqlite
+from actors.shard.holding import GapRow, Transition
+from actors.shard.journal import KIND, connect, dialect_of
+from actors.shard.reader import archived_paths, journal_paths
 from actors.sinks.envelope import Row
-from actors.sqlite import DamagedFileError
-from actors.state.holding import GapRow, Transition
-from actors.state.journal import KIND, connect, dialect_of
-from actors.state.reader import archived_paths, journal_paths
+from actors.storage import sqlite
+from actors.storage.sqlite import DamagedFileError
 from runtime.errors import LocalError
 
 NONE: Final = 0

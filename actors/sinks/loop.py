@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 import uvloop
 
-from actors.disk_wait import DiskWait
+from actors.settings.sinks import SinkSettings
 from actors.sinks.arguments import SinksArguments
 from actors.sinks.envelope import Envelope, Filter
 from actors.sinks.journals import JournalFile, JournalReader, find
@@ -27,7 +27,7 @@ from actors.sinks.sink import Sink
 from actors.sinks.source import Source
 from actors.sinks.store import Store, sinks_path
 from actors.sinks.webhook import Webhook
-from actors.sinks_settings import SinkSettings
+from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING

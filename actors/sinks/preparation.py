@@ -11,10 +11,10 @@ from pathlib import Path
 
 import structlog
 
+from actors.settings.sinks import SinkSettings
 from actors.sinks import journals, store
 from actors.sinks.places import beginning
 from actors.sinks.store import sinks_path
-from actors.sinks_settings import SinkSettings
 
 
 def prepare(data_dir: Path, run: str, configured: Sequence[SinkSettings]) -> None:

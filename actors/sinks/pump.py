@@ -20,7 +20,7 @@ from actors.sinks.patience import Patience
 from actors.sinks.sink import Batch, Sink, UndeliveredError
 from actors.sinks.source import Pulled, Source
 from actors.sinks.store import Store
-from actors.sqlite import TRANSIENT_ERRORS
+from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point

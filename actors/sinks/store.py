@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors.data_file import DataFile, OwnedFile
 from actors.sinks.places import Place, Places
-from actors.sqlite import DamagedFileError, Kind, damage_named, preparing
-from actors.sqlite import reading as reading_file
+from actors.storage.data_file import DataFile, OwnedFile
+from actors.storage.sqlite import DamagedFileError, Kind, damage_named, preparing
+from actors.storage.sqlite import reading as reading_file
 
 FILE: Final = "sinks.db"
 FORMAT: Final = 1

@@ -16,12 +16,12 @@ import httpx
 from actors.genesys.http import GatewayAddress, Reach, http_client, reach, read_away
 from actors.genesys.proxy import proxy_for
 from actors.genesys.retry_after import asked_wait_s
-from actors.log import hide
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver
+from actors.settings.sinks import SinkSettings
 from actors.sinks.sink import Batch, UndeliveredError
-from actors.sinks_settings import SinkSettings
 from runtime.errors import ConfigurationError
+from runtime.log import hide
 
 CONTENT_TYPE: Final = "application/cloudevents-batch+json"
 BODY_BYTES_MAX: Final = 1024

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
-from actors.web_settings import WebSettings
+from actors.settings.web import WebSettings
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell

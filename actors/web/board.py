@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from actors.times import utc
+from actors.genesys.times import utc
 from actors.web.changes import QUEUE, STALE, STATE, Change, Changes, Told, last_told
 from actors.web.encoding import encode
 from actors.web.hub import Hub

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from actors.orders import Told
+from actors.messages.commands import Told
 from actors.sender import reader
 from actors.sender.commands import RETRY_AFTER_MS, Command
 from actors.sender.reader import AuditRow, CommandStory, LetterRow

@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 import structlog
 
-from actors.feed import FrameWanted, SnapshotWanted, Tag, Want, encode_want
+from actors.messages.feed import FrameWanted, SnapshotWanted, Tag, Want, encode_want
 from actors.web.arguments import FeedEnds
 from actors.web.read_model import ReadModel
 from runtime.counters import Counters

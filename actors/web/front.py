@@ -18,6 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Send
 from starlette.types import Scope as AsgiScope
 
+from actors.settings.web import is_loopback
 from actors.web.access import SAFE_METHODS, Need, need, refusal, wrong_token
 from actors.web.forwarding import Headers, is_forwarded, is_https, values
 from actors.web.hosts import Hosts, is_local_name
@@ -28,7 +29,6 @@ from actors.web.peer import uid_of
 from actors.web.problems import Problem
 from actors.web.sessions import Sessions
 from actors.web.tokens import Tokens
-from actors.web_settings import is_loopback
 from runtime.clock import Clock
 from runtime.counters import Counters
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.state.durations import BOUNDS_US, bucket_words
-from actors.state.merge import OUTCOMES
+from actors.shard.durations import BOUNDS_US, bucket_words
+from actors.shard.merge import OUTCOMES
 from actors.web.metric_kinds import Histogram, Word, counter, each, gauge
 
 _RECEIVER: Final = (

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from actors.state import reader
-from actors.state.reader import HistoryPage, QuarantinedFrame
+from actors.shard import reader
+from actors.shard.reader import HistoryPage, QuarantinedFrame
 
 THREADS: Final = 2
 Read = TypeVar("Read")

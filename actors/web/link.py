@@ -14,7 +14,7 @@ from typing import Final, TypeAlias
 
 import structlog
 
-from actors.orders import (
+from actors.messages.commands import (
     NotTaken,
     OrderRecord,
     OutcomeRecord,

@@ -13,8 +13,8 @@ from typing import Final
 
 import structlog
 
+from actors.settings.web import ListenAddress
 from actors.web.port_holder import holder
-from actors.web_settings import ListenAddress
 from runtime.counters import Counters
 
 RETRY_S: Final = 5.0

@@ -23,7 +23,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from actors.events import STATES, UNKNOWN
+from actors.messages.control import STATES, UNKNOWN
 from actors.web.arguments import WebArguments
 from actors.web.incoming_metrics import INCOMING, INCOMING_HISTOGRAMS
 from actors.web.instruments import rss_bytes

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from actors.events import Dialect
+from actors.messages.control import Dialect
 from actors.planner.store import read_names, roster_path
 from actors.web.encoding import mended
 from runtime.errors import LocalError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from actors.events import Dialect
+from actors.messages.control import Dialect
 from actors.web.board import Board
 from actors.web.book import Book
 from actors.web.feed_reader import FeedReader

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from actors.orders import NotTaken, Order, Resend, Taken, Told
+from actors.messages.commands import NotTaken, Order, Resend, Taken, Told
 from actors.sender.commands import Step
 from actors.web.link import Link
 from actors.web.problems import Problem

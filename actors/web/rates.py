@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
-from actors.state.durations import bucket_words
+from actors.shard.durations import bucket_words
 
 Words: TypeAlias = Mapping[str, int]
 RATES: Final[dict[str, tuple[str, str]]] = {

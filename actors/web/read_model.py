@@ -12,12 +12,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from actors.events import Dialect
-from actors.state.cloud_sessions import stale_since
-from actors.state.holding import Transition
-from actors.state.native import native_json, unpacked
-from actors.state.sessions import Scope, earliest_stale
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import Dialect
+from actors.shard.cloud_sessions import stale_since
+from actors.shard.holding import Transition
+from actors.shard.native import native_json, unpacked
+from actors.shard.sessions import Scope, earliest_stale
 
 LAST_MAX: Final = 200
 HISTORY_MINUTES: Final = 60

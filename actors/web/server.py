@@ -17,6 +17,7 @@ import structlog
 import uvicorn
 import uvloop
 
+from actors.settings.web import WebSettings
 from actors.web import address, names
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
@@ -37,7 +38,6 @@ from actors.web.parts import Parts
 from actors.web.peer import PeerProtocol
 from actors.web.placing import Placing
 from actors.web.tick import Tick
-from actors.web_settings import WebSettings
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from actors.presences import PRESENCE_CHARS_MAX, Presence
+from actors.genesys.presences import PRESENCE_CHARS_MAX, Presence
+from actors.genesys.times import iso_ms, utc
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.commands import Command, Step
 from actors.sender.reader import CommandStory, LetterRow
 from actors.sender.transitions import REASON_CHARS_MAX
-from actors.times import iso_ms, utc
 
 KEY_LENGTH_MAX: Final = 200
 

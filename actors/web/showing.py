@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from actors.state.reader import TransitionRow
-from actors.times import utc
+from actors.genesys.times import utc
+from actors.shard.reader import TransitionRow
 from actors.web.names import Names
 from actors.web.read_model import AgentView, Health, Minute
 

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from actors.credentials import read_small_file
+from actors.genesys.credentials import read_small_file
 from actors.web.identity import Identity, Scope
 from runtime.errors import ConfigurationError
 

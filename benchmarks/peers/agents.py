@@ -13,8 +13,8 @@ from typing import Any
 import apsw
 from xxhash import xxh3_64_intdigest
 
-from actors.sqlite import make_durable
-from actors.state.dedup import HASH_AGE_S, HASHES_MAX
+from actors.shard.dedup import HASH_AGE_S, HASHES_MAX
+from actors.storage.sqlite import make_durable
 
 ROWS_MAX = 512
 TEND_S = 0.005

@@ -13,20 +13,20 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from actors.log import LogArguments, setup
-from actors.sender_settings import SenderSettings
-from actors.settings import Settings
-from actors.state.arguments import ShardArguments
-from actors.state.reader import read_states
-from actors.times import iso_ms
-from actors.topology import Runtime
+from actors.app.topology import Runtime
+from actors.genesys.times import iso_ms
+from actors.settings.model import Settings
+from actors.settings.sender import SenderSettings
+from actors.settings.web import WebSettings
+from actors.shard.arguments import ShardArguments
+from actors.shard.reader import read_states
 from actors.web.arguments import FeedEnds
-from actors.web_settings import WebSettings
 from benchmarks.peers.part import Given, Report, say
 from benchmarks.peers.watcher import Watcher
 from runtime.block import Block
 from runtime.child_spec import ChildSpec
 from runtime.errors import EXIT_CLEAN, LocalError
+from runtime.log import LogArguments, setup
 from runtime.ring import ring_bytes
 from runtime.supervisor import Supervisor
 

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from actors.events import SessionBegins, decode_control
-from actors.log import LogArguments, setup
+from actors.app.topology import Runtime
+from actors.messages.control import SessionBegins, decode_control
 from actors.receiver.loop import ReceiverArguments
-from actors.sender_settings import SenderSettings
-from actors.settings import Settings
-from actors.topology import Runtime
+from actors.settings.model import Settings
+from actors.settings.sender import SenderSettings
 from benchmarks.peers.part import Given, Report, say
 from runtime.child_spec import ChildSpec
 from runtime.errors import LocalError
+from runtime.log import LogArguments, setup
 from runtime.ring import KIND_CONTROL, KIND_EVENT, Batch, Consumer
 from runtime.supervisor import Supervisor
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from benchmarks.harness import ROOT, WrongResultError, verify
 from benchmarks.peers.part import Given
 from tools.fake_gateway.wsp.expectation import Expectation

@@ -19,7 +19,7 @@ from typing import Final
 import orjson
 from hdrh.histogram import HdrHistogram  # type: ignore[import-untyped]  # it has no types
 
-from actors.feed import SnapshotWanted, Tag, encode_want
+from actors.messages.feed import SnapshotWanted, Tag, encode_want
 from actors.web.arguments import FeedEnds
 from benchmarks.harness import verify
 from runtime.ring import KIND_CONTROL, Consumer, Producer

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from tests.processes.service import AGENTS, PATIENCE_S, Service, eventually
 
 SEED = 7

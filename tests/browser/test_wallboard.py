@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from tests.browser.sight import Sight
 from tests.processes.service import AGENTS, PATIENCE_S, Service, eventually
 from tools.fake_gateway.script import STATES

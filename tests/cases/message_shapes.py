@@ -17,10 +17,10 @@ from typing import Any, Final
 
 import orjson
 
-from actors.events import session_flags
-from tests.actors.state.cloud_lending import DAY, body_of, frame, watch
-from tests.actors.state.lending import RECEIVED_NS
-from tests.actors.state.rig import Rig
+from actors.messages.control import session_flags
+from tests.actors.shard.cloud_lending import DAY, body_of, frame, watch
+from tests.actors.shard.lending import RECEIVED_NS
+from tests.actors.shard.rig import Rig
 
 RATIO_MAX: Final = 1.3
 AGENTS: Final = 200

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.state.native import native_json
-from tests.actors.state import cloud_lending as cloud
-from tests.actors.state.lending import A
-from tests.actors.state.rig import Rig
+from actors.shard.native import native_json
+from tests.actors.shard import cloud_lending as cloud
+from tests.actors.shard.lending import A
+from tests.actors.shard.rig import Rig
 
 
 def cloud_shard(folder: Path) -> Rig:

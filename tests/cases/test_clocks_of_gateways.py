@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.actors.state.cloud_lending import body_of, frame, native
-from tests.actors.state.lending import RECEIVED_NS, A, event
+from tests.actors.shard.cloud_lending import body_of, frame, native
+from tests.actors.shard.lending import RECEIVED_NS, A, event
 from tests.cases.shards import cloud_shard, wsp_shard
 
 

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from actors.settings import Settings
-from actors.shared_memory import SharedMemory
+from actors.app.shared_memory import SharedMemory
+from actors.settings.model import Settings
 
 NOT_RAISED = pytest.mark.xfail(
     reason="trap 44: the limit is neither raised at the start nor named", raises=AssertionError

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from actors.events import UNKNOWN
-from tests.actors.state import cloud_lending as cloud
-from tests.actors.state.cloud_lending import activity, body_of, frame, native, snapshot
-from tests.actors.state.lending import A, event
-from tests.actors.state.rig import Rig
+from actors.messages.control import UNKNOWN
+from tests.actors.shard import cloud_lending as cloud
+from tests.actors.shard.cloud_lending import activity, body_of, frame, native, snapshot
+from tests.actors.shard.lending import A, event
+from tests.actors.shard.rig import Rig
 from tests.cases.shards import (
     cloud_shard,
     empty_cloud_shard,

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import orjson
 import pytest
 
-from actors.events import session_flags
 from actors.genesys.cloud import (
     Closing,
     CloudEvent,
@@ -25,9 +24,10 @@ from actors.genesys.cloud import (
     Subscribed,
     read_frame,
 )
+from actors.messages.control import session_flags
 from actors.receiver.topic_routing import routed_topic
-from tests.actors.state.cloud_lending import at, body_of
-from tests.actors.state.lending import A, Record, rejected
+from tests.actors.shard.cloud_lending import at, body_of
+from tests.actors.shard.lending import A, Record, rejected
 from tests.cases.shards import cloud_shard
 
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from actors.settings_layers import load
-from actors.topology import gateway_addresses
+from actors.app.topology import gateway_addresses
+from actors.settings.layers import load
 from runtime.errors import ConfigurationError
 
 

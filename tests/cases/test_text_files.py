@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from actors import command_file
-from actors.credentials import Credentials
+from actors.cli import batch_file
+from actors.genesys.credentials import Credentials
 from actors.planner.roster import listed_ids
-from actors.settings_layers import load
+from actors.settings.layers import load
 from actors.web import tokens
 from runtime.errors import ConfigurationError, RuntimeFault
 
@@ -194,7 +194,7 @@ COMMANDS = b"user,state\r\naaaa-1,busy\r\n"
     "content", [pytest.param(COMMANDS, id="CRLF"), pytest.param(BOM + COMMANDS, id="BOM")]
 )
 def test_a_file_of_commands_is_read(tmp_path: Path, content: bytes) -> None:
-    lines = command_file.read(written(tmp_path, content), "")
+    lines = batch_file.read(written(tmp_path, content), "")
     assert [line.user for line in lines] == ["aaaa-1"]
 
 
@@ -202,5 +202,5 @@ def test_a_file_of_commands_is_read(tmp_path: Path, content: bytes) -> None:
 def test_a_file_of_commands_in_another_encoding_is_refused_by_its_name(tmp_path: Path) -> None:
     path = written(tmp_path, COMMANDS.decode().encode("utf-16"))
     with pytest.raises(RuntimeFault) as refused:
-        command_file.read(path, "")
+        batch_file.read(path, "")
     assert re.search(UTF_16, str(refused.value).replace(str(path), ""), re.IGNORECASE)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.data_dir import META, DataDir, Identity, read_meta
+from actors.storage.data_dir import META, DataDir, Identity, read_meta
 from runtime.errors import RuntimeFault
-from tests.actors.state.lending import event
-from tests.actors.state.rig import Rig
+from tests.actors.shard.lending import event
+from tests.actors.shard.rig import Rig
 from tests.cases.shards import restarted
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from prometheus_client import exposition, parser
 from pydantic import SecretStr
 
-from actors.settings import Settings
-from actors.shared_memory import SharedMemory
-from actors.sinks_settings import SinkSettings
+from actors.app.shared_memory import SharedMemory
+from actors.settings.model import Settings
+from actors.settings.sinks import SinkSettings
 from actors.web.metrics import Metrics
 from runtime.clock import SystemClock
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from actors.settings_table import markdown
+from actors.settings.table import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 BEGINS = "<!-- presence-runtime settings --markdown: begins -->\n"

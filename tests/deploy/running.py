@@ -14,10 +14,10 @@ from typing import TypeAlias
 
 from prometheus_client import parser
 
-from actors.log import LogArguments
-from actors.settings import Settings
-from actors.topology import Runtime
+from actors.app.topology import Runtime
+from actors.settings.model import Settings
 from actors.web.address import connect_path
+from runtime.log import LogArguments
 from runtime.supervisor import Supervisor
 from tests.deploy.promtool import ALERTS, rules
 from tests.processes.service import UnixConnection

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from actors.settings import ENVIRONMENT_PREFIX
+from actors.settings.model import ENVIRONMENT_PREFIX
 from tests.deploy.promtool import DEPLOY
 
 ROOT = DEPLOY.parent

@@ -7,8 +7,8 @@ import re
 
 import pytest
 
-from actors import cli
-from actors.settings_table import Row, markdown, rows
+from actors import main as cli
+from actors.settings.table import Row, markdown, rows
 from tests.deploy.operations_page import PAGE, RENEW, written
 
 

@@ -13,7 +13,7 @@ import pytest
 import typer
 import typer.main
 
-from actors import cli
+from actors import main as cli
 from benchmarks.__main__ import NAMES
 from tests.deploy.pages import INSTALLED, PAGES, PROGRAM, ROOT, Command, code, commands, paths
 from tests.deploy.test_operations_page import anchors

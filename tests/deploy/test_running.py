@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from actors.demo_gateway import BundledGateway
-from actors.events import Dialect
-from actors.settings import Settings
-from actors.web_settings import WebSettings
+from actors.demo.gateway import BundledGateway
+from actors.messages.control import Dialect
+from actors.settings.model import Settings
+from actors.settings.web import WebSettings
 from tests.deploy.everything import names
 from tests.deploy.promtool import promtool
 from tests.deploy.running import (

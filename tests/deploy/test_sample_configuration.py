@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from actors import cli
-from actors.settings_layers import load
-from actors.settings_table import rows
+from actors import main as cli
+from actors.settings.layers import load
+from actors.settings.table import rows
 from tests.deploy.promtool import DEPLOY
 
 README = DEPLOY.parent / "README.md"

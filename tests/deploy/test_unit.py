@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings import ENVIRONMENT_PREFIX, Settings
+from actors.settings.model import ENVIRONMENT_PREFIX, Settings
 from runtime.errors import EXIT_CONFIGURATION
 from runtime.restart_plan import DRAIN_S
 from tests.deploy.promtool import DEPLOY

@@ -14,7 +14,7 @@ from actors.genesys.presence import (
     read_frame,
     update_frame,
 )
-from actors.presences import PRESENCES as PRODUCT_PRESENCES
+from actors.genesys.presences import PRESENCES as PRODUCT_PRESENCES
 from tools.fake_gateway.script import PRESENCES
 from tools.fake_gateway.wire import TEXT
 from tools.fake_gateway.wsp.updates import (

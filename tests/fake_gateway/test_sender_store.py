@@ -14,7 +14,7 @@ import pytest
 
 from actors.sender.commands import Step
 from actors.sender.outbox import DEAD, Attempt, Resent, message_id
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from tests.actors.sender.drawer import NOW_US, USER, Drawer, accepted
 from tools.fake_gateway.command_verifier import ENDS, FIRST_STEP
 from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S

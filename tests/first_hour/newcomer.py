@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actors.data_dir import LOCK, DataDir, Identity
+from actors.storage.data_dir import LOCK, DataDir, Identity
 from runtime.errors import EXIT_CONFIGURATION
-from tests.actors.state.lending import event
-from tests.actors.state.rig import Rig
+from tests.actors.shard.lending import event
+from tests.actors.shard.rig import Rig
 
 PROGRAM = Path(sys.executable).with_name("presence-runtime")
 TIMEOUT_S = 60

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.data_dir import DataDir, Identity
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
+from actors.storage.data_dir import DataDir, Identity
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
 from tests.first_hour.newcomer import HINT, TIMEOUT_S, Newcomer
 

@@ -16,14 +16,14 @@ import apsw
 import orjson
 from picows import WSMsgType
 
-from actors.events import SEQUENCE_STEP_MAX, STATE_EVENT, STATES, UNKNOWN
 from actors.genesys.wsp import OwnedEvent, read_frame, sequence_or_0
+from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, STATES, UNKNOWN
 from actors.receiver import routing
 from actors.receiver.connection import SHED_TYPES_MAX
-from actors.state import decode, dedup, holding, journal, merge, quarantine
-from actors.state.holding import Transition
-from actors.state.journal import Transaction
-from actors.state.shard import Shard
+from actors.shard import decode, dedup, holding, journal, merge, quarantine
+from actors.shard.holding import Transition
+from actors.shard.journal import Transaction
+from actors.shard.shard import Shard
 from tests.hostile.frames import Forge, respelt
 from tests.hostile.pipeline import Pipeline
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import orjson
 
-from actors.events import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT, STATES
+from actors.messages.control import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT, STATES
 
 FRAGMENTS = (
     b'"', b"\\", b"{", b"}", b"[", b"]", b",", b":", b" ", b"\t", b"\n", b"0", b"-", b".", b"e9",

@@ -12,14 +12,14 @@ from typing import Any
 
 from picows import WSMsgType, WSTransport, picows
 
-from actors.events import Watermark, encode_control
+from actors.messages.control import Watermark, encode_control
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.line import Policy
 from actors.receiver.outlet import OUTLET_WORDS, Outlet
 from actors.receiver.session import SessionMachine
-from actors.state.journal import Transaction
-from actors.state.shard import Shard
+from actors.shard.journal import Transaction
+from actors.shard.shard import Shard
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.state import decode, holding, quarantine
+from actors.shard import decode, holding, quarantine
 from tests.hostile.campaign import Campaign, small_bounds
 
 

@@ -11,10 +11,10 @@ import uuid
 from collections import deque
 from typing import Final
 
-from actors.orders import NotTaken, Order, Taken, Told
-from actors.partition import shard_of
-from actors.presences import held
-from actors.questions import (
+from actors.genesys.presences import held
+from actors.messages.commands import NotTaken, Order, Taken, Told
+from actors.messages.partition import shard_of
+from actors.messages.queries import (
     AgentTold,
     Answer,
     AskAgent,
@@ -27,7 +27,7 @@ from actors.questions import (
 from actors.sender import signals
 from actors.sender.commands import Action, Ask, Command, Record, Report, Step
 from actors.sender.machine import CommandMachine
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 SHARDS: Final = 2
 QUEUE: Final = "support"

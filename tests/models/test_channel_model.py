@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.events import (
+from actors.genesys.channel_plan import Slot
+from actors.messages.control import (
     Gap,
     HistoryEnds,
     SessionBegins,
@@ -17,7 +18,6 @@ from actors.events import (
     Unwatches,
     Watches,
 )
-from actors.genesys.channel_plan import Slot
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import ChannelMachine
 from actors.receiver.channel_line import ChannelPolicy

@@ -26,7 +26,7 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import NewPresence
 from actors.genesys.definitions import Definitions
-from actors.questions import AgentTold
+from actors.messages.queries import AgentTold
 from actors.sender import signals
 from actors.sender.changing import Changing, together
 from actors.sender.cloud_dialect import CloudDialect, shown_as

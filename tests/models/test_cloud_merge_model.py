@@ -14,11 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from actors.events import UNKNOWN
 from actors.genesys.cloud import mapped
-from actors.state.native import Native
-from actors.state.shard import Shard
-from tests.actors.state.cloud_lending import (
+from actors.messages.control import UNKNOWN
+from actors.shard.native import Native
+from actors.shard.shard import Shard
+from tests.actors.shard.cloud_lending import (
     OTHER_SCOPE,
     SCOPE,
     activity,
@@ -34,8 +34,8 @@ from tests.actors.state.cloud_lending import (
     unwatches,
     watches,
 )
-from tests.actors.state.lending import A, B, C, Record, batch
-from tests.actors.state.rig import Rig
+from tests.actors.shard.lending import A, B, C, Record, batch
+from tests.actors.shard.rig import Rig
 
 USERS = (A, B, C)
 SCOPES = (SCOPE, OTHER_SCOPE)

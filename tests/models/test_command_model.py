@@ -8,7 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from actors.sender.commands import Step
 from actors.sender.transitions import leaves
-from actors.sender_settings import CapacitySettings, QueueLimits, SenderSettings
+from actors.settings.sender import CapacitySettings, QueueLimits, SenderSettings
 from tests.models.command_world import BEFORE_SEND, USERS, World
 
 SETTINGS = SenderSettings(

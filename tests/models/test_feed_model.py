@@ -17,14 +17,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from actors.events import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins, SessionEnds
-from actors.feed import Tag
-from actors.state import feed as shard_feed
-from actors.state.feed import FEED_WORDS, Feed, FeedArguments
-from actors.state.holding import Agent
-from actors.state.journal import Journal, Transaction, prepare
-from actors.state.native import native_json
-from actors.state.shard import Shard
+from actors.messages.control import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins, SessionEnds
+from actors.messages.feed import Tag
+from actors.shard import feed as shard_feed
+from actors.shard.feed import FEED_WORDS, Feed, FeedArguments
+from actors.shard.holding import Agent
+from actors.shard.journal import Journal, Transaction, prepare
+from actors.shard.native import native_json
+from actors.shard.shard import Shard
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ShardReader
 from actors.web.read_model import AgentView, ReadModel
@@ -32,8 +32,8 @@ from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import KIND_CONTROL, ring_bytes
-from tests.actors.state import cloud_lending as cloud
-from tests.actors.state.lending import Record, batch, control, event
+from tests.actors.shard import cloud_lending as cloud
+from tests.actors.shard.lending import Record, batch, control, event
 from tests.models.test_cloud_merge_model import live_part, live_whole, told_whole
 
 USERS = tuple(f"agent-{number}" for number in range(7))

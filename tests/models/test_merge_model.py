@@ -13,10 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.events import UNKNOWN
-from actors.times import iso_ms
-from tests.actors.state.lending import batch, event
-from tests.actors.state.rig import Rig
+from actors.genesys.times import iso_ms
+from actors.messages.control import UNKNOWN
+from tests.actors.shard.lending import batch, event
+from tests.actors.shard.rig import Rig
 
 USERS = ("user-a", "user-b", "user-c")
 STATES = ("Available", "Talking", "Reserved")

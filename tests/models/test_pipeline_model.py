@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.state.merge import OUTCOMES
+from actors.shard.merge import OUTCOMES
 from tests.simulation.faults import ANYWHERE, FAULTS, OFTEN_PASSED, POINTS, STOP_POINTS
 from tests.simulation.oracle import findings
 from tests.simulation.scale import small_scale

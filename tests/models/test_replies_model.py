@@ -11,10 +11,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from actors.presences import PRESENCE_OF_STATE
-from actors.questions import WATCH_LEASE_S, Answer, Shown, Watch
-from actors.state.holding import Correlated, Holding
-from actors.state.replies import Replies
+from actors.genesys.presences import PRESENCE_OF_STATE
+from actors.messages.queries import WATCH_LEASE_S, Answer, Shown, Watch
+from actors.shard.holding import Correlated, Holding
+from actors.shard.replies import Replies
 
 KEYS = st.tuples(st.sampled_from(("u1", "u2")), st.sampled_from(("c1", "c2", "c3")))
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from structlog.testing import capture_logs
 
-from actors.data_dir import DataDir, Identity, shard_path
-from actors.partition import shard_of
+from actors.messages.partition import shard_of
+from actors.shard import redistribute
+from actors.shard.repair import repair
 from actors.sinks.envelope import MISSED, Event
-from actors.state import redistribute
-from actors.state.repair import repair
+from actors.storage.data_dir import DataDir, Identity, shard_path
 from tests.actors.sinks.rig import BEGAN_US, FakeShard, drain, file_of, prepared, source_for
 
 USERS = tuple(f"u{number}" for number in range(3))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.state import actor
-from actors.state.actor import StateActor
-from actors.state.arguments import ShardArguments
+from actors.shard import actor
+from actors.shard.actor import StateActor
+from actors.shard.arguments import ShardArguments
 from runtime.child import Child
 
 

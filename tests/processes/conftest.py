@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from runtime.child_spec import ChildSpec
 from runtime.supervisor import Supervisor
 from tests.processes.service import AGENTS, Service

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from actors.demo_gateway import BundledGateway, verify
-from actors.log import LogArguments
-from actors.settings import Settings
-from actors.topology import Runtime
-from actors.web_settings import WebSettings
+from actors.app.topology import Runtime
+from actors.demo.gateway import BundledGateway, verify
+from actors.settings.model import Settings
+from actors.settings.web import WebSettings
+from runtime.log import LogArguments
 from runtime.supervisor import Supervisor
 from tests.processes.facts import drive, drive_to_end, pid_of
 

@@ -15,10 +15,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from actors.demo_gateway import BundledGateway, verify
+from actors.demo.gateway import BundledGateway, verify
 from actors.sender.commands import Command
 from actors.sender.reader import read_commands
-from actors.state import reader
+from actors.shard import reader
 from actors.web.address import connect_path
 from runtime.errors import RuntimeFault
 

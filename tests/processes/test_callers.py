@@ -11,7 +11,7 @@ from itertools import accumulate
 import pytest
 
 from actors.sender.commands import Command, Step
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from actors.web.address import connect_path
 from tests.processes.service import AGENTS, Service, eventually
 

@@ -13,7 +13,7 @@ from itertools import cycle
 
 import pytest
 
-from actors.state.reader import read_states
+from actors.shard.reader import read_states
 from runtime.crash_point import VARIABLE
 from tests.processes.service import ROOT, Service, ended, eventually
 

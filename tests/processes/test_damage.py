@@ -11,7 +11,7 @@ import subprocess
 import apsw
 import pytest
 
-from actors.demo_gateway import verify
+from actors.demo.gateway import verify
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 from tests.processes.service import Service, ended, eventually, is_alive
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from actors.sender.reader import verify_audit
-from actors.state.reader import TransitionRow, read_history, read_state
+from actors.shard.reader import TransitionRow, read_history, read_state
 from runtime.errors import EXIT_CLEAN, EXIT_TEMPORARY
 from tests.processes.service import AGENTS, Service, ended, eventually, is_alive
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from runtime.counters import RUNNING, WAITING
 from tests.processes.embedded import Embedded
 

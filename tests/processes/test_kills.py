@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from tests.processes.embedded import Embedded
 from tests.processes.service import Service, eventually
 

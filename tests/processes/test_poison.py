@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from actors.demo_gateway import verify
+from actors.demo.gateway import verify
 from runtime.crash_point import POISON_VARIABLE
 from tests.processes.service import Service, ended, eventually
 

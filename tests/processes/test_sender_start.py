@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.demo_gateway import BundledGateway
+from actors.demo.gateway import BundledGateway
 from runtime.errors import EXIT_CONFIGURATION
 from tests.processes.service import AGENTS, Service, ended, eventually
 

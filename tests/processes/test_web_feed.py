@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from actors.demo_gateway import BundledGateway
-from actors.state.reader import read_states
+from actors.demo.gateway import BundledGateway
+from actors.shard.reader import read_states
 from actors.web.address import connect_path
 from actors.web.server import NICENESS
 from runtime.counters import RUNNING
@@ -123,7 +123,7 @@ def test_a_web_child_killed_under_load_is_current_again(watched: Watched) -> Non
 def test_a_web_child_that_stands_still_holds_nobody_up(
     gateway: BundledGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.shared_memory.FEED_RING_BYTES", SMALL_RING_BYTES)
+    monkeypatch.setattr("actors.app.shared_memory.FEED_RING_BYTES", SMALL_RING_BYTES)
     watched = Watched(gateway, tmp_path, tmp_path / "data", beat_timeout_s=60.0)
     try:
         watched.until(lambda: watched.is_current(1))

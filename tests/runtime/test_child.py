@@ -102,7 +102,7 @@ _IMPORT_ALL = """
 import sys
 from runtime.child import draw_nothing
 draw_nothing()
-import actors.state.actor, actors.receiver.loop
+import actors.shard.actor, actors.receiver.loop
 print([name for name in sys.modules if name.startswith("rich.")])
 """
 

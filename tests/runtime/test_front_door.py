@@ -47,7 +47,7 @@ def test_a_free_threaded_build_is_refused_with_a_word() -> None:
 def test_a_compiled_module_that_is_missing_is_named_with_how_to_build_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(sys.modules, "actors.cli", None)  # what an import then says is the same
+    monkeypatch.setitem(sys.modules, "actors.main", None)  # what an import then says is the same
     assert main() == EXIT_CONFIGURATION == errors.EXIT_CONFIGURATION
     assert capsys.readouterr().err.count("\n") == 1
     line = missing(ModuleNotFoundError("No module named 'runtime.ring'", name="runtime.ring"))
@@ -96,6 +96,6 @@ def test_what_the_command_line_returns_is_the_exit_code(monkeypatch: pytest.Monk
         def main(cls) -> int | None:
             return cls.answer
 
-    monkeypatch.setitem(sys.modules, "actors.cli", CommandLine)
+    monkeypatch.setitem(sys.modules, "actors.main", CommandLine)
     for CommandLine.answer, exit_code in ((None, 0), (0, 0), (75, 75)):
         assert main() == exit_code

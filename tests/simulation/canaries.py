@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from actors.receiver import line, session
 from actors.receiver.numbering import Numbering
 from actors.receiver.session import SessionMachine
-from actors.state import merge, sessions, shard
-from actors.state.dedup import SequenceWindow
+from actors.shard import merge, sessions, shard
+from actors.shard.dedup import SequenceWindow
 from tests.simulation.journal import MemoryJournal
 from tests.simulation.shard import SimulatedShard
 

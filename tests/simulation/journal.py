@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
-from actors.state.holding import GapRow, Transition
-from actors.state.journal import Commit, Page, Progress, Stored, ToldRow, Transaction
+from actors.shard.holding import GapRow, Transition
+from actors.shard.journal import Commit, Page, Progress, Stored, ToldRow, Transaction
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -34,7 +34,7 @@ class Disk:
         self.errors: list[Exception] = []  # of the next commits, in order
 
     def prepare(self, run: str) -> None:
-        """As `actors.state.journal.prepare`."""
+        """As `actors.shard.journal.prepare`."""
         self.run = run
         last_us = max(self.commits.values(), default=0)
         scopes = _copy(self.progress.sessions)

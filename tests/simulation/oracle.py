@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import NamedTuple
 
-from actors.events import UNKNOWN
-from actors.state.holding import GapRow, Transition
-from actors.state.merge import OUTCOMES
+from actors.messages.control import UNKNOWN
+from actors.shard.holding import GapRow, Transition
+from actors.shard.merge import OUTCOMES
 from tests.simulation.journal import Disk
 from tests.simulation.organisation import Event
 from tests.simulation.scale import MARGIN

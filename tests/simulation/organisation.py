@@ -11,8 +11,8 @@ from typing import Final
 
 import orjson
 
-from actors.events import STATE_EVENT
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import STATE_EVENT
 
 STATES: Final = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
 

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, Protocol, cast
 
-from actors.events import Watermark
+from actors.messages.control import Watermark
 from actors.receiver import signals
 from actors.receiver.connection import Connection, Tally
 from actors.receiver.line import Policy, lowest_mark

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from actors.receiver import line, numbering, poison
-from actors.state import checkpoint, dedup, event_run, merge, sessions, shard
+from actors.shard import checkpoint, dedup, event_run, merge, sessions, shard
 
 MARGIN: Final = 16  # how far neighbours change places
 WINDOW: Final = 256  # a power of two; wider than any lag of one shard behind another

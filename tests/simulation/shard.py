@@ -1,4 +1,4 @@
-"""The real shard without its thread: the steps of `actors/state/actor.py`, each of which may be the
+"""The real shard without its thread: the steps of `actors/shard/actor.py`, each of which may be the
 last one. Knows no gateway.
 """
 
@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import cast
 
-from actors.sqlite import TRANSIENT_ERRORS
-from actors.state.journal import Journal, Transaction
-from actors.state.shard import Shard
+from actors.shard.journal import Journal, Transaction
+from actors.shard.shard import Shard
+from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.block import Block
 from runtime.clock import ManualClock
 from runtime.crash_point import crash_point

@@ -9,11 +9,11 @@ from typing import Protocol, cast
 import apsw
 import pytest
 
-from actors.events import SCOPE_ALL, Gap, SessionBegins
-from actors.state.journal import Journal, Transaction, prepare
-from actors.state.shard import Shard
+from actors.messages.control import SCOPE_ALL, Gap, SessionBegins
+from actors.shard.journal import Journal, Transaction, prepare
+from actors.shard.shard import Shard
 from runtime.errors import LocalError
-from tests.actors.state.lending import Record, batch, control, event, rejected
+from tests.actors.shard.lending import Record, batch, control, event, rejected
 from tests.simulation.journal import Disk, MemoryJournal
 
 

@@ -69,7 +69,7 @@ def test_a_seed_replays_everything_that_happened_in_it() -> None:
 
 def test_every_named_step_of_the_product_is_simulated() -> None:
     named = re.compile(r'crash_point\("([\w-]+)"\)|"(after-[\w-]+-staged)"')
-    rooms = ("actors/receiver/*", "actors/state/*", "actors/data_file.py", "runtime/*")
+    rooms = ("actors/receiver/*", "actors/shard/*", "actors/storage/data_file.py", "runtime/*")
     # Receivers of channels are killed at theirs in tests/actors/receiver/test_cloud_child.py.
     alien = ("cloud_", "channel", "snapshot")
     everything = [path for room in rooms for path in ROOT.glob(room)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from actors.events import END_EXHAUSTED, ControlRecord, HistoryEnds, SessionEnds
+from actors.messages.control import END_EXHAUSTED, ControlRecord, HistoryEnds, SessionEnds
 from tests.simulation.gateway import Socket
 
 

@@ -100,7 +100,7 @@ class World:
             self._at_shard(index, lambda shard: None)
 
     def _remember_epoch(self) -> None:
-        """As `actors.topology` does."""
+        """As `actors.app.topology` does."""
         scopes = [s for disk in self.disks for s in disk.progress.sessions.values()]
         if scopes:
             newest = max(scopes, key=lambda scope: int(scope["epoch"]))

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from actors.events import USER_ID_BYTES_MAX
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
+from actors.messages.control import USER_ID_BYTES_MAX
 from actors.web.agent_shapes import Audit
 from actors.web.answers import JsonAnswer
 from actors.web.parts import Parts

@@ -11,9 +11,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
-from actors.events import USER_ID_BYTES_MAX
+from actors.genesys.times import utc
+from actors.messages.control import USER_ID_BYTES_MAX
 from actors.sender.commands import Step
-from actors.times import utc
 from actors.web.parts import Parts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import Limit, Wait, Who

@@ -13,6 +13,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from actors.settings.web import is_loopback
 from actors.web.agent_shapes import Queues, Summary
 from actors.web.agent_shapes import Snapshot as SnapshotShape
 from actors.web.answers import TAGGED, JsonAnswer, PartedAnswer, tag_of, tagged
@@ -22,7 +23,6 @@ from actors.web.identity import identity_of
 from actors.web.parts import Parts
 from actors.web.problems import documented
 from actors.web.showing import queues_shown
-from actors.web_settings import is_loopback
 
 GZIP_LEVEL: Final = 1
 _GZIP: Final = 16 + zlib.MAX_WBITS

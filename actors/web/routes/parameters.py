@@ -8,7 +8,7 @@ from fastapi import Depends, Path, Query, Request
 from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 
-from actors.events import USER_ID_BYTES_MAX
+from actors.messages.control import USER_ID_BYTES_MAX
 from actors.web.identity import identity_of
 from actors.web.placing import WAIT_MAX_S
 

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Response
 
-from actors.state.reader import QuarantinedFrame, hash_of
-from actors.times import utc
+from actors.genesys.times import utc
+from actors.shard.reader import QuarantinedFrame, hash_of
 from actors.web.agent_shapes import Fed, Quarantine, QuarantinedWhole
 from actors.web.answers import JsonAnswer
 from actors.web.parts import Parts

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from actors.times import iso_ms
+from actors.genesys.times import iso_ms
 from actors.web.instruments import Instruments
 from actors.web.parts import Parts
 from actors.web.problems import documented

@@ -2,7 +2,7 @@
 import { createInterface } from "node:readline";
 import WebSocket from "ws";
 
-const HASHES_MAX = 65_536; // of a generation, or so old: as in ours (actors/state/dedup.py)
+const HASHES_MAX = 65_536; // of a generation, or so old: as in ours (actors/shard/dedup.py)
 const HASH_AGE_MS = 300_000;
 const LOOK_MS = 5;
 const given = JSON.parse(process.argv[2]);

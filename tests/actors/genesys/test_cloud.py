@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.events import STATES
 from actors.genesys.cloud import (
     EVENT_KINDS,
     ROUTING_STATUSES,
@@ -33,7 +32,8 @@ from actors.genesys.cloud import (
     subscribed_topic,
     subscribed_user,
 )
-from actors.presences import PRESENCES
+from actors.genesys.presences import PRESENCES
+from actors.messages.control import STATES
 
 ID = "8b67e4d1-9758-4285-8c45-b49fedff3f99"
 

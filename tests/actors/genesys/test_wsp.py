@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.events import APPOINTMENT_EVENT, STATE_EVENT
 from actors.genesys.wsp import (
     Acknowledgement,
     Frame,
@@ -19,6 +18,7 @@ from actors.genesys.wsp import (
     read_frame,
     subscription,
 )
+from actors.messages.control import APPOINTMENT_EVENT, STATE_EVENT
 
 EVENT = b'{"type":"routing.agents.state","sequence":5,"data":{"userId":"A"}}'
 WHOLE = EVENT.replace(b'"A"', b'"A","state":"Talking","timestamp":"2026-11-21T22:00:00.000Z"')

@@ -11,7 +11,7 @@ import pytest
 
 from actors.genesys.channel_plan import EMPTY, Plan, Slot
 from actors.planner.store import ROSTER_FILE, Store, prepare, read_roster
-from actors.sqlite import Finding
+from actors.storage.sqlite import Finding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.sender.drawer import NOW_US
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from actors.events import ControlRecord, HistoryEnds
 from actors.genesys.channel_plan import EMPTY, Limits, Plan, plan
 from actors.genesys.http import GatewayAddress
+from actors.messages.control import ControlRecord, HistoryEnds
 from actors.planner import store as planner_store
 from actors.planner.arguments import PLANNER_WORDS
 from actors.receiver import channel_store

@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from actors.events import (
+from actors.messages.control import (
     ControlRecord,
 )
 from actors.receiver import signals

@@ -11,8 +11,8 @@ from typing import Any
 
 import uvloop
 
-from actors.events import ControlRecord, Watermark, decode_control
 from actors.genesys.http import GatewayAddress
+from actors.messages.control import ControlRecord, Watermark, decode_control
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments, _live
 from runtime.block import Block
 from runtime.child import Child

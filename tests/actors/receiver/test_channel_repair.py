@@ -10,8 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors import cli
-from actors.data_dir import DataDir, Identity
+from actors import main as cli
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import Rejected
 from actors.genesys.secret import Secret
@@ -22,6 +21,7 @@ from actors.receiver.channel_store import (
     prepare,
     read_report,
 )
+from actors.storage.data_dir import DataDir, Identity
 from tests.actors.sender.drawer import NOW_US
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from actors.events import Gap, SessionBegins, SessionEnds
+from actors.messages.control import Gap, SessionBegins, SessionEnds
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 from runtime.crash_point import VARIABLE

@@ -10,8 +10,16 @@ from typing import Any
 import apsw
 import pytest
 
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds, Unwatches, Vacates, Watches
-from actors.partition import shard_of
+from actors.messages.control import (
+    Gap,
+    HistoryEnds,
+    SessionBegins,
+    SessionEnds,
+    Unwatches,
+    Vacates,
+    Watches,
+)
+from actors.messages.partition import shard_of
 from actors.receiver import channel_store
 from actors.receiver.channel_line import ChannelPolicy
 from tests.actors.receiver.cloud_rig import HASTY, CloudRig

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.events import Gap, HistoryEnds, SessionBegins, SessionEnds
+from actors.messages.control import Gap, HistoryEnds, SessionBegins, SessionEnds
 from actors.receiver.channel_socket import ChannelSocket
 from actors.receiver.outlet import SPILL_BYTES_MAX
 from runtime.ring import KIND_EVENT

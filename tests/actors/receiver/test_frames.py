@@ -7,12 +7,12 @@ import struct
 
 import pytest
 
-from actors.events import (
+from actors.messages.control import (
     FLAG_TRUNCATED,
     Gap,
     SessionEnds,
 )
-from actors.partition import shard_of
+from actors.messages.partition import shard_of
 from runtime.ring import KIND_EVENT, KIND_REJECTED
 from tests.actors.receiver.rig import Rig, in_loop, until
 from tests.gateway.loopback import BINARY, CLOSE, CONTINUATION, PING, PONG, Socket, frame

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from actors.events import APPOINTMENT_EVENT
+from actors.messages.control import APPOINTMENT_EVENT
 from actors.receiver.connection import SHED_TYPES_MAX, Tally
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
 from runtime.counters import Counters

@@ -7,13 +7,13 @@ import asyncio
 import pytest
 import structlog
 
-from actors.events import (
+from actors.messages.control import (
     Gap,
     HistoryEnds,
     SessionBegins,
     SessionEnds,
 )
-from actors.partition import shard_of
+from actors.messages.partition import shard_of
 from runtime.errors import ConfigurationError, TemporaryError
 from runtime.ring import KIND_EVENT
 from tests.actors.receiver.rig import Rig, in_loop, until

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.events import Gap, SessionBegins, SessionEnds
+from actors.messages.control import Gap, SessionBegins, SessionEnds
 from actors.receiver import signals
 from actors.receiver.numbering import kept_epoch
 from actors.receiver.signals import Close

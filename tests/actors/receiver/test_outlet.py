@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.events import Gap, HistoryEnds, Watches, Watermark, encode_control
-from actors.partition import shard_of
+from actors.messages.control import Gap, HistoryEnds, Watches, Watermark, encode_control
+from actors.messages.partition import shard_of
 from actors.receiver import outlet as outlet_module
 from actors.receiver.outlet import OUTLET_WORDS, SPILL_RECORD_BYTES, Outlet
 from runtime.block import Block

@@ -7,7 +7,7 @@ import asyncio
 import orjson
 import pytest
 
-from actors.events import HistoryEnds, SessionBegins, SessionEnds, Shed, decode_control
+from actors.messages.control import HistoryEnds, SessionBegins, SessionEnds, Shed, decode_control
 from actors.receiver.connection import Connection
 from actors.receiver.line import Policy
 from actors.receiver.outlet import SPILL_BYTES_MAX

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors import partition
-from actors.events import SEQUENCE_END, STATE_EVENT, USER_ID_BYTES_MAX
 from actors.genesys.wsp import OwnedEvent, read_frame
+from actors.messages import partition
+from actors.messages.control import SEQUENCE_END, STATE_EVENT, USER_ID_BYTES_MAX
 from actors.receiver import routing
 
 USUAL = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.events import (
+from actors.messages.control import (
     Gap,
     HistoryEnds,
     SessionBegins,

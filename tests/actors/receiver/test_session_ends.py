@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from actors.events import (
+from actors.messages.control import (
     END_EXHAUSTED,
     Gap,
     HistoryEnds,

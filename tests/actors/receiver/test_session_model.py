@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from actors.events import (
+from actors.messages.control import (
     Gap,
     HistoryEnds,
     SessionBegins,

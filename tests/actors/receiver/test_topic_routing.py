@@ -7,9 +7,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actors.events import USER_ID_BYTES_MAX
 from actors.genesys.cloud import EVENT_KINDS, CloudEvent, is_user_id, read_frame
-from actors.partition import partition
+from actors.messages.control import USER_ID_BYTES_MAX
+from actors.messages.partition import partition
 from actors.receiver.topic_routing import routed_topic
 
 USER = "3f1c2d4e-0000-4000-8000-000000000001"

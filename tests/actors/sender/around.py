@@ -7,15 +7,15 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from actors.orders import NotTaken, Order, Taken, Told
-from actors.partition import shard_of
-from actors.questions import AgentTold, AskAgent, AskQueue, QueueTold, Shown, Watch
+from actors.messages.commands import NotTaken, Order, Taken, Told
+from actors.messages.partition import shard_of
+from actors.messages.queries import AgentTold, AskAgent, AskQueue, QueueTold, Shown, Watch
 from actors.sender import signals
 from actors.sender.capacity import CapacityAnalyzer
 from actors.sender.commands import Action, Ask, Command, Record, Report, Step
 from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.machine import CommandMachine
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 WALL_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 SHARDS = 2

@@ -10,11 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from actors.data_dir import sender_path
 from actors.sender.commands import Command, Record, Step, webhook_body
 from actors.sender.outbox import Attempt, Resent
 from actors.sender.store import Store, prepare
-from actors.sqlite import TRANSIENT_ERRORS
+from actors.storage.data_dir import sender_path
+from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime import crash_point
 
 RUN = "run-1"

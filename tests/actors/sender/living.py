@@ -17,7 +17,7 @@ from actors.sender.line import Policy
 from actors.sender.loop import Loop
 from actors.sender.loop_life import LoopLife
 from actors.sender.words import LOOP_WORDS
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from runtime.clock import SystemClock
 from runtime.counters import Counters
 from tests.actors.receiver.rig import DEADLINE_S, credentials, until

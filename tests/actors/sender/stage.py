@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from actors.genesys.http import GatewayAddress
-from actors.orders import Order, OutcomeRecord, Resend, decode_outcome, encode_order
-from actors.partition import shard_of
-from actors.questions import (
+from actors.messages.commands import Order, OutcomeRecord, Resend, decode_outcome, encode_order
+from actors.messages.partition import shard_of
+from actors.messages.queries import (
     AgentTold,
     Answer,
     AskAgent,
@@ -24,7 +24,7 @@ from actors.sender.actor import Ends, Host, SenderActor
 from actors.sender.arguments import SenderArguments
 from actors.sender.store import prepare
 from actors.sender.words import SENDER_WORDS
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from runtime.block import Block
 from runtime.child import Child
 from runtime.counters import Counters

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from actors.orders import NotTaken, Resend, Taken, Told
-from actors.partition import shard_of
-from actors.questions import Shown
+from actors.messages.commands import NotTaken, Resend, Taken, Told
+from actors.messages.partition import shard_of
+from actors.messages.queries import Shown
 from actors.sender import reader, signals
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import Step
 from actors.sender.words import LATENCIES, SENDER_WORDS
-from actors.sender_settings import SenderSettings, WebhookSettings
+from actors.settings.sender import SenderSettings, WebhookSettings
 from tests.actors.sender.stage import SHARDS, Stage, acknowledged, order
 
 

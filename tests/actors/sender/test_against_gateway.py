@@ -21,7 +21,7 @@ from actors.sender.signals import (
     Send,
     UserChecked,
 )
-from actors.sender_settings import SenderSettings, WebhookSettings
+from actors.settings.sender import SenderSettings, WebhookSettings
 from runtime.clock import SystemClock
 from runtime.errors import ConfigurationError
 from tests.actors.sender.living import Living

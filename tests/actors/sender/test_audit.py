@@ -13,10 +13,10 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from actors.data_dir import sender_path
 from actors.sender import reader
 from actors.sender.audit import Chain, Row, Verdict, audit_line, detail_of, verify
 from actors.sender.commands import Step
+from actors.storage.data_dir import sender_path
 from runtime.errors import RuntimeFault
 from tests.actors.sender.drawer import NOW_US, USER, Drawer, accepted, record, story
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from actors.partition import shard_of
-from actors.presences import PRESENCES
-from actors.questions import AskQueue
+from actors.genesys.presences import PRESENCES
+from actors.messages.partition import shard_of
+from actors.messages.queries import AskQueue
 from actors.sender.capacity import LimitsAnalyzer, QueueCounts
 from actors.sender.commands import Code, Step
-from actors.sender_settings import CapacitySettings, QueueLimits
+from actors.settings.sender import CapacitySettings, QueueLimits
 from tests.actors.sender.around import SHARDS, WALL_US, Around
 
 SINCE_US = WALL_US + 1_234_567

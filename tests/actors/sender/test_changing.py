@@ -20,10 +20,10 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
 )
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, NewPresence
+from actors.genesys.times import iso_ms
 from actors.sender.changing import Changing, together
 from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswered
 from actors.sender.words import LOOP_WORDS
-from actors.times import iso_ms
 from runtime.clock import SystemClock
 from runtime.counters import Counters
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.questions import Shown
+from actors.messages.queries import Shown
 from actors.sender import reader, signals
 from actors.sender.commands import Step
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from tests.actors.sender.stage import Stage, order
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
 

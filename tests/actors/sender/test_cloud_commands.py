@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.questions import AskAgent
+from actors.messages.queries import AskAgent
 from actors.sender import signals
 from actors.sender.cloud_dialect import CHANGED_SINCE, CloudDialect
 from actors.sender.commands import Code, Step

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from actors.genesys.definitions import Definition, Definitions
-from actors.questions import AgentTold
+from actors.messages.queries import AgentTold
 from actors.sender.cloud_dialect import CloudDialect, changed_since, shown_as
 from actors.sender.commands import Code, Command, Refusal, Step
 from actors.sender.signals import Acknowledged, Patch, StatesKnown
 from actors.sender.transitions import Standing
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 
 AT_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 

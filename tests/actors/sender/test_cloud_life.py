@@ -6,11 +6,11 @@ import asyncio
 from pathlib import Path
 
 from actors.genesys.cloud import normal_name, parse_time_us
-from actors.questions import Shown
+from actors.messages.queries import Shown
 from actors.sender import reader
 from actors.sender.cloud_loop import CloudLoop
 from actors.sender.commands import Step
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from tests.actors.receiver.rig import until
 from tests.actors.sender.stage import Stage, order
 from tests.gateway.bundled import in_loop

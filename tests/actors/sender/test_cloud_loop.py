@@ -23,7 +23,7 @@ from actors.sender.signals import (
     StatesKnown,
     Unanswered,
 )
-from actors.sender_settings import SenderSettings
+from actors.settings.sender import SenderSettings
 from runtime.errors import ConfigurationError
 from tests.actors.receiver.rig import until
 from tests.actors.sender.living import CloudLiving

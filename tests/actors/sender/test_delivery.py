@@ -18,7 +18,7 @@ from standardwebhooks import Webhook as Verifier
 from actors.genesys.http import GatewayAddress
 from actors.sender.delivery import Webhook
 from actors.sender.signals import Deliver, Delivered
-from actors.sender_settings import WebhookSettings
+from actors.settings.sender import WebhookSettings
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
 from tests.gateway.loopback import answer
 from tests.gateway.scripted import WebhookReceiver

@@ -7,9 +7,9 @@ from contextlib import closing
 import apsw
 import pytest
 
-from actors.data_dir import sender_path
 from actors.sender import reader
 from actors.sender.forgetting import Forgotten, forget
+from actors.storage.data_dir import sender_path
 from tests.actors.sender.drawer import USER, Drawer, accepted, story
 
 OTHER = "another-agent"

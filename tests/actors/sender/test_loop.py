@@ -22,7 +22,7 @@ from actors.sender.signals import (
     UserChecked,
     WakeAt,
 )
-from actors.sender_settings import SenderSettings, WebhookSettings
+from actors.settings.sender import SenderSettings, WebhookSettings
 from tests.actors.receiver.rig import in_loop, until
 from tests.actors.sender.living import HASTY, Living, send
 from tests.gateway.loopback import BINARY, CLOSE, PING, PONG, Socket, answer, frame

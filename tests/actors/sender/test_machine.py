@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from actors.orders import NotTaken, Taken
+from actors.messages.commands import NotTaken, Taken
 from actors.sender import signals
 from actors.sender.commands import Code
 from tests.actors.sender.around import Around

@@ -29,7 +29,7 @@ from actors.sender.outbox import (
     signed_headers,
 )
 from actors.sender.signals import Deliver, Delivered
-from actors.sender_settings import WebhookSettings
+from actors.settings.sender import WebhookSettings
 from tests.actors.sender.drawer import NOW_US, Drawer, accepted, record, story
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -7,12 +7,12 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.data_dir import sender_path
 from actors.sender import reader
 from actors.sender.commands import Step
 from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, message_id
 from actors.sender.store import KIND, SENDER_FILE, OutboxCounts, Store, prepare
-from actors.sqlite import DamagedFileError
+from actors.storage.data_dir import sender_path
+from actors.storage.sqlite import DamagedFileError
 from runtime.errors import LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, USER, Drawer, accepted, record
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actors.orders import Order
+from actors.messages.commands import Order
 from actors.sender.commands import Step
 from actors.sender.register import ENDED_MAX, Register
 from tests.actors.sender.drawer import accepted

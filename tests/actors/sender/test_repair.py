@@ -9,11 +9,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.data_dir import DataDir, Identity, sender_path
 from actors.sender import reader
 from actors.sender.repair import repair
 from actors.sender.store import Store, prepare
-from actors.sqlite import Finding
+from actors.storage.data_dir import DataDir, Identity, sender_path
+from actors.storage.sqlite import Finding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, Drawer, accepted, record
 

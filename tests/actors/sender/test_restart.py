@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.questions import AskAgent
+from actors.messages.queries import AskAgent
 from actors.sender import signals
 from actors.sender.commands import Code, Step
 from tests.actors.sender.around import Around

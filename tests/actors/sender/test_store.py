@@ -20,7 +20,7 @@ from actors.sender import reader
 from actors.sender.commands import Record, Step
 from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, Resent, message_id
 from actors.sender.store import FORMAT, OutboxCounts, Store, prepare
-from actors.sqlite import TRANSIENT_ERRORS
+from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, Drawer, accepted, record, story
 from tests.actors.sender.drawer import WAITING as SAYS_IT_WAITS

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from actors.events import UNKNOWN
-from actors.partition import shard_of
-from actors.presences import PRESENCES
-from actors.questions import AgentTold, AskAgent, QueueTold
+from actors.genesys.presences import PRESENCES
+from actors.messages.control import UNKNOWN
+from actors.messages.partition import shard_of
+from actors.messages.queries import AgentTold, AskAgent, QueueTold
 from actors.sender.commands import Code, Step
 from actors.sender.signals import UserChecked
-from actors.sender_settings import DEFAULT_TRANSITIONS
+from actors.settings.sender import DEFAULT_TRANSITIONS
 from tests.actors.sender.around import SHARDS, WALL_US, Around
 
 SINCE_US = WALL_US + 1_234_567

@@ -8,17 +8,17 @@ from typing import Any
 
 import apsw
 
-from actors.data_dir import shard_path
+from actors.settings.sinks import SinkSettings
+from actors.shard import journal
+from actors.shard.holding import Agent, GapRow, Holding
+from actors.shard.journal import Journal, Progress, Transaction
 from actors.sinks.envelope import Envelope, Event, Filter
 from actors.sinks.journals import JournalFile, JournalReader, find
 from actors.sinks.preparation import prepare as prepare_sinks
 from actors.sinks.sink import Batch, UndeliveredError
 from actors.sinks.source import Source
 from actors.sinks.store import Store, sinks_path
-from actors.sinks_settings import SinkSettings
-from actors.state import journal
-from actors.state.holding import Agent, GapRow, Holding
-from actors.state.journal import Journal, Progress, Transaction
+from actors.storage.data_dir import shard_path
 
 SOURCE = "//api.example/presence-runtime/test"
 BEGAN_US = 1_780_000_000_000_000

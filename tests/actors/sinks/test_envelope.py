@@ -8,9 +8,9 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.genesys.times import iso_ms
+from actors.shard.holding import GapRow
 from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of
-from actors.state.holding import GapRow
-from actors.times import iso_ms
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 
 S_US = 1_000_000

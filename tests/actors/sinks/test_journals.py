@@ -8,10 +8,10 @@ import apsw
 import orjson
 import pytest
 
-from actors.data_dir import DataDir, Identity, shard_path
+from actors.shard import redistribute
+from actors.shard.journal import CLOUD_SCHEMA
 from actors.sinks.journals import JournalReader, find
-from actors.state import redistribute
-from actors.state.journal import CLOUD_SCHEMA
+from actors.storage.data_dir import DataDir, Identity, shard_path
 from tests.actors.sinks.rig import BEGAN_US, STATES, prepared, shards
 
 

@@ -12,11 +12,11 @@ import orjson
 import pytest
 
 from actors.genesys.http import GatewayAddress
+from actors.settings.sinks import SinkSettings
+from actors.shard.arguments import SHARD_WORDS
 from actors.sinks import loop
 from actors.sinks.arguments import SINKS, SINKS_WORDS, SinksArguments
 from actors.sinks.loop import Sinks
-from actors.sinks_settings import SinkSettings
-from actors.state.arguments import SHARD_WORDS
 from runtime.child import Child
 from runtime.clock import SystemClock
 from runtime.counters import DRAINING, RUNNING, Counters

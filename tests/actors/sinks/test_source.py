@@ -6,10 +6,10 @@ from pathlib import Path
 
 import orjson
 
-from actors.data_dir import DataDir, Identity
+from actors.shard import redistribute
+from actors.shard.repair import repair
 from actors.sinks.envelope import GAP, MISSED, Event
-from actors.state import redistribute
-from actors.state.repair import repair
+from actors.storage.data_dir import DataDir, Identity
 from tests.actors.sinks.rig import (
     all_events,
     by_subject,

@@ -12,10 +12,10 @@ import pytest
 from standardwebhooks import Webhook as Verifier
 
 from actors.genesys.http import GatewayAddress
+from actors.settings.sinks import SinkSettings
 from actors.sinks.envelope import Event
 from actors.sinks.sink import Batch, UndeliveredError
 from actors.sinks.webhook import CONTENT_TYPE, Webhook
-from actors.sinks_settings import SinkSettings
 from runtime.clock import SystemClock
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
 from tests.gateway.loopback import answer

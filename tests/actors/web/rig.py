@@ -15,8 +15,7 @@ from typing import NamedTuple
 
 import httpx
 
-from actors.data_dir import sender_path
-from actors.orders import (
+from actors.messages.commands import (
     NotTaken,
     Order,
     OrderRecord,
@@ -30,6 +29,7 @@ from actors.orders import (
 from actors.sender import store
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import KEY_BOUND, RETRY_AFTER_MS, Command, Record, Step
+from actors.storage.data_dir import sender_path
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime.block import Block

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from actors.events import Dialect
-from actors.feed import AgentEntry
-from actors.state.sessions import Scope
+from actors.messages.control import Dialect
+from actors.messages.feed import AgentEntry
+from actors.shard.sessions import Scope
 from actors.web.board import Board
 from actors.web.hub import EVERYTHING, RESYNC_ID, Filter, Hub, Reader
 from actors.web.read_model import ReadModel

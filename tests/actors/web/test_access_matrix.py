@@ -19,12 +19,12 @@ import pytest
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Mount, Route
 
+from actors.settings.web import WebSettings
 from actors.web import app as web_app
 from actors.web import server
 from actors.web.address import connect_path
 from actors.web.parts import Parts
 from actors.web.problems import STATUS_OF
-from actors.web_settings import WebSettings
 from tests.actors.web.rig import PATIENCE_S, FakeSender, Web, confirm, eventually, web_arguments
 
 READER, WRITER, REMOVED = "r" * 32, "w" * 32, "x" * 32

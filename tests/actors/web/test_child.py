@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from actors.orders import Told
+from actors.messages.commands import Told
 from actors.sender.commands import Step
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from actors.orders import Order
+from actors.messages.commands import Order
 from actors.web.app import OPENAPI
 from tests.actors.web.rig import FakeSender, Web, client, confirm, web_arguments
 

@@ -6,7 +6,7 @@ import asyncio
 
 import orjson
 
-from actors.feed import FrameWanted, SnapshotWanted, Tag, Want, decode_want
+from actors.messages.feed import FrameWanted, SnapshotWanted, Tag, Want, decode_want
 from actors.web.arguments import WEB_WORDS, FeedEnds
 from actors.web.feed_reader import ASK_AGAIN_S, ShardReader
 from actors.web.read_model import ReadModel

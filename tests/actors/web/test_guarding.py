@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from actors.settings.web import WebSettings
 from actors.web.arguments import WEB_WORDS
 from actors.web.front import Guards
 from actors.web.guarding import make_guards, read_again
 from actors.web.sessions import KEY_FILE
-from actors.web_settings import WebSettings
 from runtime.clock import ManualClock
 from runtime.counters import Counters
 from tests.actors.web.rig import web_arguments

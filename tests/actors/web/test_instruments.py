@@ -6,8 +6,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from actors.shared_memory import SUPERVISOR_WORDS
-from actors.state.arguments import SHARD_WORDS
+from actors.app.shared_memory import SUPERVISOR_WORDS
+from actors.shard.arguments import SHARD_WORDS
 from actors.web.arguments import WebArguments
 from actors.web.instruments import APART_S, LONGEST_S, WINDOW_S, Instruments
 from runtime.block import Block

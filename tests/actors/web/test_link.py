@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from actors.orders import (
+from actors.messages.commands import (
     NotTaken,
     Order,
     Resend,

@@ -14,11 +14,11 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from actors.settings.web import ListenAddress, WebSettings, parsed
 from actors.web import listener
 from actors.web.arguments import WEB_WORDS, WebArguments
 from actors.web.listener import SEND_BUFFER_BYTES, Listener, bind, trouble_of
 from actors.web.port_holder import holder
-from actors.web_settings import ListenAddress, WebSettings, parsed
 from runtime.counters import Counters
 from tests.actors.web.rig import Web, client, eventually, web_arguments
 

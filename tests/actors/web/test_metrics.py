@@ -14,12 +14,12 @@ import pytest
 from prometheus_client import exposition, parser
 from pydantic import SecretStr
 
+from actors.app.shared_memory import SharedMemory
 from actors.sender.latency import Latency
 from actors.sender.words import bucket_words
-from actors.settings import Settings
-from actors.shared_memory import SharedMemory
-from actors.sinks_settings import SinkSettings
-from actors.state.durations import Durations
+from actors.settings.model import Settings
+from actors.settings.sinks import SinkSettings
+from actors.shard.durations import Durations
 from actors.web.metrics import HISTOGRAMS, METRICS, OTHER, SILENT_S, Metrics, role_of
 from runtime.block import Block
 from runtime.child import Child

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from actors.settings.web import WebSettings
 from actors.web import network, server
-from actors.web_settings import WebSettings
 from tests.actors.web.rig import PATIENCE_S, Web, eventually, web_arguments
 
 CONNECTIONS = 3

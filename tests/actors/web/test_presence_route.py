@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from actors.orders import Order
+from actors.messages.commands import Order
 from actors.sender.actor import NOT_DEAD
 from actors.sender.commands import KEY_BOUND, Code, Step
 from actors.web.problems import MEDIA_TYPE, STATUS_OF

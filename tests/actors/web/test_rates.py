@@ -8,7 +8,7 @@ import pytest
 
 from actors.receiver.gauges import RECEIVER_WORDS
 from actors.sender.words import SENDER_WORDS
-from actors.state.arguments import SHARD_WORDS
+from actors.shard.arguments import SHARD_WORDS
 from actors.web.arguments import WEB_WORDS
 from actors.web.rates import RATES, Look, pace
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from actors.state.native import Native
-from actors.state.sessions import Scope
+from actors.shard.native import Native
+from actors.shard.sessions import Scope
 from actors.web.read_model import LAST_MAX, MINUTE_US, NEVER, READING, ReadModel, Vitals
 
 AT_US = 1_795_000_000_000_000

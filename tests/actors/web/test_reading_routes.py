@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from actors.data_dir import sender_path
-from actors.orders import Order, Resend
+from actors.messages.commands import Order, Resend
 from actors.sender.commands import Step
+from actors.storage.data_dir import sender_path
 from tests.actors.web.rig import FakeSender, Fate, Web
 
 PARAMETERS = {"get", "post"}

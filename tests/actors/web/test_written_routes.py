@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from actors.data_dir import sender_path
 from actors.sender import store
-from actors.state.reader import hash_of
+from actors.shard.reader import hash_of
+from actors.storage.data_dir import sender_path
 from actors.web import agent_shapes as shapes
 from tests.actors.sender.drawer import accepted, record
-from tests.actors.state.lending import A, B, Record, event
-from tests.actors.state.rig import Rig
+from tests.actors.shard.lending import A, B, Record, event
+from tests.actors.shard.rig import Rig
 from tests.actors.web.serving import Reading
 from tests.actors.web.telling import Told
 from tests.actors.web.test_agent_routes import told_by

@@ -1,0 +1,140 @@
+"""Preparation: what must be true of a data directory before a child may touch it.
+
+Knows no child: it makes the files of a run, gives them to it, and says what is missing.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import apsw
+import structlog
+
+from actors.app.data_files import channel_files, channels_path
+from actors.planner import store as planner_store
+from actors.receiver import channel_store
+from actors.receiver.channel_store import ChannelRecord, ChannelStore
+from actors.sender import store
+from actors.settings.model import Settings
+from actors.shard import journal, reader, redistribute
+from actors.sinks import preparation as sinks_preparation
+from actors.storage.data_dir import DataDir, Journalling, as_fault, sender_path
+from actors.storage.sqlite import TRANSIENT_ERRORS
+from runtime.counters import Counters
+from runtime.errors import TemporaryError
+
+
+def prepare(data_dir: DataDir, settings: Settings) -> str:
+    """Gives all files of the directory to a new run, whose id it returns. Raises TemporaryError or
+    ConfigurationError that names the directory."""
+    with _disk_named(data_dir.path):
+        run = _prepare_journals(data_dir, settings.shards, settings.journal)
+        if settings.sender.enabled:
+            _prepare_store(data_dir, run)
+        if settings.dialect == "cloud":
+            planner_store.prepare(planner_store.roster_path(data_dir.path), run)
+            _prepare_channels(data_dir.path, settings.receivers, run)
+        if settings.journal == "full":
+            sinks_preparation.prepare(data_dir.path, run, settings.sinks)
+    return run
+
+
+def _prepare_channels(path: Path, receivers: int, run: str) -> None:
+    """A file for each receiver, with the channels of its own OAuth clients: after a change of their
+    number it would take its own for somebody else's, and they count all the same."""
+    own = [channels_path(path, index) for index in range(receivers)]
+    for each in {*own, *channel_files(path)}:
+        channel_store.prepare(each, run)
+    for each in channel_files(path):
+        source = ChannelStore(each, run)
+        try:
+            for record in source.channels():
+                target = own[record.slot.client % receivers]
+                if target != each:
+                    _move(record, source, target, run)
+        finally:
+            source.close()
+        if each not in own:
+            for file in path.glob(f"{each.name}*"):  # the log beside it
+                file.unlink()
+
+
+def _move(record: ChannelRecord, source: ChannelStore, path: Path, run: str) -> None:
+    target = ChannelStore(path, run)
+    try:
+        target.add(record)
+    finally:
+        target.close()
+    source.forget(record.id)  # behind the other: a crash between them leaves it twice, not never
+
+
+def _prepare_journals(data_dir: DataDir, shards: int, journalling: Journalling) -> str:
+    """Gives the journals this shard count and a new run id, which it returns: from now on no shard
+    of an earlier run can commit anything."""
+    before = data_dir.meta.shards
+    _tell_missing(data_dir)
+    if data_dir.meta.journal == "off":
+        # States of the last clean stop, of no use to a start: nobody knows what happened since.
+        for path in data_dir.path.glob("shard-*.db*"):
+            path.unlink()
+        data_dir.record(shards=shards, journal=journalling)
+    elif redistribute.settle(data_dir, shards):
+        structlog.get_logger().info("agents.redistributed", shards=shards, before=before)
+    run = uuid.uuid4().hex
+    for index in range(shards):
+        journal.prepare(data_dir.shard_path(index), run)
+    return run
+
+
+def _tell_missing(data_dir: DataDir) -> None:
+    """A journal that should be there and is not is begun anew, like those of a first start. But if
+    others are there, somebody has deleted it, and nobody else will say so."""
+    paths = [data_dir.shard_path(index) for index in range(data_dir.meta.shards)]
+    missing = [path for path in paths if not path.exists()]
+    is_moving = any(data_dir.path.glob("redistribution-*.ready"))  # it was interrupted
+    if len(missing) == len(paths) or is_moving or data_dir.meta.journal == "off":
+        return
+    for path in missing:
+        structlog.get_logger().warning(
+            "journal.missing",
+            path=str(path),
+            what="its agents' past is gone; it begins empty, and the next history names them anew. "
+            "To keep what it held: stop, put the file back from a backup, start",
+        )
+
+
+def _prepare_store(data_dir: DataDir, run: str) -> None:
+    path = sender_path(data_dir.path)
+    if data_dir.meta.has_store and not path.exists():
+        structlog.get_logger().warning(
+            "sender.missing",
+            path=str(path),
+            what="its commands, their keys, the audit and the webhook messages that waited are "
+            "gone; it begins empty. To keep them: stop, put the file back from a backup, start",
+        )
+    store.prepare(path, run)
+    data_dir.record_store(is_there=True)
+
+
+@contextmanager
+def _disk_named(path: Path) -> Iterator[None]:
+    """What a disk says while journals are made ready is a fault that names the directory."""
+    try:
+        yield
+    except (*TRANSIENT_ERRORS, apsw.CantOpenError) as error:
+        raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
+    except OSError as error:
+        raise as_fault(path, error) from None
+
+
+def remember_epoch(receiver: Counters, data_dir: DataDir) -> None:
+    """Which numbering of the gateway the marks in the journals belong to: a receiver that knows it
+    resumes behind them, one that does not begins anew."""
+    scopes = [scope for shard in reader.summary(data_dir.path) for scope in shard.scopes.values()]
+    if scopes:
+        newest = max(scopes, key=lambda scope: int(scope["epoch"]))
+        receiver.set("gateway_epoch", newest["epoch"])
+        receiver.note = newest["epoch_name"]

@@ -1,0 +1,61 @@
+"""Service: one run of the runtime, from its settings to its exit code. Knows no role."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import structlog
+
+from actors.app.reload import Reload
+from actors.app.topology import Runtime
+from actors.genesys.proxy import passwords_in, proxy_for
+from actors.settings.layers import Effective
+from actors.web import tokens
+from runtime import log
+from runtime.notify import Notifier
+from runtime.supervisor import Supervisor
+
+
+def run(effective: Effective, *, version: str, read_again: Callable[[], Effective]) -> int:
+    """Supervise until SIGTERM, Ctrl-C or a reason to give up. Raises TemporaryError and
+    ConfigurationError for what stands in the way of a start. `read_again`: the same layers of
+    settings, as they are at a SIGHUP."""
+    settings = effective.settings
+    proxy = proxy_for(settings.api_url, settings.proxy, os.environ)
+    arguments = log.arguments_of(
+        settings.log.format,
+        settings.log.level,
+        *settings.secrets,
+        settings.sender.webhook.signing_secret(),
+        *passwords_in(proxy),
+    )
+    log.setup(arguments, process="supervisor")
+    logger = structlog.get_logger()
+    for warning in effective.warnings:
+        logger.warning("settings.doubtful", what=warning)
+    if settings.web.tokens_file is not None:
+        tokens.read(settings.web.tokens_file)  # what is wrong with it is told now, and ends it
+    runtime = Runtime.assemble(settings, arguments)
+    notifier = Notifier.from_environment(os.environ)
+    try:
+        logger.info(
+            "runtime.starting",
+            version=version,
+            gateway=settings.api_url,
+            data_dir=str(runtime.data_dir.path),
+            shards=settings.shards,
+            journal=settings.journal,
+        )
+        supervisor = Supervisor(
+            runtime.specs,
+            title=runtime.title,
+            environment=runtime.environment,
+            on_reload=Reload(effective, read_again, runtime.supervisor),
+            notifier=notifier,
+            page=runtime.supervisor,
+        )
+        return supervisor.run()
+    finally:
+        notifier.close()
+        runtime.data_dir.lock.release()

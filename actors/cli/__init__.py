@@ -1,0 +1,1 @@
+"""The commands of the command line, each asking files or the running runtime."""

@@ -1,0 +1,158 @@
+"""Forget: takes one person out of all files of a data directory, while no runtime runs.
+
+What happened stays, as that of nobody; the audit's chain stays whole. Knows no table. What others
+were given (webhooks, sinks, exports, backups, logs) is theirs to forget.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from actors.app.data_files import DATA_FILES, DataFiles
+from actors.cli import tables
+from actors.storage import sqlite
+from actors.storage.data_dir import DataDir, Identity, holder, read_meta
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, TemporaryError
+
+SEARCHED_LENGTH_MIN: Final = 6
+"""A shorter id is found in any file by chance."""
+TELLING_LENGTH: Final = 16
+"""An id of such a length, a UUID say, is never a part of another one."""
+LEFTOVERS: Final = "leftovers in free pages"
+"""Of rows that were deleted earlier, or by a call that was interrupted."""
+COLUMNS: Final = ("file", "what", "forgotten")
+ELSEWHERE: Final = (
+    "Not touched: backups, exports, logs, and what webhooks and sinks have handed on. Whoever is"
+    " still known to the gateway comes back with its next history: take them out there first."
+)
+
+
+class Finding(NamedTuple):
+    """What was taken out of one file, by what it was."""
+
+    path: Path
+    counts: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+def forget(
+    path: Path, user_id: str, *, agreed: Callable[[str], bool], as_json: bool = False
+) -> int:
+    """0: forgotten; 1: nobody knows them, it was not agreed to, or a file still mentions them."""
+    with _claimed(path):
+        if not agreed(f"Take {tables.cell(user_id)} out of {path} for good?"):
+            return EXIT_FAILURE
+        mentioned = mentions(user_id)
+        findings = [
+            _taken_out(path, files, each, user_id, mentioned)
+            for files in DATA_FILES
+            if files.forget is not None
+            for each in files.found(path)
+        ]
+        left = [each for each in _all_files(path) if is_mentioned(user_id, each, mentioned)]
+    found = [each for each in findings if each.total]
+    _tell(path, found, left, as_json=as_json)
+    return EXIT_CLEAN if found and not left else EXIT_FAILURE
+
+
+@contextmanager
+def _claimed(path: Path) -> Iterator[None]:
+    meta = read_meta(path)
+    identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
+    try:
+        data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
+    except TemporaryError:
+        if (pid := holder(path)) is None:
+            raise
+        raise TemporaryError(
+            f"the runtime must be stopped first: process {pid} writes in {path}, and would write "
+            "down again whom it still knows"
+        ) from None
+    try:
+        yield
+    finally:
+        data_dir.lock.release()
+
+
+# -- in every file ---------------------------------------------------------------------------------
+
+
+def _taken_out(
+    path: Path, files: DataFiles, file: Path, user_id: str, mentioned: re.Pattern[bytes]
+) -> Finding:
+    assert files.forget is not None
+    counts = files.forget(file, user_id, mentioned)
+    if not any(counts.values()) and is_mentioned(user_id, file, mentioned):
+        counts = {LEFTOVERS: 1}
+    if any(counts.values()):
+        sqlite.purge(file, files.file.kind)
+    return Finding(file.relative_to(path), counts)
+
+
+# -- what mentions somebody ------------------------------------------------------------------------
+
+
+def mentions(user_id: str) -> re.Pattern[bytes]:
+    """Finds the id as it is, or as JSON may write it. A short one as a word of its own: others may
+    begin with it. A long one wherever it is: in a table, columns follow without anything between.
+    """
+    plain, ascii_only = orjson.dumps(user_id)[1:-1], json.dumps(user_id)[1:-1].encode()
+    ways = {user_id.encode(), plain, ascii_only, _upper(ascii_only)}
+    ways |= {way.replace(b"/", b"\\/") for way in ways}
+    either = b"|".join(sorted(map(re.escape, ways)))
+    if len(user_id) >= TELLING_LENGTH:
+        return re.compile(either)
+    return re.compile(rb"(?<![0-9A-Za-z_-])(?:%s)(?![0-9A-Za-z_-])" % either)
+
+
+def _upper(escaped: bytes) -> bytes:
+    return re.sub(rb"\\u[0-9a-f]{4}", lambda found: b"\\u" + found[0][2:].upper(), escaped)
+
+
+def is_mentioned(user_id: str, path: Path, mentioned: re.Pattern[bytes]) -> bool:
+    """Whether the bytes of a file mention somebody whose id is long enough to be looked for."""
+    if len(user_id) < SEARCHED_LENGTH_MIN or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return mentioned.search(content) is not None
+
+
+def _all_files(path: Path) -> list[Path]:
+    return sorted(each for each in path.rglob("*") if each.is_file() and not each.is_symlink())
+
+
+# -- what is told ----------------------------------------------------------------------------------
+
+
+def _tell(path: Path, found: list[Finding], left: list[Path], *, as_json: bool) -> None:
+    if as_json:
+        told: dict[str, Any] = {
+            "files": {str(each.path): each.counts for each in found},
+            "still_mentioned_in": [str(each) for each in left],
+        }
+        tables.show_json(told)
+        return
+    if not found:
+        print(f"No file of {path} knows them.")
+    else:
+        rows = [
+            (each.path, what, count)
+            for each in found
+            for what, count in each.counts.items()
+            if count
+        ]
+        tables.show("", COLUMNS, rows)
+    for each in left:
+        print(f"! {each} still mentions them: look, and delete it if it is of no use")
+    print(ELSEWHERE)

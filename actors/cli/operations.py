@@ -1,0 +1,95 @@
+"""Command line of operations: status, top, export, forget. Knows how nothing is done."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from actors.cli.options import Config, DataDir, Json, journals
+
+app = typer.Typer()
+
+
+@app.command()
+def status(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
+    """How the running runtime does. 0: live; 75: something is wrong, or nobody answers."""
+    from actors.cli import status as asking  # noqa: PLC0415
+
+    raise typer.Exit(asking.show(journals(data_dir, config), as_json=as_json))
+
+
+@app.command()
+def top(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="one table, and no more")] = False,
+    every: Annotated[
+        float, typer.Option(min=0.2, max=3600, help="seconds between two looks")
+    ] = 1.0,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """Processes, rings and rates of the running runtime, live. On a pipe: once."""
+    from actors.cli import status as asking  # noqa: PLC0415
+
+    raise typer.Exit(asking.top(journals(data_dir, config), every_s=every, once=once))
+
+
+@app.command()
+def export(
+    *,
+    since: Annotated[
+        str,
+        typer.Option(
+            help="today, yesterday, monday, 24h, 7d, 2026-11-22 or 2026-11-22T10:00 (all UTC)"
+        ),
+    ],
+    until: Annotated[str | None, typer.Option(help="likewise; default: now")] = None,
+    format_: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
+    pseudonymise: Annotated[
+        bool, typer.Option("--pseudonymise", help="people by keyed names, the same in each export")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option(help="a file, there whole or not at all; default: stdout")
+    ] = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> None:
+    """The transitions of all journals, archives too, by the time of their receipt."""
+    from actors.cli import export as exporting  # noqa: PLC0415
+
+    exporting.export(
+        journals(data_dir, config),
+        since=since,
+        until=until,
+        format_=format_,
+        pseudonymise=pseudonymise,
+        output=output,
+    )
+
+
+@app.command()
+def forget(
+    *,
+    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+    as_json: Json = False,
+) -> None:
+    """Take a person out of all journals and stores, for good; the runtime must be down."""
+    from actors.cli import agent_lookup  # noqa: PLC0415
+    from actors.cli import forget as forgetting  # noqa: PLC0415
+
+    def agreed(question: str) -> bool:
+        return yes or typer.confirm(question)
+
+    if not user or user != user.encode(errors="replace").decode():
+        raise typer.BadParameter(f"{user!r} is nobody's id")
+    path = journals(data_dir, config)
+    user, hint = agent_lookup.found_to_forget(path, config, user)
+    if hint:
+        print(hint, file=sys.stderr)
+    raise typer.Exit(forgetting.forget(path, user, agreed=agreed, as_json=as_json))

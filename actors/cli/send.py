@@ -1,0 +1,101 @@
+"""Send: one command, and what its caller is told of it. Knows no ring and no HTTP."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Final
+
+from actors.cli import tables
+from actors.cli.api_client import Answer, Body, open_client, run
+from actors.sender.commands import Step
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+
+PATIENCE_S: Final = 3.0
+"""Of a question whose answer only chooses the words of a refusal."""
+SENDER: Final = "sender"
+_ENDED: Final[dict[str, str]] = {
+    Step.CONFIRMED: "agent {user} is {state}",
+    Step.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
+    Step.UNKNOWN: "nobody knows whether agent {user} is {state}: it was never answered",
+}
+
+
+def send_one(
+    data_dir: Path,
+    user: str,
+    change: Body,
+    *,
+    key: str | None,
+    waits: bool,
+    as_json: bool,
+) -> int:
+    """The exit code: 0 if it took, or was accepted and is not waited for."""
+    try:
+        answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
+    except KeyboardInterrupt:
+        print(
+            "what was asked for may be done all the same: look at `commands --user`",
+            file=sys.stderr,
+        )
+        raise
+    if as_json:
+        tables.show_json(answer.body)
+    elif answer.is_problem:
+        _tell_refusal(answer)
+    else:
+        _tell_standing(answer)
+    step = Step.REFUSED if answer.is_problem else Step(answer.body["step"])
+    took = step == Step.CONFIRMED or (not waits and not step.is_end)
+    return EXIT_CLEAN if took else EXIT_FAILURE
+
+
+async def _send_one(
+    data_dir: Path, user: str, change: Body, *, key: str | None, waits: bool
+) -> Answer:
+    async with open_client(data_dir) as client:
+        answer = await client.change(user, change, key=key or str(uuid.uuid4()))
+        if waits and not answer.is_problem and not Step(answer.body["step"]).is_end:
+            return answer._replace(body=await client.ended(answer.body["id"]))
+        return answer
+
+
+def is_sending(data_dir: Path) -> bool:
+    """Whether the running runtime changes presences. True if none answers: that is not for its
+    settings to explain."""
+
+    async def ask() -> Body:
+        async with open_client(data_dir, patience_s=PATIENCE_S) as client:
+            return await client.status()
+
+    try:
+        return any(process["name"] == SENDER for process in run(ask())["processes"])
+    except RuntimeFault:
+        return True
+
+
+def _tell_standing(answer: Answer) -> None:
+    body = answer.body
+    user, state, step = (tables.cell(body[name]) for name in ("user_id", "state", "step"))
+    text = _ENDED.get(step)
+    if step == Step.REFUSED:
+        print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}")
+    elif text is None:
+        print(f"{step}: agent {user} is to be {state}")
+    else:
+        print(f"{step}: {text.format(user=user, state=state)}")
+    if answer.is_replayed:
+        print("an earlier command under the same key; nothing was sent anew")
+    print(f"command {tables.cell(body['id'])}")
+
+
+def _tell_refusal(answer: Answer) -> None:
+    body = answer.body
+    print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}", file=sys.stderr)
+    for error in body.get("errors", ())[1:]:
+        print(f"  {tables.cell(error)}", file=sys.stderr)
+    if (after_ms := body.get("retry_after_ms")) is not None:
+        print(f"try again in {after_ms / 1000:.1f} s", file=sys.stderr)
+    if body.get("command"):
+        print(f"command {tables.cell(body['command'])}", file=sys.stderr)

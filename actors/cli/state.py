@@ -1,0 +1,333 @@
+"""Journal views: what `state`, `history` and `backup` show. Knows no table of a journal."""
+
+from __future__ import annotations
+
+import heapq
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from actors.app import data_files
+from actors.app.data_files import DATA_FILES
+from actors.cli import tables
+from actors.genesys.times import utc
+from actors.messages.control import SEQUENCE_END
+from actors.shard import reader
+from actors.shard.holding import GapRow
+from actors.shard.native import TIMELESS_US, Native, native_json, presence_json
+from actors.shard.reader import AgentState, ShardSummary, TransitionRow
+from actors.storage.data_dir import DataDir, Identity, copy_meta, read_meta
+from actors.storage.sqlite import Finding
+from runtime.clock import SystemClock
+from runtime.errors import LocalError
+
+SHOWN_GAPS_MAX = 50
+_AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
+_HISTORY_COLUMNS = (
+    "at", "received", "from", "to", "presence", "queue", "cause", "sequence", "correlation",
+)  # fmt: skip
+_NATIVE_COLUMNS = (
+    "system presence", "routing status", "routing since", "queues", "out of office", "message",
+)  # fmt: skip
+_COUNTS = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
+_SHARD_COLUMNS = (
+    "shard", "agents", "rows", "mark", "session", "history", "confirmed", *_COUNTS, "gaps",
+)  # fmt: skip
+_GAP_COLUMNS = ("shard", "since", "until", "epoch", "first", "last", "why")
+
+
+def show_all(path: Path, *, limit: int, as_json: bool) -> None:
+    """The agents whose last change is the latest (limit 0: all), and the shards."""
+    summaries = reader.summary(path)
+    states = reader.read_states(path)
+    newest = heapq.nlargest(limit, states, key=_at) if limit else sorted(states, key=_at)[::-1]
+    if as_json:
+        tables.show_json(
+            {
+                "shards": [_shard_json(each) for each in summaries],
+                "agents": [_agent_json(each) for each in newest],
+            }
+        )
+        return
+    known = sum(each.agents for each in summaries)
+    title = f"{known:,} agents" + (f", the {limit:,} latest" if 0 < limit < known else "")
+    _show_agents(title, newest)
+    print()
+    tables.show("shards", _SHARD_COLUMNS, map(_shard_row, summaries))
+    gaps = [(shard.path.stem, gap) for shard in summaries for gap in shard.gaps]
+    if gaps:
+        print()
+        rows = (_gap_row(name, gap) for name, gap in gaps[:SHOWN_GAPS_MAX])
+        tables.show("gaps: events that nobody will send", _GAP_COLUMNS, rows)
+
+
+def show_one(path: Path, user: str, *, as_json: bool) -> bool:
+    """One agent; False if no journal knows it."""
+    agent = reader.read_state(path, user)
+    if agent is None:
+        return False
+    if as_json:
+        tables.show_json(_agent_json(agent))
+    else:
+        _show_agents("", [agent])
+    return True
+
+
+def _show_agents(title: str, agents: Sequence[AgentState]) -> None:
+    """With the native values, if any has them."""
+    if any(agent.native is not None for agent in agents):
+        columns = (*_AGENT_COLUMNS, *_NATIVE_COLUMNS)
+        tables.show(
+            title, columns, ((*_agent_row(each), *_native_row(each.native)) for each in agents)
+        )
+    else:
+        tables.show(title, _AGENT_COLUMNS, map(_agent_row, agents))
+
+
+def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
+    """An agent's latest transitions; False if no journal knows it."""
+    rows = list(reader.read_history(path, user, limit))
+    if not rows and reader.read_state(path, user) is None:
+        return False
+    if as_json:
+        tables.show_json([_transition_json(each) for each in rows])
+    else:
+        _show_transitions(tables.cell(user), rows)
+    return True
+
+
+def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
+    if any(row.native is not None for row in rows):
+        columns = (*_HISTORY_COLUMNS, *_NATIVE_COLUMNS)
+        shown = ((*_transition_row(each), *_native_row(each.native)) for each in rows)
+        tables.show(title, columns, shown)
+    else:
+        tables.show(title, _HISTORY_COLUMNS, map(_transition_row, rows))
+
+
+def backup(path: Path, target: Path, *, as_json: bool) -> None:
+    """Journals, store and meta, so that the copy can be used as a data directory itself."""
+    _make_target(target)
+    reader.journal_paths(path)  # raises if there are none
+    copies = [
+        files.file.copy(each, target / each.relative_to(path))
+        for files in DATA_FILES
+        if files.is_backed_up
+        for each in files.find(path)
+    ]
+    copy_meta(path, target)
+    if as_json:
+        tables.show_json([{"path": str(copy), "bytes": copy.stat().st_size} for copy in copies])
+    else:
+        tables.show(
+            f"copied to {target}",
+            ("journal", "bytes"),
+            [(copy.relative_to(target), copy.stat().st_size) for copy in copies],
+        )
+
+
+def _make_target(target: Path) -> None:
+    """Raises LocalError for a folder that cannot take a backup."""
+    try:
+        target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_used = any(each.name != "lost+found" for each in target.iterdir())
+    except OSError as error:
+        raise LocalError(f"{target} cannot hold a backup: {error.strerror}") from None
+    if is_used:
+        new = f"presence-runtime backup {shlex.quote(str(target))}/$(date +%F)"
+        raise LocalError(
+            f"{target} is not empty, and a backup overwrites nothing: give a new folder, as in "
+            f"`{new}`"
+        )
+
+
+def show_repair(path: Path, *, as_json: bool) -> None:
+    """Examines journals and store, sets the broken ones aside, and tells of each."""
+    meta = read_meta(path)
+    identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
+    data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
+    try:
+        findings = data_files.repair(data_dir, SystemClock().wall_us())
+    finally:
+        data_dir.lock.release()
+    if as_json:
+        tables.show_json(
+            [
+                {
+                    "journal": str(each.path),
+                    "problem": each.problem or None,
+                    "kept_in": None if each.kept_in is None else str(each.kept_in),
+                }
+                for each in findings
+            ]
+        )
+        return
+    tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
+    broken = [each for each in findings if each.problem]
+    if broken:
+        print("Nothing was deleted. The next history refills a shard, the others begin anew.")
+    else:
+        print("Nothing to repair.")
+
+
+def _finding_row(finding: Finding) -> tuple[object, ...]:
+    return finding.path.name, finding.problem or "healthy", finding.kept_in
+
+
+def _at(agent: AgentState) -> int:
+    return agent.at_us
+
+
+def _confirmed(stale_since_us: int | None) -> str:
+    if stale_since_us is None:
+        return "now"
+    return f"not since {utc(stale_since_us)}" if stale_since_us else "never"
+
+
+def _stale_json(stale_since_us: int | None) -> dict[str, Any]:
+    return {"stale": stale_since_us is not None, "stale_since": utc(stale_since_us)}
+
+
+def _agent_row(agent: AgentState) -> tuple[object, ...]:
+    return (
+        agent.user_id,
+        agent.state,
+        utc(agent.at_us),
+        agent.presence,
+        agent.queue,
+        _confirmed(agent.stale_since_us),
+        agent.sequence,
+    )
+
+
+def _agent_json(agent: AgentState) -> dict[str, Any]:
+    return {
+        "user_id": agent.user_id,
+        "state": agent.state,
+        "at": utc(agent.at_us),
+        "presence": agent.presence,
+        "queue": agent.queue,
+        "epoch": agent.epoch,
+        "sequence": agent.sequence,
+        **_stale_json(agent.stale_since_us),
+        **_native_json(agent.native),
+        **({"scope": agent.native.scope or None} if agent.native else {}),
+    }
+
+
+def _native_row(native: Native | None) -> tuple[object, ...]:
+    if native is None:
+        return (None,) * len(_NATIVE_COLUMNS)
+    return (
+        native.system_presence,
+        native.routing_status,
+        _native_time(native.routing_us),
+        " ".join(native.queues),
+        "yes" if native.is_out_of_office else "",
+        native.message,
+    )
+
+
+def _native_json(native: Native | None) -> dict[str, Any]:
+    """Nothing in the wsp dialect."""
+    if native is None:
+        return {}
+    apart = [
+        {"source": source, **presence_json(presence)}
+        for source, presence in (native.apart or {}).items()
+    ]
+    return {"native": {**native_json(native), "other_presences": apart}}
+
+
+def _native_time(at_us: int) -> str | None:
+    return utc(at_us) if at_us > TIMELESS_US else None
+
+
+def _transition_row(row: TransitionRow) -> tuple[object, ...]:
+    return (
+        utc(row.at_us),
+        utc(row.received_us),
+        row.from_state,
+        row.to_state,
+        row.presence,
+        row.queue,
+        row.cause,
+        row.sequence,
+        row.correlation,
+    )
+
+
+def _transition_json(row: TransitionRow) -> dict[str, Any]:
+    told = row._asdict()
+    del told["native"]
+    return {
+        **told,
+        **_native_json(row.native),
+        "at": utc(row.at_us),
+        "received": utc(row.received_us),
+    }
+
+
+def _stale_since_us(shard: ShardSummary) -> int | None:
+    since = [scope["stale_since_us"] for scope in shard.scopes.values()]
+    return min((us for us in since if us is not None), default=None) if since else 0
+
+
+def _shard_row(shard: ShardSummary) -> tuple[object, ...]:
+    counts = shard.counts
+    return (
+        shard.path.stem,
+        shard.agents,
+        shard.transitions,
+        f"{shard.mark_epoch}:{shard.mark_sequence}",
+        "up" if _any(shard, "is_up") else "down",
+        _history(shard),
+        _confirmed(_stale_since_us(shard)),
+        *(counts.get(outcome, 0) for outcome in _COUNTS),
+        len(shard.gaps),
+    )
+
+
+def _any(shard: ShardSummary, fact: str) -> bool:
+    return any(scope.get(fact, False) for scope in shard.scopes.values())
+
+
+def _history(shard: ShardSummary) -> str:
+    """Of the newest session: whether one runs, or another one is wanted because its beginning was
+    missed."""
+    if _any(shard, "is_interrupted"):
+        return "wanted"
+    return "running" if _any(shard, "history_runs") else ""
+
+
+def _gap_row(name: str, gap: GapRow) -> tuple[object, ...]:
+    last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
+    since = utc(gap.since_us)
+    return (
+        name, since, utc(gap.at_us), gap.epoch, gap.first_sequence, last, gap.reason
+    )  # fmt: skip
+
+
+def _gap_json(gap: GapRow) -> dict[str, Any]:
+    times = {"since": utc(gap.since_us), "until": utc(gap.at_us)}
+    return {**gap._asdict(), **times}
+
+
+def _shard_json(shard: ShardSummary) -> dict[str, Any]:
+    return {
+        "shard": shard.path.stem,
+        "agents": shard.agents,
+        "rows": shard.transitions,
+        "mark": {"epoch": shard.mark_epoch, "sequence": shard.mark_sequence},
+        "counts": shard.counts,
+        "quarantined_kinds": shard.quarantined_kinds,
+        "session": {
+            "number": max((scope["session"] for scope in shard.scopes.values()), default=0),
+            "up": _any(shard, "is_up"),
+        },
+        "history_running": _any(shard, "history_runs"),
+        "wants_history": _any(shard, "is_interrupted"),
+        "gaps": [_gap_json(gap) for gap in shard.gaps],
+        **_stale_json(_stale_since_us(shard)),
+    }

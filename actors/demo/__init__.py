@@ -1,0 +1,1 @@
+"""The demo: the bundled gateway and a runtime, under load, verified."""

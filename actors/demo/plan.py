@@ -1,0 +1,51 @@
+"""Plan of a demo: what was asked for. Knows nothing of how it is done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from actors.genesys.channel_plan import EMPTY, plan
+from actors.genesys.cloud import COUNTED, TopicsSetting
+from actors.messages.control import Dialect
+from actors.settings.cloud import CloudSettings
+
+Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
+FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What was asked for."""
+
+    dialect: Dialect = "wsp"
+    topics: TopicsSetting = "activity"  # of the cloud dialect
+    agents: int = 5_000
+    rate: float | Literal["max"] = 2_000
+    seconds: float = 30.0  # 0: until Ctrl-C
+    shards: int = 2
+    seed: int = 7
+    journal: Literal["full", "off"] = "full"
+    tls: bool = False
+    faults: FaultProfile = "none"
+    commands_per_s: float = 2.0  # 0: nobody changes a presence
+    ack_loss: float = 0.0  # share of updates whose acknowledgement never comes
+    kill_role: Role | None = None  # whose processes are killed; None: any
+    kill_every_s: float | None = None  # on average; None: nobody is killed
+    kill_until_s: float | None = None  # of the load; None: to its end
+    data_dir: Path | None = None  # None: a temporary one
+    json_path: Path | None = None
+
+    @property
+    def clients(self) -> int:
+        """OAuth clients whose channels have room for all agents."""
+        if self.dialect == "wsp":
+            return 1
+        agents = [str(number) for number in range(self.agents)]
+        return plan(EMPTY, agents, 1, COUNTED[self.topics], CloudSettings().limits).clients_needed
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether anything is meant to go wrong."""
+        return self.faults != "none" or self.kill_every_s is not None

@@ -1,0 +1,392 @@
+"""Command line: what a person types and sees. Knows how nothing is done, only whom to ask.
+
+Everything below typer is imported by the command that needs it: `--help` answers in a fraction of
+a second, and `state` works where the service would not start.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+import typer
+
+from actors.cli import operations, parser, sender
+from actors.cli.options import DISTRIBUTION, SHOWN, journals
+from actors.cli.options import Config as _Config
+from actors.cli.options import DataDir as _DataDir
+from actors.cli.options import Json as _Json
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, LocalError, RuntimeFault
+
+if TYPE_CHECKING:
+    from actors.settings.layers import Effective
+
+# Of the demo: what an option is called in the plan.
+_PLAN_FIELDS: Final = {
+    "kill_every": "kill_every_s", "kill_until": "kill_until_s", "kill": "kill_role",
+}  # fmt: skip
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
+"""Of a file or terminal that standard output was turned to; other files bear their names."""
+INTERRUPTED: Final = 130  # what a shell expects of Ctrl-C
+
+app = typer.Typer(
+    name="presence-runtime",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Live agent presence of a large contact center. Without a command: run.",
+)
+
+_Name = Annotated[str | None, typer.Option("--name", help="shown in process titles")]
+_BaseUrl = Annotated[str | None, typer.Option("--base-url", help="the gateway")]
+_Environment = Annotated[str | None, typer.Option("--environment", help="as in the host name")]
+_Shards = Annotated[int | None, typer.Option("--shards", help="processes that hold the agents")]
+_Journal = Annotated[str | None, typer.Option("--journal", help="full or off")]
+_LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console")]
+_LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error")]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of the command that the arguments name."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _say_it_all()
+    try:
+        exit_code = _carry_out(given)
+        sys.stdout.flush()  # here, where it can still be told that nobody reads any more
+    except BrokenPipeError:
+        # The reader has seen enough. Nothing may be flushed to it at exit either.
+        _be_silent()
+        return EXIT_FAILURE
+    except OSError as error:
+        if error.errno not in FULL or error.filename is not None:
+            raise
+        print(f"{DISTRIBUTION}: what was told could not be written: {error.strerror}",
+              file=sys.stderr)  # fmt: skip
+        _be_silent()
+        return EXIT_FAILURE
+    return exit_code
+
+
+def _say_it_all() -> None:
+    """A terminal or pipe that has no letter for a name still shows the rest of the line: what it
+    cannot show becomes an escape, and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _be_silent() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _carry_out(given: list[str]) -> int:
+    try:
+        command = parser.built(app)
+        command(parser.ordered(given, command), prog_name=app.info.name)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else EXIT_FAILURE if end.code else EXIT_CLEAN
+    except RuntimeFault as fault:
+        print(f"{DISTRIBUTION}: {fault}", file=sys.stderr)
+        return fault.exit_code
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    return EXIT_CLEAN
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(_version())
+        raise typer.Exit
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:  # a clone that was not installed
+        return "unknown"
+
+
+@app.callback()
+def _front(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", "-V", callback=_print_version, is_eager=True, help="and nothing else"
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    *,
+    config: _Config = None,
+    name: _Name = None,
+    data_dir: _DataDir = None,
+    base_url: _BaseUrl = None,
+    environment: _Environment = None,
+    shards: _Shards = None,
+    journal: _Journal = None,
+    log_format: _LogFormat = None,
+    log_level: _LogLevel = None,
+) -> None:
+    """Run the service until SIGTERM or Ctrl-C, then drain."""
+    given = locals()
+    effective = _effective(given)
+
+    from actors.app import service  # noqa: PLC0415 - first, what is missing
+
+    exit_code = service.run(effective, version=_version(), read_again=lambda: _effective(given))
+    raise typer.Exit(exit_code)
+
+
+@app.command()
+def check(
+    *,
+    config: _Config = None,
+    name: _Name = None,
+    data_dir: _DataDir = None,
+    base_url: _BaseUrl = None,
+    environment: _Environment = None,
+    shards: _Shards = None,
+    journal: _Journal = None,
+    log_format: _LogFormat = None,
+    log_level: _LogLevel = None,
+    online: Annotated[
+        bool, typer.Option("--online", help="try token, permissions and one channel as well")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Validate the settings and show them, secrets masked, with the origin of each."""
+    effective = _effective({key: value for key, value in locals().items() if key != "online"})
+
+    from actors.cli import check  # noqa: PLC0415
+
+    raise typer.Exit(check.show(effective, online=online, as_json=as_json))
+
+
+@app.command()
+def token(
+    name: Annotated[str, typer.Argument(help="whose it is; stands in the audit")],
+    may_write: Annotated[
+        bool | None, typer.Option("--write/--read", help="change presences, or only look")
+    ] = None,
+) -> None:
+    """Print a new line for the file of the setting web.tokens_file."""
+    import secrets  # noqa: PLC0415
+
+    from actors.web import tokens  # noqa: PLC0415
+    from actors.web.identity import Scope  # noqa: PLC0415
+
+    if may_write is None:
+        own = f"{DISTRIBUTION} token {shlex.quote(name)}"
+        raise typer.BadParameter(
+            f"choose what it may do: `{own} --read` (only look: a wallboard), or "
+            f"`{own} --write` (also change presences)"
+        )
+    scope = Scope.WRITE if may_write else Scope.READ
+    try:
+        print(tokens.line(name, scope, secrets.token_urlsafe(32)))
+    except ValueError as error:
+        raise typer.BadParameter(f"{name!r}: {error}") from None
+
+
+@app.command()
+def settings(
+    *,
+    markdown: Annotated[bool, typer.Option("--markdown", help="as docs/operations.md")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Every setting there is: its default, what is allowed, what it means."""
+    from actors.cli import tables  # noqa: PLC0415
+    from actors.settings import table  # noqa: PLC0415
+
+    rows = list(table.rows())
+    if as_json:
+        tables.show_json([row._asdict() for row in rows])
+    elif markdown:
+        print(table.markdown(), end="")
+    else:
+        tables.show("settings", table.COLUMNS, rows)
+
+
+def _effective(given: dict[str, Any]) -> Effective:
+    """The settings under the flags of a command, which are its local variables."""
+    from actors.settings.layers import load  # noqa: PLC0415
+
+    flags = {
+        "log.format" if key == "log_format" else "log.level" if key == "log_level" else key: value
+        for key, value in given.items()
+        if key not in {"config", "as_json"}
+    }
+    return load(config=given["config"], flags=flags)
+
+
+@app.command()
+def demo(
+    *,
+    dialect: Annotated[
+        Literal["wsp", "cloud"], typer.Option(help="how the gateway speaks")
+    ] = "wsp",
+    topics: Annotated[
+        Literal["activity", "combined"], typer.Option(help="dialect cloud: what is subscribed to")
+    ] = "activity",
+    agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
+    rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
+    seconds: Annotated[
+        float, typer.Option(min=0, help="of load, and of the page; 0: until Ctrl-C")
+    ] = 30.0,
+    shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
+    seed: int = 7,
+    journal: Literal["full", "off"] = "full",
+    tls: Annotated[bool, typer.Option("--tls", help="with a throwaway authority")] = False,
+    faults: Annotated[
+        Literal["none", "flaky", "hostile"], typer.Option(help="what the gateway does wrong")
+    ] = "none",
+    kill_every: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
+    ] = None,
+    kill_until: Annotated[
+        float | None, typer.Option(min=0, help="second of the load behind which nobody is killed")
+    ] = None,
+    kill: Annotated[
+        Literal["web", "sender", "shard", "planner", "receiver"] | None,
+        typer.Option(help="kill only children of this role"),
+    ] = None,
+    ack_loss: Annotated[
+        float, typer.Option(min=0, max=1, help="share of acknowledgements that never come")
+    ] = 0.0,
+    commands_per_s: Annotated[
+        float, typer.Option(min=0, max=1000, help="presences changed a second; 0: none")
+    ] = 2.0,
+    data_dir: Annotated[
+        Path | None, typer.Option("--data-dir", help="kept; must be new or empty")
+    ] = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="the result, as a file")] = None,
+) -> None:
+    """Gateway and runtime together, live, then verified against the gateway's own ledger."""
+    given = dict(locals(), rate=_rate(rate))
+    for option, field in _PLAN_FIELDS.items():
+        given[field] = given.pop(option)
+
+    from actors.demo import main as demonstration  # noqa: PLC0415
+
+    plan = demonstration.Plan(**given)
+    raise typer.Exit(demonstration.run(plan))
+
+
+def _rate(text: str) -> float | Literal["max"]:
+    if text == "max":
+        return "max"
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate <= 100_000_000:  # also refuses nan
+        raise typer.BadParameter(f"{text!r} is neither a number of events per second nor max")
+    return rate
+
+
+@app.command()
+def state(
+    user: Annotated[
+        str | None, typer.Argument(help="an agent's id or full name; without it, all")
+    ] = None,
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[
+        int | None, typer.Option(min=0, help=f"agents shown; 0: all; default: {SHOWN}, of JSON all")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """What the agents do now, the latest change first, and where each shard stands."""
+    from actors.cli import state  # noqa: PLC0415
+
+    path = journals(data_dir, config)
+    if user is None:
+        shown = (0 if as_json else SHOWN) if limit is None else limit
+        state.show_all(path, limit=shown, as_json=as_json)
+        return
+
+    from actors.cli import agent_lookup  # noqa: PLC0415
+
+    user = agent_lookup.found(path, config, user)
+    if not state.show_one(path, user, as_json=as_json):
+        raise LocalError(agent_lookup.unknown(path, user))
+
+
+@app.command()
+def history(
+    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[int, typer.Option(min=1, help="transitions shown")] = SHOWN,
+    as_json: _Json = False,
+) -> None:
+    """An agent's transitions, the newest first."""
+    from actors.cli import agent_lookup, state  # noqa: PLC0415
+
+    path = journals(data_dir, config)
+    user = agent_lookup.found(path, config, user)
+    if not state.show_history(path, user, limit=limit, as_json=as_json):
+        raise LocalError(agent_lookup.unknown(path, user))
+
+
+@app.command()
+def topics(
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    as_json: _Json = False,
+) -> None:
+    """Who is watched, who is not for want of OAuth clients, and which topics are refused."""
+    from actors.cli import topics  # noqa: PLC0415
+
+    topics.show(journals(data_dir, config), limit=limit, as_json=as_json)
+
+
+@app.command()
+def sinks(data_dir: _DataDir = None, config: _Config = None, as_json: _Json = False) -> None:
+    """How far each sink is, and what is the matter with it."""
+    from actors.cli import sinks  # noqa: PLC0415
+
+    sinks.show(journals(data_dir, config), as_json=as_json)
+
+
+@app.command()
+def backup(
+    directory: Annotated[Path, typer.Argument(help="new, or empty")],
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Copy the journals, each as of one moment, while the runtime goes on."""
+    from actors.cli import state  # noqa: PLC0415
+
+    state.backup(journals(data_dir, config), directory, as_json=as_json)
+
+
+@app.command()
+def repair(
+    data_dir: _DataDir = None,
+    config: _Config = None,
+    as_json: _Json = False,
+) -> None:
+    """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
+    from actors.cli import state  # noqa: PLC0415
+
+    state.show_repair(journals(data_dir, config), as_json=as_json)
+
+
+# Last: their commands stand behind those above.
+app.add_typer(operations.app)
+app.add_typer(sender.app)

@@ -1,0 +1,1 @@
+"""What children say to each other through rings, and its bytes."""

@@ -1,0 +1,1 @@
+"""What a person may choose: defaults, bounds, and where each value came from."""

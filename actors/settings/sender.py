@@ -1,0 +1,222 @@
+"""Settings of the presence sender, with their defaults and bounds (protocol.md §1.3)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    model_validator,
+)
+
+from actors.genesys.credentials import read_secret
+from actors.genesys.presences import PRESENCE_OF_STATE, Presence
+from actors.genesys.proxy import LOOPBACK
+from runtime.errors import ConfigurationError
+
+_FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
+
+
+class QueueLimits(BaseModel):
+    """What a change that takes an agent out of *available* must leave of their queue."""
+
+    model_config = _FROZEN
+
+    minimum_available: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="so many of the agent's queue must stay available when one leaves",
+    )
+    maximum_utilisation: float = Field(
+        default=1.0, ge=0, le=1, description="share of busy among available and busy, at most, then"
+    )
+
+
+class CapacitySettings(BaseModel):
+    """Limits of every queue, and of those that are named."""
+
+    model_config = _FROZEN
+
+    default: QueueLimits = QueueLimits()
+    queues: dict[str, QueueLimits] = Field(
+        default_factory=dict, description="by queue id; what one does not say, the default does"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, given: Any) -> Any:
+        """What a named queue does not say, the default says for it."""
+        match given:
+            case {"default": Mapping() as default, "queues": Mapping() as queues}:
+                inherited = {
+                    name: {**default, **limits} if isinstance(limits, Mapping) else limits
+                    for name, limits in queues.items()
+                }
+                return {**given, "queues": inherited}
+        return given
+
+
+def _webhook_url(url: str) -> str:
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        is_usable = parts.port != 0 and url.isprintable() and " " not in url
+    except ValueError:  # brackets without an address, a port that is no number
+        is_usable = False
+    if not is_usable or not parts.hostname:
+        raise ValueError("must be a URL such as https://wfm.example/presence")
+    if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
+        raise ValueError("must be https, or http on loopback")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("must hold no user, password or fragment")
+    return url
+
+
+def _signing_secret(secret: SecretStr) -> SecretStr:
+    if not _is_signing_secret(secret.get_secret_value()):
+        raise ValueError(_SIGNING_HINT)
+    return secret
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
+_SIGNING_HINT: Final = "must be whsec_ and base64, as https://www.standardwebhooks.com has it"
+
+
+def _is_signing_secret(secret: str) -> bool:
+    if not secret:
+        return True
+    text = secret.removeprefix("whsec_")
+    try:
+        return bool(base64.b64decode(text + "=" * (-len(text) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return False
+
+
+def signing_secret_of(key: str, secret: SecretStr, secret_file: Path | None) -> str:
+    """Of these two the one that is given. ConfigurationError names the setting `key`."""
+    if secret_file is None:
+        return secret.get_secret_value()
+    held = read_secret(key, secret_file)
+    if not _is_signing_secret(held):
+        raise ConfigurationError(f"{key} = {secret_file}: {_SIGNING_HINT}")
+    return held
+
+
+class WebhookSettings(BaseModel):
+    """Who is told of each change that took."""
+
+    model_config = _FROZEN
+
+    url: WebhookUrl = Field(
+        default="",
+        max_length=2000,
+        description="told of each change that took; `https`, or `http` to this machine",
+    )
+    secret: SigningSecret = Field(
+        default=SecretStr(""),
+        description="`whsec_…`: signed as Standard Webhooks has it; empty: not signed",
+    )
+    secret_file: Path | None = Field(default=None, description="read again for each message")
+    give_up_after_s: float = Field(
+        default=86_400.0, gt=0, le=30 * 86_400, description="age of a message that is given up"
+    )
+    backoff_most_s: float = Field(
+        default=300.0, gt=0, le=86_400, description="longest wait between two attempts"
+    )
+
+    def signing_secret(self) -> str:
+        """The secret as it stands now; "": nothing is signed. A file is read again at every call.
+        Raises ConfigurationError for a file that cannot be read or holds none."""
+        return signing_secret_of("sender.webhook.secret_file", self.secret, self.secret_file)
+
+
+DEFAULT_TRANSITIONS: Final[dict[Presence, tuple[Presence, ...]]] = {
+    "available": ("available", "busy", "offline"),
+    "busy": ("available", "break", "offline"),
+    "break": ("available", "busy", "offline"),
+    "offline": ("available", "busy", "break"),
+}
+
+
+def over(default: Mapping[Any, Any]) -> BeforeValidator:
+    """A table that says only what differs from the default."""
+
+    def complete(given: Any) -> Any:
+        return {**default, **given} if isinstance(given, Mapping) else given
+
+    return BeforeValidator(complete)
+
+
+_DefinitionName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class SenderSettings(BaseModel):
+    """How presences are changed."""
+
+    model_config = _FROZEN
+
+    enabled: bool = Field(
+        default=True,
+        description="false: presences cannot be changed, and the scopes for it are not needed",
+    )
+    updates_per_s: float = Field(
+        default=5.0, gt=0, le=1000, description="what the gateway takes; more wait or are refused"
+    )
+    in_flight_max: int = Field(
+        default=10, ge=1, le=1000, description="unanswered at once; more wait or are refused"
+    )
+    permit_wait_s: float = Field(
+        default=0.1, ge=0, le=10, description="how long a command waits for these two"
+    )
+    ack_timeout_s: float = Field(
+        default=5.0, gt=0, le=60, description="how long an acknowledgement is waited for"
+    )
+    settle_s: float = Field(
+        default=5.0, gt=0, le=60, description="… and the stream, if it did not come"
+    )
+    confirm_s: float = Field(
+        default=10.0, gt=0, le=600, description="… and the transition that confirms it, if it did"
+    )
+    confirm_stale_s: float = Field(
+        default=60.0,
+        ge=0,
+        le=600,
+        description="… so much longer at most while the state stream is down",
+    )
+    give_up_after_s: float = Field(
+        default=30.0, gt=0, le=600, description="when an unanswered command is *unknown*"
+    )
+    tries_max: int = Field(default=5, ge=1, le=100, description="sends of one command")
+    user_check: bool = Field(
+        default=True,
+        description="dialect wsp: ask the gateway whether the user exists; kept for 5 minutes",
+    )
+    transitions: Annotated[dict[Presence, tuple[Presence, ...]], over(DEFAULT_TRANSITIONS)] = Field(
+        default_factory=lambda: dict(DEFAULT_TRANSITIONS),
+        description="dialect wsp: from → list of to; what is not named keeps its default",
+    )
+    cloud_transitions: dict[_DefinitionName, tuple[_DefinitionName, ...]] = Field(
+        default_factory=dict,
+        description="dialect cloud: from → list of to, by names, labels or ids of presence "
+        "definitions; one that is not named may be left for any other. An agent who is "
+        "INTERACTING needs `--force`",
+    )
+    presence_of_state: Annotated[dict[str, Presence], over(PRESENCE_OF_STATE)] = Field(
+        default_factory=lambda: dict(PRESENCE_OF_STATE),
+        description="dialect wsp: for events that bear no presence",
+    )
+    capacity: CapacitySettings = CapacitySettings()
+    webhook: WebhookSettings = WebhookSettings()

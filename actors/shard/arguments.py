@@ -1,0 +1,63 @@
+"""Owns what the supervisor hands to a shard's process, and the words of its page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from actors.messages.control import Dialect
+from actors.shard.answering import ANSWERING_WORDS, AnsweringArguments
+from actors.shard.durations import duration_words
+from actors.shard.feed import FEED_WORDS, FeedArguments
+from actors.shard.merge import OUTCOMES
+from actors.shard.suspicion import HAND_WORDS, SUSPICION_WORDS
+from runtime.block import Block
+from runtime.doorbell import Doorbell
+
+SHARD_WORDS: Final = (
+    "mark_epoch",
+    "mark_sequence",
+    "wants_history",
+    "session",
+    *OUTCOMES,
+    "transitions",
+    "agents",
+    "stale_since_us",
+    "session_up",
+    "history_running",
+    "gaps",
+    "commits",
+    "commit_ns",
+    "commit_failures",
+    "rows_pruned",
+    "batches",
+    *HAND_WORDS,
+    *SUSPICION_WORDS,
+    *ANSWERING_WORDS,
+    *FEED_WORDS,
+    *duration_words("commit"),
+    *duration_words("event"),  # from its receipt until it is committed
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardArguments:
+    """What a shard's process is given."""
+
+    index: int
+    shards: int
+    path: Path
+    run: str
+    journalled: bool
+    rings: tuple[Block, ...]
+    """One per receiver."""
+    doorbell: Doorbell
+    producer_doorbells: tuple[Doorbell, ...]
+    retention_days: float
+    retention_bytes: int
+    answering: AnsweringArguments | None = None
+    """None: there is no sender, and nobody asks."""
+    feed: FeedArguments | None = None
+    """None: nobody reads along."""
+    dialect: Dialect = "wsp"

@@ -1,0 +1,1 @@
+"""The data directory and its SQLite files. Knows no table."""
