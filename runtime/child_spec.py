@@ -1,4 +1,4 @@
-"""ChildSpec: what a child is and how long we bear with it, as a value. Knows no process.
+"""ChildSpec: what a child is and how long we bear with it, as a value. Knows no process. Pure.
 
 The words are OTP's: a supervisor holds a list of child specs and restarts *one for one* until a
 child exceeds its *intensity* within its *period*.

@@ -1,4 +1,5 @@
 """Restart plan: what a supervisor does next, as values. Sees no process, clock, signal or page.
+Pure.
 
     specs, situation  ──▶  restart_plan  ──▶  actions
 

@@ -1,4 +1,5 @@
 """Owns how the cloud dialect is spoken on a channel: hosts, topics, times, names, frames, mapping.
+Pure.
 
 It knows no socket, channel life or ring: bytes in, values out (protocol.md §2). Which of two values
 of an agent is newer is for the shards to judge; here a frame is only told apart.

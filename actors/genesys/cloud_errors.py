@@ -1,4 +1,5 @@
 """Owns what the platform API's refusals mean: one error type for each that is met differently.
+Pure.
 
 It knows no call. A text of ours holds neither a channel's id, which is a secret, nor whom it was
 about (protocol.md §2.1).

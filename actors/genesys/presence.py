@@ -1,4 +1,4 @@
-"""Owns how the wsp dialect is spoken on the presence socket: URL, binding, updates, frames.
+"""Owns how the wsp dialect is spoken on the presence socket: URL, binding, updates, frames. Pure.
 
 It knows no socket, command or limit: bytes in, values out (protocol.md §1.3). What an answer means
 for a command is for the sender to judge.

@@ -1,4 +1,4 @@
-"""Tagged: values that travel through rings as JSON arrays of a tag and their fields.
+"""Tagged: values that travel through rings as JSON arrays of a tag and their fields. Pure.
 
 Knows no record's meaning and no ring. `control`, `queries` and `commands` name
 the records of one pair of ends each.

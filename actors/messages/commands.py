@@ -1,4 +1,4 @@
-"""Owns what web and sender say to each other: orders down, what became of them up.
+"""Owns what web and sender say to each other: orders down, what became of them up. Pure.
 
 Knows no ring, no HTTP and no database. An order is a command that the sender has not accepted yet.
 """

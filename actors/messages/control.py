@@ -1,4 +1,4 @@
-"""Owns the vocabulary that receiver and shards share: states, limits, control records.
+"""Owns the vocabulary that receiver and shards share: states, limits, control records. Pure.
 
 It knows no ring, no gateway and no clock: a record is a value, its payload the bytes of it. How an
 event of the wire looks stands in `actors.genesys.wsp`, what a shard makes of it in `actors.shard`.

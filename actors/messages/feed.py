@@ -1,4 +1,4 @@
-"""Owns what shards and the web child say to each other: the feed up, wants down.
+"""Owns what shards and the web child say to each other: the feed up, wants down. Pure.
 
 Knows no ring and no actor. A record of the feed is a JSON value; what it is stands in the flags of
 its ring record (`Tag`), so that a batch of rows is encoded in one call and copied by nobody. Wants

@@ -1,4 +1,4 @@
-"""Owns which shard an agent belongs to: `partition = fnv1a_64(userId) & 63`, fixed for ever.
+"""Owns which shard an agent belongs to: `partition = fnv1a_64(userId) & 63`, fixed for ever. Pure.
 
 It knows no ring and no shard. FNV-1a because it is three lines here and three in the listener
 (`actors/receiver/routing.pyx`), which must agree on every id: a golden and a property test say so.

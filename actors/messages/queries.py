@@ -1,4 +1,4 @@
-"""Owns what sender and shards say to each other: questions down, answers up.
+"""Owns what sender and shards say to each other: questions down, answers up. Pure.
 
 Knows no ring and no actor. Everything is asked again until it is answered, so an answer may be
 dropped (a shard waits for nobody) and either end may be killed: no record is ever the only one.

@@ -1,4 +1,5 @@
 """Owns the machine of one slot of the plan: its channel, its sockets, its sessions, its snapshots.
+Pure.
 
 It knows no socket, call, file or ring: signals and time in, actions out. What it wants is compared
 with what it has after every signal, so that whatever is lost in whatever order is made anew.

@@ -1,4 +1,5 @@
 """Owns what the shards are told of one slot: sessions, who belongs to it, how far its snapshot is.
+Pure.
 
 Pure, and a part of the slot's machine, which tells it when lines begin and end. It knows no line,
 channel or retry.

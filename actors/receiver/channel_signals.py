@@ -1,4 +1,5 @@
 """Owns the words between a channel's machine and its shell: signals in, actions out. No logic.
+Pure.
 
 A channel is what the gateway made for us, a line one socket on it; both are numbered by the machine
 in the process-wide `Numbers`. What the machine of the other dialect says alike is in `signals`.

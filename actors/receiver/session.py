@@ -1,4 +1,5 @@
 """Owns the reconnect machine: when to connect, what to ask for, whom to believe, when to give up.
+Pure.
 
 It knows no socket, clock, file or ring: signals and time in, actions out; the table of protocol.md
 §1.2. Delays run on the clock. Whatever waits for the gateway (acknowledgement, history, signs of

@@ -1,4 +1,4 @@
-"""Admission: who may send now, by rate and by number in flight, in the order of arrival.
+"""Admission: who may send now, by rate and by number in flight, in the order of arrival. Pure.
 
 Knows no command, clock or socket: holders are ids. Both permits are granted at one moment or none
 is, so that nobody holds the one while it waits for the other; the one in flight is given back, by

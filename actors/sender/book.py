@@ -1,4 +1,4 @@
-"""Owns the book of unsettled commands: each one's step, and every word that is said of it.
+"""Owns the book of unsettled commands: each one's step, and every word that is said of it. Pure.
 
 Knows no rule and no limit: whoever decides a step writes it here, and out come a record, a word for
 web, a count and a duration.

@@ -1,4 +1,4 @@
-"""Capacity: whether a queue can spare one more agent, and who is leaving it already.
+"""Capacity: whether a queue can spare one more agent, and who is leaving it already. Pure.
 
 Knows no shard and no command beyond its id: counts and limits in, a reason or none out. Utilisation
 is busy / (available + busy).

@@ -1,4 +1,4 @@
-"""Owns a command as values: its steps, why it was refused, and what is to be done about it.
+"""Owns a command as values: its steps, why it was refused, and what is to be done about it. Pure.
 
 Knows no rule: `actors.sender.machine` decides. A command's id is its correlation id on the wire, at
 every try.

@@ -1,4 +1,4 @@
-"""Deadlines: which keys are due, one time per key at most, the earliest first.
+"""Deadlines: which keys are due, one time per key at most, the earliest first. Pure.
 
 Knows no clock and no meaning of a key. A heap, so that thousands of waiting commands cost nothing
 until one of them is due; what was moved or dropped stays in it until it comes up, or until half of

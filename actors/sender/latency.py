@@ -1,4 +1,4 @@
-"""Latency: how long something took, as counts in buckets whose bounds grow by a fifth each.
+"""Latency: how long something took, as counts in buckets whose bounds grow by a fifth each. Pure.
 
 Knows no clock and nothing of what is measured. Fixed buckets, so that a sender that runs for months
 needs no more memory, and two readings can be subtracted.

@@ -1,4 +1,5 @@
 """Owns the life of the presence socket: when to connect, whether it is bound, when it is dead.
+Pure.
 
 It knows no socket, clock or command: signals and time in, actions out (protocol.md §1.2, §1.3).
 Delays run on the clock; silence counts in steps of a tick, since a suspended machine has heard

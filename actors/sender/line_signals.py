@@ -1,4 +1,5 @@
 """Owns the words between the line machine and the sender's loop: signals in, actions out. No logic.
+Pure.
 
 A line is one connection of the presence socket from the first try to its end, numbered by the
 machine. What the actor is told stands among the actions as the actor's own words: LineUp, LineDown.

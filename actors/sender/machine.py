@@ -1,4 +1,4 @@
-"""Owns the way of each command from its order to its one end, and who on it decides what.
+"""Owns the way of each command from its order to its one end, and who on it decides what. Pure.
 
 Knows no ring, socket, clock, thread or file: orders, answers, signals and time in, actions out.
 Whoever carries them out commits all records of a batch first, and then does the rest in order.

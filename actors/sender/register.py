@@ -1,4 +1,4 @@
-"""Register: which commands are known by their id or their idempotency key, without the store.
+"""Register: which commands are known by their id or their idempotency key, without the store. Pure.
 
 Knows no rule. It holds the unsettled ones, and of those that ended enough to cover a batch whose
 records are not committed yet: what the store says of them is older.

@@ -1,4 +1,4 @@
-"""Owns what becomes of a valid command: permits, a line, its tries, and how it is settled.
+"""Owns what becomes of a valid command: permits, a line, its tries, and how it is settled. Pure.
 
 Knows no order, agent or queue; time, answers and what the stream shows in, steps into the book.
 The one rule for everything unanswered is in the design, "A command, step by step".

@@ -1,4 +1,5 @@
 """Validation: what must be asked about a command before it may be admitted, and what came of it.
+Pure.
 
 Agent first, then user, then capacity. Knows no permit, socket or store: answers and time in,
 verdicts out; what is to be asked goes to `act`. Everything is asked again until it is answered, and

@@ -1,4 +1,5 @@
 """Watching: what the shards are asked about commands on their way, and what their answers mean.
+Pure.
 
 Knows no permit, line or deadline. That no transition names a command says something only if the
 stream was up. So when its time is over (it is *overdue*) its shard is asked, and while the stream

@@ -1,4 +1,4 @@
-"""Words: of the page of the sender's counters; data only.
+"""Words: of the page of the sender's counters; data only. Pure.
 
 Apart from those who write them, so that whoever reads the page need not load a sender.
 """

@@ -1,4 +1,5 @@
 """From a parsed frame of the cloud dialect to what it tells of one agent, checked and bounded.
+Pure.
 
 Knows no agent and no journal (protocol.md §2.3). Slow and exact: what is usual is read by the merge
 in line, which falls back to this.

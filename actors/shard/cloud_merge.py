@@ -1,4 +1,4 @@
-"""The merge of the cloud dialect: no sequences; per agent and field the newer time wins.
+"""The merge of the cloud dialect: no sequences; per agent and field the newer time wins. Pure.
 
 Knows no ring, no journal and no clock. A snapshot never wins a tie, a presence that is not the
 primary one is kept apart, and what tells nothing newer changes nothing, in whatever order and

@@ -1,4 +1,4 @@
-"""Sessions of the cloud dialect: many scopes, each with its own agents.
+"""Sessions of the cloud dialect: many scopes, each with its own agents. Pure.
 
 Knows no ring and no journal. A scope is the slot of a channel. Its history and its end touch only
 the agents that it watches, and each of them is stale for as long as its own scope is.

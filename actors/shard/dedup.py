@@ -1,4 +1,4 @@
-"""What was handled before: a window over sequences and a window over payload hashes.
+"""What was handled before: a window over sequences and a window over payload hashes. Pure.
 
 Knows no agent, no journal and no clock. Both are bounded whatever a gateway sends.
 """

@@ -1,4 +1,4 @@
-"""The merge: which events change what a shard holds, which are duplicates, which come late.
+"""The merge: which events change what a shard holds, which are duplicates, which come late. Pure.
 
 Knows no ring, no journal and no clock: parsed events and the time go in, agents, rows and counts
 change. Rules and their order: `docs/design.md`, "A shard, step by step", 3.

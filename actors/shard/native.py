@@ -1,4 +1,5 @@
 """What the cloud platform says of an agent, in its own words, beside the state that we map it to.
+Pure.
 
 Knows no frame, no journal and no rule of which value is newer (`cloud_merge.py`).
 """

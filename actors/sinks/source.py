@@ -1,4 +1,4 @@
-"""Source: which events come next for one sink, from all journals, in the order of each agent.
+"""Source: which events come next for one sink, from all journals, in the order of each agent. Pure.
 
 Knows no sink, and writes nothing: whoever delivered what was pulled says so, else it is pulled
 again. Journals of an earlier shard count are read to their end before those of the next, because an

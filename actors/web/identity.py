@@ -1,4 +1,5 @@
 """Identity: on whose behalf a request is made, and what they may. Knows no token and no socket.
+Pure.
 
 Who a request comes from is decided once, at the front; everything behind reads it from the scope.
 """

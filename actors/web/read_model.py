@@ -1,4 +1,5 @@
 """ReadModel: every agent as the shards told of it, counted, and what changed since the last look.
+Pure.
 
 Knows no ring, no clock and no HTTP. A shard's part of it is in step when a whole snapshot was read
 and nothing was lost since; until then it shows what it knew and says that it lags. All times are

@@ -1,4 +1,5 @@
 """Script: what each agent of the fake organisation does, as a pure function of seed and number.
+Pure.
 
 Knows no socket, no clock, no sequence numbering. `frames.pyx` is its fast twin, byte for byte.
 Its own events are called steps here: between two of them others may happen (see `event_log.py`).
