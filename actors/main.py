@@ -105,7 +105,7 @@ def _print_version(wanted: bool) -> None:
 
 
 def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+    from importlib.metadata import PackageNotFoundError, version
 
     try:
         return version(DISTRIBUTION)
@@ -142,7 +142,7 @@ def run(
     given = locals()
     effective = _effective(given)
 
-    from actors.app import service  # noqa: PLC0415 - first, what is missing
+    from actors.app import service  # first, what is missing
 
     exit_code = service.run(effective, version=_version(), read_again=lambda: _effective(given))
     raise typer.Exit(exit_code)
@@ -168,7 +168,7 @@ def check(
     """Validate the settings and show them, secrets masked, with the origin of each."""
     effective = _effective({key: value for key, value in locals().items() if key != "online"})
 
-    from actors.cli import check  # noqa: PLC0415
+    from actors.cli import check
 
     raise typer.Exit(check.show(effective, online=online, as_json=as_json))
 
@@ -181,10 +181,10 @@ def token(
     ] = None,
 ) -> None:
     """Print a new line for the file of the setting web.tokens_file."""
-    import secrets  # noqa: PLC0415
+    import secrets
 
-    from actors.web import tokens  # noqa: PLC0415
-    from actors.web.identity import Scope  # noqa: PLC0415
+    from actors.web import tokens
+    from actors.web.identity import Scope
 
     if may_write is None:
         own = f"{DISTRIBUTION} token {shlex.quote(name)}"
@@ -206,8 +206,8 @@ def settings(
     as_json: _Json = False,
 ) -> None:
     """Every setting there is: its default, what is allowed, what it means."""
-    from actors.cli import tables  # noqa: PLC0415
-    from actors.settings import table  # noqa: PLC0415
+    from actors.cli import tables
+    from actors.settings import table
 
     rows = list(table.rows())
     if as_json:
@@ -220,7 +220,7 @@ def settings(
 
 def _effective(given: dict[str, Any]) -> Effective:
     """The settings under the flags of a command, which are its local variables."""
-    from actors.settings.layers import load  # noqa: PLC0415
+    from actors.settings.layers import load
 
     flags = {
         "log.format" if key == "log_format" else "log.level" if key == "log_level" else key: value
@@ -278,7 +278,7 @@ def demo(
     for option, field in _PLAN_FIELDS.items():
         given[field] = given.pop(option)
 
-    from actors.demo import main as demonstration  # noqa: PLC0415
+    from actors.demo import main as demonstration
 
     plan = demonstration.Plan(**given)
     raise typer.Exit(demonstration.run(plan))
@@ -309,7 +309,7 @@ def state(
     as_json: _Json = False,
 ) -> None:
     """What the agents do now, the latest change first, and where each shard stands."""
-    from actors.cli import state  # noqa: PLC0415
+    from actors.cli import state
 
     path = journals(data_dir, config)
     if user is None:
@@ -317,7 +317,7 @@ def state(
         state.show_all(path, limit=shown, as_json=as_json)
         return
 
-    from actors.cli import agent_lookup  # noqa: PLC0415
+    from actors.cli import agent_lookup
 
     user = agent_lookup.found(path, config, user)
     if not state.show_one(path, user, as_json=as_json):
@@ -333,7 +333,7 @@ def history(
     as_json: _Json = False,
 ) -> None:
     """An agent's transitions, the newest first."""
-    from actors.cli import agent_lookup, state  # noqa: PLC0415
+    from actors.cli import agent_lookup, state
 
     path = journals(data_dir, config)
     user = agent_lookup.found(path, config, user)
@@ -349,7 +349,7 @@ def topics(
     as_json: _Json = False,
 ) -> None:
     """Who is watched, who is not for want of OAuth clients, and which topics are refused."""
-    from actors.cli import topics  # noqa: PLC0415
+    from actors.cli import topics
 
     topics.show(journals(data_dir, config), limit=limit, as_json=as_json)
 
@@ -357,7 +357,7 @@ def topics(
 @app.command()
 def sinks(data_dir: _DataDir = None, config: _Config = None, as_json: _Json = False) -> None:
     """How far each sink is, and what is the matter with it."""
-    from actors.cli import sinks  # noqa: PLC0415
+    from actors.cli import sinks
 
     sinks.show(journals(data_dir, config), as_json=as_json)
 
@@ -370,7 +370,7 @@ def backup(
     as_json: _Json = False,
 ) -> None:
     """Copy the journals, each as of one moment, while the runtime goes on."""
-    from actors.cli import state  # noqa: PLC0415
+    from actors.cli import state
 
     state.backup(journals(data_dir, config), directory, as_json=as_json)
 
@@ -382,7 +382,7 @@ def repair(
     as_json: _Json = False,
 ) -> None:
     """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
-    from actors.cli import state  # noqa: PLC0415
+    from actors.cli import state
 
     state.show_repair(journals(data_dir, config), as_json=as_json)
 

@@ -67,7 +67,7 @@ class Lookup:
             return {}
 
     def _names_file(self) -> Path | None:
-        from actors.settings.layers import load  # noqa: PLC0415 - 0.2 s
+        from actors.settings.layers import load  # 0.2 s
 
         try:
             return load(config=self._config, needs_gateway=False).settings.web.names_file

@@ -16,7 +16,7 @@ app = typer.Typer()
 @app.command()
 def status(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
     """How the running runtime does. 0: live; 75: something is wrong, or nobody answers."""
-    from actors.cli import status as asking  # noqa: PLC0415
+    from actors.cli import status as asking
 
     raise typer.Exit(asking.show(journals(data_dir, config), as_json=as_json))
 
@@ -32,7 +32,7 @@ def top(
     config: Config = None,
 ) -> None:
     """Processes, rings and rates of the running runtime, live. On a pipe: once."""
-    from actors.cli import status as asking  # noqa: PLC0415
+    from actors.cli import status as asking
 
     raise typer.Exit(asking.top(journals(data_dir, config), every_s=every, once=once))
 
@@ -58,7 +58,7 @@ def export(
     config: Config = None,
 ) -> None:
     """The transitions of all journals, archives too, by the time of their receipt."""
-    from actors.cli import export as exporting  # noqa: PLC0415
+    from actors.cli import export as exporting
 
     exporting.export(
         journals(data_dir, config),
@@ -80,8 +80,8 @@ def forget(
     as_json: Json = False,
 ) -> None:
     """Take a person out of all journals and stores, for good; the runtime must be down."""
-    from actors.cli import agent_lookup  # noqa: PLC0415
-    from actors.cli import forget as forgetting  # noqa: PLC0415
+    from actors.cli import agent_lookup
+    from actors.cli import forget as forgetting
 
     def agreed(question: str) -> bool:
         return yes or typer.confirm(question)

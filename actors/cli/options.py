@@ -19,10 +19,10 @@ Json = Annotated[bool, typer.Option("--json", help="for programs")]
 
 def journals(data_dir: Path | None, config: Path | None) -> Path:
     """The data directory to read: a flag or a setting; no credentials are needed for that."""
-    from actors.storage.data_dir import read_meta  # noqa: PLC0415
+    from actors.storage.data_dir import read_meta
 
     if data_dir is None:
-        from actors.settings.layers import load  # noqa: PLC0415 - 0.2 s
+        from actors.settings.layers import load  # 0.2 s
 
         data_dir = load(config=config, needs_gateway=False).settings.data_dir
     read_meta(data_dir)

@@ -170,8 +170,8 @@ class _Progress:
     """A bar on a terminal; nothing where nobody looks."""
 
     def __init__(self, lines: int) -> None:
-        from rich.console import Console  # noqa: PLC0415 - 50 ms
-        from rich.progress import (  # noqa: PLC0415
+        from rich.console import Console  # 50 ms
+        from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
             Progress,

@@ -66,9 +66,9 @@ def send(
     if user is None or state is None or result is not None:
         raise typer.BadParameter("either USER and STATE, or --batch FILE [--result FILE]")
 
-    from actors.cli import agent_lookup  # noqa: PLC0415
-    from actors.cli import send as sending  # noqa: PLC0415
-    from actors.storage.data_dir import read_meta  # noqa: PLC0415
+    from actors.cli import agent_lookup
+    from actors.cli import send as sending
+    from actors.storage.data_dir import read_meta
 
     path = journals(data_dir, config)
     for name in (state, expect):
@@ -84,7 +84,7 @@ def send(
 
 
 def _send_batch(path: Path, config: Path | None, batch: Path, **how: Any) -> int:
-    from actors.cli import agent_lookup, send_batch  # noqa: PLC0415
+    from actors.cli import agent_lookup, send_batch
 
     lookup = agent_lookup.Lookup(path, config)
     return send_batch.send_file(path, batch, ids_of=lookup.ids_of, **how)
@@ -102,7 +102,7 @@ def commands(
     as_json: Json = False,
 ) -> None:
     """What became of the changes that were asked for, the newest first; or one, with its audit."""
-    from actors.cli import commands  # noqa: PLC0415
+    from actors.cli import commands
 
     path = journals(data_dir, config)
     if command is not None:
@@ -124,7 +124,7 @@ def webhooks(
     as_json: Json = False,
 ) -> None:
     """What the webhook is still to be told, and what was given up."""
-    from actors.cli import commands  # noqa: PLC0415
+    from actors.cli import commands
 
     path = journals(data_dir, config)
     if resend is not None:
@@ -135,7 +135,7 @@ def webhooks(
 @audit.command()
 def verify(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
     """Follow the chain of hashes from its first row; 1 if anything was changed or taken away."""
-    from actors.cli import commands  # noqa: PLC0415
+    from actors.cli import commands
 
     raise typer.Exit(commands.verify_audit(journals(data_dir, config), as_json=as_json))
 
@@ -145,7 +145,7 @@ def show(
     *, limit: Limit = SHOWN, data_dir: DataDir = None, config: Config = None, as_json: Json = False
 ) -> None:
     """The newest steps of all commands, the newest first."""
-    from actors.cli import commands  # noqa: PLC0415
+    from actors.cli import commands
 
     path = journals(data_dir, config)
     raise typer.Exit(commands.show_audit(path, limit=limit, as_json=as_json))

@@ -83,7 +83,7 @@ async def _ask(client: ApiClient) -> Answer:
 
 
 async def _watch(data_dir: Path, every_s: float) -> None:
-    from rich.live import Live  # noqa: PLC0415 - 50 ms that a pipe need not pay
+    from rich.live import Live  # 50 ms that a pipe need not pay
 
     before: Look | None = None
     async with open_client(data_dir, patience_s=PATIENCE_S) as client:
@@ -103,9 +103,9 @@ async def _watch(data_dir: Path, every_s: float) -> None:
 
 
 def _drawn(body: status_view.Body | None, wrong: Sequence[str]) -> RenderableType:
-    from rich.columns import Columns  # noqa: PLC0415
-    from rich.console import Group  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich.columns import Columns
+    from rich.console import Group
+    from rich.text import Text
 
     if body is None:
         return Group(*(Text(line, style="bold red") for line in wrong))

@@ -53,15 +53,15 @@ def cell(value: object) -> str:
 
 
 def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    from rich.console import Console  # noqa: PLC0415 - 50 ms that a pipe need not pay
+    from rich.console import Console  # 50 ms that a pipe need not pay
 
     Console().print(drawn(title, columns, rows))
 
 
 def drawn(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """What `show` draws on a terminal."""
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415 - no markup: a name may hold a bracket
+    from rich.table import Table
+    from rich.text import Text  # no markup: a name may hold a bracket
 
     table = Table(title=title or None, title_justify="left")
     for column in columns:
