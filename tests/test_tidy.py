@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 
-from tests.floors import PURE
+from tests.floors import ARROWS_MAX, FLOORS, PURE_FILES_MIN, PURE_FOLDERS, ROOMS_MAX
 from tests.tidiness import (
     BANS,
     LONG_FILES,
@@ -18,11 +18,14 @@ from tests.tidiness import (
     TEXT,
     Rule,
     Source,
+    arrows,
     banned_calls_have_a_cure,
+    circles,
     files_and_functions_are_short,
     files_have_a_name_of_their_own,
     files_say_what_they_own,
     imports_go_down_only,
+    is_pure,
     lines_are_clean,
     pure_files_touch_nothing,
     sources,
@@ -50,10 +53,41 @@ def test_in_every_text_file_lines_are_clean() -> None:
     assert not broken, "\n".join(["", *broken])
 
 
-def test_pure_files_and_exceptions_name_files_that_exist() -> None:
+def test_rooms_are_few_and_so_are_the_arrows_between_them() -> None:
+    rooms = [room for floor in FLOORS for room in floor if room.startswith("actors.")]
+    assert len(rooms) <= ROOMS_MAX
+    drawn = arrows(sources())
+    assert ("actors.main", "actors.cli") in drawn
+    assert len(drawn) <= ARROWS_MAX
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    assert circles(sources()) == []
+
+
+def test_a_circle_is_found_with_those_on_it_alone() -> None:
+    texts = {
+        "a": "from actors.x import b",
+        "b": "import actors.x.c",
+        "c": "from actors.x.b import name\nfrom actors.x import end",
+        "end": "",
+    }
+    files = [Source(f"actors/x/{name}.py", text) for name, text in texts.items()]
+    assert circles(files) == ["actors.x.b", "actors.x.c"]
+    assert arrows([Source("actors/web/a.py", "import actors.shard.b")]) == {
+        ("actors.web", "actors.shard")
+    }
+
+
+def test_rooms_folders_and_exceptions_name_what_exists() -> None:
     excepted = {path for ban in BANS for path in ban.except_in}
-    named = {*PURE, *LONG_FILES, *(each.split(":")[0] for each in LONG_FUNCTIONS), *excepted}
-    assert sorted(path for path in named if not (ROOT / path).is_file()) == []
+    rooms = {room.replace(".", "/") for floor in FLOORS for room in floor}
+    folders = {path for path in (*excepted, *PURE_FOLDERS) if path.endswith("/")}
+    named = {*LONG_FILES, *(each.split(":")[0] for each in LONG_FUNCTIONS), *excepted} - folders
+    named |= {path if (ROOT / path).is_dir() else f"{path}.py" for path in rooms}
+    assert sorted(path for path in folders if not (ROOT / path).is_dir()) == []
+    assert sorted(path for path in named if not (ROOT / path).exists()) == []
+    assert sum(is_pure(source) for source in sources() if not source.in_tests) >= PURE_FILES_MIN
 
 
 def test_every_package_is_declared_and_every_extension_is_found_and_has_a_stub() -> None:
@@ -83,7 +117,11 @@ BAD = (
     (imports_go_down_only, "actors/novelty.py", ""),
     (imports_go_down_only, "tools/fake_gateway/wsp/verify.py", "from actors import events\n"),
     (imports_go_down_only, "actors/demo/main.py", "from tools.fake_gateway import verify\n"),
-    (pure_files_touch_nothing, "actors/shard/merge.py", "from time import monotonic\n"),
+    (imports_go_down_only, "actors/novelty/__init__.py", ""),
+    (imports_go_down_only, "actors/cli/send.py", "from actors.demo import plan\n"),
+    (imports_go_down_only, "actors/shard/shard.py", "from actors.sender import words\n"),
+    (pure_files_touch_nothing, "actors/messages/feed.py", "from time import monotonic\n"),
+    (pure_files_touch_nothing, "actors/shard/x.py", '"""X. Pure."""\nfrom time import time\n'),
     (banned_calls_have_a_cure, "tests/test_x.py", "import time\ntime.sleep(1)\n"),
     (banned_calls_have_a_cure, "tests/test_x.py", "from time import sleep as nap\nnap(1)\n"),
     (banned_calls_have_a_cure, "actors/app/topology.py", "print('x')\n"),

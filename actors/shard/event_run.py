@@ -8,15 +8,34 @@ other load 1.6 µs an event instead of 2.5, digest included; the same frames, th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from xxhash import xxh3_64_intdigest
 
 from actors.messages.control import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT
-from actors.shard.dedup import WINDOW_WIDTH
+from actors.shard.decode import Names, Times
+from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
+from actors.shard.holding import Holding
 
-if TYPE_CHECKING:
-    from actors.shard.merge import Merge
+
+class Judging(Protocol):
+    """What the loop takes from the merge, whose events these are: a `Merge`."""
+
+    holding: Holding
+    names: Names
+    times: Times
+    window: SequenceWindow
+    hashes: HashWindow
+    counts: dict[str, int]
+    epoch: int
+    newest: int
+    mark: int
+    session: int
+
+    def judge_slowly(
+        self, value: Any, received_us: int, epoch: int, flags: int, limit: int
+    ) -> str | None:
+        """Of an unusual event: why it is to be quarantined."""
 
 
 class Finding(NamedTuple):
@@ -28,7 +47,7 @@ class Finding(NamedTuple):
 
 
 def judge_run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of it
-    merge: Merge,
+    merge: Judging,
     values: Sequence[Any],
     received_ns: Sequence[int],
     flags: bytes,
