@@ -370,9 +370,9 @@ def backup(
     as_json: _Json = False,
 ) -> None:
     """Copy the journals, each as of one moment, while the runtime goes on."""
-    from actors.cli import state
+    from actors.cli import maintenance
 
-    state.backup(journals(data_dir, config), directory, as_json=as_json)
+    maintenance.backup(journals(data_dir, config), directory, as_json=as_json)
 
 
 @app.command()
@@ -382,9 +382,9 @@ def repair(
     as_json: _Json = False,
 ) -> None:
     """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
-    from actors.cli import state
+    from actors.cli import maintenance
 
-    state.show_repair(journals(data_dir, config), as_json=as_json)
+    maintenance.show_repair(journals(data_dir, config), as_json=as_json)
 
 
 # Last: their commands stand behind those above.

@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr
 
 from actors.app.topology import Runtime
-from actors.cli import sinks, state
+from actors.cli import maintenance, sinks
 from actors.settings.model import Settings
 from actors.settings.sinks import SinkSettings
 from actors.shard.redistribute import settle
@@ -100,11 +100,11 @@ def test_backup_and_repair_know_the_sinks_file(
     runtime = assembled(tmp_path)
     data_dir = runtime.data_dir.path
     runtime.data_dir.lock.release()
-    state.backup(data_dir, tmp_path / "copy", as_json=True)
+    maintenance.backup(data_dir, tmp_path / "copy", as_json=True)
     assert read_places(sinks_path(tmp_path / "copy")) == read_places(sinks_path(data_dir))
     sinks_path(data_dir).write_bytes(b"what a failing disk has made of it" * 200)
     capsys.readouterr()
-    state.show_repair(data_dir, as_json=True)
+    maintenance.show_repair(data_dir, as_json=True)
     found = {Path(each["journal"]).name: each for each in orjson.loads(capsys.readouterr().out)}
     assert found["sinks.db"]["kept_in"]
     assert not found["shard-00.db"]["problem"]
