@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Final, NamedTuple
 
 from actors.messages.feed import FEED_RING_BYTES, WANTS_RING_BYTES
 from actors.planner.arguments import PLANNER_WORDS
@@ -35,10 +36,43 @@ SUPERVISOR_WORDS: Final = (
 WEB: Final = "web"
 SENDER: Final = "sender"
 PLANNER: Final = "planner"
+RECEIVER: Final = "receiver"
+SHARD: Final = "shard"
 COMMAND_RING_BYTES: Final = 1 << 20
 """Of orders and of outcomes: some 2,000 with a reason of usual length."""
 QUESTION_RING_BYTES: Final = 256 << 10
 """Of questions and of answers: over 2,000, of a thousand callers at once."""
+
+
+class Link(NamedTuple):
+    """A ring from every child of one role to every child of another."""
+
+    name: str
+    producer: str
+    consumer: str
+    capacity: int | None
+    """In bytes; None: what the setting ring_bytes says."""
+
+    def rings(self, children: Mapping[str, tuple[str, ...]], default: int) -> list[list[Block]]:
+        """Of each producer one to each consumer."""
+        capacity = default if self.capacity is None else self.capacity
+        return [
+            [_ring(producer, consumer, capacity) for consumer in children[self.consumer]]
+            for producer in children[self.producer]
+        ]
+
+
+LINKS: Final = (
+    Link("events", RECEIVER, SHARD, None),
+    Link("orders", WEB, SENDER, COMMAND_RING_BYTES),
+    Link("outcomes", SENDER, WEB, COMMAND_RING_BYTES),
+    Link("questions", SENDER, SHARD, QUESTION_RING_BYTES),
+    Link("answers", SHARD, SENDER, QUESTION_RING_BYTES),
+    Link("feeds", SHARD, WEB, FEED_RING_BYTES),
+    Link("wants", WEB, SHARD, WANTS_RING_BYTES),
+)
+ASKING: Final = frozenset({"questions", "answers"})
+"""Links that there are only with a sender."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +97,22 @@ class SharedMemory:
 
     @classmethod
     def create(cls, settings: Settings) -> SharedMemory:
-        shards = _pages("shard", settings.shards, SHARD_WORDS)
+        shards = _pages(SHARD, settings.shards, SHARD_WORDS)
         words = RECEIVER_WORDS if settings.dialect == "wsp" else CLOUD_RECEIVER_WORDS
-        receivers = _pages("receiver", settings.receivers, words)
-        asked = [page.name for page in shards] if settings.sender.enabled else []
-        sleepers = (WEB, SENDER, *(page.name for page in (*shards, *receivers)))
+        receivers = _pages(RECEIVER, settings.receivers, words)
+        children = {
+            WEB: (WEB,),
+            SENDER: (SENDER,),
+            SHARD: tuple(page.name for page in shards),
+            RECEIVER: tuple(page.name for page in receivers),
+        }
+        rings = {
+            link.name: link.rings(children, settings.ring_bytes)
+            if settings.sender.enabled or link.name not in ASKING
+            else []
+            for link in LINKS
+        }
+        flat = {name: tuple(chain.from_iterable(rows)) for name, rows in rings.items()}
         return cls(
             supervisor=Counters.create(SUPERVISOR, SUPERVISOR_WORDS),
             web=Counters.create(WEB, WEB_WORDS),
@@ -76,17 +121,16 @@ class SharedMemory:
             sinks=Counters.create(SINKS, SINKS_WORDS),
             shards=shards,
             receivers=receivers,
-            doorbells={name: Doorbell.create(name) for name in sleepers},
-            events=tuple(
-                tuple(_ring(receiver.name, page.name, settings.ring_bytes) for page in shards)
-                for receiver in receivers
-            ),
-            orders=_ring(WEB, SENDER, COMMAND_RING_BYTES),
-            outcomes=_ring(SENDER, WEB, COMMAND_RING_BYTES),
-            questions=tuple(_ring(SENDER, name, QUESTION_RING_BYTES) for name in asked),
-            answers=tuple(_ring(name, SENDER, QUESTION_RING_BYTES) for name in asked),
-            feeds=tuple(_ring(page.name, WEB, FEED_RING_BYTES) for page in shards),
-            wants=tuple(_ring(WEB, page.name, WANTS_RING_BYTES) for page in shards),
+            doorbells={
+                name: Doorbell.create(name) for name in chain.from_iterable(children.values())
+            },
+            events=tuple(map(tuple, rings["events"])),
+            orders=flat["orders"][0],
+            outcomes=flat["outcomes"][0],
+            questions=flat["questions"],
+            answers=flat["answers"],
+            feeds=flat["feeds"],
+            wants=flat["wants"],
         )
 
     @property

@@ -1,10 +1,7 @@
-"""Topology: which children there are, and which rings, doorbells and pages run between them.
+"""Topology: which children there are, and which rings, doorbells and pages each of them gets.
 
-    receiver-0 … ══ events ══▶ shard-0 … shard-(S-1)      one ring each; in the wsp dialect there is
-    one receiver, in the cloud dialect a planner tells several whom to watch
-    sender ══ questions ══▶ shard-i ══ answers ══▶ sender
-    web ══ orders ══▶ sender ══ outcomes ══▶ web
-    web ══ wants ══▶ shard-i ══ feed ══▶ web
+In the wsp dialect there is one receiver; in the cloud dialect a planner tells several whom to
+watch. Which rings run between them is the table `shared_memory.LINKS`.
 
 Knows no process: it makes the specs that a supervisor starts, and the shared memory that all of
 them inherit. Whatever must be true of the data directory before a child may touch it happens here.

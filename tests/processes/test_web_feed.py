@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from actors.app.shared_memory import LINKS
 from actors.demo.gateway import BundledGateway
 from actors.shard.reader import read_states
 from actors.web.address import connect_path
@@ -123,7 +124,10 @@ def test_a_web_child_killed_under_load_is_current_again(watched: Watched) -> Non
 def test_a_web_child_that_stands_still_holds_nobody_up(
     gateway: BundledGateway, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.app.shared_memory.FEED_RING_BYTES", SMALL_RING_BYTES)
+    small = [
+        link._replace(capacity=SMALL_RING_BYTES) if link.name == "feeds" else link for link in LINKS
+    ]
+    monkeypatch.setattr("actors.app.shared_memory.LINKS", small)
     watched = Watched(gateway, tmp_path, tmp_path / "data", beat_timeout_s=60.0)
     try:
         watched.until(lambda: watched.is_current(1))

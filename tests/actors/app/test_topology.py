@@ -14,6 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from actors.app.shared_memory import LINKS, SharedMemory
 from actors.app.topology import Runtime, children_environment, gateway_address
 from actors.sender.store import Store
 from actors.settings.model import Settings
@@ -23,6 +24,7 @@ from actors.shard.reader import read_states
 from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from runtime.log import LogArguments
+from runtime.ring import ring_bytes
 from runtime.spawn import seal
 from tests.actors.shard.lending import A, event
 from tests.actors.shard.rig import Rig
@@ -84,11 +86,32 @@ def test_rings_run_between_sender_web_and_every_shard(assembled: Runtime) -> Non
     assert sender.run == shards[0].run
 
 
+def test_of_every_link_each_producer_has_a_ring_to_each_consumer(tmp_path: Path) -> None:
+    shared = SharedMemory.create(settings(tmp_path, shards=2))
+    assert [ring.name for ring in shared.rings] == [
+        "receiver-0 to shard-0", "receiver-0 to shard-1",
+        "web to sender", "sender to web",
+        "sender to shard-0", "sender to shard-1", "shard-0 to sender", "shard-1 to sender",
+        "shard-0 to web", "shard-1 to web", "web to shard-0", "web to shard-1",
+    ]  # fmt: skip
+    bytes_of = {ring.name: ring.size for ring in shared.rings}
+    for link in LINKS:
+        ring = f"{_first(link.producer)} to {_first(link.consumer)}"
+        assert bytes_of[ring] == ring_bytes(link.capacity or 64 << 10), link.name
+
+
+def _first(role: str) -> str:
+    return role if role in {"web", "sender"} else f"{role}-0"
+
+
 def test_a_sender_that_is_switched_off_is_left_out_and_web_is_told_so(tmp_path: Path) -> None:
     runtime = Runtime.assemble(settings(tmp_path, sender=SenderSettings(enabled=False)), LOG)
     assert [spec.name for spec in runtime.specs] == ["web", "shard-0", "shard-1", "receiver-0"]
     assert not named(runtime, "web").arguments.sender_enabled
     assert named(runtime, "shard-0").arguments.answering is None
+    rings = {ring.name for ring in named(runtime, "web").arguments.rings}
+    assert "web to sender" in rings
+    assert "sender to shard-0" not in rings
     assert not (tmp_path / "data" / "sender.db").exists()
     runtime.data_dir.lock.release()
 
