@@ -18,13 +18,13 @@ from actors.app import preparation
 from actors.app.child_setup import ChildSetup
 from actors.app.data_files import channels_path
 from actors.app.shared_memory import SENDER, WEB, SharedMemory
-from actors.genesys.cloud import COUNTED, hosts
-from actors.genesys.http import GatewayAddress
+from actors.genesys.cloud import COUNTED
 from actors.planner.arguments import PlannerArguments, Watch
 from actors.planner.store import roster_path
 from actors.receiver.cloud_arguments import CloudClient, CloudReceiverArguments
 from actors.receiver.loop import ReceiverArguments
 from actors.sender.arguments import SenderArguments
+from actors.settings.gateway_addresses import gateway_address, gateway_addresses
 from actors.settings.model import ENVIRONMENT_PREFIX, Settings
 from actors.shard.answering import AnsweringArguments
 from actors.shard.arguments import ShardArguments
@@ -347,27 +347,6 @@ def _spec(
 def title(settings: Settings, name: str) -> str:
     """What `ps` shows."""
     return f"presence-runtime: {name}" + (f" [{settings.name}]" if settings.name else "")
-
-
-def gateway_address(settings: Settings) -> GatewayAddress:
-    """As the first OAuth client reaches it."""
-    return gateway_addresses(settings)[0]
-
-
-def gateway_addresses(settings: Settings) -> tuple[GatewayAddress, ...]:
-    """One for each OAuth client."""
-    is_cloud = settings.dialect == "cloud"
-    token_url = hosts(settings.region, settings.base_url).token_url if is_cloud else None
-    return tuple(
-        GatewayAddress(
-            api_url=settings.api_url,
-            credentials=credentials,
-            token_url=token_url,
-            ca_file=settings.ca_file,
-            proxy=settings.proxy,
-        )
-        for credentials in settings.all_credentials
-    )
 
 
 def children_environment(environment: Mapping[str, str]) -> dict[str, str]:

@@ -13,7 +13,6 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 import httpx
 
-from actors.app.topology import gateway_addresses
 from actors.genesys import presence, wsp
 from actors.genesys.channel_plan import CHANNELS_OF_A_CLIENT, EMPTY, plan
 from actors.genesys.cloud import COUNTED, subscribed_topic
@@ -27,6 +26,7 @@ from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from actors.planner.arguments import Watch
 from actors.planner.roster import Patience, RosterReader
 from actors.settings.cloud import CloudSettings
+from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.model import Settings
 from runtime.clock import Clock, SystemClock
 from runtime.errors import (

@@ -15,8 +15,9 @@ import structlog
 from pydantic import SecretStr
 
 from actors.app.shared_memory import LINKS, SharedMemory
-from actors.app.topology import Runtime, children_environment, gateway_address
+from actors.app.topology import Runtime, children_environment
 from actors.sender.store import Store
+from actors.settings.gateway_addresses import gateway_address
 from actors.settings.model import Settings
 from actors.settings.sender import SenderSettings, WebhookSettings
 from actors.shard.journal import Journal
