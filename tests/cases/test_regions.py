@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from actors.app.topology import gateway_addresses
+from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.layers import load
 from runtime.errors import ConfigurationError
 
