@@ -184,7 +184,7 @@ def token(
     import secrets
 
     from actors.web import tokens
-    from actors.web.identity import Scope
+    from actors.web.identity import AccessScope
 
     if may_write is None:
         own = f"{DISTRIBUTION} token {shlex.quote(name)}"
@@ -192,7 +192,7 @@ def token(
             f"choose what it may do: `{own} --read` (only look: a wallboard), or "
             f"`{own} --write` (also change presences)"
         )
-    scope = Scope.WRITE if may_write else Scope.READ
+    scope = AccessScope.WRITE if may_write else AccessScope.READ
     try:
         print(tokens.line(name, scope, secrets.token_urlsafe(32)))
     except ValueError as error:
@@ -280,7 +280,7 @@ def demo(
 
     from actors.demo import main as demonstration
 
-    plan = demonstration.Plan(**given)
+    plan = demonstration.DemoPlan(**given)
     raise typer.Exit(demonstration.run(plan))
 
 

@@ -21,7 +21,7 @@ from actors.messages.control import SessionBegins, Watches
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
 from actors.shard.decode import JOINT, parse_frames
-from actors.shard.holding import Holding
+from actors.shard.holding import AgentTable
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 
 AGENTS = 10_000
@@ -86,7 +86,7 @@ class Course:
 
 class Ours:
     def __init__(self, course: Course) -> None:
-        self._merge = CloudMerge(Holding(rows_kept=False))
+        self._merge = CloudMerge(AgentTable(rows_kept=False))
         sessions = CloudSessions(self._merge)
         sessions.apply(SessionBegins(1, "c0/0", 1, "", 0, None, 1))
         for number, user_id in enumerate(course.users):

@@ -13,7 +13,7 @@ import orjson
 from actors.messages.control import STATE_EVENT, SessionBegins, Watches
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
-from actors.shard.holding import Holding
+from actors.shard.holding import AgentTable
 from actors.shard.merge import Merge
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 from runtime.process_use import resident_bytes
@@ -49,7 +49,7 @@ def _in_a_fresh_process(measure: Callable[[], float], _seconds: float) -> Mappin
 
 def _bytes_per_agent_of_the_cloud() -> float:
     """Watched, named by a snapshot, and heard of since."""
-    merge = CloudMerge(Holding(rows_kept=False))
+    merge = CloudMerge(AgentTable(rows_kept=False))
     sessions = CloudSessions(merge)
     sessions.apply(SessionBegins(1, "c0/0", 1, "", 0, None, 1))
     before = resident_bytes(os.getpid())
@@ -89,7 +89,7 @@ def _told(user: str, kind: str) -> bytes:
 
 def _bytes_per_agent() -> float:
     """Agents as a history brings them: every text an object of its own, as orjson makes it."""
-    merge = Merge(Holding(rows_kept=False))
+    merge = Merge(AgentTable(rows_kept=False))
     before = resident_bytes(os.getpid())
     for first in range(0, AGENTS, BATCH):
         values = [_named(number) for number in range(first, min(first + BATCH, AGENTS))]

@@ -158,14 +158,14 @@ def _end(one: Run, ledger: Path, data_dir: Path) -> None:
 def _killed(
     options: Options, role: str, taken: list[float], _seconds: float
 ) -> Mapping[str, float]:
-    chance = random.Random(options.seed)
+    rng = random.Random(options.seed)
     mine: list[float] = []
     with _running(options, AGENTS) as one:
         one.gateway.start_load(RATE, 600.0)
         for number in range(options.own.kills):
             before = one.applied()
             one.until(lambda before=before: one.applied() > before, "some load")  # type: ignore[misc]
-            one.rest(CALM_S + chance.random())
+            one.rest(CALM_S + rng.random())
             measure = _kill_shard if role == "shard" else _kill_receiver
             mine.append(measure(one, number))
             one.until(one.is_confirmed, "a confirmed view")

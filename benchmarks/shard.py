@@ -20,10 +20,10 @@ from typing import Final
 import orjson
 
 from actors.messages.control import SCOPE_ALL, SessionBegins, encode_control
-from actors.shard.decode import JOINT, Event, checked, parse_frames
+from actors.shard.decode import JOINT, StateEvent, checked, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.shard.holding import Holding
-from actors.shard.journal import Journal, Progress, Transaction, connect, prepare
+from actors.shard.holding import AgentTable
+from actors.shard.journal import Journal, ShardProgress, Transaction, connect, prepare
 from actors.shard.merge import digest_of
 from actors.shard.shard import Shard
 from benchmarks.feed import AGENTS, EVENT_RING_BYTES, RUN, START_US, Course
@@ -98,7 +98,7 @@ class Ours:
         spent.end("commit")
 
     @property
-    def holding(self) -> Holding:
+    def holding(self) -> AgentTable:
         return self._shard.holding
 
 
@@ -106,7 +106,7 @@ class Plain:
     """One frame after the other, each rule a call."""
 
     def __init__(self, journal: Journal | None) -> None:
-        self.holding = Holding(rows_kept=journal is not None)
+        self.holding = AgentTable(rows_kept=journal is not None)
         self._journal = journal
         self._window, self._hashes = SequenceWindow(), HashWindow()
         self._mark, self._cursor = 0, 0
@@ -122,14 +122,14 @@ class Plain:
         self._hashes.turn(0.0)
         for value, received_ns in zip(values, batch.received_ns, strict=True):
             event = checked(value)
-            assert isinstance(event, Event), event
+            assert isinstance(event, StateEvent), event
             self._judge(event, received_ns // 1000)
         self._cursor = batch.cursor_to
         del values
         spent.end("merge")
         if self._journal is None:
             return
-        progress = Progress(
+        progress = ShardProgress(
             (self._cursor,), 1, self._mark, self.holding.next_row, dict(self._counts), {}, 0
         )
         transaction = Transaction(self.holding.take(), progress)
@@ -137,7 +137,7 @@ class Plain:
         self._journal.commit(transaction)
         spent.end("commit")
 
-    def _judge(self, event: Event, received_us: int) -> None:
+    def _judge(self, event: StateEvent, received_us: int) -> None:
         self._counts["received"] += 1
         sequence = event.sequence
         if self._is_known(sequence):
@@ -171,7 +171,7 @@ class Plain:
         return sequence <= self._mark - WINDOW_WIDTH or sequence in self._window
 
 
-def held(holding: Holding) -> dict[str, tuple[str | None, int, str | None, int]]:
+def held(holding: AgentTable) -> dict[str, tuple[str | None, int, str | None, int]]:
     return {
         agent.user_id: (agent.state, agent.at_us, agent.queue, agent.sequence)
         for agent in holding.by_id

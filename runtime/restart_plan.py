@@ -90,7 +90,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Terminate:
     """SIGTERM: drain what came before you, then end."""
 
     child: str
@@ -133,7 +133,7 @@ class Wait:
     seconds: float
 
 
-Action = Start | Tell | Kill | Renew | StopAll | Finish | Wait
+Action = Start | Terminate | Kill | Renew | StopAll | Finish | Wait
 AT_ONCE = Wait(0.0)
 
 
@@ -225,7 +225,7 @@ def _drain(
             else:
                 yield Kill(spec.name, f"not drained in {share_s:g} s, and others wait to drain")
         elif facts.running and spec.role == upstream_first[0].role:
-            yield Tell(spec.name)
+            yield Terminate(spec.name)
         else:
             yield _serve(spec, situation)
     if not upstream_first:

@@ -12,22 +12,24 @@ from runtime.restart_plan import ChildFacts, Situation
 NAMED_MAX: Final = 4
 
 
-class Standing(NamedTuple):
+class ChildrenStatus(NamedTuple):
     """`is_up`: every child runs, and has loaded what it needs."""
 
     is_up: bool
     words: str
 
 
-def standing(specs: Sequence[ChildSpec], situation: Situation) -> Standing:
+def standing(specs: Sequence[ChildSpec], situation: Situation) -> ChildrenStatus:
     """What is true at this moment."""
     if situation.stopping is not None:
-        return Standing(False, f"stopping: {situation.stopping.reason}")
+        return ChildrenStatus(False, f"stopping: {situation.stopping.reason}")
     children = [(spec.name, situation.children[spec.name]) for spec in specs]
     lacking = [f"{name} {why}" for name, facts in children if (why := _lacks(facts))]
     if lacking:
         up = len(children) - len(lacking)
-        return Standing(False, f"{up} of {len(children)} processes are up: {_listed(lacking)}")
+        return ChildrenStatus(
+            False, f"{up} of {len(children)} processes are up: {_listed(lacking)}"
+        )
     waiting = [name for name, facts in children if facts.phase == WAITING]
     restarts = sum(facts.generation - 1 for _, facts in children)
     words = f"all {len(children)} processes are up"
@@ -35,7 +37,7 @@ def standing(specs: Sequence[ChildSpec], situation: Situation) -> Standing:
         words += f", after {restarts} restarts"
     if waiting:
         words += f"; waiting for disk or peer: {_listed(waiting)}"
-    return Standing(True, words)
+    return ChildrenStatus(True, words)
 
 
 def _lacks(facts: ChildFacts) -> str:

@@ -51,7 +51,7 @@ from runtime.restart_plan import (
     Start,
     StopAll,
     Stopping,
-    Tell,
+    Terminate,
     Wait,
     restart_plan,
 )
@@ -67,7 +67,7 @@ DUMP_S = 0.02  # a child writes its stacks in a millisecond or two
 
 
 @dataclass(slots=True)
-class _Ward:
+class ManagedChild:
     """One child in our care: its latest life, and how earlier ones ended."""
 
     spec: ChildSpec
@@ -132,7 +132,7 @@ class Supervisor:
         self._on_reload = on_reload
         self._notifier = notifier
         self._page = page
-        self._wards = {spec.name: _Ward(spec) for spec in specs}
+        self._wards = {spec.name: ManagedChild(spec) for spec in specs}
         self._wishes: deque[tuple[float, str]] = deque()
         self._reload_wanted = self._dump_wanted = False
         self._stopping: Stopping | None = None
@@ -325,12 +325,12 @@ class Supervisor:
                 self._forget_process(ward)
                 self._note_exit(ward, Exit(now_s, code, hung=ward.hung), pid=pid)
 
-    def _forget_process(self, ward: _Ward) -> None:
+    def _forget_process(self, ward: ManagedChild) -> None:
         self._poll.unregister(ward.pidfd)
         os.close(ward.pidfd)
         ward.process, ward.pidfd = None, -1
 
-    def _note_exit(self, ward: _Ward, last: Exit, **values: object) -> None:
+    def _note_exit(self, ward: ManagedChild, last: Exit, **values: object) -> None:
         remembered = [old for old in ward.exits if last.at_s - old.at_s <= ward.spec.period_s]
         ward.exits = (*remembered, last)
         if last.code == EXIT_TEMPORARY and self._stopping is None:
@@ -349,7 +349,7 @@ class Supervisor:
         match action:
             case Start(name, generation):
                 self._start(self._wards[name], generation)
-            case Tell(name):
+            case Terminate(name):
                 ward = self._wards[name]
                 ward.told = True
                 signal.pidfd_send_signal(ward.pidfd, signal.SIGTERM)
@@ -399,7 +399,7 @@ class Supervisor:
         if self._page is not None:
             self._page.set("phase", DRAINING)
 
-    def _start(self, ward: _Ward, generation: int) -> None:
+    def _start(self, ward: ManagedChild, generation: int) -> None:
         assert ward.process is None, f"{ward.spec.name} was not reaped"
         if generation > 1:
             self._log.info("child.restarting", child=ward.spec.name, generation=generation)

@@ -26,7 +26,7 @@ from actors.shard.reader import archived_paths
 from actors.sinks.store import SINKS_FILE, sinks_path
 from actors.storage.data_dir import DataDir, sender_path
 from actors.storage.data_file import DataFile
-from actors.storage.sqlite import Finding
+from actors.storage.sqlite import FileFinding
 
 Counts = dict[str, int]
 """What was forgotten, by what it was."""
@@ -41,7 +41,7 @@ class DataFiles:
     """Those that are there."""
     forget: Callable[[Path, str, re.Pattern[bytes]], Counts] | None = None
     """Takes a person out of one; None: nobody is named in them."""
-    repair: Callable[[DataDir, int], list[Finding]] | None = None
+    repair: Callable[[DataDir, int], list[FileFinding]] | None = None
     """Where setting a damaged one aside is not all there is to do."""
     leftovers: tuple[str, ...] = ()
     """Where else `forget` looks for such files: what an interrupted start has left."""
@@ -52,7 +52,7 @@ class DataFiles:
         left = (each for pattern in self.leftovers for each in sorted(path.glob(pattern)))
         return [*self.find(path), *left]
 
-    def repaired(self, data_dir: DataDir, now_us: int) -> list[Finding]:
+    def repaired(self, data_dir: DataDir, now_us: int) -> list[FileFinding]:
         """What became of each; the damaged ones are set aside."""
         if self.repair is not None:
             return self.repair(data_dir, now_us)
@@ -112,12 +112,12 @@ def _in_channels(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Cou
 # -- repair ----------------------------------------------------------------------------------------
 
 
-def _repair_store(data_dir: DataDir, now_us: int) -> list[Finding]:
+def _repair_store(data_dir: DataDir, now_us: int) -> list[FileFinding]:
     finding = sender_repair.repair(data_dir, now_us)
     return [] if finding is None else [finding]
 
 
-def repair(data_dir: DataDir, now_us: int) -> list[Finding]:
+def repair(data_dir: DataDir, now_us: int) -> list[FileFinding]:
     """Examines every file of a claimed directory, then sets the damaged ones aside.
 
     Raises TemporaryError for a locked one and ConfigurationError for one of a newer version, both

@@ -19,9 +19,9 @@ from actors.app.child_setup import ChildSetup
 from actors.app.data_files import channels_path
 from actors.app.shared_memory import SENDER, WEB, SharedMemory
 from actors.genesys.cloud import COUNTED
-from actors.planner.arguments import PlannerArguments, Watch
+from actors.planner.arguments import PlannerArguments, WatchSelection
 from actors.planner.store import roster_path
-from actors.receiver.cloud_arguments import CloudClient, CloudReceiverArguments
+from actors.receiver.cloud_arguments import CloudClientArguments, CloudReceiverArguments
 from actors.receiver.loop import ReceiverArguments
 from actors.sender.arguments import SenderArguments
 from actors.settings.gateway_addresses import gateway_address, gateway_addresses
@@ -31,7 +31,7 @@ from actors.shard.arguments import ShardArguments
 from actors.shard.feed import FeedArguments
 from actors.sinks.arguments import SinksArguments
 from actors.sinks.envelope import source_of
-from actors.storage.data_dir import DataDir, Identity, sender_path
+from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
 from actors.web.arguments import FeedEnds, OneTime, WebArguments
 from runtime import crash_point, notify
 from runtime.child_spec import ChildSpec
@@ -86,7 +86,7 @@ class Runtime:
 
         Raises TemporaryError or ConfigurationError, and has then claimed nothing.
         """
-        identity = Identity(dialect=settings.dialect, gateway=settings.api_url)
+        identity = GatewayIdentity(dialect=settings.dialect, gateway=settings.api_url)
         data_dir = DataDir.claim(
             settings.data_dir, identity, shards=settings.shards, journal=settings.journal
         )
@@ -179,7 +179,7 @@ def _planner_arguments(
         address=gateway_addresses(settings)[0],
         path=roster_path(data_dir.path),
         run=run,
-        watch=Watch(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file),
+        watch=WatchSelection(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file),
         clients=len(settings.all_credentials),
         topics_per_agent=COUNTED[cloud.topics],
         limits=cloud.limits,
@@ -194,7 +194,7 @@ def _cloud_receiver_arguments(
 ) -> CloudReceiverArguments:
     cloud = settings.cloud
     clients = [
-        CloudClient(number=number, address=address)
+        CloudClientArguments(number=number, address=address)
         for number, address in enumerate(gateway_addresses(settings))
     ]
     return CloudReceiverArguments(

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx
 
 from actors.cli import tables
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.storage.data_dir import holder
 from actors.web import address
 from runtime.clock import Clock, SystemClock
@@ -37,7 +37,7 @@ Body: TypeAlias = dict[str, Any]
 Value = TypeVar("Value")
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     """What came back. `body` is a problem (RFC 9457) where the status is 400 or above."""
 
     status: int
@@ -64,13 +64,15 @@ class ApiClient:
         self._clock = clock
         self._patience_s = patience_s
 
-    async def change(self, user_id: str, change: Body, *, key: str, wait_s: float = 0) -> Answer:
+    async def change(
+        self, user_id: str, change: Body, *, key: str, wait_s: float = 0
+    ) -> ApiResponse:
         """POST /api/agents/{id}/presence."""
         path = f"/api/agents/{quote(user_id, safe='')}/presence"
         headers = {"Idempotency-Key": key}
         return await self._ask("POST", path, json=change, headers=headers, params=_wait(wait_s))
 
-    async def command(self, command_id: str, *, wait_s: float = 0) -> Answer:
+    async def command(self, command_id: str, *, wait_s: float = 0) -> ApiResponse:
         path = f"/api/commands/{quote(command_id, safe='')}"
         return await self._ask("GET", path, params=_wait(wait_s))
 
@@ -79,14 +81,14 @@ class ApiClient:
         while True:
             answer = await self.command(command_id, wait_s=WAIT_S)
             command = expected(answer)
-            if Step(command["step"]).is_end:
+            if CommandStep(command["step"]).is_end:
                 return command
             await asyncio.sleep(ASK_AGAIN_S)  # a child that stops lets nobody wait
 
-    async def commands(self, **filters: str | int | None) -> Answer:
+    async def commands(self, **filters: str | int | None) -> ApiResponse:
         return await self._ask("GET", "/api/commands", params=_given(filters))
 
-    async def webhooks(self, **filters: str | int | None) -> Answer:
+    async def webhooks(self, **filters: str | int | None) -> ApiResponse:
         return await self._ask("GET", "/api/webhooks", params=_given(filters))
 
     async def status(self) -> Body:
@@ -97,10 +99,10 @@ class ApiClient:
         """Why it is not ready, as /readyz says it; empty: it is."""
         return list((await self._ask("GET", "/readyz")).body.get("reasons", ()))
 
-    async def resend(self, message_id: str) -> Answer:
+    async def resend(self, message_id: str) -> ApiResponse:
         return await self._ask("POST", f"/api/webhooks/{quote(message_id, safe='')}/resend")
 
-    async def _ask(self, method: str, path: str, **request: Any) -> Answer:
+    async def _ask(self, method: str, path: str, **request: Any) -> ApiResponse:
         deadline_s = self._clock.now_s() + self._patience_s
         while True:
             try:
@@ -160,21 +162,21 @@ def _on_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
         loop.default_exception_handler(context)
 
 
-def expected(answer: Answer) -> Body:
+def expected(answer: ApiResponse) -> Body:
     """The body of what must not be refused; RemoteError if it was."""
     if answer.is_problem:
         raise RemoteError(f"{answer.code}: {tables.cell(answer.body.get('detail'))}")
     return answer.body
 
 
-def _answer(response: httpx.Response) -> Answer:
+def _answer(response: httpx.Response) -> ApiResponse:
     try:
         body = response.json()
     except ValueError:
         body = None
     if not isinstance(body, dict):
         raise RemoteError(f"the runtime answers {response.status_code} without a word we know")
-    return Answer(response.status_code, body, "idempotent-replayed" in response.headers)
+    return ApiResponse(response.status_code, body, "idempotent-replayed" in response.headers)
 
 
 def _wait(wait_s: float) -> dict[str, float]:

@@ -38,7 +38,7 @@ _LOOKED_AT: Final = 1_000
 """Bytes in which UTF-16 without a mark has a NUL: every other one of the header's."""
 
 
-class Line(NamedTuple):
+class CsvLine(NamedTuple):
     """One command to be sent."""
 
     number: int  # in the file, from 1; the header is line 1
@@ -59,7 +59,7 @@ class Outcome(NamedTuple):
     is_replayed: bool = False  # an earlier run has done it
 
 
-def read(path: Path, name: str, dialect: str = "wsp") -> list[Line]:
+def read(path: Path, name: str, dialect: str = "wsp") -> list[CsvLine]:
     """Raises LocalError that names what is wrong, line by line; then nothing may be sent."""
     try:
         if path.stat().st_size > BYTES_MAX:
@@ -105,11 +105,11 @@ def _cells(header: str, delimiter: str) -> set[str]:
     return {cell.strip(' "\r').lower() for cell in header.split(delimiter)}
 
 
-def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[Line]:
+def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[CsvLine]:
     """The lines of a file; `seed` makes its keys differ from any other file's."""
     delimiter, text = _delimited(text)
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    lines: list[Line] = []
+    lines: list[CsvLine] = []
     mistakes: list[str] = []
     try:
         header = [each.strip().lower() for each in next(filter(None, rows), [])]
@@ -162,15 +162,15 @@ def _check_header(header: Sequence[str], origin: str) -> None:
             )
 
 
-def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -> Line:
+def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -> CsvLine:
     given = dict(zip(header, cells, strict=False))
     user, state = given.get("user", "").strip(), given.get("state", "").strip()
     reason, expect = given.get("reason", ""), given.get("expect", "").strip()
     key = hashlib.sha256(f"{seed}:{number}".encode()).hexdigest()
-    return Line(number, key, user, state, reason, expect or None)
+    return CsvLine(number, key, user, state, reason, expect or None)
 
 
-def _mistake(line: Line, dialect: str) -> str:
+def _mistake(line: CsvLine, dialect: str) -> str:
     if not 0 < len(line.user.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
         return f"user has 1 to {USER_ID_BYTES_MAX} bytes"
     if why := misnamed(line.state, dialect):
@@ -187,7 +187,7 @@ def result_path(path: Path) -> Path:
     return path.with_suffix(".result.csv")
 
 
-def write_result(path: Path, results: Iterable[tuple[Line, Outcome]]) -> None:
+def write_result(path: Path, results: Iterable[tuple[CsvLine, Outcome]]) -> None:
     """Whole or not at all; what was said by others can move no cursor of whoever looks at it."""
     new = path.with_name(f"{path.name}.new")
     try:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from actors.cli.batch_file import PENDING, Line, Outcome
+from actors.cli.batch_file import PENDING, CsvLine, Outcome
 
 ASKED_MAX: Final = 4
 """Requests on their way at once: one alone would wait for each user check."""
@@ -30,7 +30,7 @@ UNAVAILABLE_TRIES: Final = 5
 UNAVAILABLE_PAUSE_S: Final = 2.0
 
 
-class Pace:
+class BatchPace:
     """How long to pause between two commands."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Pace:
 class FileRun:
     """One sending of one file. Each line is waiting, asked, followed or ended."""
 
-    def __init__(self, lines: Sequence[Line]) -> None:
+    def __init__(self, lines: Sequence[CsvLine]) -> None:
         self._lines = {line.number: line for line in lines}
         self._outcomes: dict[int, Outcome] = {}
         self._asked: set[int] = set()
@@ -87,7 +87,7 @@ class FileRun:
             self._queues.setdefault(line.user, deque()).append(line.number)
         self._ready = [queue[0] for queue in self._queues.values()]
         heapq.heapify(self._ready)
-        self.pace = Pace()
+        self.pace = BatchPace()
 
     @property
     def is_over(self) -> bool:
@@ -116,12 +116,12 @@ class FileRun:
                 lines.setdefault(Outcome(each.step, each.code, each.detail), []).append(number)
         return sorted(lines.items(), key=lambda each: (-len(each[1]), each[1]))
 
-    def results(self) -> Iterator[tuple[Line, Outcome]]:
+    def results(self) -> Iterator[tuple[CsvLine, Outcome]]:
         """In the file's order."""
         for number, line in self._lines.items():
             yield line, self._outcomes.get(number, Outcome(PENDING))
 
-    def next_line(self, now_s: float) -> Line | None:
+    def next_line(self, now_s: float) -> CsvLine | None:
         """To be asked now; None: not yet, see `due_s`, or none is left."""
         if not self._has_room or not self._ready or now_s < self.pace.next_s:
             return None
@@ -141,20 +141,20 @@ class FileRun:
 
     # What came back for a line that was asked
 
-    def taken(self, line: Line, now_s: float, *, is_replayed: bool) -> None:
+    def taken(self, line: CsvLine, now_s: float, *, is_replayed: bool) -> None:
         """It is durable; its end is to be followed. A replay has cost no permit."""
         self._asked.remove(line.number)
         self._followed.add(line.number)
         if not is_replayed:
             self.pace.taken(now_s)
 
-    def refused_for_now(self, line: Line, now_s: float, retry_after_s: float) -> None:
+    def refused_for_now(self, line: CsvLine, now_s: float, retry_after_s: float) -> None:
         """For its rate, or for what is under way: nothing was bound to its key."""
         self._asked.remove(line.number)
         heapq.heappush(self._ready, line.number)
         self.pace.refused(now_s, retry_after_s)
 
-    def unavailable(self, line: Line, now_s: float, outcome: Outcome) -> None:
+    def unavailable(self, line: CsvLine, now_s: float, outcome: Outcome) -> None:
         """A line or a shard is away: tried again a few times, and all others wait as well."""
         self._asked.remove(line.number)
         self._tries[line.number] += 1
@@ -164,13 +164,13 @@ class FileRun:
         else:
             self._end(line, outcome)
 
-    def came_to(self, line: Line, outcome: Outcome) -> None:
+    def came_to(self, line: CsvLine, outcome: Outcome) -> None:
         """Its end, asked or followed."""
         self._asked.discard(line.number)
         self._followed.discard(line.number)
         self._end(line, outcome)
 
-    def _end(self, line: Line, outcome: Outcome) -> None:
+    def _end(self, line: CsvLine, outcome: Outcome) -> None:
         assert line.number not in self._outcomes, f"line {line.number} ends twice"
         self._outcomes[line.number] = outcome
         queue = self._queues[line.user]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from actors.cli import tables
-from actors.cli.api_client import Answer, ApiClient, Body, expected, open_client, run
+from actors.cli.api_client import ApiClient, ApiResponse, Body, expected, open_client, run
 from actors.genesys.times import utc
 from actors.sender import reader
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE
@@ -101,8 +101,8 @@ def show_audit(data_dir: Path, *, limit: int, as_json: bool) -> int:
     return EXIT_CLEAN
 
 
-def _ask(data_dir: Path, question: Callable[[ApiClient], Awaitable[Answer]]) -> Answer:
-    async def ask() -> Answer:
+def _ask(data_dir: Path, question: Callable[[ApiClient], Awaitable[ApiResponse]]) -> ApiResponse:
+    async def ask() -> ApiResponse:
         async with open_client(data_dir) as client:
             return await question(client)
 

@@ -19,7 +19,7 @@ import orjson
 from actors.app.data_files import DATA_FILES, DataFiles
 from actors.cli import tables
 from actors.storage import sqlite
-from actors.storage.data_dir import DataDir, Identity, holder, read_meta
+from actors.storage.data_dir import DataDir, GatewayIdentity, holder, read_meta
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, TemporaryError
 
 SEARCHED_LENGTH_MIN: Final = 6
@@ -35,7 +35,7 @@ ELSEWHERE: Final = (
 )
 
 
-class Finding(NamedTuple):
+class ErasedFinding(NamedTuple):
     """What was taken out of one file, by what it was."""
 
     path: Path
@@ -69,7 +69,9 @@ def forget(
 @contextmanager
 def _claimed(path: Path) -> Iterator[None]:
     meta = read_meta(path)
-    identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
+    identity = GatewayIdentity(
+        dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation
+    )
     try:
         data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     except TemporaryError:
@@ -90,14 +92,14 @@ def _claimed(path: Path) -> Iterator[None]:
 
 def _taken_out(
     path: Path, files: DataFiles, file: Path, user_id: str, mentioned: re.Pattern[bytes]
-) -> Finding:
+) -> ErasedFinding:
     assert files.forget is not None
     counts = files.forget(file, user_id, mentioned)
     if not any(counts.values()) and is_mentioned(user_id, file, mentioned):
         counts = {LEFTOVERS: 1}
     if any(counts.values()):
         sqlite.purge(file, files.file.kind)
-    return Finding(file.relative_to(path), counts)
+    return ErasedFinding(file.relative_to(path), counts)
 
 
 # -- what mentions somebody ------------------------------------------------------------------------
@@ -135,7 +137,7 @@ def _all_files(path: Path) -> list[Path]:
 # -- what is told ----------------------------------------------------------------------------------
 
 
-def _tell(path: Path, found: list[Finding], left: list[Path], *, as_json: bool) -> None:
+def _tell(path: Path, found: list[ErasedFinding], left: list[Path], *, as_json: bool) -> None:
     if as_json:
         told: dict[str, Any] = {
             "files": {str(each.path): each.counts for each in found},

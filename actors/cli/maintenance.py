@@ -9,8 +9,8 @@ from actors.app import data_files
 from actors.app.data_files import DATA_FILES
 from actors.cli import tables
 from actors.shard import reader
-from actors.storage.data_dir import DataDir, Identity, copy_meta, read_meta
-from actors.storage.sqlite import Finding
+from actors.storage.data_dir import DataDir, GatewayIdentity, copy_meta, read_meta
+from actors.storage.sqlite import FileFinding
 from runtime.clock import SystemClock
 from runtime.errors import LocalError
 
@@ -54,7 +54,9 @@ def _make_target(target: Path) -> None:
 def show_repair(path: Path, *, as_json: bool) -> None:
     """Examines journals and store, sets the broken ones aside, and tells of each."""
     meta = read_meta(path)
-    identity = Identity(dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation)
+    identity = GatewayIdentity(
+        dialect=meta.dialect, gateway=meta.gateway, organisation=meta.organisation
+    )
     data_dir = DataDir.claim(path, identity, shards=meta.shards, journal=meta.journal)
     try:
         findings = data_files.repair(data_dir, SystemClock().wall_us())
@@ -80,5 +82,5 @@ def show_repair(path: Path, *, as_json: bool) -> None:
         print("Nothing to repair.")
 
 
-def _finding_row(finding: Finding) -> tuple[object, ...]:
+def _finding_row(finding: FileFinding) -> tuple[object, ...]:
     return finding.path.name, finding.problem or "healthy", finding.kept_in

@@ -23,8 +23,8 @@ from actors.genesys.pacer import Pacer
 from actors.genesys.proxy import proxy_for
 from actors.genesys.rate_budget import Budget, shares
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
-from actors.planner.arguments import Watch
-from actors.planner.roster import Patience, RosterReader
+from actors.planner.arguments import WatchSelection
+from actors.planner.roster import RetryPolicy, RosterReader
 from actors.settings.cloud import CloudSettings
 from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.model import Settings
@@ -39,7 +39,7 @@ from runtime.errors import (
 Verdict: TypeAlias = Literal["good", "wrong", "no answer", "not tried"]
 """`wrong`: a person must act; `no answer`: it may pass by itself."""
 
-PATIENCE: Final = Patience(tries_max=2)
+PATIENCE: Final = RetryPolicy(tries_max=2)
 """A person is waiting."""
 ROLES: Final = "in Admin, give the OAuth client a role with it, for the divisions of the agents"
 CREDENTIALS: Final = (
@@ -136,9 +136,9 @@ class _Client:
         yield self._trial("OAuth clients", *self._enough())
 
     async def _watched(self, rest: CloudRest, cloud: CloudSettings) -> str:
-        watch = Watch(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file)
-        chance = random.Random()  # noqa: S311 - jitter
-        read = await RosterReader(rest, watch, chance=chance, patience=PATIENCE).read({})
+        watch = WatchSelection(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file)
+        rng = random.Random()  # noqa: S311 - jitter
+        read = await RosterReader(rest, watch, rng=rng, patience=PATIENCE).read({})
         self._seen = len(read.names)
         if cloud.watch == "file":
             missing = f"; {read.missing} are no active user's" if read.missing else ""
@@ -210,7 +210,7 @@ class _Client:
             scopes,
             self._http,
             clock=self._clock,
-            chance=random.Random(),  # noqa: S311 - jitter
+            rng=random.Random(),  # noqa: S311 - jitter
         )
 
     async def _token(self, what: str, tokens: TokenProvider, more: str) -> Trial:

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Final
 
 from actors.cli import tables
-from actors.cli.api_client import Answer, Body, open_client, run
-from actors.sender.commands import Step
+from actors.cli.api_client import ApiResponse, Body, open_client, run
+from actors.sender.commands import CommandStep
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
 
 PATIENCE_S: Final = 3.0
 """Of a question whose answer only chooses the words of a refusal."""
 SENDER: Final = "sender"
 _ENDED: Final[dict[str, str]] = {
-    Step.CONFIRMED: "agent {user} is {state}",
-    Step.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
-    Step.UNKNOWN: "nobody knows whether agent {user} is {state}: it was never answered",
+    CommandStep.CONFIRMED: "agent {user} is {state}",
+    CommandStep.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
+    CommandStep.UNKNOWN: "nobody knows whether agent {user} is {state}: it was never answered",
 }
 
 
@@ -46,17 +46,17 @@ def send_one(
         _tell_refusal(answer)
     else:
         _tell_standing(answer)
-    step = Step.REFUSED if answer.is_problem else Step(answer.body["step"])
-    took = step == Step.CONFIRMED or (not waits and not step.is_end)
+    step = CommandStep.REFUSED if answer.is_problem else CommandStep(answer.body["step"])
+    took = step == CommandStep.CONFIRMED or (not waits and not step.is_end)
     return EXIT_CLEAN if took else EXIT_FAILURE
 
 
 async def _send_one(
     data_dir: Path, user: str, change: Body, *, key: str | None, waits: bool
-) -> Answer:
+) -> ApiResponse:
     async with open_client(data_dir) as client:
         answer = await client.change(user, change, key=key or str(uuid.uuid4()))
-        if waits and not answer.is_problem and not Step(answer.body["step"]).is_end:
+        if waits and not answer.is_problem and not CommandStep(answer.body["step"]).is_end:
             return answer._replace(body=await client.ended(answer.body["id"]))
         return answer
 
@@ -75,11 +75,11 @@ def is_sending(data_dir: Path) -> bool:
         return True
 
 
-def _tell_standing(answer: Answer) -> None:
+def _tell_standing(answer: ApiResponse) -> None:
     body = answer.body
     user, state, step = (tables.cell(body[name]) for name in ("user_id", "state", "step"))
     text = _ENDED.get(step)
-    if step == Step.REFUSED:
+    if step == CommandStep.REFUSED:
         print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}")
     elif text is None:
         print(f"{step}: agent {user} is to be {state}")
@@ -90,7 +90,7 @@ def _tell_standing(answer: Answer) -> None:
     print(f"command {tables.cell(body['id'])}")
 
 
-def _tell_refusal(answer: Answer) -> None:
+def _tell_refusal(answer: ApiResponse) -> None:
     body = answer.body
     print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}", file=sys.stderr)
     for error in body.get("errors", ())[1:]:

@@ -14,10 +14,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from actors.cli import api_client, batch_file, tables
-from actors.cli.api_client import Answer, ApiClient, Body, open_client
-from actors.cli.batch_file import PENDING, Line, Outcome
+from actors.cli.api_client import ApiClient, ApiResponse, Body, open_client
+from actors.cli.batch_file import PENDING, CsvLine, Outcome
 from actors.cli.batch_plan import FileRun
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from actors.storage.data_dir import read_meta
 from runtime.clock import Clock, SystemClock
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
@@ -59,10 +59,12 @@ def send_file(
     finally:
         batch_file.write_result(result, run.results())
     _tell(run, result, as_json)
-    return EXIT_CLEAN if set(run.counts()) == {Step.CONFIRMED} else EXIT_FAILURE
+    return EXIT_CLEAN if set(run.counts()) == {CommandStep.CONFIRMED} else EXIT_FAILURE
 
 
-def _of_ids(lines: list[Line], ids_of: Callable[[str], Sequence[str]], path: Path) -> list[Line]:
+def _of_ids(
+    lines: list[CsvLine], ids_of: Callable[[str], Sequence[str]], path: Path
+) -> list[CsvLine]:
     """With ids for names; one that nobody has is sent as it is, and refused line by line. Raises
     LocalError for a name that several have."""
     ids = {user: ids_of(user) for user in {line.user for line in lines}}
@@ -130,7 +132,7 @@ class FileSender:
         if failures:  # all were looked at: asyncio complains of those that nobody has seen
             raise failures[0]
 
-    async def _ask(self, line: Line) -> None:
+    async def _ask(self, line: CsvLine) -> None:
         change: Body = {"state": line.state, "reason": line.reason, "force": self._forced}
         if line.expected is not None:
             change["expected"] = line.expected
@@ -139,7 +141,7 @@ class FileSender:
         if not answer.is_problem:
             command, is_replayed = answer.body, answer.is_replayed
             self._run.taken(line, now_s, is_replayed=is_replayed)
-            if not Step(command["step"]).is_end:
+            if not CommandStep(command["step"]).is_end:
                 command = await self._client.ended(command["id"])
             self._run.came_to(line, _outcome(command, is_replayed))
         elif answer.code in _FOR_NOW:
@@ -156,10 +158,14 @@ def _outcome(command: Body, is_replayed: bool) -> Outcome:
     return Outcome(command["step"], command["code"], command["detail"], command["id"], is_replayed)
 
 
-def _refused(answer: Answer) -> Outcome:
+def _refused(answer: ApiResponse) -> Outcome:
     body = answer.body
     return Outcome(
-        Step.REFUSED, answer.code, body["detail"], body.get("command") or "", answer.is_replayed
+        CommandStep.REFUSED,
+        answer.code,
+        body["detail"],
+        body.get("command") or "",
+        answer.is_replayed,
     )
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from actors.cli import status_view, tables
 from actors.cli.api_client import ApiClient, Body, open_client, run
 from actors.storage.data_dir import holder
-from actors.web.rates import Look
+from actors.web.rates import CounterSample
 from runtime.errors import EXIT_CLEAN, EXIT_TEMPORARY, TemporaryError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ EARLY_S: Final = 0.6
 RINGS_SHOWN_MAX: Final = 8
 
 
-class Answer(NamedTuple):
+class StatusResponse(NamedTuple):
     body: Body
     wrong: list[str]
 
@@ -42,7 +42,7 @@ def show(data_dir: Path, *, as_json: bool) -> int:
     return EXIT_TEMPORARY if answer.wrong else EXIT_CLEAN
 
 
-def _print_page(answer: Answer) -> None:
+def _print_page(answer: StatusResponse) -> None:
     print(status_view.headline(*answer))
     for line in status_view.facts(answer.body):
         print(f"  {line}")
@@ -69,7 +69,7 @@ def top(data_dir: Path, *, every_s: float, once: bool) -> int:
     return EXIT_CLEAN
 
 
-async def _asked_once(data_dir: Path) -> Answer:
+async def _asked_once(data_dir: Path) -> StatusResponse:
     async with open_client(data_dir, patience_s=PATIENCE_S) as client:
         body = await client.status()
         if not body["rates"]:
@@ -77,15 +77,15 @@ async def _asked_once(data_dir: Path) -> Answer:
         return await _ask(client)
 
 
-async def _ask(client: ApiClient) -> Answer:
+async def _ask(client: ApiClient) -> StatusResponse:
     body = await client.status()
-    return Answer(body, status_view.wrong(body, await client.unready()))
+    return StatusResponse(body, status_view.wrong(body, await client.unready()))
 
 
 async def _watch(data_dir: Path, every_s: float) -> None:
     from rich.live import Live  # 50 ms that a pipe need not pay
 
-    before: Look | None = None
+    before: CounterSample | None = None
     async with open_client(data_dir, patience_s=PATIENCE_S) as client:
         with Live(screen=True, auto_refresh=False) as live:
             while True:
@@ -96,7 +96,7 @@ async def _watch(data_dir: Path, every_s: float) -> None:
                         raise
                     live.update(_drawn(None, [str(error)]), refresh=True)
                     continue
-                now = Look(body["clock_s"], body["counters"])
+                now = CounterSample(body["clock_s"], body["counters"])
                 live.update(_drawn(status_view.paced(body, before, now), wrong), refresh=True)
                 before = now
                 await asyncio.sleep(every_s)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from actors.web.rates import Look, pace, role_of
+from actors.web.rates import CounterSample, pace, role_of
 
 Body: TypeAlias = Mapping[str, Any]
 BEAT_AGE_MAX_S: Final = 15.0
@@ -87,7 +87,7 @@ def _wrong_words(name: str, words: Mapping[str, int]) -> Iterator[str]:
             yield f"{words['webhooks_dead']} webhook messages were given up (see: webhooks)"
 
 
-def paced(body: Body, before: Look | None, now: Look) -> Body:
+def paced(body: Body, before: CounterSample | None, now: CounterSample) -> Body:
     """The same with the rates since the last look, rather than those of the last ten seconds."""
     since = None if before is None else pace(before, now)
     if since is None:

@@ -17,7 +17,7 @@ from actors.genesys.cloud import subscribed_user
 from actors.genesys.times import utc
 from actors.planner.store import Roster, read_roster, roster_path
 from actors.receiver import channel_store
-from actors.receiver.channel_store import Refused
+from actors.receiver.channel_store import RefusedTopic
 from actors.storage.data_dir import read_meta
 from runtime.errors import ConfigurationError
 
@@ -33,7 +33,7 @@ class _Known(NamedTuple):
 
     roster: Roster
     channels: Counter[Slot]  # that are recorded; during a rotation two of one slot
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedTopic, ...]
 
     def name(self, user: str | None) -> str:
         return self.roster.names.get(user or "", "")
@@ -103,7 +103,7 @@ def _slot_rows(known: _Known) -> Iterator[tuple[object, ...]]:
         yield slot.scope, slot.client + 1, len(users), known.channels[slot], refused[slot]
 
 
-def _refused_row(known: _Known, refused: Refused) -> tuple[object, ...]:
+def _refused_row(known: _Known, refused: RefusedTopic) -> tuple[object, ...]:
     user = subscribed_user(refused.topic)
     return (
         user,

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.cli.api_client import Answer, ApiClient, Body, open_client, run
+from actors.cli.api_client import ApiClient, ApiResponse, Body, open_client, run
 from actors.genesys.presences import PRESENCES
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from runtime.errors import RuntimeFault
 
 SETTLE_TIMEOUT_S: Final = 150.0
@@ -44,7 +44,7 @@ class DemoCommands:
         self._data_dir = data_dir
         self._users = users
         self._every_s = 1.0 / per_s
-        self._chance = random.Random(seed)  # noqa: S311 - who is next
+        self._rng = random.Random(seed)  # noqa: S311 - who is next
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="demo-commands", daemon=True)
 
@@ -83,22 +83,22 @@ class DemoCommands:
 
     async def _change(self, client: ApiClient) -> None:
         """One command, up to its end."""
-        (state,) = self._chance.choices(PRESENCES, _WEIGHTS)
-        user = self._chance.choice(self._users)
+        (state,) = self._rng.choices(PRESENCES, _WEIGHTS)
+        user = self._rng.choice(self._users)
         self.placed += 1
         try:
             answer = await self._ordered(client, user, {"state": state, "reason": "demo"})
             if answer.is_problem:
-                self.ends[f"{Step.REFUSED}: {answer.code}"] += 1
+                self.ends[f"{CommandStep.REFUSED}: {answer.code}"] += 1
                 return
             ended = await client.ended(str(answer.body["id"]))
         except RuntimeFault as fault:
             self.problems.append(f"a command has no end: {fault}")
             return
-        is_refused = ended["step"] == Step.REFUSED
+        is_refused = ended["step"] == CommandStep.REFUSED
         self.ends[f"{ended['step']}: {ended['code']}" if is_refused else str(ended["step"])] += 1
 
-    async def _ordered(self, client: ApiClient, user: str, wanted: Body) -> Answer:
+    async def _ordered(self, client: ApiClient, user: str, wanted: Body) -> ApiResponse:
         key = str(uuid.uuid4())
         for _ in range(ASKED_AGAIN_MAX):
             answer = await client.change(user, wanted, key=key)

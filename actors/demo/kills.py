@@ -30,7 +30,7 @@ class KillPlan:
     def __init__(self, every_s: float | None, seed: int, until_s: float | None = None) -> None:
         self._every_s = every_s
         self._until_s = float("inf") if until_s is None else until_s
-        self._chance = random.Random(f"kills {seed}")  # noqa: S311 - a plan, no secret
+        self._rng = random.Random(f"kills {seed}")  # noqa: S311 - a plan, no secret
         self._deck: list[str] = []
         self._next_s = self._distance_s()
 
@@ -45,17 +45,17 @@ class KillPlan:
         role = next((role for role in self._deck if role in roles), None)
         if role is None:
             self._deck = sorted(running)
-            self._chance.shuffle(self._deck)
+            self._rng.shuffle(self._deck)
             role = next(role for role in self._deck if role in roles)
         self._deck.remove(role)
-        return self._chance.choice(sorted(running[role]))
+        return self._rng.choice(sorted(running[role]))
 
     def _distance_s(self) -> float:
-        return self._chance.expovariate(1 / self._every_s) if self._every_s else float("inf")
+        return self._rng.expovariate(1 / self._every_s) if self._every_s else float("inf")
 
 
 @dataclass(slots=True, kw_only=True)
-class Kill:
+class KillRecord:
     """One, and what became of it. Times from the signal on; None: not seen before the end
     of the run or of the successor."""
 
@@ -87,7 +87,7 @@ class Kills:
     def __init__(self, pages: Mapping[str, Counters], roles: Mapping[str, str]) -> None:
         self._pages = pages
         self._roles = roles
-        self.kills: list[Kill] = []
+        self.kills: list[KillRecord] = []
 
     def note(self, child: str, pid: int, now_s: float, elapsed_s: float) -> None:
         """The child has just been sent its signal. What came of a kill before it is not seen any
@@ -95,7 +95,7 @@ class Kills:
         for earlier in self.kills:
             earlier.is_over |= earlier.child == child
         self.kills.append(
-            Kill(
+            KillRecord(
                 child=child,
                 role=self._roles[child],
                 generation=self._pages[child].get("generation"),
@@ -111,7 +111,7 @@ class Kills:
             if not kill.is_over and pids.get(kill.child) != kill.victim:
                 self._follow(kill, now_s)
 
-    def _follow(self, kill: Kill, now_s: float) -> None:
+    def _follow(self, kill: KillRecord, now_s: float) -> None:
         page = self._pages[kill.child]
         words = _TAKEN.get(kill.role, ("generation", "generation"))
         found = (page.get(words[0]), page.get(words[1]))

@@ -28,9 +28,9 @@ from actors.demo import gateway as demo_gateway
 from actors.demo import report as demo_report
 from actors.demo import view as demo_view
 from actors.demo.gateway import BundledGateway
-from actors.demo.plan import FaultProfile, Plan
-from actors.demo.report import FINDINGS, OUTCOMES, Report
-from actors.demo.run import DemoRun, Interrupted, Wishes
+from actors.demo.plan import DemoPlan, FaultProfile
+from actors.demo.report import FINDINGS, OUTCOMES, DemoReport
+from actors.demo.run import DemoRun, Interrupted, StopRequests
 from actors.demo.view import View
 from actors.genesys.cloud_rest import USERS_PER_PAGE
 from actors.genesys.rate_budget import WINDOW_S, shares
@@ -45,7 +45,7 @@ from runtime.counters import Counters
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, ConfigurationError
 from runtime.supervisor import Supervisor
 
-__all__ = ["FaultProfile", "Plan", "run"]
+__all__ = ["DemoPlan", "FaultProfile", "run"]
 
 PAGE_ADDRESS: Final = "127.0.0.1:0"
 LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
@@ -56,7 +56,7 @@ TROUBLED_BACKOFF_S: Final = 1.0
 TROUBLED_RESTARTS: Final = RestartSettings(intensity=1000, period_s=60.0)
 
 
-def run(plan: Plan) -> int:
+def run(plan: DemoPlan) -> int:
     """0 only if verified. Raises RuntimeFault if it did not come that far."""
     if wrong := _what_is_wrong(plan):
         raise ConfigurationError(wrong)
@@ -72,12 +72,12 @@ def run(plan: Plan) -> int:
     return EXIT_CLEAN if report.verified else EXIT_FAILURE
 
 
-def _what_is_wrong(plan: Plan) -> str:
+def _what_is_wrong(plan: DemoPlan) -> str:
     """Told before a minute of load is spent on it; empty if nothing is."""
     return _wrong_in_numbers(plan) or _wrong_in_paths(plan)
 
 
-def _wrong_in_numbers(plan: Plan) -> str:
+def _wrong_in_numbers(plan: DemoPlan) -> str:
     if not math.isfinite(plan.seconds):
         return f"--seconds {plan.seconds}: give a number of seconds, or 0 for until Ctrl-C"
     if not math.isfinite(plan.commands_per_s):
@@ -89,7 +89,7 @@ def _wrong_in_numbers(plan: Plan) -> str:
     return ""
 
 
-def _wrong_in_paths(plan: Plan) -> str:
+def _wrong_in_paths(plan: DemoPlan) -> str:
     data_dir, json_path = plan.data_dir, plan.json_path
     if data_dir is not None and data_dir.exists():
         if not data_dir.is_dir():
@@ -103,7 +103,9 @@ def _wrong_in_paths(plan: Plan) -> str:
     return ""
 
 
-def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[str, Any]]:
+def _carry_out(
+    plan: DemoPlan, folder: Path, wishes: StopRequests
+) -> tuple[DemoReport, dict[str, Any]]:
     data_dir = folder / "data" if plan.data_dir is None else plan.data_dir
     ledger = folder / "ledger"
     with ExitStack() as stack:
@@ -152,7 +154,7 @@ def _carry_out(plan: Plan, folder: Path, wishes: Wishes) -> tuple[Report, dict[s
     return _report(plan, runtime, supervisor, demo, findings, is_content=is_content), findings
 
 
-def _settings(plan: Plan, gateway: BundledGateway, data_dir: Path) -> Settings:
+def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settings:
     others = [
         ClientSettings(client_id=name, client_secret=SecretStr(secret))
         for name, secret in gateway.clients[1:]
@@ -209,9 +211,9 @@ def _keep(ledger: Path, target: Path) -> None:
 
 
 @contextmanager
-def _wishes() -> Iterator[Wishes]:
+def _wishes() -> Iterator[StopRequests]:
     """Signals leave a note instead of interrupting: the drain must not be torn apart."""
-    wishes = Wishes()
+    wishes = StopRequests()
     numbers = [signal.SIGINT, signal.SIGTERM]
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
         numbers.append(signal.SIGHUP)
@@ -224,14 +226,14 @@ def _wishes() -> Iterator[Wishes]:
 
 
 def _report(
-    plan: Plan,
+    plan: DemoPlan,
     runtime: Runtime,
     supervisor: Supervisor,
     demo: DemoRun,
     findings: Mapping[str, Any],
     *,
     is_content: bool,
-) -> Report:
+) -> DemoReport:
     first, last = demo.first, demo.last
     assert first is not None
     assert last is not None
@@ -253,7 +255,7 @@ def _report(
         **{finding: int(findings[finding]) for finding in FINDINGS},
         **_trouble(demo, findings),
     }
-    report = Report(
+    report = DemoReport(
         **counted,
         sent=int(findings.get("sent", demo.sent)),  # a cloud's own program counts no frames
         transitions=total("transitions"),
@@ -308,7 +310,7 @@ def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cloud(
-    plan: Plan, runtime: Runtime, demo: DemoRun, findings: Mapping[str, Any]
+    plan: DemoPlan, runtime: Runtime, demo: DemoRun, findings: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """What the cloud dialect has of its own."""
     if plan.dialect != "cloud":
@@ -332,7 +334,7 @@ def _cloud(
     }
 
 
-def _stale_s_max(plan: Plan) -> float:
+def _stale_s_max(plan: DemoPlan) -> float:
     """For so long an agent may be stale: until the watchdog finds a silent socket, and then until
     everybody was read within the receiver's share of one client."""
     calls = -(-plan.agents // USERS_PER_PAGE)
@@ -357,7 +359,7 @@ def _commands(
     }
 
 
-def _judged(report: Report, problems: list[str], *, is_content: bool) -> Report:
+def _judged(report: DemoReport, problems: list[str], *, is_content: bool) -> DemoReport:
     found = list(problems)
     if not is_content:
         found.append("the journal does not agree with the gateway's ledger")

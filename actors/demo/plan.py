@@ -16,7 +16,7 @@ FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DemoPlan:
     """What was asked for."""
 
     dialect: Dialect = "wsp"

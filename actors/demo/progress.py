@@ -15,7 +15,7 @@ QUIET_S: Final = 2.0
 """What a gateway has sent is in a shard long before that, whatever one of them waits for."""
 
 
-class Progress(Protocol):
+class LoadProgress(Protocol):
     def unconfirmed(self) -> list[str]:
         """Why what is held may not be shown as true; nothing when all is."""
         ...
@@ -25,7 +25,7 @@ class Progress(Protocol):
         ...
 
 
-def progress_of(runtime: Runtime) -> Progress:
+def progress_of(runtime: Runtime) -> LoadProgress:
     is_cloud = any(spec.name == runtime.planner.name for spec in runtime.specs)
     return CloudProgress(runtime) if is_cloud else WspProgress(runtime)
 

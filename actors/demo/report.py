@@ -18,7 +18,7 @@ FINDINGS: Final = ("lost", "phantom", "inversions", "duplicate_effects", "state_
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class DemoReport:
     """The result of a demo. Whatever is None was not measured."""
 
     sent: int
@@ -91,7 +91,7 @@ class Report:
         return self.received == sum(outcomes)
 
 
-def write_json(report: Report, findings: Mapping[str, Any], path: Path) -> None:
+def write_json(report: DemoReport, findings: Mapping[str, Any], path: Path) -> None:
     """The report, and all that the gateway's own program found."""
     document = {
         **asdict(report),
@@ -102,7 +102,7 @@ def write_json(report: Report, findings: Mapping[str, Any], path: Path) -> None:
     path.write_bytes(orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-def show(report: Report) -> None:
+def show(report: DemoReport) -> None:
     """The summary for people."""
     if report.faults:
         columns = ("fault", "times", "what became of it")
@@ -114,7 +114,7 @@ def show(report: Report) -> None:
     print(good if report.verified else "NOT verified")
 
 
-def _rows(report: Report) -> Iterator[tuple[str, object]]:
+def _rows(report: DemoReport) -> Iterator[tuple[str, object]]:
     for name in ("sent", "received", *OUTCOMES, "transitions", "restarts", "reconnects"):
         yield name, getattr(report, name)
     for name in FINDINGS:
@@ -163,7 +163,7 @@ def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "webhooks delivered, received", f"{webhooks['delivered']:,}, {webhooks['received']:,}"
 
 
-def _trouble_rows(report: Report) -> Iterator[tuple[str, object]]:
+def _trouble_rows(report: DemoReport) -> Iterator[tuple[str, object]]:
     if report.faults_that_never_came:
         yield "faults that never came", ", ".join(report.faults_that_never_came)
     yield "gap rows", report.gap_rows
@@ -179,7 +179,7 @@ def _trouble_rows(report: Report) -> Iterator[tuple[str, object]]:
             yield f"{what} after, {role}, s (p50, max)", f"{times['p50']}, {times['max']}"
 
 
-def _fault_rows(report: Report) -> Iterator[tuple[str, int, str]]:
+def _fault_rows(report: DemoReport) -> Iterator[tuple[str, int, str]]:
     for kind, times in report.faults_by_kind.items():
         told = [fault for fault in report.faults if fault["kind"] == kind]
         became = dict(Counter(str(fault["became"]) for fault in told))

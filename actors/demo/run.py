@@ -17,7 +17,7 @@ from actors.demo.commands import DemoCommands
 from actors.demo.gateway import BundledGateway
 from actors.demo.kills import KillPlan, Kills
 from actors.demo.memory import MemorySeries
-from actors.demo.plan import Plan
+from actors.demo.plan import DemoPlan
 from actors.demo.progress import progress_of
 from actors.demo.view import Sample, UseMeter, View, time_left
 from actors.messages.control import Dialect
@@ -46,7 +46,7 @@ class Interrupted(Exception):  # noqa: N818 - a wish, not an error
     """A second Ctrl-C, or one before there was anything to verify."""
 
 
-class Wishes:
+class StopRequests:
     """How often somebody wanted it to end."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class DemoRun:
     def __init__(
         self,
         *,
-        plan: Plan,
+        plan: DemoPlan,
         runtime: Runtime,
         supervisor: Supervisor,
         gateway: BundledGateway,
         view: View,
-        wishes: Wishes,
+        wishes: StopRequests,
         one_time: OneTime,
     ) -> None:
         self._plan = plan

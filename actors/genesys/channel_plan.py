@@ -47,7 +47,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class ChannelPlan:
     """No agent stands in it twice, no slot is empty. `unmonitored`: for whom there is no room."""
 
     slots: Mapping[Slot, frozenset[str]] = field(default_factory=dict)
@@ -59,16 +59,16 @@ class Plan:
         return {user: slot for slot, users in self.slots.items() for user in users}
 
 
-EMPTY: Final = Plan()
+EMPTY: Final = ChannelPlan()
 
 
 def plan(
-    previous: Plan,
+    previous: ChannelPlan,
     users: Sequence[str],
     clients: int,
     topics_per_agent: int = 1,
     limits: Limits = Limits(),
-) -> Plan:
+) -> ChannelPlan:
     """The plan for these agents. Whoever had a place keeps it, unless it is gone or too small; who
     has none gets one, in the order of `users`: in channels that are open already, then in new ones
     of the client that has fewest. A channel that nobody is left on is gone."""
@@ -84,7 +84,7 @@ def plan(
     left = list(homeless)
     for slot in _fresh(kept, clients, limits, -(-len(left) // room)):
         kept[slot], left = set(left[:room]), left[room:]
-    return Plan(
+    return ChannelPlan(
         slots={slot: frozenset(kept[slot]) for slot in sorted(kept)},
         unmonitored=frozenset(left),
         clients_needed=-(-len(wanted) // (room * limits.channels_per_client_max)),
@@ -92,7 +92,7 @@ def plan(
 
 
 def _kept(
-    previous: Plan, wanted: Mapping[str, None], clients: int, room: int, limits: Limits
+    previous: ChannelPlan, wanted: Mapping[str, None], clients: int, room: int, limits: Limits
 ) -> dict[Slot, set[str]]:
     kept = {}
     for slot, members in previous.slots.items():
@@ -137,19 +137,19 @@ def unused_slots(clients: Iterable[int], used: Collection[Slot]) -> list[Slot]:
     ]
 
 
-class Change(NamedTuple):
+class ChannelChange(NamedTuple):
     """What a channel must do to go from one plan to the next."""
 
     joined: frozenset[str]
     left: frozenset[str]
 
 
-def changes(before: Plan, after: Plan) -> dict[Slot, Change]:
+def changes(before: ChannelPlan, after: ChannelPlan) -> dict[Slot, ChannelChange]:
     """Only of the slots that change; one that is not in `after` is let go."""
     changed = {}
     for slot in sorted({*before.slots, *after.slots}):
         old = before.slots.get(slot, frozenset())
         new = after.slots.get(slot, frozenset())
         if old != new:
-            changed[slot] = Change(new - old, old - new)
+            changed[slot] = ChannelChange(new - old, old - new)
     return changed

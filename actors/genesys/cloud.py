@@ -20,7 +20,7 @@ from actors.messages.control import USER_ID_BYTES_MAX
 # -- hosts ---------------------------------------------------------------------------------------
 
 
-class Hosts(NamedTuple):
+class RegionHosts(NamedTuple):
     """The three of a region, without a slash at the end. A channel names its own socket's URL."""
 
     login_url: str
@@ -32,7 +32,7 @@ class Hosts(NamedTuple):
         return f"{self.login_url}/oauth/token"
 
 
-def hosts(region: str, base_url: str | None = None) -> Hosts:
+def hosts(region: str, base_url: str | None = None) -> RegionHosts:
     """Of a region or its domain; a `base_url` stands for all three (tests, the fake gateway), but
     one that names a host of the platform itself stands for its region."""
     of_platform = region_domain_in(urlsplit(base_url or "").hostname or "")
@@ -40,9 +40,11 @@ def hosts(region: str, base_url: str | None = None) -> Hosts:
         region = of_platform
     elif base_url is not None:
         assert base_url.startswith(("http://", "https://")), "checked by the settings"
-        return Hosts(base_url, base_url, "ws" + base_url.removeprefix("http"))
+        return RegionHosts(base_url, base_url, "ws" + base_url.removeprefix("http"))
     domain = domain_of(region)
-    return Hosts(f"https://login.{domain}", f"https://api.{domain}", f"wss://streaming.{domain}")
+    return RegionHosts(
+        f"https://login.{domain}", f"https://api.{domain}", f"wss://streaming.{domain}"
+    )
 
 
 # -- topics --------------------------------------------------------------------------------------
@@ -127,24 +129,26 @@ class Closing(NamedTuple):
     message: str
 
 
-class Lost(NamedTuple):
+class ChannelLost(NamedTuple):
     """The channel is gone, a new one is needed."""
 
     kind: LostKind
     message: str
 
 
-class Subscribed(NamedTuple):
+class SubscriptionAccepted(NamedTuple):
     """A subscription over the socket was taken."""
 
 
-class OddFrame(NamedTuple):
+class InvalidCloudFrame(NamedTuple):
     """A frame that is none of these, and why."""
 
     reason: str
 
 
-Frame: TypeAlias = CloudEvent | Heartbeat | Pong | Closing | Lost | Subscribed | OddFrame
+Frame: TypeAlias = (
+    CloudEvent | Heartbeat | Pong | Closing | ChannelLost | SubscriptionAccepted | InvalidCloudFrame
+)
 
 
 _PONG: Final = "pong"
@@ -163,11 +167,11 @@ def read_frame(payload: bytes) -> Frame:
     try:
         parsed = orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return OddFrame(REASON_NOT_JSON)
+        return InvalidCloudFrame(REASON_NOT_JSON)
     topic = parsed.get("topicName") if isinstance(parsed, dict) else None
     if isinstance(topic, str):
         return _read_topic(topic, parsed.get("eventBody"))
-    return _read_result(parsed) if isinstance(parsed, dict) else OddFrame(REASON_NO_TOPIC)
+    return _read_result(parsed) if isinstance(parsed, dict) else InvalidCloudFrame(REASON_NO_TOPIC)
 
 
 def _read_topic(topic: str, body: Any) -> Frame:
@@ -182,7 +186,7 @@ def _read_topic(topic: str, body: Any) -> Frame:
     if lowered == CLOSING_TOPIC:
         return Closing(message)
     lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
-    return OddFrame(REASON_UNKNOWN_TOPIC) if lost is None else Lost(lost, message)
+    return InvalidCloudFrame(REASON_UNKNOWN_TOPIC) if lost is None else ChannelLost(lost, message)
 
 
 def _is_of(lowered: str, topic: str) -> bool:
@@ -193,10 +197,14 @@ def _read_event(topic: str, body: Any) -> Frame:
     user_id, _, kind = topic[len(USER_TOPIC) :].rpartition(".")
     known = _KINDS.get(kind.lower())
     if known is None:  # also our own snapshot, which nobody may forge
-        return OddFrame(REASON_UNKNOWN_TOPIC)
+        return InvalidCloudFrame(REASON_UNKNOWN_TOPIC)
     if not is_user_id(user_id):
-        return OddFrame(REASON_NO_OWNER)
-    return CloudEvent(topic, user_id, known) if isinstance(body, dict) else OddFrame(REASON_NO_BODY)
+        return InvalidCloudFrame(REASON_NO_OWNER)
+    return (
+        CloudEvent(topic, user_id, known)
+        if isinstance(body, dict)
+        else InvalidCloudFrame(REASON_NO_BODY)
+    )
 
 
 def is_user_id(value: object) -> bool:
@@ -214,15 +222,15 @@ def _read_result(parsed: dict[str, Any]) -> Frame:
     """Some gateways answer with the number, some with its digits."""
     result, said = str(parsed.get("result")), _text(parsed.get("message"))
     if (kind := _GONE_RESULTS.get(result)) is not None:
-        return Lost(kind, said)
+        return ChannelLost(kind, said)
     if result == "200" and str(parsed.get("status")).lower() == "subscribed":
-        return Subscribed()
+        return SubscriptionAccepted()
     if "result" not in parsed and (word := said.strip().lower()):
         if word == _PONG:
             return Pong()
         if _HEARTBEAT in word:
             return Heartbeat()
-    return OddFrame(REASON_NO_TOPIC)
+    return InvalidCloudFrame(REASON_NO_TOPIC)
 
 
 def _message(body: Any) -> str:

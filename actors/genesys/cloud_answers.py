@@ -20,7 +20,7 @@ REASON_CHARS_MAX: Final = 200
 Entity: TypeAlias = dict[str, Any]
 
 
-class Page(NamedTuple):
+class ListingPage(NamedTuple):
     """Of a listing; `total`: of all its pages, as the gateway says."""
 
     entities: list[Entity]
@@ -29,7 +29,7 @@ class Page(NamedTuple):
     total: int
 
 
-class Channel(NamedTuple):
+class ChannelAnswer(NamedTuple):
     """Whoever has its id may read along: both texts are secrets."""
 
     id: Secret
@@ -37,7 +37,7 @@ class Channel(NamedTuple):
     expires_us: int | None  # None: not said
 
 
-class Rejected(NamedTuple):
+class RejectedTopic(NamedTuple):
     """A topic that was refused, by its text."""
 
     topic: str
@@ -49,7 +49,7 @@ class Subscriptions(NamedTuple):
     """What a channel listens to now."""
 
     permitted: frozenset[str]
-    rejected: tuple[Rejected, ...]
+    rejected: tuple[RejectedTopic, ...]
 
 
 def listed(answer: Any) -> list[Any]:
@@ -67,12 +67,12 @@ def entities_of(call: str, answer: Entity) -> list[Entity]:
     ]
 
 
-def page_of(call: str, answer: Entity, number: int) -> Page:
+def page_of(call: str, answer: Entity, number: int) -> ListingPage:
     """Raises OddAnswerError for one that does not say how many there are."""
     pages, total = answer.get("pageCount"), answer.get("total")
     if type(pages) is not int or type(total) is not int or pages > PAGES_MAX:
         raise OddAnswerError(call, 200, message="a page that does not say how many there are")
-    return Page(entities_of(call, answer), number, pages, total)
+    return ListingPage(entities_of(call, answer), number, pages, total)
 
 
 def name_of(entity: Entity) -> str:
@@ -81,7 +81,7 @@ def name_of(entity: Entity) -> str:
     return " ".join(name.split())[:NAME_CHARS_MAX] if isinstance(name, str) else ""
 
 
-def channel_of(answer: Any) -> Channel | None:
+def channel_of(answer: Any) -> ChannelAnswer | None:
     if not isinstance(answer, dict):
         return None
     channel, uri = answer.get("id"), answer.get("connectUri")
@@ -91,7 +91,7 @@ def channel_of(answer: Any) -> Channel | None:
         expires_us = parse_time_us(answer.get("expires"))
     except ValueError:
         expires_us = None
-    return Channel(Secret(channel), Secret(uri), expires_us)
+    return ChannelAnswer(Secret(channel), Secret(uri), expires_us)
 
 
 def subscriptions_of(asked: Sequence[str], answer: Entity) -> Subscriptions:
@@ -106,7 +106,7 @@ def subscriptions_of(asked: Sequence[str], answer: Entity) -> Subscriptions:
         if str(each.get("state")).lower() == "rejected":
             reason = each.get("rejectionReason")
             rejected.append(
-                Rejected(
+                RejectedTopic(
                     topic,
                     " ".join(reason.split())[:REASON_CHARS_MAX] if isinstance(reason, str) else "",
                     permissions(each.get("missingPermissions")),
@@ -114,5 +114,5 @@ def subscriptions_of(asked: Sequence[str], answer: Entity) -> Subscriptions:
             )
         else:
             permitted.add(topic)
-    rejected += [Rejected(topic, "not told of in the answer", ()) for topic in spelt.values()]
+    rejected += [RejectedTopic(topic, "not told of in the answer", ()) for topic in spelt.values()]
     return Subscriptions(frozenset(permitted), tuple(rejected))

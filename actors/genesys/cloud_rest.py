@@ -16,9 +16,9 @@ import orjson
 
 from actors.genesys.cloud import is_user_id
 from actors.genesys.cloud_answers import (
-    Channel,
+    ChannelAnswer,
     Entity,
-    Page,
+    ListingPage,
     Subscriptions,
     channel_of,
     entities_of,
@@ -104,12 +104,12 @@ class CloudRest:
 
     # -- users -----------------------------------------------------------------------------------
 
-    async def user_page(self, number: int, expand: Sequence[str] = ()) -> Page:
+    async def user_page(self, number: int, expand: Sequence[str] = ()) -> ListingPage:
         """Of all active users; pages are numbered from 1."""
         params = {"state": "active", **({"expand": ",".join(expand)} if expand else {})}
         return await self._page("users", "/api/v2/users", number, USERS_PER_PAGE, params)
 
-    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[Page]:
+    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[ListingPage]:
         return _pages(lambda number: self.user_page(number, expand))
 
     async def users_by_id(self, ids: Sequence[str], expand: Sequence[str] = ()) -> list[Entity]:
@@ -127,31 +127,31 @@ class CloudRest:
         wanted = set(ids)
         return [user for user in entities_of("users by id", answer) if user["id"] in wanted]
 
-    async def member_page(self, kind: MemberKind, collection: str, number: int) -> Page:
+    async def member_page(self, kind: MemberKind, collection: str, number: int) -> ListingPage:
         """Of one queue or group; an entity's `id` is a user's."""
         path = f"{_COLLECTIONS[kind]}/{quote(collection, safe='')}/members"
         return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE)
 
-    def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[Page]:
+    def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[ListingPage]:
         return _pages(lambda number: self.member_page(kind, collection, number))
 
-    async def named_page(self, kind: Collection, number: int) -> Page:
+    async def named_page(self, kind: Collection, number: int) -> ListingPage:
         """Of all queues, groups or divisions."""
         return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE)
 
-    def named_pages(self, kind: Collection) -> AsyncIterator[Page]:
+    def named_pages(self, kind: Collection) -> AsyncIterator[ListingPage]:
         return _pages(lambda number: self.named_page(kind, number))
 
     # -- channels --------------------------------------------------------------------------------
 
-    async def create_channel(self) -> Channel:
+    async def create_channel(self) -> ChannelAnswer:
         answer = await self._object("POST", "new channel", "/api/v2/notifications/channels")
         channel = channel_of(answer)
         if channel is None:
             raise OddAnswerError("new channel", 200, message="it has no id or no connectUri")
         return channel
 
-    async def channels(self) -> list[Channel]:
+    async def channels(self) -> list[ChannelAnswer]:
         """All of this OAuth client, whoever made them."""
         answer = await self._object("GET", "channels", "/api/v2/notifications/channels")
         return [one for each in listed(answer) if (one := channel_of(each)) is not None]
@@ -238,7 +238,7 @@ class CloudRest:
 
     async def _page(
         self, call: str, path: str, number: int, size: int, params: Mapping[str, Any] | None = None
-    ) -> Page:
+    ) -> ListingPage:
         asked = {**(params or {}), "pageSize": size, "pageNumber": number}
         answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
         return page_of(call, answer, number)
@@ -338,7 +338,7 @@ class CloudRest:
             self.gateway_ahead_us = written_us + 500_000 - between_us
 
 
-async def _pages(page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:
+async def _pages(page: Callable[[int], Awaitable[ListingPage]]) -> AsyncIterator[ListingPage]:
     """Until the last one, whatever number it has by then."""
     number, pages = 1, 1
     while number <= pages:

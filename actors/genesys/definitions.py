@@ -26,7 +26,7 @@ class Definition(NamedTuple):
     is_system: bool  # the organisation's own ones stand below one of the system's
 
 
-class Unmeant(NamedTuple):
+class NoSuchDefinition(NamedTuple):
     """Why a text names no definition."""
 
     reason: str
@@ -43,7 +43,7 @@ class Definitions:
     def __len__(self) -> int:
         return len(self.by_id)
 
-    def meant(self, text: str) -> Definition | Unmeant:
+    def meant(self, text: str) -> Definition | NoSuchDefinition:
         """By id; else by the system's name in any spelling ("On Queue"); else by a label in any
         language, without regard to case. The system's own wins over the organisation's."""
         text = text.strip()
@@ -62,12 +62,14 @@ class Definitions:
                 return found[0]
             if found:
                 ids = ", ".join(sorted(each.id for each in found)[:NAMES_SHOWN_MAX])
-                return Unmeant(f"{text!r} names {len(found)} presence definitions: {ids}")
+                return NoSuchDefinition(f"{text!r} names {len(found)} presence definitions: {ids}")
         if any(each.id.lower() == text.lower() for each in self._gone) or _labelled(
             self._gone, folded
         ):
-            return Unmeant(f"the presence definition {text!r} is deactivated")
-        return Unmeant(f"no presence definition is named {text!r}; there are {self._shown()}")
+            return NoSuchDefinition(f"the presence definition {text!r} is deactivated")
+        return NoSuchDefinition(
+            f"no presence definition is named {text!r}; there are {self._shown()}"
+        )
 
     def _shown(self) -> str:
         labels = sorted({each.label for each in self.by_id.values()})

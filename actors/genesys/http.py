@@ -51,7 +51,7 @@ class GatewayAddress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reach:
+class Route:
     """The one decision about TLS and proxy."""
 
     ssl_context: ssl.SSLContext = field(repr=False)
@@ -80,10 +80,10 @@ def through(proxy: str | None) -> str:
     return f" through the proxy {without_password(proxy)}" if proxy else ""
 
 
-def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) -> Reach:
+def reach(address: GatewayAddress, environment: Mapping[str, str] = os.environ) -> Route:
     """Decide how to get to this address. Raises ConfigurationError for a bad `ca_file` or
     `HTTPS_PROXY`."""
-    return Reach(
+    return Route(
         ssl_context=_ssl_context(address.ca_file),
         proxy=proxy_for(address.api_url, address.proxy, environment),
     )
@@ -107,7 +107,7 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def http_client(way: Reach) -> httpx.AsyncClient:
+def http_client(way: Route) -> httpx.AsyncClient:
     """A client that decides nothing of this by itself. The caller closes it."""
     proxy = way.proxy and httpx.Proxy(way.proxy, ssl_context=way.proxy_ssl_context)
     return httpx.AsyncClient(

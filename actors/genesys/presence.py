@@ -35,7 +35,7 @@ class Bound(NamedTuple):
     """The channel is bound: updates may be sent."""
 
 
-class Acknowledgement(NamedTuple):
+class UpdateAcknowledgement(NamedTuple):
     """The gateway answers the update with this correlation id."""
 
     correlation: str
@@ -46,13 +46,13 @@ class Acknowledgement(NamedTuple):
     retry_after_ms: int | None
 
 
-class OddFrame(NamedTuple):
+class InvalidPresenceFrame(NamedTuple):
     """A frame that is neither, and why."""
 
     reason: str
 
 
-Frame: TypeAlias = Bound | Acknowledgement | OddFrame
+Frame: TypeAlias = Bound | UpdateAcknowledgement | InvalidPresenceFrame
 
 
 def presence_url(websocket_base: str) -> str:
@@ -72,29 +72,29 @@ def read_frame(payload: bytes) -> Frame:
     try:
         parsed = orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return OddFrame(REASON_NOT_JSON)
+        return InvalidPresenceFrame(REASON_NOT_JSON)
     match parsed.get("type") if isinstance(parsed, dict) else None:
         case "subscribed":
             is_ours = parsed.get("channel") == CHANNEL
-            return Bound() if is_ours else OddFrame(REASON_NOT_BOUND)
+            return Bound() if is_ours else InvalidPresenceFrame(REASON_NOT_BOUND)
         case "presence.ack":
             return _read_acknowledgement(parsed)
-    return OddFrame(REASON_NO_TYPE)
+    return InvalidPresenceFrame(REASON_NO_TYPE)
 
 
-def _read_acknowledgement(parsed: dict[str, Any]) -> Acknowledgement | OddFrame:
+def _read_acknowledgement(parsed: dict[str, Any]) -> UpdateAcknowledgement | InvalidPresenceFrame:
     """Strict in what decides, lenient in what only explains."""
     correlation, success = parsed.get("correlationId"), parsed.get("success")
     if not isinstance(correlation, str) or not 0 < len(correlation) <= CORRELATION_CHARS_MAX:
-        return OddFrame(REASON_NO_CORRELATION)
+        return InvalidPresenceFrame(REASON_NO_CORRELATION)
     if success is True:
-        return Acknowledgement(correlation, True, STATUS_OF_SUCCESS, "", "", None)
+        return UpdateAcknowledgement(correlation, True, STATUS_OF_SUCCESS, "", "", None)
     status = parsed.get("status")
     if success is not False:
-        return OddFrame(REASON_NO_SUCCESS)
+        return InvalidPresenceFrame(REASON_NO_SUCCESS)
     if type(status) is not int or not 400 <= status <= 599:
-        return OddFrame(REASON_NO_STATUS)
-    return Acknowledgement(
+        return InvalidPresenceFrame(REASON_NO_STATUS)
+    return UpdateAcknowledgement(
         correlation,
         False,
         status,

@@ -24,10 +24,10 @@ _DOUBLINGS_MAX: Final = 30  # 2 ** 30 is above any bound, and still a float
 
 def backoff_s(
     tries: int,
-    chance: random.Random,
+    rng: random.Random,
     *,
     first_s: float = BACKOFF_FIRST_S,
     most_s: float = BACKOFF_MOST_S,
 ) -> float:
     """What to wait after so many failures in a row: full jitter under a doubling bound."""
-    return chance.uniform(0.0, min(first_s * 2.0 ** min(tries, _DOUBLINGS_MAX), most_s))
+    return rng.uniform(0.0, min(first_s * 2.0 ** min(tries, _DOUBLINGS_MAX), most_s))

@@ -24,16 +24,16 @@ ASKED_AT_ONCE_MAX: Final = 10
 BODY_BYTES_MAX: Final = 65_536  # a connection with more to read is not worth keeping
 
 
-class Verdict(NamedTuple):
+class UserCheck(NamedTuple):
     """`forbidden`: we may not ask. `failed`: nothing that counts; `detail` says what."""
 
     verdict: Literal["exists", "missing", "forbidden", "failed"]
     detail: str
 
 
-EXISTS: Final = Verdict("exists", "")
-MISSING: Final = Verdict("missing", "the gateway knows no such user")
-FORBIDDEN: Final = Verdict("forbidden", f"the client lacks the scope {SCOPE_TO_LOOK_UP}")
+EXISTS: Final = UserCheck("exists", "")
+MISSING: Final = UserCheck("missing", "the gateway knows no such user")
+FORBIDDEN: Final = UserCheck("forbidden", f"the client lacks the scope {SCOPE_TO_LOOK_UP}")
 
 
 class Users:
@@ -51,12 +51,12 @@ class Users:
         self._tokens = tokens
         self._client = client
         self._clock = clock
-        self._kept: dict[str, tuple[Verdict, float]] = {}  # the oldest first
+        self._kept: dict[str, tuple[UserCheck, float]] = {}  # the oldest first
         self._room = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
         self.asked = 0
         self.spared = 0
 
-    async def check(self, user_id: str) -> Verdict:
+    async def check(self, user_id: str) -> UserCheck:
         """Raises ConfigurationError if the gateway refuses the first token of all."""
         kept, until_s = self._kept.get(user_id, (None, 0.0))
         if kept is not None and self._clock.now_s() < until_s:
@@ -68,18 +68,18 @@ class Users:
             try:
                 verdict = await self._ask_twice(user_id)
             except TokenUnavailableError as error:
-                return Verdict("failed", error.reason)
+                return UserCheck("failed", error.reason)
         if verdict in (EXISTS, MISSING):
             self._keep(user_id, verdict)
         return verdict
 
-    def _keep(self, user_id: str, verdict: Verdict) -> None:
+    def _keep(self, user_id: str, verdict: UserCheck) -> None:
         self._kept.pop(user_id, None)
         while len(self._kept) >= KEPT_MAX:
             del self._kept[next(iter(self._kept))]
         self._kept[user_id] = (verdict, self._clock.now_s() + KEEP_S)
 
-    async def _ask_twice(self, user_id: str) -> Verdict:
+    async def _ask_twice(self, user_id: str) -> UserCheck:
         """A refused token is answered with another one, once."""
         token = await self._tokens.current()
         status = await self._ask(user_id, token)
@@ -94,8 +94,8 @@ class Users:
             case HTTPStatus.FORBIDDEN:
                 return FORBIDDEN
             case int():
-                return Verdict("failed", f"the user check was answered with {status}")
-        return Verdict("failed", status)
+                return UserCheck("failed", f"the user check was answered with {status}")
+        return UserCheck("failed", status)
 
     async def _ask(self, user_id: str, token: Token) -> int | str:
         """The status; or why there is none."""

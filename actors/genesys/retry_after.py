@@ -32,14 +32,14 @@ _DATE: Final = re.compile(  # of HTTP, in its three forms, or as in JSON
 
 def wait_s(
     failures: int,
-    chance: random.Random,
+    rng: random.Random,
     asked_s: float | None,
     *,
     first_s: float = BACKOFF_FIRST_S,
     most_s: float = BACKOFF_MOST_S,
 ) -> float:
     """What to wait after so many failures in a row: our back-off, and at least what was asked."""
-    return max(backoff_s(failures, chance, first_s=first_s, most_s=most_s), asked_s or 0.0)
+    return max(backoff_s(failures, rng, first_s=first_s, most_s=most_s), asked_s or 0.0)
 
 
 def asked_wait_s(headers: Mapping[str, str], wall_us: int) -> float | None:

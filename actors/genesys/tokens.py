@@ -172,7 +172,7 @@ class TokenProvider:
         client: httpx.AsyncClient,
         *,
         clock: Clock,
-        chance: random.Random,
+        rng: random.Random,
         in_service: bool = False,
         without_scope: str = "",
     ) -> None:
@@ -181,7 +181,7 @@ class TokenProvider:
         self._scopes = tuple(scopes)
         self._client = client
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._in_service = in_service
         self._token: Token | None = None
         self._request: asyncio.Task[Token] | None = None
@@ -302,7 +302,7 @@ class TokenProvider:
         if failure.is_refused:
             delay_s = REFUSED_RETRY_S
         else:
-            delay_s = wait_s(self._failures_in_row, self._chance, failure.retry_after)
+            delay_s = wait_s(self._failures_in_row, self._rng, failure.retry_after)
         self._retry_at_s = self._clock.now_s() + delay_s
         return TokenUnavailableError(failure.reason, delay_s, is_refused=failure.is_refused)
 

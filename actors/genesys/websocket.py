@@ -19,7 +19,7 @@ from picows.proxy import ConnectedSocket, connect_through_optional_proxy
 from picows.url import parse_url
 
 from actors.genesys.handshake import Answer, OddAnswerError, read_answer, upgraded
-from actors.genesys.http import Reach, host_of, through
+from actors.genesys.http import Route, host_of, through
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
 from actors.genesys.retry_after import retry_after_s
 from actors.genesys.secret import Secret
@@ -57,7 +57,7 @@ class UnreachableError(RemoteError):
 async def open_socket(
     listener: WSListener,
     url: str,
-    way: Reach,
+    way: Route,
     *,
     token: Secret,
     frame_bytes_max: int,
@@ -161,7 +161,7 @@ class _Reader(asyncio.Protocol):
         self.behind.resume_writing()
 
 
-async def _connected(url: str, way: Reach, reader: Callable[[], _Reader]) -> _Reader:
+async def _connected(url: str, way: Route, reader: Callable[[], _Reader]) -> _Reader:
     """Over the proxy, if there is one, and TLS, if the URL says so."""
     loop = asyncio.get_running_loop()
     target = parse_url(url)

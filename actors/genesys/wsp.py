@@ -28,7 +28,7 @@ REASON_TOO_LONG = "longer than half a ring"
 REASON_BAD_GAP = "gap without a range"
 
 
-class Acknowledgement(NamedTuple):
+class SubscriptionAcknowledgement(NamedTuple):
     """The subscription stands; `newest` is the gateway's newest sequence at that moment."""
 
     newest: int
@@ -41,7 +41,7 @@ class HistoryComplete(NamedTuple):
     sequence: int  # 0 if it named none that can be
 
 
-class GapTold(NamedTuple):
+class GapRecord(NamedTuple):
     """The gateway cannot replay these sequences."""
 
     first: int
@@ -58,13 +58,15 @@ class OwnedEvent(NamedTuple):
     is_whole: bool = True  # a type that we asked for, with all that its contract demands
 
 
-class OddFrame(NamedTuple):
+class InvalidFrame(NamedTuple):
     """A frame that no shard owns, and why."""
 
     reason: str
 
 
-Frame: TypeAlias = Acknowledgement | HistoryComplete | GapTold | OwnedEvent | OddFrame
+Frame: TypeAlias = (
+    SubscriptionAcknowledgement | HistoryComplete | GapRecord | OwnedEvent | InvalidFrame
+)
 
 
 def notifications_url(websocket_base: str, token: str) -> str:
@@ -101,9 +103,9 @@ def read_frame(payload: bytes) -> Frame:
     try:
         parsed = orjson.loads(payload)
     except orjson.JSONDecodeError:
-        return OddFrame(REASON_NOT_JSON)
+        return InvalidFrame(REASON_NOT_JSON)
     if not isinstance(parsed, dict):
-        return OddFrame(REASON_NO_OWNER)
+        return InvalidFrame(REASON_NO_OWNER)
     match parsed.get("type"):
         case "subscription":
             return _read_acknowledgement(parsed)
@@ -128,22 +130,22 @@ def _read_acknowledgement(parsed: dict[str, Any]) -> Frame:
         or not (epoch_name is None or isinstance(epoch_name, str))
         or len(epoch_name or "") > EPOCH_NAME_CHARS_MAX
     ):
-        return OddFrame(REASON_NO_OWNER)
-    return Acknowledgement(newest, epoch_name or "")
+        return InvalidFrame(REASON_NO_OWNER)
+    return SubscriptionAcknowledgement(newest, epoch_name or "")
 
 
 def _read_gap(parsed: dict[str, Any]) -> Frame:
     first, last = sequence_or_0(parsed.get("from")), sequence_or_0(parsed.get("to"))
-    return GapTold(first, last) if 0 < first <= last else OddFrame(REASON_BAD_GAP)
+    return GapRecord(first, last) if 0 < first <= last else InvalidFrame(REASON_BAD_GAP)
 
 
 def _read_event(parsed: dict[str, Any]) -> Frame:
     event, kind = parsed.get("data"), parsed.get("type")
     if not isinstance(event, dict):
-        return OddFrame(REASON_NO_OWNER)
+        return InvalidFrame(REASON_NO_OWNER)
     user_id = event.get("userId")
     if not isinstance(user_id, str) or not user_id:
-        return OddFrame(REASON_NO_OWNER)
+        return InvalidFrame(REASON_NO_OWNER)
     demanded = _DEMANDED.get(kind) if isinstance(kind, str) else None
     return OwnedEvent(
         kind,

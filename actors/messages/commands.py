@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeAlias
 from actors.messages.codec import Vocabulary
 
 
-class Order(NamedTuple):
+class CommandRequest(NamedTuple):
     """Somebody wants an agent's presence changed."""
 
     order: int  # web's number for it; what comes back bears it
@@ -33,7 +33,7 @@ class Resend(NamedTuple):
     who: str
 
 
-class Taken(NamedTuple):
+class Accepted(NamedTuple):
     """The command is durable. `is_repeated`: under this key it was before."""
 
     order: int
@@ -41,7 +41,7 @@ class Taken(NamedTuple):
     is_repeated: bool
 
 
-class Told(NamedTuple):
+class StatusChanged(NamedTuple):
     """What the caller may be told now: the command's step, and for a refusal why."""
 
     command_id: str
@@ -51,7 +51,7 @@ class Told(NamedTuple):
     retry_after_ms: int | None
 
 
-class NotTaken(NamedTuple):
+class Rejected(NamedTuple):
     """No command was made: the key is bound to another command, or the sender cannot write."""
 
     order: int
@@ -59,13 +59,13 @@ class NotTaken(NamedTuple):
     detail: str
 
 
-OrderRecord: TypeAlias = Order | Resend
-OutcomeRecord: TypeAlias = Taken | Told | NotTaken
+RequestRecord: TypeAlias = CommandRequest | Resend
+OutcomeRecord: TypeAlias = Accepted | StatusChanged | Rejected
 
-_ORDERS: Vocabulary[OrderRecord] = Vocabulary({Order: "order", Resend: "resend"})
+_ORDERS: Vocabulary[RequestRecord] = Vocabulary({CommandRequest: "order", Resend: "resend"})
 _OUTCOMES: Vocabulary[OutcomeRecord] = Vocabulary(
-    {Taken: "taken", Told: "told", NotTaken: "not taken"}
+    {Accepted: "taken", StatusChanged: "told", Rejected: "not taken"}
 )
 
-encode_order, decode_order = _ORDERS.encode, _ORDERS.decode
+encode_request, decode_request = _ORDERS.encode, _ORDERS.decode
 encode_outcome, decode_outcome = _OUTCOMES.encode, _OUTCOMES.decode

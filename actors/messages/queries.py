@@ -39,7 +39,7 @@ class Watch(NamedTuple):
     correlation: str
 
 
-class AgentTold(NamedTuple):
+class AgentRecord(NamedTuple):
     question: int
     user_id: str
     state: str | None  # None: never seen; "Unknown": a history did not confirm it
@@ -51,7 +51,7 @@ class AgentTold(NamedTuple):
     routing: str | None = None  # cloud: routing status, by its normal name
 
 
-class QueueTold(NamedTuple):
+class QueueRecord(NamedTuple):
     """Only agents whose state is confirmed are counted, by what `presences.held` says."""
 
     question: int
@@ -63,7 +63,7 @@ class QueueTold(NamedTuple):
     stale_since_us: int | None
 
 
-class Shown(NamedTuple):
+class TransitionSeen(NamedTuple):
     """A committed transition bears this correlation id. Told once for each renewal of its watch."""
 
     correlation: str
@@ -74,12 +74,14 @@ class Shown(NamedTuple):
 
 
 Question: TypeAlias = AskAgent | AskQueue | Watch
-Answer: TypeAlias = AgentTold | QueueTold | Shown
+Answer: TypeAlias = AgentRecord | QueueRecord | TransitionSeen
 
 _QUESTIONS: Vocabulary[Question] = Vocabulary(
     {AskAgent: "agent?", AskQueue: "queue?", Watch: "watch"}
 )
-_ANSWERS: Vocabulary[Answer] = Vocabulary({AgentTold: "agent", QueueTold: "queue", Shown: "shown"})
+_ANSWERS: Vocabulary[Answer] = Vocabulary(
+    {AgentRecord: "agent", QueueRecord: "queue", TransitionSeen: "shown"}
+)
 
 encode_question, decode_question = _QUESTIONS.encode, _QUESTIONS.decode
 encode_answer, decode_answer = _ANSWERS.encode, _ANSWERS.decode

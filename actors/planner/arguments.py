@@ -36,7 +36,7 @@ WatchKind: TypeAlias = Literal["all", "queues", "groups", "divisions", "file"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class WatchSelection:
     """Who is watched: all active users, those of named queues, groups or divisions (by id or by
     name), or those whose ids stand in a file, one a line."""
 
@@ -52,7 +52,7 @@ class PlannerArguments:
     address: GatewayAddress  # with the credentials of the first OAuth client
     path: Path  # of cloud.db
     run: str
-    watch: Watch
+    watch: WatchSelection
     clients: int  # how many OAuth clients there are
     topics_per_agent: Literal[1, 2] = 1
     limits: Limits = field(default_factory=Limits)

@@ -25,8 +25,8 @@ from actors.genesys.reconnect import backoff_s
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
-from actors.planner.roster import Patience, RosterReader
-from actors.planner.store import Store
+from actors.planner.roster import RetryPolicy, RosterReader
+from actors.planner.store import RosterStore
 from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -58,14 +58,14 @@ class Planner:
         arguments: PlannerArguments,
         clock: Clock,
         *,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         self._child = child
         self._counters = child.counters
         self._arguments = arguments
         self._clock = clock
         self._patience = patience
-        self._chance = random.Random()  # noqa: S311 - jitter
+        self._rng = random.Random()  # noqa: S311 - jitter
         self._log = structlog.get_logger("actors.planner")
         self._disk = DiskWait(child, self._log, arguments.path)
         self._has_read = False
@@ -78,7 +78,7 @@ class Planner:
         )
         self._stopped: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
-        self._store: Store
+        self._store: RosterStore
         self._rest: CloudRest
         self._reader: RosterReader
         self._gauges: TokenGauges
@@ -91,7 +91,7 @@ class Planner:
         address = self._arguments.address
         async with AsyncExitStack() as stack:
             self._store = self._disk.until_done(
-                lambda: Store(self._arguments.path, self._arguments.run)
+                lambda: RosterStore(self._arguments.path, self._arguments.run)
             )
             stack.callback(self._store.close)
             client = await stack.enter_async_context(http_client(reach(address)))
@@ -100,7 +100,7 @@ class Planner:
                 (),
                 client,
                 clock=self._clock,
-                chance=self._chance,
+                rng=self._rng,
                 in_service=self._counters.get("token_refreshes") > 0,
             )
             stack.push_async_callback(tokens.close)
@@ -110,7 +110,7 @@ class Planner:
             pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             self._reader = RosterReader(
-                self._rest, self._arguments.watch, chance=self._chance, patience=self._patience
+                self._rest, self._arguments.watch, rng=self._rng, patience=self._patience
             )
             await self._work_until_stopped()
 
@@ -258,7 +258,7 @@ class Planner:
 
     def _retry_s(self, failures: int) -> float:
         most_s = min(RETRY_MOST_S, self._arguments.roster_every_s)
-        return backoff_s(failures, self._chance, first_s=RETRY_FIRST_S, most_s=most_s)
+        return backoff_s(failures, self._rng, first_s=RETRY_FIRST_S, most_s=most_s)
 
     async def _name_queues(self) -> None:
         """Only for people to read: without them nothing else is worse."""

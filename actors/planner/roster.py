@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from actors.genesys.cloud import is_user_id
-from actors.genesys.cloud_answers import Entity, Page, name_of
+from actors.genesys.cloud_answers import Entity, ListingPage, name_of
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
 from actors.genesys.retry_after import wait_s
-from actors.planner.arguments import Watch
+from actors.planner.arguments import WatchSelection
 from actors.storage.text_file import text_of
 from runtime.errors import ConfigurationError
 
@@ -44,7 +44,7 @@ class UnresolvedError(ConfigurationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class RetryPolicy:
     """How a call that fails for a while is repeated before the read is given up."""
 
     tries_max: int = 8
@@ -68,15 +68,15 @@ class RosterReader:
     def __init__(
         self,
         rest: CloudRest,
-        watch: Watch,
+        watch: WatchSelection,
         *,
-        chance: random.Random,
-        patience: Patience | None = None,
+        rng: random.Random,
+        patience: RetryPolicy | None = None,
     ) -> None:
         self._rest = rest
         self._watch = watch
-        self._chance = chance
-        self._patience = patience or Patience()
+        self._rng = rng
+        self._patience = patience or RetryPolicy()
         self._missed: set[str] = set()  # by a read that may have overlooked them
 
     async def read(self, held: Mapping[str, str], told: Told = lambda _: None) -> Read:
@@ -172,15 +172,17 @@ class RosterReader:
             for user in await self._patiently(partial(self._rest.users_by_id, some)):
                 yield user
 
-    def _named(self, kind: Collection) -> AsyncIterator[Page]:
+    def _named(self, kind: Collection) -> AsyncIterator[ListingPage]:
         return self._pages(partial(self._rest.named_page, kind))
 
-    async def _entities(self, pages: AsyncIterator[Page]) -> AsyncIterator[Entity]:
+    async def _entities(self, pages: AsyncIterator[ListingPage]) -> AsyncIterator[Entity]:
         async for page in pages:
             for entity in page.entities:
                 yield entity
 
-    async def _pages(self, page: Callable[[int], Awaitable[Page]]) -> AsyncIterator[Page]:
+    async def _pages(
+        self, page: Callable[[int], Awaitable[ListingPage]]
+    ) -> AsyncIterator[ListingPage]:
         number, pages = 1, 1
         while number <= pages:
             found = await self._patiently(partial(page, number))
@@ -202,7 +204,7 @@ class RosterReader:
         patience = self._patience
         return wait_s(
             tries,
-            self._chance,
+            self._rng,
             error.retry_after_s,
             first_s=patience.backoff_first_s,
             most_s=patience.backoff_most_s,

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors.genesys.channel_plan import EMPTY, Plan, Slot
+from actors.genesys.channel_plan import EMPTY, ChannelPlan, Slot
 from actors.storage.data_file import DataFile, OwnedFile
 from actors.storage.sqlite import DamagedFileError, Kind, damage_named
 from actors.storage.sqlite import reading as reading_file
@@ -71,11 +71,11 @@ class Roster(NamedTuple):
     version: int  # 0: nobody has planned anything yet
     planned_us: int
     read_us: int
-    plan: Plan
+    plan: ChannelPlan
     names: Mapping[str, str]  # of everybody watched, unmonitored ones included
 
 
-class Names(NamedTuple):
+class RosterNames(NamedTuple):
     """By id, for people; of users who are gone as well."""
 
     users: Mapping[str, str]
@@ -87,7 +87,7 @@ def roster_path(data_dir: Path) -> Path:
     return data_dir / FILE
 
 
-class Store(OwnedFile):
+class RosterStore(OwnedFile):
     """The open file of the planner; one thread uses it."""
 
     def __init__(self, path: Path, run: str) -> None:
@@ -103,7 +103,7 @@ class Store(OwnedFile):
         """As it was committed last."""
         return self._roster
 
-    def commit(self, plan: Plan, names: Mapping[str, str], at_us: int) -> bool:
+    def commit(self, plan: ChannelPlan, names: Mapping[str, str], at_us: int) -> bool:
         """Makes the plan durable, and the names of all whom it is for; True: the plan is another
         one than before, and has the next version. On one of TRANSIENT_ERRORS nothing of it was, and
         the same call may be made again. LocalError if another run owns the file."""
@@ -146,10 +146,10 @@ def read_roster(path: Path) -> Roster:
         return _roster(connection)
 
 
-def read_names(path: Path) -> Names:
+def read_names(path: Path) -> RosterNames:
     """Raises as `read_roster` does."""
     with reading_file(path, KIND) as connection, damage_named(path, KIND):
-        return Names(
+        return RosterNames(
             dict(connection.execute("SELECT id, name FROM users")),
             dict(connection.execute("SELECT id, name FROM queues")),
         )
@@ -168,7 +168,7 @@ def _roster(connection: apsw.Connection) -> Roster:
             unmonitored.add(user)
         else:
             slots.setdefault(Slot(client, slot), set()).add(user)
-    plan = Plan(
+    plan = ChannelPlan(
         slots={slot: frozenset(slots[slot]) for slot in sorted(slots)},
         unmonitored=frozenset(unmonitored),
         clients_needed=clients_needed,

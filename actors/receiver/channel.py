@@ -18,7 +18,13 @@ from collections.abc import Mapping
 from actors.genesys.channel_plan import Slot
 from actors.receiver import channel_signals as signals
 from actors.receiver import signals as lines
-from actors.receiver.channel_line import Channel, ChannelPolicy, Line, Silence, Tries
+from actors.receiver.channel_line import (
+    ChannelConnection,
+    ChannelPolicy,
+    ManagedChannel,
+    Silence,
+    Tries,
+)
 from actors.receiver.channel_session import ChannelSession
 from actors.receiver.channel_signals import Action, Numbers, Signal
 
@@ -36,7 +42,7 @@ class ChannelMachine:
         self,
         slot: Slot,
         policy: ChannelPolicy,
-        chance: random.Random,
+        rng: random.Random,
         numbers: Numbers,
         *,
         is_known: bool = False,
@@ -44,19 +50,19 @@ class ChannelMachine:
         self.slot = slot
         self.scope = slot.scope
         self._policy = policy
-        self._chance = chance
+        self._rng = rng
         self._numbers = numbers
         self._actions: list[Action] = []
         self._wanted: frozenset[str] = frozenset()
-        self._current: Channel | None = None
-        self._next: Channel | None = None  # a rotation is under way
-        self._old: Channel | None = None  # let go once the snapshot is whole
-        self._streaming: Line | None = None
-        self._coming: Line | None = None
-        self._retiring: Line | None = None
+        self._current: ManagedChannel | None = None
+        self._next: ManagedChannel | None = None  # a rotation is under way
+        self._old: ManagedChannel | None = None  # let go once the snapshot is whole
+        self._streaming: ChannelConnection | None = None
+        self._coming: ChannelConnection | None = None
+        self._retiring: ChannelConnection | None = None
         missed = "the receiver starts" if is_known else None
         self._session = ChannelSession(slot.scope, numbers, self._act, missed)
-        self._tries = Tries(policy, chance)
+        self._tries = Tries(policy, rng)
         self._is_reading = True
         self._ticked_s = float("-inf")
         self._recheck_at_s = float("inf")
@@ -100,7 +106,7 @@ class ChannelMachine:
         """Before all else: a channel of our predecessor's. The number by which it goes."""
         assert self._current is None, self.scope
         self._now_s = now_s
-        channel = Channel(self._numbers.next_channel(), is_made=True)
+        channel = ManagedChannel(self._numbers.next_channel(), is_made=True)
         self._date(channel, age_s)
         self._current = channel
         return channel.number
@@ -129,7 +135,7 @@ class ChannelMachine:
             case lines.HistoryWanted() if self._streaming is not None:
                 self._begin(self._streaming)
             case signals.RotateAsked() if self._current is not None and not self.is_rotating:
-                self._next = Channel(self._numbers.next_channel())
+                self._next = ManagedChannel(self._numbers.next_channel())
             case signals.Overflowed():
                 self._overflowed()
             case lines.StopAsked():
@@ -153,7 +159,7 @@ class ChannelMachine:
         if session.has_history and not session.pending and self._streaming is not None:
             self._end_history()
 
-    def _drive(self, channel: Channel) -> None:
+    def _drive(self, channel: ManagedChannel) -> None:
         if not channel.is_made:
             channel.is_busy = True
             self._act(signals.Create(channel.number))
@@ -161,18 +167,18 @@ class ChannelMachine:
             channel.is_busy = True
             self._act(signals.Subscribe(channel.number, self._wanted))
         elif self._coming is None and self._is_reading and self._needs_line(channel):
-            self._coming = Line(self._numbers.next_line(), channel)
+            self._coming = ChannelConnection(self._numbers.next_line(), channel)
             self._act(signals.Connect(self._coming.number, channel.number))
 
-    def _needs_line(self, channel: Channel) -> bool:
+    def _needs_line(self, channel: ManagedChannel) -> bool:
         line = self._streaming
         if channel is self._next:
             return line is not None
         return line is None or line.channel is not channel or line.is_told_closing
 
-    def _new_channel(self) -> Channel:
+    def _new_channel(self) -> ManagedChannel:
         """Not at once if the last one has just failed."""
-        channel = Channel(self._numbers.next_channel())
+        channel = ManagedChannel(self._numbers.next_channel())
         if self._tries.count:
             channel.retry_at_s = self._tries.wait_until_s(self._now_s)
         return channel
@@ -212,7 +218,7 @@ class ChannelMachine:
                 channel.retry_at_s = self._tries.failed(self._now_s, signal.retry_after_s)
                 self._tell_retry("channel.call_failed", signal.reason, channel.retry_at_s)
 
-    def _subscribed(self, channel: Channel, signal: signals.Subscribed) -> None:
+    def _subscribed(self, channel: ManagedChannel, signal: signals.Subscribed) -> None:
         if signal.refused.keys() != channel.refused.keys():
             refused = len(signal.refused)
             self._tell("channel.topics_refused", level="warning", refused=refused)
@@ -224,9 +230,9 @@ class ChannelMachine:
         if self._streaming is not None and channel is self._streaming.channel:
             self._session.watch(channel.heard, self.refused, self._at_us)
 
-    def _date(self, channel: Channel, age_s: float) -> None:
+    def _date(self, channel: ManagedChannel, age_s: float) -> None:
         after_s = self._policy.rotate_after_s
-        early_s = self._chance.uniform(0.0, after_s * self._policy.rotate_spread)
+        early_s = self._rng.uniform(0.0, after_s * self._policy.rotate_spread)
         channel.rotate_at_s = self._now_s + after_s - early_s - age_s
 
     # What happens on lines
@@ -256,7 +262,7 @@ class ChannelMachine:
             case signals.LineLost(code=code):
                 self._line_lost(line, f"closed with {code}")
 
-    def _opened(self, line: Line) -> None:
+    def _opened(self, line: ChannelConnection) -> None:
         """Make before break: what streamed so far goes on until the snapshot is whole."""
         line.opened_s = self._now_s
         line.channel.handshakes_failed = 0
@@ -272,7 +278,9 @@ class ChannelMachine:
         self._streaming, self._coming = line, None
         self._begin(line)
 
-    def _line_lost(self, line: Line, reason: str, retry_after_s: float | None = None) -> None:
+    def _line_lost(
+        self, line: ChannelConnection, reason: str, retry_after_s: float | None = None
+    ) -> None:
         """The line is not ours any more."""
         channel = line.channel
         if line is self._retiring:
@@ -292,7 +300,7 @@ class ChannelMachine:
         channel.retry_at_s = self._tries.failed(self._now_s, retry_after_s)
         self._tell_retry("channel.retry", reason, channel.retry_at_s)
 
-    def _is_handed_over(self, line: Line) -> bool:
+    def _is_handed_over(self, line: ChannelConnection) -> bool:
         """The gateway cuts the old socket of a channel when it has the new one; which of the two we
         hear of first is chance."""
         coming = self._coming
@@ -308,7 +316,7 @@ class ChannelMachine:
             self._current, self._next, self._old = self._old, self._current, None
         self._begin(self._streaming)
 
-    def _channel_gone(self, channel: Channel, reason: str) -> None:
+    def _channel_gone(self, channel: ManagedChannel, reason: str) -> None:
         self._tell("channel.gone", level="warning", reason=reason)
         self._act(signals.Forget(channel.number))
         if channel is self._current:
@@ -332,7 +340,7 @@ class ChannelMachine:
 
     # Sessions
 
-    def _begin(self, line: Line) -> None:
+    def _begin(self, line: ChannelConnection) -> None:
         """A session and its snapshot: with each new line, and when a shard has lost its way."""
         self._session.begin(line.number, line.channel.heard, self.refused, self._at_us)
 
@@ -376,7 +384,7 @@ class ChannelMachine:
             self._current.is_doubted = True
             self._recheck_at_s = float("inf")
 
-    def _observe(self, line: Line, frames: int, read_s: float) -> None:
+    def _observe(self, line: ChannelConnection, frames: int, read_s: float) -> None:
         match line.observe(frames, read_s, self._policy):
             case Silence.PING:
                 self._act(lines.Ping(line.number))
@@ -387,7 +395,7 @@ class ChannelMachine:
 
     # Actions
 
-    def _lines(self) -> list[Line]:
+    def _lines(self) -> list[ChannelConnection]:
         lines = (self._streaming, self._coming, self._retiring)
         return [line for line in lines if line is not None]
 

@@ -38,7 +38,7 @@ class ChannelPolicy:
 
 
 @dataclass(slots=True, eq=False)
-class Channel:
+class ManagedChannel:
     """One channel of the gateway's, from the wish for it on."""
 
     number: int
@@ -62,7 +62,7 @@ class Tries:
     """How often in a row something of a slot has failed, and when to try again."""
 
     policy: ChannelPolicy
-    chance: random.Random
+    rng: random.Random
     count: int = 0
 
     def failed(self, now_s: float, retry_after_s: float | None) -> float:
@@ -73,9 +73,9 @@ class Tries:
     def wait_until_s(self, now_s: float, asked_s: float | None = None) -> float:
         first_s, most_s = self.policy.backoff_first_s, self.policy.backoff_most_s
         before = max(self.count - 1, 0)
-        return now_s + wait_s(before, self.chance, asked_s, first_s=first_s, most_s=most_s)
+        return now_s + wait_s(before, self.rng, asked_s, first_s=first_s, most_s=most_s)
 
-    def forgive(self, line: Line, now_s: float) -> None:
+    def forgive(self, line: ChannelConnection, now_s: float) -> None:
         """A line that has lived for long enough proves that all is well."""
         if now_s - line.opened_s >= self.policy.proven_after_s:
             self.count = 0
@@ -88,11 +88,11 @@ class Silence(Enum):
 
 
 @dataclass(slots=True, eq=False)
-class Line:
+class ChannelConnection:
     """One socket on a channel."""
 
     number: int
-    channel: Channel
+    channel: ManagedChannel
     is_told_closing: bool = False
     opened_s: float = 0.0
     frames: int = 0

@@ -11,15 +11,15 @@ import picows
 from picows import WSTransport
 
 from actors.genesys import cloud
-from actors.genesys.http import Reach
+from actors.genesys.http import Route
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.messages.control import session_flags
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_session import EPOCH
 from actors.receiver.cloud_listener import CloudListener
-from actors.receiver.connection import Tally
-from actors.receiver.outlet import Outlet
+from actors.receiver.connection import ConnectionCounts
+from actors.receiver.outlet import RingWriter
 from actors.receiver.signals import Abort, Close, Ping, Refused, Unreachable
 from actors.receiver.wire import Wire
 
@@ -32,9 +32,9 @@ class ChannelSocket(Wire):
         line: int,
         connect_uri: Secret,
         *,
-        way: Reach,
-        outlet: Outlet,
-        tally: Tally,
+        way: Route,
+        outlet: RingWriter,
+        tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
     ) -> None:
         listener = CloudListener(self, outlet)
@@ -65,18 +65,20 @@ class ChannelSocket(Wire):
             self._tell(signals.Opened(self.line))
 
     def on_message(self, payload: bytes, is_text: bool) -> None:
-        frame = cloud.read_frame(payload) if is_text else cloud.OddFrame(cloud.REASON_BINARY)
+        frame = (
+            cloud.read_frame(payload) if is_text else cloud.InvalidCloudFrame(cloud.REASON_BINARY)
+        )
         match frame:
             case cloud.CloudEvent(user_id=user_id):
                 flags = self._listener.flags
                 self._outlet.event(user_id.encode(), payload, EPOCH, 0, flags)
                 return
-            case cloud.OddFrame(reason=reason):
+            case cloud.InvalidCloudFrame(reason=reason):
                 self._outlet.reject(payload, reason, EPOCH)
                 return
             case cloud.Closing():
                 self._tell(signals.ClosingTold(self.line))
-            case cloud.Lost(kind=kind):
+            case cloud.ChannelLost(kind=kind):
                 self._listener.is_muted = True
                 self._tell(signals.ChannelGone(self.line, kind))
         self._tally.control_frames += 1

@@ -15,7 +15,7 @@ import apsw
 import orjson
 
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud_answers import Rejected
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.genesys.secret import Secret
 from actors.storage.data_file import DataFile, OwnedFile, run_of
 from actors.storage.sqlite import DamagedFileError, Kind, damage_named
@@ -78,7 +78,7 @@ class ChannelRecord(NamedTuple):
     expires_us: int | None
 
 
-class Refused(NamedTuple):
+class RefusedTopic(NamedTuple):
     """A topic that the gateway does not permit, since when, and which permissions are missing."""
 
     slot: Slot
@@ -88,11 +88,11 @@ class Refused(NamedTuple):
     since_us: int
 
 
-class Report(NamedTuple):
+class ChannelReport(NamedTuple):
     """For people: how many channels each slot has, without their ids, and what was refused."""
 
     channels: dict[Slot, int]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedTopic, ...]
 
 
 class ChannelStore(OwnedFile):
@@ -132,7 +132,7 @@ class ChannelStore(OwnedFile):
         """It is gone, or let go."""
         self._execute([("DELETE FROM channels WHERE id = ?", [(channel.reveal(),)])])
 
-    def refuse(self, slot: Slot, rejected: Iterable[Rejected], at_us: int) -> None:
+    def refuse(self, slot: Slot, rejected: Iterable[RejectedTopic], at_us: int) -> None:
         """From now on these topics of the slot and no others are refused."""
         told = {each.topic: each for each in rejected}
         rows = [
@@ -149,11 +149,11 @@ def _json(names: tuple[str, ...]) -> str:
 # -- for readers ---------------------------------------------------------------------------------
 
 
-def read_report(path: Path) -> Report:
+def read_report(path: Path) -> ChannelReport:
     """As it stands now. Raises LocalError or ConfigurationError if there is none, TemporaryError if
     it cannot be read at this moment."""
     with reading_file(path, KIND) as connection, damage_named(path, KIND):
-        return Report(_counted(connection), tuple(_refused(connection)))
+        return ChannelReport(_counted(connection), tuple(_refused(connection)))
 
 
 def _counted(connection: apsw.Connection) -> dict[Slot, int]:
@@ -163,13 +163,13 @@ def _counted(connection: apsw.Connection) -> dict[Slot, int]:
     return {Slot(client, slot): count for client, slot, count in rows}
 
 
-def _refused(connection: apsw.Connection) -> list[Refused]:
+def _refused(connection: apsw.Connection) -> list[RefusedTopic]:
     rows = connection.execute(
         "SELECT client, slot, topic, reason, permissions, since_us FROM refused"
         " ORDER BY client, slot, topic"
     )
     return [
-        Refused(Slot(client, slot), topic, reason, tuple(orjson.loads(missing)), since_us)
+        RefusedTopic(Slot(client, slot), topic, reason, tuple(orjson.loads(missing)), since_us)
         for client, slot, topic, reason, missing, since_us in rows
     ]
 

@@ -45,7 +45,7 @@ CLOUD_RECEIVER_WORDS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CloudClient:
+class CloudClientArguments:
     """One OAuth client of the receiver; `number`: its place in the plan."""
 
     number: int
@@ -57,7 +57,7 @@ class CloudReceiverArguments:
     """One ring, doorbell and page per shard. Client k belongs to receiver k mod the number of
     receivers, always at the same place of `clients`."""
 
-    clients: tuple[CloudClient, ...]
+    clients: tuple[CloudClientArguments, ...]
     path: Path  # of its own file of channels, handed to `run` by `channel_store.prepare`
     run: str
     roster_path: Path  # of the planner's file

@@ -11,8 +11,8 @@ from typing import Any, Final
 from actors.genesys.tokens import TokenProvider
 from actors.receiver.channel import ChannelMachine
 from actors.receiver.cloud_client import CloudClient
-from actors.receiver.connection import Tally
-from actors.receiver.snapshot_desk import SnapshotDesk
+from actors.receiver.connection import ConnectionCounts
+from actors.receiver.snapshot_desk import SnapshotScheduler
 from runtime.counters import Counters
 
 _COUNTED: Final = (
@@ -32,9 +32,9 @@ class CloudGauges:
         counters: Counters,
         *,
         clients: Sequence[CloudClient],
-        desk: SnapshotDesk,
+        desk: SnapshotScheduler,
         tokens: Sequence[TokenProvider],
-        tally: Tally,
+        tally: ConnectionCounts,
         log: Any,
     ) -> None:
         self._counters = counters

@@ -11,7 +11,7 @@ from libc.stdint cimport uint16_t
 from picows.picows cimport WSFrame, WSTransport
 
 from actors.receiver.listener cimport Listener
-from actors.receiver.outlet cimport Outlet
+from actors.receiver.outlet cimport RingWriter
 from actors.receiver.topic_routing cimport route_topic
 
 
@@ -19,7 +19,7 @@ cdef class CloudListener(Listener):
     """One socket's end of picows."""
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef Outlet outlet = self.outlet
+        cdef RingWriter outlet = self.outlet
         cdef int partition = 0
         self.frames += 1
         outlet.count_frame(frame.payload_size)

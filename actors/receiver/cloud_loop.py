@@ -14,9 +14,9 @@ from contextlib import AsyncExitStack
 import structlog
 import uvloop
 
-from actors.genesys.channel_plan import Plan, Slot, unused_slots
+from actors.genesys.channel_plan import ChannelPlan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.http import Reach, http_client, reach
+from actors.genesys.http import Route, http_client, reach
 from actors.genesys.pacer import kept_pacer
 from actors.genesys.rate_budget import shares
 from actors.genesys.tokens import TokenProvider
@@ -41,14 +41,14 @@ from actors.receiver.cloud_arguments import (
     CloudReceiverArguments,
 )
 from actors.receiver.cloud_arguments import (
-    CloudClient as ClientArguments,
+    CloudClientArguments as ClientArguments,
 )
 from actors.receiver.cloud_client import CloudClient
 from actors.receiver.cloud_gauges import CloudGauges
-from actors.receiver.connection import Tally
+from actors.receiver.connection import ConnectionCounts
 from actors.receiver.gauges import PressureLines
-from actors.receiver.life import STAGED_POINTS, TICK_S, Life
-from actors.receiver.outlet import Outlet
+from actors.receiver.life import STAGED_POINTS, TICK_S, TaskGroup
+from actors.receiver.outlet import RingWriter
 from actors.receiver.plan_reader import PlanReader
 from actors.receiver.signals import (
     Abort,
@@ -118,9 +118,9 @@ class CloudReceiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._life = Life(child, clock, self._log)
+        self._life = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
-        self._chance = random.Random()  # noqa: S311 - jitter
+        self._rng = random.Random()  # noqa: S311 - jitter
         self._policy = policy or ChannelPolicy(
             rotate_after_s=arguments.rotate_after_s, backoff_most_s=arguments.backoff_most_s
         )
@@ -128,27 +128,27 @@ class CloudReceiver:
             Producer(ring, generation=child.generation, doorbell=doorbell)
             for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
         ]
-        self._outlet = Outlet(
+        self._outlet = RingWriter(
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
         self._numbers = Numbers(session=counters.get("session"))
         self._is_known = counters.get("session") > 0
-        self._tally = Tally()
+        self._tally = ConnectionCounts()
         self._clients: dict[int, CloudClient] = {}
         self._snapshots = Snapshots(
             life=self._life,
             outlet=self._outlet,
             clock=clock,
-            chance=self._chance,
+            rng=self._rng,
             policy=self._policy,
             tell=self._signal,
             log=self._log,
         )
-        self._ways: dict[int, Reach] = {}
+        self._ways: dict[int, Route] = {}
         self._tokens: list[TokenProvider] = []
         self._machines: dict[Slot, ChannelMachine] = {}
         self._sockets: dict[int, ChannelSocket] = {}
-        self._plan: Plan | None = None
+        self._plan: ChannelPlan | None = None
         self._plans = PlanReader(
             arguments.roster_path,
             arguments.planner_counters,
@@ -172,7 +172,7 @@ class CloudReceiver:
             (),
             http,
             clock=self._clock,
-            chance=self._chance,
+            rng=self._rng,
             in_service=self._is_known or counters.get("token_refreshes") > 0,
         )
         stack.push_async_callback(tokens.close)
@@ -292,7 +292,7 @@ class CloudReceiver:
 
     def _make_machine(self, slot: Slot, *, is_known: bool) -> None:
         self._machines[slot] = ChannelMachine(
-            slot, self._policy, self._chance, self._numbers, is_known=is_known
+            slot, self._policy, self._rng, self._numbers, is_known=is_known
         )
 
     # Signals in, actions out

@@ -14,13 +14,13 @@ import picows
 from picows import WSTransport
 
 from actors.genesys import wsp
-from actors.genesys.http import GatewayAddress, Reach
+from actors.genesys.http import GatewayAddress, Route
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.receiver import signals
 from actors.receiver.listener import Listener
-from actors.receiver.outlet import Outlet
+from actors.receiver.outlet import RingWriter
 from actors.receiver.wire import Wire
 
 SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
@@ -28,7 +28,7 @@ SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
 
 
 @dataclass(slots=True)
-class Tally:
+class ConnectionCounts:
     """What the lines of a receiver count beside the outlet."""
 
     control_frames: int = 0
@@ -56,10 +56,10 @@ class Connection(Wire):
         line: int,
         *,
         address: GatewayAddress,
-        way: Reach,
+        way: Route,
         resource: str | None,
-        outlet: Outlet,
-        tally: Tally,
+        outlet: RingWriter,
+        tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
         marks: Callable[[], tuple[signals.Mark, ...]],
         appointments: bool = False,
@@ -104,30 +104,30 @@ class Connection(Wire):
             self._tell(signals.Opened(self.line, self._marks()))
 
     def on_message(self, payload: bytes, is_text: bool) -> None:
-        frame = wsp.read_frame(payload) if is_text else wsp.OddFrame(wsp.REASON_BINARY)
+        frame = wsp.read_frame(payload) if is_text else wsp.InvalidFrame(wsp.REASON_BINARY)
         if not self._is_streaming:
             self._on_first(frame)
             return
         match frame:
             case wsp.OwnedEvent():
                 self._on_event(frame, payload)
-            case wsp.GapTold() if frame.last > self._outlet.known + SEQUENCE_STEP_MAX:
+            case wsp.GapRecord() if frame.last > self._outlet.known + SEQUENCE_STEP_MAX:
                 self._outlet.reject(payload, wsp.REASON_BAD_GAP, self._listener.epoch)
-            case wsp.GapTold():
+            case wsp.GapRecord():
                 self._tally.control_frames += 1
                 self._listener.unbroken = max(self._listener.unbroken, frame.last)
                 self._tell(signals.GapSeen(self.line, frame.first, frame.last))
             case wsp.HistoryComplete():
                 self._tally.control_frames += 1
                 self._tell(signals.HistorySeen(self.line, frame.sequence))
-            case wsp.Acknowledgement():
+            case wsp.SubscriptionAcknowledgement():
                 self._tally.control_frames += 1
-            case wsp.OddFrame():
+            case wsp.InvalidFrame():
                 self._outlet.reject(payload, frame.reason, self._listener.epoch)
 
     def _on_first(self, frame: wsp.Frame) -> None:
         self._tally.control_frames += 1
-        if isinstance(frame, wsp.Acknowledgement):
+        if isinstance(frame, wsp.SubscriptionAcknowledgement):
             newest, epoch_name = frame
             self._tell(signals.Acknowledged(self.line, newest, epoch_name, self._watermark))
         else:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from actors.genesys.token_gauges import TOKEN_WORDS, TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.messages.control import APPOINTMENT_EVENT
-from actors.receiver.connection import Tally
+from actors.receiver.connection import ConnectionCounts
 from actors.receiver.outlet import OUTLET_WORDS
 from runtime.counters import Counters
 
@@ -40,7 +40,9 @@ PRESSURE_LINE_EVERY_S: Final = 10.0  # a full ring may come and go several times
 class Gauges:
     """For one receiver; the outlet writes the words of `OUTLET_WORDS` itself."""
 
-    def __init__(self, counters: Counters, tokens: TokenProvider, tally: Tally, log: Any) -> None:
+    def __init__(
+        self, counters: Counters, tokens: TokenProvider, tally: ConnectionCounts, log: Any
+    ) -> None:
         self._counters = counters
         self._token_gauges = TokenGauges(counters, tokens, log)
         self._tally = tally

@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from actors.messages.control import ControlRecord, Gap, HistoryEnds, SessionBegins, SessionEnds
-from actors.receiver.outlet import Outlet
+from actors.receiver.outlet import RingWriter
 from runtime.child import Child
 from runtime.clock import Clock
 
@@ -30,7 +30,7 @@ STAGED_POINTS: Final[dict[type[ControlRecord], str]] = {
 """Where a test may kill a receiver, by the control record that it has just staged."""
 
 
-class Life:
+class TaskGroup:
     """For one event loop, in which it is made. `over` is set once it is to end."""
 
     def __init__(self, child: Child, clock: Clock, log: Any) -> None:
@@ -68,7 +68,7 @@ class Life:
         else:
             self.fail(error)
 
-    async def drain(self, outlet: Outlet) -> None:
+    async def drain(self, outlet: RingWriter) -> None:
         """Hand over what has no room yet."""
         deadline_s = self._clock.now_s() + DRAIN_S
         outlet.publish()

@@ -16,7 +16,7 @@ from actors.receiver.signals import Mark, Signs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class ReceiverPolicy:
     """The numbers of protocol.md §1.2."""
 
     attempts_max: int = 10  # 0: never give up
@@ -33,13 +33,13 @@ class Policy:
     unheard_most: int = 3  # lines ended at our subscription before anybody acknowledged one
 
 
-class Phase(Enum):
+class ReceiverPhase(Enum):
     CONNECTING = "connecting"
     SUBSCRIBING = "subscribing"
     STREAMING = "streaming"
 
 
-class Verdict(Enum):
+class SilenceVerdict(Enum):
     """What a line's silence calls for."""
 
     NOTHING = "nothing"
@@ -50,11 +50,11 @@ class Verdict(Enum):
 
 
 @dataclass(slots=True)
-class Line:
+class ReceiverConnection:
     """One connection; `session` and what follows it mean something once it streams."""
 
     number: int
-    phase: Phase = Phase.CONNECTING
+    phase: ReceiverPhase = ReceiverPhase.CONNECTING
     resume_after: int | None = None
     mark: int = 0  # the lowest of the shards' marks when we subscribed
     session: int = 0
@@ -70,10 +70,10 @@ class Line:
 
     @property
     def is_streaming(self) -> bool:
-        return self.phase is Phase.STREAMING
+        return self.phase is ReceiverPhase.STREAMING
 
     def begin(self, session: int, epoch: int, newest: int, now_s: float) -> None:
-        self.phase = Phase.STREAMING
+        self.phase = ReceiverPhase.STREAMING
         self.session, self.epoch, self.newest, self.began_s = session, epoch, newest, now_s
         self.has_history = True
         self.quiet_s = 0.0
@@ -102,10 +102,10 @@ class Line:
         if self.resume_after is not None:
             self.resume_after = max(self.resume_after, sequence)
 
-    def observe(self, signs: Signs, read_s: float, policy: Policy) -> Verdict:
+    def observe(self, signs: Signs, read_s: float, policy: ReceiverPolicy) -> SilenceVerdict:
         """We have read for `read_s` more seconds, and this is what came since the line opened."""
-        if self.phase is Phase.CONNECTING:
-            return Verdict.NOTHING
+        if self.phase is ReceiverPhase.CONNECTING:
+            return SilenceVerdict.NOTHING
         has_spoken = self.is_streaming and signs.frames != self.signs.frames
         has_gone_on = signs.history_frames != self.signs.history_frames
         self.signs = signs
@@ -116,19 +116,19 @@ class Line:
         self.history_quiet_s = 0.0 if has_gone_on else self.history_quiet_s + read_s
         if not self.is_streaming:
             is_late = self.quiet_s >= policy.ack_timeout_s
-            return Verdict.UNACKNOWLEDGED if is_late else Verdict.NOTHING
+            return SilenceVerdict.UNACKNOWLEDGED if is_late else SilenceVerdict.NOTHING
         return self._verdict(policy)
 
-    def _verdict(self, policy: Policy) -> Verdict:
+    def _verdict(self, policy: ReceiverPolicy) -> SilenceVerdict:
         if self.quiet_s >= policy.dead_after_s:
-            return Verdict.DEAD
+            return SilenceVerdict.DEAD
         if self.has_history and self.history_quiet_s >= policy.history_quiet_s:
-            return Verdict.END_HISTORY
+            return SilenceVerdict.END_HISTORY
         due = policy.ping_after_s[self.pings : self.pings + 1]
         if due and self.quiet_s >= due[0]:
             self.pings += 1
-            return Verdict.PING
-        return Verdict.NOTHING
+            return SilenceVerdict.PING
+        return SilenceVerdict.NOTHING
 
 
 def resume_behind(mark: int) -> int:

@@ -2,13 +2,13 @@
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
-from actors.receiver.outlet cimport Outlet
+from actors.receiver.outlet cimport RingWriter
 
 
 cdef class Listener(WSListener):
     cdef:
         readonly object line
-        readonly Outlet outlet
+        readonly RingWriter outlet
         public bint is_fast
         public bint is_muted
         public bint history_runs

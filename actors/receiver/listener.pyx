@@ -19,7 +19,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from actors.receiver.outlet cimport Outlet
+from actors.receiver.outlet cimport RingWriter
 from actors.receiver.routing cimport Route, route_frame
 
 from picows import WSProtocolError
@@ -45,7 +45,7 @@ cdef class Listener(WSListener):
     that is not routed here: all of them until `is_fast`. It may raise WSProtocolError to end the
     connection. A muted listener answers the peer's control frames and hands on nothing.
     """
-    def __cinit__(self, line, Outlet outlet not None):
+    def __cinit__(self, line, RingWriter outlet not None):
         self.line = line
         self.outlet = outlet
 
@@ -53,7 +53,7 @@ cdef class Listener(WSListener):
         self.line.on_connected(transport)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef Outlet outlet = self.outlet
+        cdef RingWriter outlet = self.outlet
         cdef Route route
         self.frames += 1
         outlet.count_frame(frame.payload_size)

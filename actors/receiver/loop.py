@@ -16,19 +16,19 @@ import structlog
 import uvloop
 
 from actors.genesys import wsp
-from actors.genesys.http import GatewayAddress, Reach, http_client, reach
+from actors.genesys.http import GatewayAddress, Route, http_client, reach
 from actors.genesys.tokens import TokenProvider
 from actors.messages.control import (
     Watermark,
     encode_control,
 )
 from actors.receiver import signals
-from actors.receiver.connection import Connection, Tally
+from actors.receiver.connection import Connection, ConnectionCounts
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
-from actors.receiver.life import STAGED_POINTS, TICK_S, Life
-from actors.receiver.line import Policy, lowest_mark
+from actors.receiver.life import STAGED_POINTS, TICK_S, TaskGroup
+from actors.receiver.line import ReceiverPolicy, lowest_mark
 from actors.receiver.numbering import kept_epoch
-from actors.receiver.outlet import Outlet
+from actors.receiver.outlet import RingWriter
 from actors.receiver.session import SessionMachine
 from runtime.block import Block
 from runtime.child import Child
@@ -80,7 +80,7 @@ class Receiver:
         child: Child,
         arguments: ReceiverArguments,
         *,
-        way: Reach,
+        way: Route,
         client: httpx.AsyncClient,
         clock: Clock,
     ) -> None:
@@ -89,37 +89,39 @@ class Receiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._life = Life(child, clock, self._log)
+        self._life = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
-        chance = random.Random()  # noqa: S311 - jitter
+        rng = random.Random()  # noqa: S311 - jitter
         self._way = way
         self._tokens = TokenProvider(
             arguments.address,
             wsp.SCOPES,
             client,
             clock=clock,
-            chance=chance,
+            rng=rng,
             in_service=counters.get("token_refreshes") > 0,
         )
         producers = [
             Producer(ring, generation=child.generation, doorbell=doorbell)
             for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
         ]
-        self._outlet = Outlet(
+        self._outlet = RingWriter(
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
         marks = self._marks()
         epoch, epoch_name = kept_epoch(counters.get("gateway_epoch"), counters.note, marks)
         self._machine = SessionMachine(
-            Policy(attempts_max=arguments.attempts_max, backoff_most_s=arguments.backoff_most_s),
-            chance,
+            ReceiverPolicy(
+                attempts_max=arguments.attempts_max, backoff_most_s=arguments.backoff_most_s
+            ),
+            rng,
             session=counters.get("session"),
             epoch=epoch,
             epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
         )
         self._outlet.restart_watermark(lowest_mark(marks, epoch))
-        self._tally = Tally()
+        self._tally = ConnectionCounts()
         self._gauges = Gauges(counters, self._tokens, self._tally, self._log)
         self._connections: dict[int, Connection] = {}
         self._last: Connection | None = None

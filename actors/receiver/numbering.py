@@ -14,7 +14,7 @@ from actors.messages.control import GAP_ANEW, RESUME_MARGIN, SEQUENCE_END
 from actors.receiver.signals import Mark
 
 
-class Missed(NamedTuple):
+class PendingGap(NamedTuple):
     """A gap that no session has told yet."""
 
     epoch: int
@@ -37,7 +37,7 @@ class Numbering:
     number: int = 0
     name: str = ""
     kept: int = 0  # the epoch of the last session: the one that rings and marks bear
-    missed: list[Missed] = field(default_factory=list)
+    missed: list[PendingGap] = field(default_factory=list)
 
     def routed(self, watermark: int) -> int:
         """What we have routed of the present numbering."""
@@ -53,7 +53,7 @@ class Numbering:
         """What followed in the old numbering is gone; how much it is, nobody knows."""
         # Neighbours change places: what the highest routed one has overtaken may be missing too.
         first = max(1, self.routed(watermark) - RESUME_MARGIN)
-        self.missed.append(Missed(self.number, first, SEQUENCE_END - 1, GAP_ANEW))
+        self.missed.append(PendingGap(self.number, first, SEQUENCE_END - 1, GAP_ANEW))
         self.number += 1
         self.name = name
 
@@ -62,6 +62,6 @@ class Numbering:
         self.number = self.number or 1
         self.name = name or self.name
 
-    def take_missed(self) -> list[Missed]:
+    def take_missed(self) -> list[PendingGap]:
         taken, self.missed = self.missed, []
         return taken

@@ -7,7 +7,7 @@ cdef enum:
     PARTITIONS = 64
 
 
-cdef class Outlet:
+cdef class RingWriter:
     cdef list producers
     cdef PyObject* ends[RINGS_MAX]      # borrowed from `producers`
     cdef int owners[PARTITIONS]

@@ -9,7 +9,7 @@ SPILL_BYTES_MAX: int
 SPILL_RECORD_BYTES: int
 
 @final
-class Outlet:
+class RingWriter:
     def __init__(
         self,
         producers: Sequence[Producer],

@@ -68,7 +68,7 @@ cdef inline int64_t wall_ns() noexcept nogil:
     return <int64_t>now.tv_sec * 1_000_000_000 + now.tv_nsec
 
 
-cdef class Outlet:
+cdef class RingWriter:
     """For one thread, that of the event loop.
 
     `on_pressure(is_on)`: True when a ring is over 80 % full or something was spilled, False when

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.planner.store import Roster, read_roster
-from actors.receiver.life import Life
+from actors.receiver.life import TaskGroup
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.errors import LocalError, TemporaryError
@@ -27,7 +27,7 @@ class PlanReader:
         path: Path,
         planner: Counters,
         *,
-        life: Life,
+        life: TaskGroup,
         clock: Clock,
         follow: Callable[[Roster], None],
         log: Any,

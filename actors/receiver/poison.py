@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from actors.messages.control import RESUME_MARGIN
-from actors.receiver.line import Line
+from actors.receiver.line import ReceiverConnection
 from actors.receiver.signals import Lost
 
 NEAR_FACTOR = 2
@@ -31,7 +31,9 @@ class Poison:
         """A session ended in another way."""
         self._sessions = self._near = 0
 
-    def add(self, line: Line, lost: Lost, sessions_most: int) -> tuple[int, int] | None:
+    def add(
+        self, line: ReceiverConnection, lost: Lost, sessions_most: int
+    ) -> tuple[int, int] | None:
         """A session ended by such a frame; (first, last) to skip.
 
         A place in a history cannot be skipped: it is told anew each time.

@@ -23,8 +23,15 @@ from actors.messages.control import (
     SessionEnds,
 )
 from actors.receiver import signals
-from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
-from actors.receiver.numbering import Missed, Numbering
+from actors.receiver.line import (
+    ReceiverConnection,
+    ReceiverPhase,
+    ReceiverPolicy,
+    SilenceVerdict,
+    lowest_mark,
+    resume_behind,
+)
+from actors.receiver.numbering import Numbering, PendingGap
 from actors.receiver.poison import Poison
 from actors.receiver.signals import Abort, Action, Close, Signal, Tell
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
@@ -39,8 +46,8 @@ class SessionMachine:
 
     def __init__(
         self,
-        policy: Policy,
-        chance: random.Random,
+        policy: ReceiverPolicy,
+        rng: random.Random,
         *,
         session: int = 0,
         epoch: int = 0,
@@ -48,12 +55,14 @@ class SessionMachine:
         is_known: bool = False,
     ) -> None:
         self._policy = policy
-        self._chance = chance
+        self._rng = rng
         self._session = session
         self._numbering = Numbering(epoch, epoch_name, epoch)
         self._is_known = is_known
-        self._primary: Line | None = None
-        self._retiring: Line | None = None  # streams on until the primary's history has ended
+        self._primary: ReceiverConnection | None = None
+        self._retiring: ReceiverConnection | None = (
+            None  # streams on until the primary's history has ended
+        )
         self._lines = 0
         self._tries = 0
         self._retry_at_s: float | None = None
@@ -119,7 +128,7 @@ class SessionMachine:
             self._connect()
         return self._taken()
 
-    def _happened(self, line: Line, signal: Signal) -> None:
+    def _happened(self, line: ReceiverConnection, signal: Signal) -> None:
         match signal:
             case signals.Opened(marks=marks):
                 self._opened(line, marks)
@@ -132,7 +141,7 @@ class SessionMachine:
                 self._let_go(line, reason)
                 self._retry(reason, signal.retry_s, counts=not signal.is_refused)
                 self._token_awaited = True
-            case signals.Acknowledged() if line.phase is Phase.SUBSCRIBING:
+            case signals.Acknowledged() if line.phase is ReceiverPhase.SUBSCRIBING:
                 self._acknowledged(line, signal)
             case signals.NotAcknowledged():
                 self._end(line, "the first frame is no acknowledgement", Close(line.number, 1002))
@@ -141,7 +150,7 @@ class SessionMachine:
                 if signal.is_history or sequence > (line.resume_after or 0):
                     self._understood(line, line.missed_before(sequence, signal.is_history))
             case signals.GapSeen(first=first, last=last) if line.is_streaming:
-                self._gap(line, Missed(line.epoch, first, last, "not retained by the gateway"))
+                self._gap(line, PendingGap(line.epoch, first, last, "not retained by the gateway"))
                 self._understood(line, None)
                 line.replays_behind(last)
             case signals.HistorySeen() if line.is_streaming:
@@ -158,22 +167,22 @@ class SessionMachine:
         if self._primary is not None:
             assert self._retiring is None, "a third line"
             self._retiring = self._primary
-        self._primary = Line(self._lines)
+        self._primary = ReceiverConnection(self._lines)
         self._retry_at_s = None
         self._token_awaited = False
         self._replace = None  # the new session has a token and a history of its own
         self._act(signals.Connect(self._lines, self._fresh_token))
         self._fresh_token = False
 
-    def _opened(self, line: Line, marks: Sequence[signals.Mark]) -> None:
-        line.phase = Phase.SUBSCRIBING
+    def _opened(self, line: ReceiverConnection, marks: Sequence[signals.Mark]) -> None:
+        line.phase = ReceiverPhase.SUBSCRIBING
         numbering = self._numbering
         if numbering.number > 0:
             line.mark = lowest_mark(marks, numbering.number)
             line.resume_after = max(resume_behind(line.mark), self._poison.behind)
         self._act(signals.Subscribe(line.number, line.resume_after, numbering.name))
 
-    def _acknowledged(self, line: Line, signal: signals.Acknowledged) -> None:
+    def _acknowledged(self, line: ReceiverConnection, signal: signals.Acknowledged) -> None:
         self._is_known, self._unheard, self._token_doubted = True, 0, False
         handled = max(signal.watermark, line.mark)  # a gap moves marks, but no watermark
         if self._numbering.is_new(signal.epoch_name, signal.newest, handled):
@@ -183,7 +192,7 @@ class SessionMachine:
         self._is_renumbered = False
         self._begin(line, signal.newest)
 
-    def _renumber(self, line: Line, signal: signals.Acknowledged) -> None:
+    def _renumber(self, line: ReceiverConnection, signal: signals.Acknowledged) -> None:
         """We asked this line for an old number, so another one asks for everything since 0."""
         self._numbering.start_next(signal.epoch_name, signal.watermark)
         self._poison = Poison()
@@ -196,7 +205,7 @@ class SessionMachine:
         self._retry("the gateway numbers anew", delay_s, counts=self._is_renumbered)
         self._is_renumbered = True
 
-    def _begin(self, line: Line, newest: int) -> None:
+    def _begin(self, line: ReceiverConnection, newest: int) -> None:
         self._session += 1
         self._began_s = self._now_s
         numbering = self._numbering
@@ -220,15 +229,15 @@ class SessionMachine:
         self._act(signals.Stream(line.number, *told, watermark))
         self._tell("session.begins", session=self._session, newest=newest, resumed_after=after)
 
-    def _understood(self, line: Line, missed: tuple[int, int] | None) -> None:
+    def _understood(self, line: ReceiverConnection, missed: tuple[int, int] | None) -> None:
         """What came first has shown whether the gateway replays what we asked for."""
         if missed is not None:
-            self._gap(line, Missed(line.epoch, *missed, "not replayed by the gateway"))
+            self._gap(line, PendingGap(line.epoch, *missed, "not replayed by the gateway"))
         if not line.is_understood:
             line.is_understood = True
             self._act(signals.GoFast(line.number))
 
-    def _end_history(self, line: Line, sequence: int) -> None:
+    def _end_history(self, line: ReceiverConnection, sequence: int) -> None:
         line.has_history = False
         self._write(HistoryEnds(line.session, SCOPE_ALL, True, self._at_us))
         # What it names beyond the acknowledgement was not sent before it: that would be lost.
@@ -242,7 +251,7 @@ class SessionMachine:
 
     # The ways in which a line ends
 
-    def _refused(self, line: Line, signal: signals.Refused) -> None:
+    def _refused(self, line: ReceiverConnection, signal: signals.Refused) -> None:
         reason = f"handshake refused with {signal.status}"
         self._let_go(line, reason)
         match signal.status:
@@ -257,7 +266,7 @@ class SessionMachine:
             case _:
                 self._retry(reason, asked_s=signal.retry_after_s)
 
-    def _lost(self, line: Line, signal: signals.Lost) -> None:
+    def _lost(self, line: ReceiverConnection, signal: signals.Lost) -> None:
         reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
         phase, was_primary = line.phase, line is self._primary
         is_proven = line.is_streaming and line.age_s(self._now_s) >= self._policy.proven_after_s
@@ -266,7 +275,7 @@ class SessionMachine:
         self._let_go(line, reason)
         if not was_primary:
             return
-        if signal.code == CLOSED_WITHOUT_FRAME and phase is Phase.SUBSCRIBING:
+        if signal.code == CLOSED_WITHOUT_FRAME and phase is ReceiverPhase.SUBSCRIBING:
             self._not_heard()
         elif signal.code == CLOSED_WITHOUT_CODE:
             self._fresh_token = True  # so ends a session whose token has expired
@@ -274,11 +283,11 @@ class SessionMachine:
         else:
             self._retry(reason)
 
-    def _judge_poison(self, line: Line, signal: signals.Lost) -> None:
+    def _judge_poison(self, line: ReceiverConnection, signal: signals.Lost) -> None:
         if not signal.is_ours:
             self._poison.clear()
         elif skipped := self._poison.add(line, signal, self._policy.poison_sessions):
-            missed = Missed(line.epoch, *skipped, "a frame that breaks the protocol")
+            missed = PendingGap(line.epoch, *skipped, "a frame that breaks the protocol")
             self._numbering.missed.append(missed)
 
     def _not_heard(self) -> None:
@@ -308,7 +317,7 @@ class SessionMachine:
         self._retry_at_s = None
         self.is_finished = True
 
-    def _end(self, line: Line, reason: str, action: Action) -> None:
+    def _end(self, line: ReceiverConnection, reason: str, action: Action) -> None:
         """We end the line ourselves, and try again if it was the newest."""
         was_primary = line is self._primary
         self._act(action)
@@ -316,7 +325,7 @@ class SessionMachine:
         if was_primary:
             self._retry(reason)
 
-    def _let_go(self, line: Line, reason: str) -> None:
+    def _let_go(self, line: ReceiverConnection, reason: str) -> None:
         """The line is not ours any more; the one it was to replace is the newest again."""
         if line is self._retiring:
             self._retiring = None
@@ -349,7 +358,7 @@ class SessionMachine:
             return
         if delay_s is None:
             first_s, most_s = policy.backoff_first_s, policy.backoff_most_s
-            delay_s = wait_s(self._tries, self._chance, asked_s, first_s=first_s, most_s=most_s)
+            delay_s = wait_s(self._tries, self._rng, asked_s, first_s=first_s, most_s=most_s)
         self._retry_at_s = self._now_s + delay_s
         self._tell("session.retry", reason=reason, delay_s=round(delay_s, 3), tries=self._tries)
 
@@ -358,7 +367,7 @@ class SessionMachine:
         self._retry_at_s = None
         self._act(signals.GiveUp(exit_code, reason))
 
-    def _forgive(self, line: Line) -> None:
+    def _forgive(self, line: ReceiverConnection) -> None:
         if line.age_s(self._now_s) >= self._policy.proven_after_s:
             self._tries = 0
 
@@ -372,19 +381,19 @@ class SessionMachine:
             self._watch(line, tick.signs.get(line.number, line.signs), read_s)
         self._replace_if_wanted()
 
-    def _watch(self, line: Line, signs: signals.Signs, read_s: float) -> None:
+    def _watch(self, line: ReceiverConnection, signs: signals.Signs, read_s: float) -> None:
         if line.is_streaming and line is self._primary and self._retry_at_s is None:
             self._forgive(line)
         match line.observe(signs, read_s, self._policy):
-            case Verdict.UNACKNOWLEDGED:
+            case SilenceVerdict.UNACKNOWLEDGED:
                 reason = f"no acknowledgement within {self._policy.ack_timeout_s:g} s"
                 self._end(line, reason, Close(line.number, 1002))
-            case Verdict.DEAD:
+            case SilenceVerdict.DEAD:
                 reason = f"no frame and no pong for {self._policy.dead_after_s:g} s"
                 self._end(line, reason, Abort(line.number))
-            case Verdict.END_HISTORY:
+            case SilenceVerdict.END_HISTORY:
                 self._end_history(line, 0)
-            case Verdict.PING:
+            case SilenceVerdict.PING:
                 self._act(signals.Ping(line.number))
 
     def _replace_if_wanted(self) -> None:
@@ -399,10 +408,10 @@ class SessionMachine:
 
     # Actions
 
-    def _open_lines(self) -> list[Line]:
+    def _open_lines(self) -> list[ReceiverConnection]:
         return [line for line in (self._primary, self._retiring) if line is not None]
 
-    def _gap(self, line: Line, missed: Missed) -> None:
+    def _gap(self, line: ReceiverConnection, missed: PendingGap) -> None:
         self._write(Gap(line.session, SCOPE_ALL, *missed, self._at_us))
         self._tell("session.gap", level="warning", **missed._asdict())
 

@@ -31,7 +31,7 @@ class Call(NamedTuple):
     ids: tuple[str, ...]
 
 
-class Answered(NamedTuple):
+class AnsweredUsers(NamedTuple):
     """Agents of a slot for whom this session needs to ask no more."""
 
     slot: Slot
@@ -45,7 +45,7 @@ class _Wish:
     since: dict[str, int] = field(default_factory=dict)  # by agent: the last call before the wish
 
 
-class SnapshotDesk:
+class SnapshotScheduler:
     """For all clients of a receiver: what one of them reads serves the others as well."""
 
     def __init__(self) -> None:
@@ -134,7 +134,7 @@ class SnapshotDesk:
 
     # What became of it
 
-    def answered(self, call: Call, found: Collection[str], pages: int = 0) -> list[Answered]:
+    def answered(self, call: Call, found: Collection[str], pages: int = 0) -> list[AnsweredUsers]:
         """Whom it answers for: on a page, whoever stands there; by id, all who were asked for."""
         self._over(call)
         if call.page is not None:
@@ -146,7 +146,7 @@ class SnapshotDesk:
             for user in users:
                 del wish.since[user]
             if users:
-                told.append(Answered(slot, wish.session, users))
+                told.append(AnsweredUsers(slot, wish.session, users))
             if not wish.since:
                 del self._wishes[slot]
         return told

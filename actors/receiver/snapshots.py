@@ -26,9 +26,9 @@ from actors.messages.control import session_flags
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_line import ChannelPolicy
 from actors.receiver.channel_session import EPOCH
-from actors.receiver.life import Life
-from actors.receiver.outlet import Outlet
-from actors.receiver.snapshot_desk import Call, SnapshotDesk
+from actors.receiver.life import TaskGroup
+from actors.receiver.outlet import RingWriter
+from actors.receiver.snapshot_desk import Call, SnapshotScheduler
 from runtime.clock import Clock
 from runtime.crash_point import crash_point
 
@@ -59,19 +59,19 @@ class Snapshots:
     def __init__(
         self,
         *,
-        life: Life,
-        outlet: Outlet,
+        life: TaskGroup,
+        outlet: RingWriter,
         clock: Clock,
-        chance: random.Random,
+        rng: random.Random,
         policy: ChannelPolicy,
         tell: Tell,
         log: Any,
     ) -> None:
-        self.desk = SnapshotDesk()
+        self.desk = SnapshotScheduler()
         self._life = life
         self._outlet = outlet
         self._clock = clock
-        self._chance = chance
+        self._rng = rng
         self._policy = policy
         self._tell = tell
         self._log = log
@@ -147,7 +147,7 @@ class Snapshots:
         if now_s >= hand.retry_at_s:
             policy = self._policy
             first_s, most_s = policy.backoff_first_s, policy.backoff_most_s
-            left_s = wait_s(hand.failures, self._chance, left_s, first_s=first_s, most_s=most_s)
+            left_s = wait_s(hand.failures, self._rng, left_s, first_s=first_s, most_s=most_s)
             hand.failures += 1
         hand.retry_at_s = max(hand.retry_at_s, now_s + left_s)
         told = {"client": hand.client, "reason": str(error), "wait_s": round(left_s, 3)}

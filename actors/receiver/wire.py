@@ -10,23 +10,23 @@ import asyncio
 import picows
 from picows import WSTransport
 
-from actors.genesys.http import Reach
+from actors.genesys.http import Route
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import CLOSE_TIMEOUT_S, close_code, open_socket
 from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
-from actors.receiver.outlet import Outlet
+from actors.receiver.outlet import RingWriter
 
 
 class Wire:
     """One try to be connected, and what comes of it."""
 
-    def __init__(self, listener: Listener, outlet: Outlet) -> None:
+    def __init__(self, listener: Listener, outlet: RingWriter) -> None:
         self._listener = listener
         self._outlet = outlet
         self._transport: WSTransport | None = None
         self._is_over = False  # nobody waits for it any more
 
-    async def _open(self, url: str, way: Reach, hidden: Secret) -> WSTransport:
+    async def _open(self, url: str, way: Route, hidden: Secret) -> WSTransport:
         """Raises HandshakeRefusedError or UnreachableError; then it is over."""
         try:
             return await open_socket(

@@ -19,11 +19,11 @@ import structlog
 import uvloop
 
 from actors.messages.commands import (
-    NotTaken,
+    Accepted,
     OutcomeRecord,
+    Rejected,
     Resend,
-    Taken,
-    decode_order,
+    decode_request,
     encode_outcome,
 )
 from actors.messages.queries import decode_answer, encode_question
@@ -32,14 +32,14 @@ from actors.sender.arguments import SenderArguments
 from actors.sender.audit import audit_line
 from actors.sender.cloud_dialect import CloudDialect
 from actors.sender.cloud_loop import CloudLoop
-from actors.sender.commands import Action, Ask, Record, Report
+from actors.sender.commands import Action, Ask, Record, ReportOutcome
 from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.loop import Loop
 from actors.sender.loop_life import LoopLife
 from actors.sender.machine import CommandMachine
-from actors.sender.outbox import Attempt, Outbox, Resent
-from actors.sender.page import Page
-from actors.sender.store import KIND, DamagedStoreError, Store
+from actors.sender.outbox import Attempt, Outbox, WebhookResent
+from actors.sender.page import SenderPage
+from actors.sender.store import KIND, CommandStore, DamagedStoreError
 from actors.storage.disk_wait import DiskWait
 from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
 from runtime.child import Child
@@ -102,15 +102,15 @@ class SenderActor(RingActor):
         self._host = host
         self._clock: Clock = SystemClock()
         self._log = structlog.get_logger("actors.sender")
-        chance = random.Random()  # noqa: S311 - jitter and a first question's number
+        rng = random.Random()  # noqa: S311 - jitter and a first question's number
         self._machine = CommandMachine(
-            arguments.settings, len(ends.answers), chance, dialect=_dialect(arguments)
+            arguments.settings, len(ends.answers), rng, dialect=_dialect(arguments)
         )
-        self._outbox = Outbox(arguments.settings.webhook, chance)
+        self._outbox = Outbox(arguments.settings.webhook, rng)
         self._has_webhook = bool(arguments.settings.webhook.url)
         self._disk = DiskWait(child, self._log, arguments.path)
-        self._page = Page(child.counters)
-        self._store: Store
+        self._page = SenderPage(child.counters)
+        self._store: CommandStore
         self._woken_s: float | None = None
         self._began_s = self._clock.now_s()
         self._prune_at_s = self._began_s + PRUNE_EVERY_S
@@ -122,7 +122,7 @@ class SenderActor(RingActor):
         arguments = self._arguments
 
         def load() -> list[Action]:
-            self._store = Store(arguments.path, arguments.run, is_owing=self._has_webhook)
+            self._store = CommandStore(arguments.path, arguments.run, is_owing=self._has_webhook)
             with damage_named(arguments.path, KIND):
                 return self._machine.restore(self._store.unsettled(), *self._now())
 
@@ -135,21 +135,21 @@ class SenderActor(RingActor):
     def on_batch(self, batch: Batch) -> None:
         crash_point("after-peek")
         actions: list[Action] = []
-        revived: list[Resent] = []
+        revived: list[WebhookResent] = []
         for index in range(batch.count):
             try:
                 if batch.ring > 0:
                     answer = decode_answer(batch.frame(index))
                     actions += self._machine.answer(batch.ring - 1, answer, *self._now())
                     continue
-                order = decode_order(batch.frame(index))
+                order = decode_request(batch.frame(index))
             except ValueError as error:  # of another version's making
                 self._child.counters.add("records_malformed")
                 self._log.error("record.malformed", ring=batch.ring, cause=str(error))
                 continue
             if isinstance(order, Resend):
                 outcome, resent = self._revival(order)
-                actions.append(Report(outcome))
+                actions.append(ReportOutcome(outcome))
                 revived += resent
             else:
                 store = self._store
@@ -185,7 +185,9 @@ class SenderActor(RingActor):
 
     # --- one batch ---------------------------------------------------------------------------
 
-    def _carry_out(self, actions: list[Action], attempts: Sequence[Attempt | Resent] = ()) -> None:
+    def _carry_out(
+        self, actions: list[Action], attempts: Sequence[Attempt | WebhookResent] = ()
+    ) -> None:
         records = [action for action in actions if isinstance(action, Record)]
         if records or attempts:
             crash_point("before-commit")
@@ -201,7 +203,7 @@ class SenderActor(RingActor):
                     self._stage(
                         self._ends.questions[shard], encode_question(question), "questions_dropped"
                     )
-                case Report(outcome=outcome):
+                case ReportOutcome(outcome=outcome):
                     self._stage(self._ends.outcomes, encode_outcome(outcome), "outcomes_dropped")
                 case signals.Send() | signals.Patch() | signals.CheckUser():
                     wishes.append(action)
@@ -223,7 +225,9 @@ class SenderActor(RingActor):
         if not producer.stage(payload, KIND_CONTROL):
             self._child.counters.add(dropped)
 
-    def _commit(self, records: Sequence[Record], attempts: Sequence[Attempt | Resent]) -> None:
+    def _commit(
+        self, records: Sequence[Record], attempts: Sequence[Attempt | WebhookResent]
+    ) -> None:
         began_ns = self._clock.now_ns()
         try:
             transaction = self._store.prepared(records, attempts)
@@ -251,20 +255,20 @@ class SenderActor(RingActor):
         if deliveries:
             self._host.wish(deliveries)
 
-    def _revival(self, order: Resend) -> tuple[OutcomeRecord, list[Resent]]:
+    def _revival(self, order: Resend) -> tuple[OutcomeRecord, list[WebhookResent]]:
         """What waits is taken as well: an order comes again when our answer was lost."""
         state = self._store.letter_state(order.message_id)
-        taken = Taken(order.order, order.message_id, state != outbox.DEAD)
+        taken = Accepted(order.order, order.message_id, state != outbox.DEAD)
         match state:
             case outbox.DEAD:
-                return taken, [Resent(order.message_id, order.who, self._clock.wall_us())]
+                return taken, [WebhookResent(order.message_id, order.who, self._clock.wall_us())]
             case outbox.WAITING:
                 return taken, []
             case outbox.DELIVERED:
                 why = f"{order.message_id} was delivered"
             case _:
                 why = f"there is no message {order.message_id}"
-        return NotTaken(order.order, NOT_DEAD, why), []
+        return Rejected(order.order, NOT_DEAD, why), []
 
     # --- what others see ---------------------------------------------------------------------
 

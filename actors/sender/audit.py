@@ -22,7 +22,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from actors.genesys.times import iso_ms
-from actors.sender.commands import Command, Step
+from actors.sender.commands import Command, CommandStep
 
 RESENT: Final = "resent"
 """The step of a row that is none of the command's own: a person had its webhook sent again."""
@@ -67,7 +67,7 @@ BEGIN SELECT raise(ABORT, 'a subject can only be forgotten'); END;
 """
 
 
-class Row(NamedTuple):
+class AuditEntry(NamedTuple):
     """One row of the table `audit`."""
 
     id: int
@@ -91,11 +91,13 @@ class Chain(NamedTuple):
 
     def append(
         self, at_us: int, command: str, step: str, subject: int, detail: str
-    ) -> tuple[Chain, Row]:
+    ) -> tuple[Chain, AuditEntry]:
         row_id = self.rows + 1
         digest = _sha256(detail)
         link = _link(self.head, row_id, at_us, command, step, subject, digest)
-        return Chain(row_id, link), Row(row_id, at_us, command, step, subject, digest, link, detail)
+        return Chain(row_id, link), AuditEntry(
+            row_id, at_us, command, step, subject, digest, link, detail
+        )
 
 
 def _link(*fields: int | str) -> str:
@@ -124,7 +126,7 @@ def detail_of(command: Command, text: str, salt: str) -> str:
     return orjson.dumps(detail).decode()
 
 
-class Verdict(NamedTuple):
+class ChainVerdict(NamedTuple):
     """What an examination of the whole chain found."""
 
     rows: int
@@ -137,7 +139,9 @@ class Verdict(NamedTuple):
     problem: str = ""
 
 
-def verify(rows: Iterable[Row], subjects: Mapping[int, str | None], promised: Chain) -> Verdict:
+def verify(
+    rows: Iterable[AuditEntry], subjects: Mapping[int, str | None], promised: Chain
+) -> ChainVerdict:
     """Follows the chain from its first row to the promised end."""
     chain, erased = Chain(), 0
     remaining = iter(rows)
@@ -148,22 +152,22 @@ def verify(rows: Iterable[Row], subjects: Mapping[int, str | None], promised: Ch
         except ValueError as error:  # text that is none
             problem = f"it cannot be read: {error}"
         if problem:
-            return Verdict(chain.rows, chain.head, erased, chain.rows + 1, problem)
+            return ChainVerdict(chain.rows, chain.head, erased, chain.rows + 1, problem)
         if row is None:
             break
         chain = Chain(row.id, row.hash)
         erased += row.detail is None
     if chain == promised:
-        return Verdict(chain.rows, chain.head, erased)
+        return ChainVerdict(chain.rows, chain.head, erased)
     if chain.rows == promised.rows:
         problem = "it is not the row that was committed last"
-        return Verdict(chain.rows, chain.head, erased, chain.rows, problem)
+        return ChainVerdict(chain.rows, chain.head, erased, chain.rows, problem)
     problem = f"the chain has {chain.rows} rows, {promised.rows} were committed"
     first = min(chain.rows, promised.rows) + 1
-    return Verdict(chain.rows, chain.head, erased, first, problem)
+    return ChainVerdict(chain.rows, chain.head, erased, first, problem)
 
 
-def _problem(chain: Chain, row: Row, subjects: Mapping[int, str | None]) -> str:
+def _problem(chain: Chain, row: AuditEntry, subjects: Mapping[int, str | None]) -> str:
     expected = chain.rows + 1
     if tuple(map(type, row[:7])) != _TYPES or not isinstance(row.detail, str | None):
         return "a column holds what it cannot hold"
@@ -176,7 +180,7 @@ def _problem(chain: Chain, row: Row, subjects: Mapping[int, str | None]) -> str:
     return _problem_of_detail(row, subjects[row.subject])
 
 
-def _problem_of_detail(row: Row, user_id: str | None) -> str:
+def _problem_of_detail(row: AuditEntry, user_id: str | None) -> str:
     if row.detail is None:
         return "" if user_id is None else "its detail is gone, but its subject was not forgotten"
     if _sha256(row.detail) != row.detail_hash:
@@ -205,7 +209,7 @@ def audit_line(command: Command) -> str:
     user, state, reason = (
         text.translate(_ENCODED) for text in (command.user_id, command.to_state, command.reason)
     )
-    is_refused = command.step == Step.REFUSED
+    is_refused = command.step == CommandStep.REFUSED
     success = "false" if is_refused or command.acknowledged_us is None else "true"
     return (
         f"AUDIT|{iso_ms(command.ended_us)}|user:{user}|state:{state}|reason:{reason}"

@@ -11,20 +11,20 @@ from dataclasses import dataclass, replace
 from enum import Enum, auto
 from typing import Any, Final
 
-from actors.messages.commands import Taken, Told
+from actors.messages.commands import Accepted, StatusChanged
 from actors.sender.commands import (
     RETRY_AFTER_MS,
     Action,
     Code,
     Command,
+    CommandStep,
     Record,
     Refusal,
-    Report,
-    Step,
+    ReportOutcome,
     webhook_body,
 )
 from actors.sender.latency import Latency
-from actors.sender.register import Register
+from actors.sender.register import CommandIndex
 
 COUNTED: Final = (
     "accepted", "repeated", "key_bound", "resumed", "validated", "forced", "admitted",
@@ -34,7 +34,7 @@ COUNTED: Final = (
     "late", "duplicate", "stray",
     *(f"refused_{code.name.lower()}" for code in Code),
 )  # fmt: skip
-"""The names in `Book.counts`. late, duplicate, stray: answers that changed nothing."""
+"""The names in `ActiveCommands.counts`. late, duplicate, stray: answers that changed nothing."""
 
 
 class Stage(Enum):
@@ -67,14 +67,14 @@ class Flight:
         return self.command.id
 
 
-class Book:
+class ActiveCommands:
     """`on_end` is called with the id of each command that comes to its end."""
 
     def __init__(self, on_end: Callable[[str], None]) -> None:
         self._on_end = on_end
         self._actions: list[Action] = []
         self.flights: dict[str, Flight] = {}
-        self.register = Register()
+        self.register = CommandIndex()
         self.counts = dict.fromkeys(COUNTED, 0)
         self.to_acknowledgement = Latency()
         self.to_confirmation = Latency()
@@ -91,12 +91,12 @@ class Book:
         """Taken is said when it is durable, and before anything else is said of it."""
         flight = self.open(command, give_up_s)
         self.act(Record(command, command.step, self.now_us, "", None))
-        self.act(Report(Taken(order, command.id, False)))
+        self.act(ReportOutcome(Accepted(order, command.id, False)))
         self.tell(command)
         self.counts["accepted"] += 1
         return flight
 
-    def step(self, flight: Flight, step: Step, detail: str = "", **changes: Any) -> None:
+    def step(self, flight: Flight, step: CommandStep, detail: str = "", **changes: Any) -> None:
         """`changes`: fields of the command."""
         self._write(flight, step, detail, changes)
 
@@ -105,14 +105,14 @@ class Book:
         command = replace(flight.command, acknowledged_us=self.now_us)
         body = webhook_body(command)
         changes = {"acknowledged_us": self.now_us}
-        self._write(flight, Step.ACKNOWLEDGED, detail, changes, webhook=body)
+        self._write(flight, CommandStep.ACKNOWLEDGED, detail, changes, webhook=body)
         self.to_acknowledgement.add(self._since_first_send_ms(command))
 
-    def end(self, flight: Flight, step: Step, detail: str) -> None:
+    def end(self, flight: Flight, step: CommandStep, detail: str) -> None:
         """As it is now it stays."""
         assert step.is_end, step
         changes: dict[str, Any] = {"ended_us": self.now_us}
-        if step is Step.CONFIRMED:
+        if step is CommandStep.CONFIRMED:
             changes["confirmed_us"] = self.now_us
             self.to_confirmation.add(self._since_first_send_ms(flight.command))
         self._end(flight, step, detail, changes)
@@ -124,12 +124,12 @@ class Book:
         changes: dict[str, Any] = {"ended_us": self.now_us, "code": code.value}
         if code in RETRY_AFTER_MS:
             changes["key"] = None
-        self._end(flight, Step.REFUSED, refusal.detail, changes, retry_after_ms)
+        self._end(flight, CommandStep.REFUSED, refusal.detail, changes, retry_after_ms)
 
     def tell(self, command: Command, retry_after_ms: int | None = None) -> None:
         after_ms = retry_after_ms or RETRY_AFTER_MS.get(command.code)
-        told = Told(command.id, command.step, command.code, command.detail, after_ms)
-        self.act(Report(told))
+        told = StatusChanged(command.id, command.step, command.code, command.detail, after_ms)
+        self.act(ReportOutcome(told))
 
     def act(self, action: Action) -> None:
         self._actions.append(action)
@@ -146,7 +146,7 @@ class Book:
     def _end(
         self,
         flight: Flight,
-        step: Step,
+        step: CommandStep,
         detail: str,
         changes: dict[str, Any],
         retry_after_ms: int | None = None,
@@ -158,7 +158,7 @@ class Book:
     def _write(
         self,
         flight: Flight,
-        step: Step,
+        step: CommandStep,
         detail: str,
         changes: dict[str, Any],
         *,

@@ -25,7 +25,7 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
 )
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, NewPresence
-from actors.genesys.definitions import Definition, Definitions, Unmeant
+from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since, shown_as
 from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswered
 from runtime.clock import Clock
@@ -101,7 +101,7 @@ class Changing:
         wanted = []
         for change in changes:
             meant = definitions.meant(change.state)
-            if isinstance(meant, Unmeant):  # since it was validated
+            if isinstance(meant, NoSuchDefinition):  # since it was validated
                 self._refused(change, HTTPStatus.BAD_REQUEST, meant.reason)
             elif not is_user_id(change.user_id):  # as a path it would name something else
                 self._refused(change, HTTPStatus.NOT_FOUND, "no user can have this id")

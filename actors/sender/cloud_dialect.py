@@ -12,14 +12,14 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.genesys.cloud import normal_name, parse_time_us
-from actors.genesys.definitions import Definition, Definitions, Unmeant
+from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 from actors.genesys.presences import misnamed
 from actors.genesys.times import iso_ms
-from actors.messages.queries import AgentTold
-from actors.sender.commands import Code, Command, Refusal, Step
+from actors.messages.queries import AgentRecord
+from actors.sender.commands import Code, Command, CommandStep, Refusal
 from actors.sender.settling import refusal_of
 from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
-from actors.sender.transitions import Standing, doubt
+from actors.sender.transitions import AgentStatus, doubt
 from actors.settings.sender import SenderSettings
 
 SHOWN_AS: Final = "presence@"
@@ -60,11 +60,11 @@ class CloudDialect:
         if self._definitions is not None:
             for text in (command.to_state, command.expected):
                 meant = self._definitions.meant(text) if text is not None else None
-                if isinstance(meant, Unmeant):
+                if isinstance(meant, NoSuchDefinition):
                     return Refusal(Code.NO_SUCH_STATE, meant.reason)
         return None
 
-    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+    def judge(self, command: Command, told: AgentRecord) -> Refusal | AgentStatus:
         """Any change but to the presence that is held already, or what the settings allow from it;
         who is in an interaction is moved by force only."""
         definitions = self._definitions
@@ -89,14 +89,14 @@ class CloudDialect:
             if not command.forced:
                 return Refusal(Code.TRANSITION, against)
             overridden.append(against)
-        return Standing(shown, told.queue, tuple(overridden))
+        return AgentStatus(shown, told.queue, tuple(overridden))
 
     def _against(
         self,
         definitions: Definitions,
         held: Definition | None,
         wanted: Definition,
-        told: AgentTold,
+        told: AgentRecord,
     ) -> list[str]:
         against = []
         allowed = None if held is None else self._allowed(definitions, held)
@@ -130,7 +130,7 @@ class CloudDialect:
     # On the wire
 
     def awaited(self, command: Command) -> str | None:
-        is_named = command.step is Step.ACKNOWLEDGED and command.detail.startswith(SHOWN_AS)
+        is_named = command.step is CommandStep.ACKNOWLEDGED and command.detail.startswith(SHOWN_AS)
         return command.detail.partition(" ")[0] if is_named else None
 
     def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:

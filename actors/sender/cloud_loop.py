@@ -16,7 +16,7 @@ import httpx
 
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.definitions import Definitions, Unmeant
+from actors.genesys.definitions import Definitions, NoSuchDefinition
 from actors.genesys.pacer import kept_pacer
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
 from actors.genesys.retry_after import wait_s
@@ -133,7 +133,7 @@ class CloudLoop(LoopLife):
                 await self._read_definitions()
             except CloudError as error:
                 failures += 1
-                delay_s = wait_s(failures, self._chance, error.retry_after_s)
+                delay_s = wait_s(failures, self._rng, error.retry_after_s)
                 self._log.warning(
                     "definitions.failed", reason=str(error), delay_s=round(delay_s, 3)
                 )
@@ -236,4 +236,4 @@ class CloudLoop(LoopLife):
 
 def _unmeant(definitions: Definitions, table: Mapping[str, tuple[str, ...]]) -> list[str]:
     names = dict.fromkeys([*table, *(name for to in table.values() for name in to)])
-    return [name for name in names if isinstance(definitions.meant(name), Unmeant)]
+    return [name for name in names if isinstance(definitions.meant(name), NoSuchDefinition)]

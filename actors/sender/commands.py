@@ -19,7 +19,7 @@ from actors.sender import signals
 
 
 @unique
-class Step(StrEnum):
+class CommandStep(StrEnum):
     """Where a command stands. The last four are ends: each command comes to exactly one."""
 
     ACCEPTED = "accepted"  # durable
@@ -38,7 +38,9 @@ class Step(StrEnum):
         return self in _ENDS
 
 
-_ENDS: Final = frozenset({Step.REFUSED, Step.CONFIRMED, Step.UNCONFIRMED, Step.UNKNOWN})
+_ENDS: Final = frozenset(
+    {CommandStep.REFUSED, CommandStep.CONFIRMED, CommandStep.UNCONFIRMED, CommandStep.UNKNOWN}
+)
 
 
 @unique
@@ -97,7 +99,7 @@ class Command:
     reason: str
     expected: str | None
     forced: bool
-    step: Step
+    step: CommandStep
     code: str  # of a refusal, else ""
     detail: str  # what the step has to say
     held: str | None  # the presence that the agent was in when it was validated
@@ -131,13 +133,13 @@ class Ask(NamedTuple):
     question: Question
 
 
-class Report(NamedTuple):
+class ReportOutcome(NamedTuple):
     """Tell web."""
 
     outcome: OutcomeRecord
 
 
-Action: TypeAlias = Record | Ask | Report | signals.Send | signals.Patch | signals.CheckUser
+Action: TypeAlias = Record | Ask | ReportOutcome | signals.Send | signals.Patch | signals.CheckUser
 
 
 def webhook_body(command: Command) -> bytes:

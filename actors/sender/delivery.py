@@ -13,7 +13,7 @@ from typing import Final, Self
 
 import httpx
 
-from actors.genesys.http import GatewayAddress, Reach, http_client, read_away
+from actors.genesys.http import GatewayAddress, Route, http_client, read_away
 from actors.genesys.proxy import proxy_for
 from actors.genesys.retry_after import asked_wait_s
 from actors.sender.outbox import signed_headers
@@ -27,7 +27,7 @@ TOTAL_TIMEOUT_S: Final = 10.0
 BODY_BYTES_MAX: Final = 1024
 
 
-class Webhook:
+class CommandWebhook:
     """For one event loop. The same certificates are trusted as for Genesys, and a proxy is chosen
     in the same way, but for its own URL.
 
@@ -39,7 +39,7 @@ class Webhook:
     ) -> None:
         self._settings = settings
         proxy = proxy_for(settings.url, address.proxy, os.environ)
-        self._client = http_client(Reach(ssl_context=ssl_context, proxy=proxy))
+        self._client = http_client(Route(ssl_context=ssl_context, proxy=proxy))
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()

@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Protocol
 
 from actors.genesys.presence import SCOPE_TO_WRITE, update_frame
-from actors.messages.queries import AgentTold
+from actors.messages.queries import AgentRecord
 from actors.sender import transitions
 from actors.sender.commands import Command, Refusal
 from actors.sender.settling import refusal_of
 from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
-from actors.sender.transitions import Standing
+from actors.sender.transitions import AgentStatus
 from actors.settings.sender import SenderSettings
 
 
@@ -37,7 +37,7 @@ class Dialect(Protocol):
         """What is wrong with it whatever its agent does."""
         ...
 
-    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+    def judge(self, command: Command, told: AgentRecord) -> Refusal | AgentStatus:
         """May this agent go there? Asked only when it is ready."""
         ...
 
@@ -76,7 +76,7 @@ class WspDialect:
     def malformed(self, command: Command) -> Refusal | None:
         return transitions.malformed(command)
 
-    def judge(self, command: Command, told: AgentTold) -> Refusal | Standing:
+    def judge(self, command: Command, told: AgentRecord) -> Refusal | AgentStatus:
         return transitions.judge(command, told, self._settings)
 
     def leaves(self, held: str | None, to_state: str) -> bool:

@@ -16,7 +16,7 @@ from actors.sender.store import KIND
 from actors.storage import sqlite
 
 
-class Forgotten(NamedTuple):
+class ForgottenCommands(NamedTuple):
     """What the store held of them."""
 
     commands: int
@@ -38,7 +38,7 @@ UPDATE audit SET detail = NULL WHERE subject = (SELECT id FROM subjects WHERE us
 _SUBJECT: Final = "UPDATE subjects SET user_id = NULL WHERE user_id = ?"
 
 
-def forget(path: Path, user_id: str) -> Forgotten:
+def forget(path: Path, user_id: str) -> ForgottenCommands:
     """Raises TemporaryError for a disk in trouble; then nothing was changed."""
     with sqlite.erasing(path, KIND) as connection:
         unsettled = connection.execute(_UNSETTLED, (user_id,)).get
@@ -46,7 +46,7 @@ def forget(path: Path, user_id: str) -> Forgotten:
             _changed(connection, statement, user_id)
             for statement in (_LETTERS, _COMMANDS, _DETAILS, _SUBJECT)
         )
-        return Forgotten(commands, unsettled, letters, details)
+        return ForgottenCommands(commands, unsettled, letters, details)
 
 
 def _changed(connection: apsw.Connection, statement: str, user_id: str) -> int:

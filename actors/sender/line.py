@@ -29,7 +29,7 @@ CLOSED_OVER_PROTOCOL: Final = 1002
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class SenderPolicy:
     """The numbers of protocol.md §1.3, and of §1.2 where it refers to that."""
 
     even_attempts: int = 5  # this many follow each other evenly, before the back-off begins
@@ -46,18 +46,18 @@ class Policy:
     answers_s: float = 5.0  # it waits that long for answers
 
 
-class Phase(Enum):
+class SenderPhase(Enum):
     CONNECTING = "connecting"
     BINDING = "binding"
     BOUND = "bound"
 
 
 @dataclass(slots=True)
-class Line:
+class SenderConnection:
     """One connection, from the first try to its end."""
 
     number: int
-    phase: Phase = Phase.CONNECTING
+    phase: SenderPhase = SenderPhase.CONNECTING
     bound_s: float = 0.0
     retired_s: float = 0.0
     frames: int = 0
@@ -67,12 +67,12 @@ class Line:
 
     def hear(self, frames: int, read_s: float) -> None:
         """We have read for `read_s` more seconds, and so many frames came since it opened."""
-        if frames != self.frames and self.phase is Phase.BOUND:
+        if frames != self.frames and self.phase is SenderPhase.BOUND:
             self.frames, self.quiet_s, self.pings = frames, 0.0, 0
         else:
             self.quiet_s += read_s
 
-    def is_ping_due(self, policy: Policy) -> bool:
+    def is_ping_due(self, policy: SenderPolicy) -> bool:
         due = policy.ping_after_s[self.pings : self.pings + 1]
         if not due or self.quiet_s < due[0]:
             return False
@@ -85,16 +85,16 @@ class Line:
             del self.awaited[correlation]
 
 
-class LineMachine:
+class ConnectionMachine:
     """Feed it every signal; carry out what it returns, in order, before the next one."""
 
-    def __init__(self, policy: Policy, chance: random.Random) -> None:
+    def __init__(self, policy: SenderPolicy, rng: random.Random) -> None:
         self._policy = policy
-        self._chance = chance
+        self._rng = rng
         self._lines = 0
-        self._coming: Line | None = None
-        self._carrying: Line | None = None
-        self._retiring: Line | None = None
+        self._coming: SenderConnection | None = None
+        self._carrying: SenderConnection | None = None
+        self._retiring: SenderConnection | None = None
         self._tries = 0  # that failed in a row
         self._retry_at_s: float | None = None
         self._fresh_token = False
@@ -140,10 +140,10 @@ class LineMachine:
             self._connect()
         return self._taken()
 
-    def _happened(self, line: Line, signal: Signal) -> None:
+    def _happened(self, line: SenderConnection, signal: Signal) -> None:
         match signal:
-            case words.Opened() if line.phase is Phase.CONNECTING:
-                line.phase, line.quiet_s = Phase.BINDING, 0.0
+            case words.Opened() if line.phase is SenderPhase.CONNECTING:
+                line.phase, line.quiet_s = SenderPhase.BINDING, 0.0
                 self._act(words.Bind(line.number))
             case words.Refused():
                 self._refused(line, signal)
@@ -152,9 +152,9 @@ class LineMachine:
             case words.TokenMissing(reason=reason):
                 self._let_go(line, reason)
                 self._retry(reason, signal.retry_s, counts=False)
-            case words.ChannelBound() if line.phase is Phase.BINDING:
+            case words.ChannelBound() if line.phase is SenderPhase.BINDING:
                 self._bound(line)
-            case words.NotBound(reason=reason) if line.phase is Phase.BINDING:
+            case words.NotBound(reason=reason) if line.phase is SenderPhase.BINDING:
                 self._end(line, f"not bound: {reason}", Close(line.number, CLOSED_OVER_PROTOCOL))
             case words.Lost():
                 self._lost(line, signal)
@@ -172,27 +172,27 @@ class LineMachine:
     def _connect(self) -> None:
         assert self._coming is None, "two lines on their way"
         self._lines += 1
-        self._coming = Line(self._lines)
+        self._coming = SenderConnection(self._lines)
         self._retry_at_s = None
         self._replace = None
         self._act(words.Connect(self._lines, self._fresh_token))
         self._fresh_token = False
 
-    def _bound(self, line: Line) -> None:
+    def _bound(self, line: SenderConnection) -> None:
         """Make before break: what was carrying is only now let go."""
         assert line is self._coming, line
         if self._carrying is not None:
             assert self._retiring is None, "replaced before its predecessor was gone"
             self._retiring, self._carrying.retired_s = self._carrying, self._now_s
         self._carrying, self._coming = line, None
-        line.phase, line.bound_s, line.quiet_s = Phase.BOUND, self._now_s, 0.0
+        line.phase, line.bound_s, line.quiet_s = SenderPhase.BOUND, self._now_s, 0.0
         self._token_doubted = False
         self._act(LineUp(line.number))
         self._tell("line.up", line=line.number)
 
     # The ways in which a line ends
 
-    def _refused(self, line: Line, signal: words.Refused) -> None:
+    def _refused(self, line: SenderConnection, signal: words.Refused) -> None:
         reason = f"handshake refused with {signal.status}"
         match signal.status:
             case HTTPStatus.UNAUTHORIZED:
@@ -210,7 +210,7 @@ class LineMachine:
             case _:
                 self._end(line, reason, asked_s=signal.retry_after_s)
 
-    def _lost(self, line: Line, signal: words.Lost) -> None:
+    def _lost(self, line: SenderConnection, signal: words.Lost) -> None:
         reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
         if signal.code == reconnect.CLOSED_WITHOUT_CODE and line is not self._retiring:
             self._fresh_token = True  # so ends a line whose token has expired
@@ -218,7 +218,7 @@ class LineMachine:
 
     def _end(
         self,
-        line: Line,
+        line: SenderConnection,
         reason: str,
         action: Action | None = None,
         *,
@@ -233,7 +233,7 @@ class LineMachine:
         if needs_successor:
             self._retry(reason, counts=counts, asked_s=asked_s)
 
-    def _let_go(self, line: Line, reason: str, *, level: str = "info") -> None:
+    def _let_go(self, line: SenderConnection, reason: str, *, level: str = "info") -> None:
         """The line is not ours any more, and brings no answer."""
         self._forgive(line)
         if line is self._coming:
@@ -246,7 +246,7 @@ class LineMachine:
         self._act(LineDown(line.number, reason))
         self._tell("line.down", level=level, line=line.number, reason=reason)
 
-    def _close(self, line: Line, reason: str) -> None:
+    def _close(self, line: SenderConnection, reason: str) -> None:
         self._act(Close(line.number, CLOSED_NORMALLY))
         self._let_go(line, reason)
 
@@ -281,16 +281,16 @@ class LineMachine:
             return policy.even_gap_s if self._tries else 0.0
         return reconnect.backoff_s(
             self._tries - policy.even_attempts + 1,
-            self._chance,
+            self._rng,
             first_s=policy.backoff_first_s,
             most_s=policy.backoff_most_s,
         )
 
-    def _is_proven(self, line: Line) -> bool:
+    def _is_proven(self, line: SenderConnection) -> bool:
         age_s = self._now_s - line.bound_s
-        return line.phase is Phase.BOUND and age_s >= self._policy.proven_after_s
+        return line.phase is SenderPhase.BOUND and age_s >= self._policy.proven_after_s
 
-    def _forgive(self, line: Line) -> None:
+    def _forgive(self, line: SenderConnection) -> None:
         if line is self._carrying and self._is_proven(line):
             self._tries = 0
 
@@ -308,18 +308,18 @@ class LineMachine:
             self._close(retiring, "replaced")
         self._replace_if_wanted()
 
-    def _watch(self, line: Line) -> None:
+    def _watch(self, line: SenderConnection) -> None:
         policy = self._policy
-        if line.phase is Phase.BINDING and line.quiet_s >= policy.bind_timeout_s:
+        if line.phase is SenderPhase.BINDING and line.quiet_s >= policy.bind_timeout_s:
             reason = f"not bound within {policy.bind_timeout_s:g} s"
             self._end(line, reason, Close(line.number, CLOSED_OVER_PROTOCOL))
-        elif line.phase is Phase.BOUND and line.quiet_s >= policy.dead_after_s:
+        elif line.phase is SenderPhase.BOUND and line.quiet_s >= policy.dead_after_s:
             reason = f"no frame and no pong for {policy.dead_after_s:g} s"
             self._end(line, reason, Abort(line.number))
-        elif line.phase is Phase.BOUND and line.is_ping_due(policy):
+        elif line.phase is SenderPhase.BOUND and line.is_ping_due(policy):
             self._act(words.Ping(line.number))
 
-    def _is_over(self, line: Line) -> bool:
+    def _is_over(self, line: SenderConnection) -> bool:
         waited_s = self._now_s - line.retired_s
         if waited_s >= self._policy.answers_s:
             return True
@@ -338,7 +338,7 @@ class LineMachine:
 
     # Actions
 
-    def _open_lines(self) -> Iterator[Line]:
+    def _open_lines(self) -> Iterator[SenderConnection]:
         lines = (self._coming, self._carrying, self._retiring)
         return (line for line in lines if line is not None)
 

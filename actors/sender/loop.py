@@ -15,7 +15,7 @@ from actors.genesys import presence
 from actors.genesys.rest import Users
 from actors.sender import line_signals as words
 from actors.sender import signals
-from actors.sender.line import LineMachine, Policy
+from actors.sender.line import ConnectionMachine, SenderPolicy
 from actors.sender.loop_life import TICK_S, LoopLife
 from actors.sender.socket import Heard, PresenceSocket
 
@@ -28,9 +28,9 @@ class Loop(LoopLife):
 
     scopes = presence.SCOPES
 
-    def __init__(self, *, policy: Policy | None = None, **around: Any) -> None:
+    def __init__(self, *, policy: SenderPolicy | None = None, **around: Any) -> None:
         super().__init__(**around)
-        self._machine = LineMachine(policy or Policy(), self._chance)
+        self._machine = ConnectionMachine(policy or SenderPolicy(), self._rng)
         self._sockets: dict[int, PresenceSocket] = {}
         self._lives: dict[int, asyncio.Task[None]] = {}  # of the same lines
         self._last: PresenceSocket | None = None
@@ -154,13 +154,13 @@ class Loop(LoopLife):
 
     def _on_heard(self, line: int, heard: Heard) -> None:
         match heard:
-            case presence.Acknowledgement():
+            case presence.UpdateAcknowledgement():
                 self._counters.add("acknowledgements")
                 self._tell(signals.Acknowledged(*heard))
                 self._signal(words.Answered(line, heard.correlation))
                 if heard.status == UNAUTHORISED:
                     self._signal(words.TokenDoubted(line))
-            case presence.OddFrame(reason=reason):
+            case presence.InvalidPresenceFrame(reason=reason):
                 self._counters.add("malformed_frames")
                 if line != self._odd_line:  # each is counted, one of a line is told
                     self._odd_line = line

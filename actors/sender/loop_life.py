@@ -18,11 +18,11 @@ from typing import Any, ClassVar, Final
 import httpx
 import structlog
 
-from actors.genesys.http import GatewayAddress, Reach, http_client, reach
+from actors.genesys.http import GatewayAddress, Route, http_client, reach
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.sender import signals
-from actors.sender.delivery import Webhook
+from actors.sender.delivery import CommandWebhook
 from actors.settings.sender import SenderSettings
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
@@ -53,7 +53,7 @@ class LoopLife(ABC):
         self._counters = counters
         self._tell = tell
         self._clock = clock or SystemClock()
-        self._chance = random.Random()  # noqa: S311 - jitter
+        self._rng = random.Random()  # noqa: S311 - jitter
         self._log = structlog.get_logger("actors.sender")
         self._wishes: deque[signals.Wish] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None  # while it lives
@@ -61,9 +61,9 @@ class LoopLife(ABC):
         self._over = asyncio.Event()
         self._failure: BaseException | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._webhook: Webhook
+        self._webhook: CommandWebhook
         self._tokens: TokenProvider
-        self._way: Reach
+        self._way: Route
         self._gauges: TokenGauges
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -147,13 +147,15 @@ class LoopLife(ABC):
                 self.scopes,
                 client,
                 clock=self._clock,
-                chance=self._chance,
+                rng=self._rng,
                 in_service=self._counters.get("token_refreshes") > 0,
                 without_scope="set sender.enabled = false, if no presence is to be changed",
             )
             self._open(client)
             stack.push_async_callback(self._tokens.close)
-            self._webhook = Webhook(self._settings.webhook, self._address, self._way.ssl_context)
+            self._webhook = CommandWebhook(
+                self._settings.webhook, self._address, self._way.ssl_context
+            )
             await stack.enter_async_context(self._webhook)
             self._gauges = TokenGauges(self._counters, self._tokens, self._log)
             self._loop = loop

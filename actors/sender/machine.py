@@ -10,12 +10,20 @@ import random
 from collections.abc import Iterable
 from typing import Final
 
-from actors.messages.commands import NotTaken, Order, Taken
-from actors.messages.queries import AgentTold, Answer, QueueTold, Shown
+from actors.messages.commands import Accepted, CommandRequest, Rejected
+from actors.messages.queries import AgentRecord, Answer, QueueRecord, TransitionSeen
 from actors.sender import signals
-from actors.sender.book import Book
+from actors.sender.book import ActiveCommands
 from actors.sender.capacity import CapacityAnalyzer, LimitsAnalyzer
-from actors.sender.commands import KEY_BOUND, Action, Code, Command, Refusal, Report, Step
+from actors.sender.commands import (
+    KEY_BOUND,
+    Action,
+    Code,
+    Command,
+    CommandStep,
+    Refusal,
+    ReportOutcome,
+)
 from actors.sender.deadlines import NEVER_S
 from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.latency import Latency
@@ -33,22 +41,22 @@ class CommandMachine:
         self,
         settings: SenderSettings,
         shards: int,
-        chance: random.Random,
+        rng: random.Random,
         analyzer: CapacityAnalyzer | None = None,
         *,
         dialect: Dialect | None = None,
     ) -> None:
         self._settings = settings
         self._dialect = dialect or WspDialect(settings)
-        self._book = Book(on_end=self._ended)
-        self._sending = Sending(settings, self._dialect, shards, chance, self._book)
+        self._book = ActiveCommands(on_end=self._ended)
+        self._sending = Sending(settings, self._dialect, shards, rng, self._book)
         self._validation = Validation(
             settings,
             self._dialect,
             shards=shards,
             analyzer=analyzer or LimitsAnalyzer(),
             act=self._book.act,
-            first_question=chance.getrandbits(_FIRST_QUESTION_BITS),
+            first_question=rng.getrandbits(_FIRST_QUESTION_BITS),
         )
 
     # What shows
@@ -107,7 +115,9 @@ class CommandMachine:
             self._resume(command)
         return self._decided()
 
-    def order(self, order: Order, bound: Command | None, now_s: float, now_us: int) -> list[Action]:
+    def order(
+        self, order: CommandRequest, bound: Command | None, now_s: float, now_us: int
+    ) -> list[Action]:
         """`bound`: the command that the store has under this key or this id, if any."""
         self._at(now_s, now_us)
         known = self._book.register.find(order, bound)
@@ -120,11 +130,11 @@ class CommandMachine:
     def answer(self, shard: int, answer: Answer, now_s: float, now_us: int) -> list[Action]:
         self._at(now_s, now_us)
         match answer:
-            case AgentTold() if self._sending.agent_told(answer):
+            case AgentRecord() if self._sending.agent_told(answer):
                 pass
-            case AgentTold() | QueueTold():
+            case AgentRecord() | QueueRecord():
                 self._judged(self._validation.answer(shard, answer, now_s))
-            case Shown():
+            case TransitionSeen():
                 self._sending.shown(answer)
         return self._decided()
 
@@ -160,19 +170,19 @@ class CommandMachine:
 
     # From the order to the permits
 
-    def _repeat(self, order: Order, known: Command) -> None:
+    def _repeat(self, order: CommandRequest, known: Command) -> None:
         """The same id is the same order: our answer was lost. Another id is another caller's."""
         if _content(order) != _content(known):
             detail = f"this key is bound to command {known.id}, which wants something else"
-            self._book.act(Report(NotTaken(order.order, KEY_BOUND, detail)))
+            self._book.act(ReportOutcome(Rejected(order.order, KEY_BOUND, detail)))
             self._book.counts["key_bound"] += 1
             return
         self._book.counts["repeated"] += 1
         is_repeated = order.command_id != known.id
-        self._book.act(Report(Taken(order.order, known.id, is_repeated)))
+        self._book.act(ReportOutcome(Accepted(order.order, known.id, is_repeated)))
         self._book.tell(known)
 
-    def _accept(self, order: Order) -> None:
+    def _accept(self, order: CommandRequest) -> None:
         command = _command(order, self._book.now_us)
         give_up_s = self._book.now_s + self._settings.give_up_after_s
         flight = self._book.accept(command, order.order, give_up_s)
@@ -189,7 +199,7 @@ class CommandMachine:
         give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
         flight = self._book.open(command, give_up_s)
         flight.is_patient = True
-        if command.step not in {Step.ACCEPTED, Step.VALIDATED, Step.ADMITTED}:
+        if command.step not in {CommandStep.ACCEPTED, CommandStep.VALIDATED, CommandStep.ADMITTED}:
             self._validation.reserve(command)
             self._sending.resume(flight)
         elif give_up_s > self._book.now_s:
@@ -207,7 +217,7 @@ class CommandMachine:
             presence, queue, overridden = verdict.standing
             detail = f"forced: {'; '.join(overridden)}" if overridden else ""
             self._book.counts["forced"] += bool(overridden)
-            self._book.step(flight, Step.VALIDATED, detail, held=presence, queue=queue)
+            self._book.step(flight, CommandStep.VALIDATED, detail, held=presence, queue=queue)
             self._sending.queue(flight)
 
     def _ended(self, command_id: str) -> None:
@@ -222,12 +232,12 @@ class CommandMachine:
         return self._book.take()
 
 
-def _content(wanted: Order | Command) -> tuple[object, ...]:
+def _content(wanted: CommandRequest | Command) -> tuple[object, ...]:
     """What two orders under one key must have in common."""
     return (wanted.user_id, wanted.to_state, wanted.reason, wanted.expected, wanted.forced)
 
 
-def _command(order: Order, now_us: int) -> Command:
+def _command(order: CommandRequest, now_us: int) -> Command:
     return Command(
         id=order.command_id,
         key=order.key,
@@ -237,7 +247,7 @@ def _command(order: Order, now_us: int) -> Command:
         reason=order.reason,
         expected=order.expected,
         forced=order.forced,
-        step=Step.ACCEPTED,
+        step=CommandStep.ACCEPTED,
         code="",
         detail="",
         held=None,

@@ -34,7 +34,7 @@ DETAIL_LENGTH_MAX: Final = 500
 """What is kept of an answer."""
 
 
-class Letter(NamedTuple):
+class WebhookMessage(NamedTuple):
     """A message that waits."""
 
     message_id: str
@@ -56,7 +56,7 @@ class Attempt(NamedTuple):
     detail: str
 
 
-class Resent(NamedTuple):
+class WebhookResent(NamedTuple):
     """Somebody has a dead letter sent again: its age begins anew. Audited; durable with the next
     commit, and nothing if the letter is not dead by then."""
 
@@ -73,11 +73,11 @@ def message_id(command_id: str) -> str:
 class Outbox:
     """Which letters are on their way. What it forgets in a crash is tried again."""
 
-    def __init__(self, settings: WebhookSettings, chance: random.Random) -> None:
+    def __init__(self, settings: WebhookSettings, rng: random.Random) -> None:
         self._give_up_after_us = round(settings.give_up_after_s * 1e6)
         self._backoff_most_s = settings.backoff_most_s
-        self._chance = chance
-        self._on_way: dict[str, Letter] = {}
+        self._rng = rng
+        self._on_way: dict[str, WebhookMessage] = {}
         self._judged: set[str] = set()
 
     @property
@@ -90,7 +90,7 @@ class Outbox:
         """The message ids that an answer is awaited for."""
         return frozenset(self._on_way)
 
-    def take(self, letters: Iterable[Letter], now_us: int) -> list[Deliver]:
+    def take(self, letters: Iterable[WebhookMessage], now_us: int) -> list[Deliver]:
         """Sends as many of the due letters as there is room for; who is on the way stays so."""
         deliveries = []
         for letter in letters:
@@ -126,7 +126,7 @@ class Outbox:
     def _delay_s(self, attempts: int) -> float:
         # 2.0 ** 1024 is no float; nobody waits that many attempts for a cap of 30 days.
         longest = min(BACKOFF_FIRST_S * 2.0 ** min(attempts - 1, 64), self._backoff_most_s)
-        return longest * self._chance.uniform(0.5, 1.0)
+        return longest * self._rng.uniform(0.5, 1.0)
 
 
 def signed_headers(secret: str, delivery: Deliver) -> dict[str, str]:

@@ -10,18 +10,18 @@ from __future__ import annotations
 from typing import Final
 
 from actors.sender.book import COUNTED
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.sender.latency import Latency
 from actors.sender.machine import CommandMachine
 from actors.sender.store import OutboxCounts
 from actors.sender.words import BUCKETS, LATENCIES, PERCENTILES
 from runtime.counters import Counters
 
-_TOOK: Final = (Step.CONFIRMED, Step.UNCONFIRMED)
-_DID_NOT: Final = (Step.REFUSED, Step.UNKNOWN)
+_TOOK: Final = (CommandStep.CONFIRMED, CommandStep.UNCONFIRMED)
+_DID_NOT: Final = (CommandStep.REFUSED, CommandStep.UNKNOWN)
 
 
-class Page:
+class SenderPage:
     """One life's view of the page."""
 
     def __init__(self, counters: Counters) -> None:

@@ -35,7 +35,7 @@ class AuditRow(NamedTuple):
     detail: dict[str, Any]
 
 
-class LetterRow(NamedTuple):
+class WebhookMessageRow(NamedTuple):
     """One webhook message."""
 
     message_id: str
@@ -55,7 +55,7 @@ class CommandStory(NamedTuple):
 
     command: Command
     steps: tuple[AuditRow, ...]
-    letter: LetterRow | None
+    letter: WebhookMessageRow | None
 
 
 _AUDIT_SELECT = (
@@ -96,11 +96,13 @@ def read_command(data_dir: Path, command_id: str) -> CommandStory | None:
         steps = tuple(_audit_rows(connection, "WHERE command = ? ORDER BY audit.id", command_id))
         letter = connection.execute(f"{_LETTER_SELECT} WHERE command = ?", (command_id,)).get
         return CommandStory(
-            command_of(found), steps, None if letter is None else LetterRow._make(letter)
+            command_of(found), steps, None if letter is None else WebhookMessageRow._make(letter)
         )
 
 
-def read_letters(data_dir: Path, *, limit: int, state: str | None = None) -> list[LetterRow]:
+def read_letters(
+    data_dir: Path, *, limit: int, state: str | None = None
+) -> list[WebhookMessageRow]:
     """Webhook messages, the newest first, at most `limit`; of one state if it is given."""
     where, values = ("WHERE state = ? ", (state,)) if state is not None else ("", ())
     with _reading(data_dir) as connection:
@@ -108,7 +110,7 @@ def read_letters(data_dir: Path, *, limit: int, state: str | None = None) -> lis
             f"{_LETTER_SELECT} {where}ORDER BY number DESC LIMIT ?",
             (*values, min(limit, COMMANDS_SHOWN_MAX)),
         )
-        return list(map(LetterRow._make, rows))
+        return list(map(WebhookMessageRow._make, rows))
 
 
 def read_outbox(data_dir: Path) -> OutboxCounts:
@@ -134,13 +136,15 @@ def read_audit(
         return list(_audit_rows(connection, f"{where}ORDER BY audit.id DESC LIMIT ?", *values))
 
 
-def verify_audit(data_dir: Path) -> audit.Verdict:
+def verify_audit(data_dir: Path) -> audit.ChainVerdict:
     """Follows the whole chain."""
     with _reading(data_dir) as connection:
         promised = connection.execute("SELECT audit_rows, audit_head FROM progress").get
         subjects = dict(connection.execute("SELECT id, user_id FROM subjects"))
         rows = connection.execute("SELECT * FROM audit ORDER BY id")
-        return audit.verify(map(audit.Row._make, rows), subjects, audit.Chain._make(promised))
+        return audit.verify(
+            map(audit.AuditEntry._make, rows), subjects, audit.Chain._make(promised)
+        )
 
 
 def _audit_rows(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from actors.messages.commands import Order
+from actors.messages.commands import CommandRequest
 from actors.sender.commands import Command
 
 ENDED_MAX: Final = 4_096  # several batches
 
 
-class Register:
+class CommandIndex:
     """Commands as they are now."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Register:
         else:
             self._unsettled[command.id] = command
 
-    def find(self, order: Order, bound: Command | None) -> Command | None:
+    def find(self, order: CommandRequest, bound: Command | None) -> Command | None:
         """The command that this order names already. `bound`: what the store has of it."""
         if (known := self._get(order.command_id)) is not None:
             return known

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from actors.sender.store import SENDER_FILE
 from actors.storage.data_dir import DataDir, sender_path
-from actors.storage.sqlite import Finding
+from actors.storage.sqlite import FileFinding
 
 
-def repair(data_dir: DataDir, now_us: int) -> Finding | None:
+def repair(data_dir: DataDir, now_us: int) -> FileFinding | None:
     """Examines the store of a claimed directory; None if no sender has begun with it.
 
     Raises TemporaryError for a locked one and ConfigurationError for one of a newer version."""

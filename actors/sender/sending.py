@@ -14,10 +14,10 @@ import math
 import random
 from typing import Any, Final, Literal, NamedTuple
 
-from actors.messages.queries import AgentTold, Shown
+from actors.messages.queries import AgentRecord, TransitionSeen
 from actors.sender.admission import Admission, Granted, TimedOut
-from actors.sender.book import Book, Flight, Stage
-from actors.sender.commands import Code, Refusal, Step
+from actors.sender.book import ActiveCommands, Flight, Stage
+from actors.sender.commands import Code, CommandStep, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
@@ -42,12 +42,12 @@ class Sending:
         settings: SenderSettings,
         dialect: Dialect,
         shards: int,
-        chance: random.Random,
-        book: Book,
+        rng: random.Random,
+        book: ActiveCommands,
     ) -> None:
         self._settings = settings
         self._dialect = dialect
-        self._chance = chance
+        self._rng = rng
         self._book = book
         self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
         self._deadlines: Deadlines[_Timer] = Deadlines()
@@ -75,15 +75,15 @@ class Sending:
     def resume(self, flight: Flight) -> None:
         """A predecessor sent it. It counts as in flight until it has had time to settle."""
         command, age_s, settings = flight.command, self._book.age_s, self._settings
-        if command.step is Step.ACKNOWLEDGED:
+        if command.step is CommandStep.ACKNOWLEDGED:
             left_s = settings.confirm_s - age_s(command.acknowledged_us)
             self._confirm(flight, max(left_s, LOOK_S))
         else:
             self._admission.occupy(flight.id)
             flight.is_in_doubt = True
             flight.last = "the sender was restarted"
-            if command.step is Step.SENT:
-                self._book.step(flight, Step.UNANSWERED, flight.last)
+            if command.step is CommandStep.SENT:
+                self._book.step(flight, CommandStep.UNANSWERED, flight.last)
             left_s = settings.give_up_after_s - age_s(command.first_sent_us)
             flight.give_up_s = self._book.now_s + max(left_s, LOOK_S)
             self._settle(flight, max(settings.settle_s - age_s(command.last_sent_us), LOOK_S))
@@ -138,8 +138,8 @@ class Sending:
 
     def _granted(self, flight: Flight) -> None:
         flight.is_patient = True
-        if flight.command.step is Step.VALIDATED:
-            self._book.step(flight, Step.ADMITTED)
+        if flight.command.step is CommandStep.VALIDATED:
+            self._book.step(flight, CommandStep.ADMITTED)
         if self._lines:
             self._send(flight)
         else:  # the permit in flight is for what was sent; that of the rate is lost
@@ -167,7 +167,7 @@ class Sending:
         book.counts["retried"] += command.tries > 0
         book.step(
             flight,
-            Step.SENT,
+            CommandStep.SENT,
             f"try {command.tries + 1} of {settings.tries_max}",
             tries=command.tries + 1,
             first_sent_us=command.first_sent_us or book.now_us,
@@ -215,8 +215,8 @@ class Sending:
         """The stream may show it for a while, then it is sent again."""
         self._give_back(flight)
         flight.is_in_doubt, flight.last = True, why
-        self._book.step(flight, Step.UNANSWERED, why)
-        backed_off_s = backoff_s(flight.command.tries, self._chance)
+        self._book.step(flight, CommandStep.UNANSWERED, why)
+        backed_off_s = backoff_s(flight.command.tries, self._rng)
         self._settle(flight, self._settings.settle_s + backed_off_s)
 
     def _settle(self, flight: Flight, delay_s: float) -> None:
@@ -265,7 +265,7 @@ class Sending:
             self._refuse(flight, refusal)
             return
         book.step(flight, _step_between(flight), refusal.detail)
-        self._settle(flight, retry_delay_s(answer, tries, self._chance))
+        self._settle(flight, retry_delay_s(answer, tries, self._rng))
 
     def _acknowledged(self, flight: Flight, detail: str) -> None:
         self._stop_waiting(flight)
@@ -280,21 +280,21 @@ class Sending:
         flight.stage = Stage.CONFIRMING
         self._set("next", flight, self._book.now_s + within_s)
 
-    def shown(self, shown: Shown) -> None:
+    def shown(self, shown: TransitionSeen) -> None:
         """A transition bears the id: nothing else confirms, above all no equal state."""
         awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
         for flight in awaiting:
             if flight.stage is not Stage.CONFIRMING:
                 self._acknowledged(flight, "shown by the stream")
-            self._end(flight, Step.CONFIRMED, "")
+            self._end(flight, CommandStep.CONFIRMED, "")
         self._book.counts["stray"] += not awaiting
 
-    def agent_told(self, told: AgentTold) -> bool:
+    def agent_told(self, told: AgentRecord) -> bool:
         """Whether it was asked for here. What a shard has to show it shows before it answers."""
         if not self._watching.is_ours(told):
             return False
         if flight := self._watching.told(told):
-            self._end(flight, Step.UNCONFIRMED, flight.last)
+            self._end(flight, CommandStep.UNCONFIRMED, flight.last)
         return True
 
     # Time
@@ -327,7 +327,7 @@ class Sending:
     def _not_confirmed(self, flight: Flight) -> None:
         within_s = self._watching.overdue(flight)
         if within_s is None:
-            self._end(flight, Step.UNCONFIRMED, flight.last)
+            self._end(flight, CommandStep.UNCONFIRMED, flight.last)
         else:
             self._confirm(flight, within_s)
             self._watch(flight)
@@ -341,7 +341,7 @@ class Sending:
                 self._set("give up", flight, self._book.now_s + left_s)
                 return
             why = f"neither answered nor shown within {within}, {tries} tries; {flight.last}"
-            self._end(flight, Step.UNKNOWN, why)
+            self._end(flight, CommandStep.UNKNOWN, why)
         elif flight.stage is Stage.LINELESS:
             why = f"no line to the gateway within {within}: {self._line_reason}"
             self._refuse(flight, Refusal(Code.UNAVAILABLE, why))
@@ -372,7 +372,7 @@ class Sending:
         self._let_go(flight)
         self._book.refuse(flight, refusal, retry_after_ms)
 
-    def _end(self, flight: Flight, step: Step, detail: str) -> None:
+    def _end(self, flight: Flight, step: CommandStep, detail: str) -> None:
         self._let_go(flight)
         self._book.end(flight, step, detail)
 
@@ -403,9 +403,9 @@ class Sending:
         self._deadlines.drop(_Timer(what, flight.id))
 
 
-def _step_between(flight: Flight) -> Step:
+def _step_between(flight: Flight) -> CommandStep:
     """Of a command that is to be sent again."""
-    return Step.UNANSWERED if flight.is_in_doubt else Step.ADMITTED
+    return CommandStep.UNANSWERED if flight.is_in_doubt else CommandStep.ADMITTED
 
 
 def _is_out(flight: Flight) -> bool:

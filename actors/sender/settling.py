@@ -35,14 +35,14 @@ def refusal_of(answer: Acknowledged, forbidden: str) -> Refusal:
     return Refusal(code, f"{meaning}: {said}" if said else meaning)
 
 
-def backoff_s(tries: int, chance: random.Random) -> float:
+def backoff_s(tries: int, rng: random.Random) -> float:
     """How long after so many tries, of which there was one at least, before the next one."""
     assert tries >= 1, tries
     # 2 ** 30 is above any bound, and still a float.
     most_s = min(BACKOFF_FIRST_S * 2.0 ** min(tries - 1, 30), BACKOFF_MOST_S)
-    return most_s + chance.uniform(*BACKOFF_JITTER_S)
+    return most_s + rng.uniform(*BACKOFF_JITTER_S)
 
 
-def retry_delay_s(answer: Acknowledged, tries: int, chance: random.Random) -> float:
+def retry_delay_s(answer: Acknowledged, tries: int, rng: random.Random) -> float:
     """What the gateway asked for, if that is longer."""
-    return max((answer.retry_after_ms or 0) / 1000.0, backoff_s(tries, chance))
+    return max((answer.retry_after_ms or 0) / 1000.0, backoff_s(tries, rng))

@@ -16,7 +16,7 @@ import picows
 from picows import WSFrame, WSListener, WSTransport
 
 from actors.genesys import presence
-from actors.genesys.http import GatewayAddress, Reach
+from actors.genesys.http import GatewayAddress, Route
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from actors.genesys.websocket import (
     CLOSE_TIMEOUT_S,
@@ -30,7 +30,7 @@ from actors.sender import line_signals as words
 
 MESSAGE_BYTES_MAX: Final = 65_536  # acknowledgements have some hundred
 
-Heard = presence.Acknowledgement | presence.OddFrame | words.Signal
+Heard = presence.UpdateAcknowledgement | presence.InvalidPresenceFrame | words.Signal
 
 
 class PresenceSocket(WSListener):
@@ -42,7 +42,7 @@ class PresenceSocket(WSListener):
         line: int,
         *,
         address: GatewayAddress,
-        way: Reach,
+        way: Route,
         tell: Callable[[int, Heard], None],
     ) -> None:
         self.line = line
@@ -144,7 +144,7 @@ class PresenceSocket(WSListener):
             self._on_message(message)
 
     def _on_message(self, message: bytes) -> None:
-        odd = presence.OddFrame(presence.REASON_BINARY)
+        odd = presence.InvalidPresenceFrame(presence.REASON_BINARY)
         heard = presence.read_frame(message) if self._is_text else odd
         if not self._is_bound:
             self._on_first(heard)
@@ -156,10 +156,10 @@ class PresenceSocket(WSListener):
             case presence.Bound():
                 self._is_bound = True
                 self._tell(self.line, words.ChannelBound(self.line))
-            case presence.OddFrame(reason=reason):
+            case presence.InvalidPresenceFrame(reason=reason):
                 self._tell(self.line, heard)
                 self._tell(self.line, words.NotBound(self.line, reason))
-            case presence.Acknowledgement():
+            case presence.UpdateAcknowledgement():
                 self._tell(self.line, words.NotBound(self.line, "an acknowledgement came first"))
 
     # What the line machine wants

@@ -16,14 +16,14 @@ from typing import Any, Final, NamedTuple
 import apsw
 
 from actors.sender import audit
-from actors.sender.commands import Command, Record, Step
+from actors.sender.commands import Command, CommandStep, Record
 from actors.sender.outbox import (
     DEAD,
     DELAY_MOST_S,
     WAITING,
     Attempt,
-    Letter,
-    Resent,
+    WebhookMessage,
+    WebhookResent,
     message_id,
 )
 from actors.storage.data_file import DataFile, OwnedFile, run_of
@@ -153,12 +153,12 @@ class Transaction(NamedTuple):
     the same chain."""
 
     records: Sequence[Record]
-    attempts: Sequence[Attempt | Resent]
+    attempts: Sequence[Attempt | WebhookResent]
     salts: Sequence[str]
     """One for each record and each attempt: more than are used."""
 
 
-class Store(OwnedFile):
+class CommandStore(OwnedFile):
     """The open file of the sender; one thread uses it."""
 
     def __init__(
@@ -180,14 +180,16 @@ class Store(OwnedFile):
         self._chain = audit.Chain(*chain)
 
     def prepared(
-        self, records: Sequence[Record], attempts: Sequence[Attempt | Resent] = ()
+        self, records: Sequence[Record], attempts: Sequence[Attempt | WebhookResent] = ()
     ) -> Transaction:
         """What `execute` makes durable."""
         return Transaction(
             records, attempts, [self._salt() for _ in range(len(records) + len(attempts))]
         )
 
-    def commit(self, records: Sequence[Record], attempts: Sequence[Attempt | Resent] = ()) -> None:
+    def commit(
+        self, records: Sequence[Record], attempts: Sequence[Attempt | WebhookResent] = ()
+    ) -> None:
         """Prepared and executed, for whoever does not try again."""
         self.execute(self.prepared(records, attempts))
 
@@ -205,7 +207,7 @@ class Store(OwnedFile):
                 if record.webhook is not None and self._is_owing:
                     self._owe(record)
             for attempt, salt in zip(transaction.attempts, salts, strict=True):
-                if isinstance(attempt, Resent):
+                if isinstance(attempt, WebhookResent):
                     chain = self._resent(chain, attempt, salt)
                 else:
                     self._attempted(attempt)
@@ -274,7 +276,7 @@ class Store(OwnedFile):
         )
         assert self._connection.changes() == 1, f"{attempt.message_id} does not wait"
 
-    def _resent(self, chain: audit.Chain, resent: Resent, salt: str) -> audit.Chain:
+    def _resent(self, chain: audit.Chain, resent: WebhookResent, salt: str) -> audit.Chain:
         revived = self._connection.execute(
             "UPDATE outbox SET state = 'waiting', attempts = 0, born_us = ?, due_us = ?,"
             " ended_us = NULL WHERE message_id = ? AND state = 'dead' RETURNING command",
@@ -287,7 +289,7 @@ class Store(OwnedFile):
         detail = audit.detail_of(command, f"by {resent.who}", salt)
         return self._audited(chain, resent.at_us, command, audit.RESENT, detail)
 
-    def due(self, now_us: int, room: int, on_way: Collection[str] = ()) -> list[Letter]:
+    def due(self, now_us: int, room: int, on_way: Collection[str] = ()) -> list[WebhookMessage]:
         """The letters whose attempt is due, the longest waiting first, at most `room`, without
         those on the way."""
         wanted = max(0, room) + len(on_way)
@@ -297,9 +299,9 @@ class Store(OwnedFile):
             found += self._letters("due_us > ? ORDER BY due_us", latest_us, wanted - len(found))
         return [letter for letter in found if letter.message_id not in on_way][: max(0, room)]
 
-    def _letters(self, condition: str, at_us: int, limit: int) -> list[Letter]:
+    def _letters(self, condition: str, at_us: int, limit: int) -> list[WebhookMessage]:
         rows = self._connection.execute(f"{_LETTER_SELECT} AND {condition} LIMIT ?", (at_us, limit))
-        return list(map(Letter._make, rows))
+        return list(map(WebhookMessage._make, rows))
 
     def letter_state(self, message: str) -> str | None:
         """Waiting, delivered or dead; None: there is no such letter, or not any more."""
@@ -343,7 +345,9 @@ class Store(OwnedFile):
 def command_of(row: tuple[Any, ...]) -> Command:
     """A row of COMMAND_SELECT."""
     values = dict(zip(_COLUMNS, row, strict=True))
-    return Command(**{**values, "forced": bool(values["forced"]), "step": Step(values["step"])})
+    return Command(
+        **{**values, "forced": bool(values["forced"]), "step": CommandStep(values["step"])}
+    )
 
 
 def outbox_counts(connection: apsw.Connection) -> OutboxCounts:
@@ -354,7 +358,7 @@ def outbox_counts(connection: apsw.Connection) -> OutboxCounts:
 
 def _read(path: Path) -> None:
     with damage_named(path, KIND):
-        store = Store(path, run_of(path, KIND))
+        store = CommandStore(path, run_of(path, KIND))
         try:
             store.unsettled()
             store.outbox_counts()

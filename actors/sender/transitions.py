@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 from actors.genesys.presences import PRESENCES, held
 from actors.genesys.times import iso_ms
 from actors.messages.control import UNKNOWN
-from actors.messages.queries import AgentTold
+from actors.messages.queries import AgentRecord
 from actors.sender.commands import Code, Command, Refusal
 from actors.settings.sender import SenderSettings
 
 REASON_CHARS_MAX: Final = 500
 
 
-class Standing(NamedTuple):
+class AgentStatus(NamedTuple):
     """An agent that may be changed: what it is held in, and what force had to override."""
 
     presence: str | None
@@ -37,7 +37,7 @@ def malformed(command: Command) -> Refusal | None:
     return None
 
 
-def judge(command: Command, told: AgentTold, settings: SenderSettings) -> Refusal | Standing:
+def judge(command: Command, told: AgentRecord, settings: SenderSettings) -> Refusal | AgentStatus:
     """May this agent go there?"""
     presence = held(told.state, told.presence, settings.presence_of_state)
     overridden: list[str] = []
@@ -53,7 +53,7 @@ def judge(command: Command, told: AgentTold, settings: SenderSettings) -> Refusa
         if not command.forced:
             return against
         overridden.append(against.detail)
-    return Standing(presence, told.queue, tuple(overridden))
+    return AgentStatus(presence, told.queue, tuple(overridden))
 
 
 def leaves(held: str | None, to_state: str) -> bool:
@@ -61,7 +61,7 @@ def leaves(held: str | None, to_state: str) -> bool:
     return held == "available" and to_state != "available"
 
 
-def doubt(told: AgentTold, presence: str | None) -> Refusal | None:
+def doubt(told: AgentRecord, presence: str | None) -> Refusal | None:
     """Why the agent's state is not known, and since when."""
     if told.state is None:
         return Refusal(Code.NEVER_SEEN, "the agent was never seen on the state stream")

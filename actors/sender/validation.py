@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actors.messages.partition import shard_of
-from actors.messages.queries import AgentTold, AskAgent, AskQueue, QueueTold
+from actors.messages.queries import AgentRecord, AskAgent, AskQueue, QueueRecord
 from actors.sender.capacity import CapacityAnalyzer, Departures, QueueCounts
 from actors.sender.commands import Ask, Code, Command, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.signals import CheckUser, UserChecked
-from actors.sender.transitions import Standing
+from actors.sender.transitions import AgentStatus
 from actors.settings.sender import SenderSettings
 
 ANSWER_WITHIN_S: Final = 2.0  # a shard
@@ -30,15 +30,15 @@ USER_TRIES_MAX: Final = 2
 
 class Passed(NamedTuple):
     command_id: str
-    standing: Standing
+    standing: AgentStatus
 
 
-class Rejected(NamedTuple):
+class RefusedCommand(NamedTuple):
     command_id: str
     refusal: Refusal
 
 
-Verdict: TypeAlias = Passed | Rejected
+Verdict: TypeAlias = Passed | RefusedCommand
 
 
 class _Timer(NamedTuple):
@@ -54,7 +54,7 @@ class _Check:
     patient_until_s: float
     question: int
     asked: str = ""  # for people, if no answer comes
-    standing: Standing | None = None  # once the agent is known
+    standing: AgentStatus | None = None  # once the agent is known
     is_departure: bool = False  # likewise
 
 
@@ -72,7 +72,7 @@ class _QueueCheck:
 
     question: int
     waiting: dict[str, None] = field(default_factory=dict)  # commands, in their order
-    told: dict[int, QueueTold] = field(default_factory=dict)
+    told: dict[int, QueueRecord] = field(default_factory=dict)
     ended: int = 0  # departures that ended since: the counts may still hold their agents
 
     def counts(self) -> QueueCounts:
@@ -149,8 +149,8 @@ class Validation:
         if queue in self._queues:
             self._queues[queue].ended += 1
 
-    def answer(self, shard: int, answer: AgentTold | QueueTold, now_s: float) -> list[Verdict]:
-        if isinstance(answer, AgentTold):
+    def answer(self, shard: int, answer: AgentRecord | QueueRecord, now_s: float) -> list[Verdict]:
+        if isinstance(answer, AgentRecord):
             self._agent_told(answer, now_s)
         else:
             self._queue_told(shard, answer)
@@ -198,7 +198,7 @@ class Validation:
             self._act(Ask(shard_of(user_id, self._shards), AskAgent(check.question, user_id)))
         self._deadlines.set(_Timer("agent", check.command.id), now_s + ASK_AGAIN_S)
 
-    def _agent_told(self, told: AgentTold, now_s: float) -> None:
+    def _agent_told(self, told: AgentRecord, now_s: float) -> None:
         check = self._checks.get(self._agents.get(told.question, ""))
         if check is None or told.user_id != check.command.user_id:
             self.strays += 1
@@ -251,7 +251,7 @@ class Validation:
             self._act(Ask(shard, question))
         self._deadlines.set(_Timer("queue", queue), now_s + ASK_AGAIN_S)
 
-    def _queue_told(self, shard: int, told: QueueTold) -> None:
+    def _queue_told(self, shard: int, told: QueueRecord) -> None:
         check = self._queues.get(told.queue)
         if check is None or check.question != told.question:
             self.strays += 1
@@ -306,7 +306,7 @@ class Validation:
         self._forget(check)
 
     def _reject(self, command_id: str, refusal: Refusal) -> None:
-        self._verdicts.append(Rejected(command_id, refusal))
+        self._verdicts.append(RefusedCommand(command_id, refusal))
         self._forget(self._checks[command_id])
 
     def _forget(self, check: _Check) -> None:

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import Final
 
 from actors.messages.partition import shard_of
-from actors.messages.queries import AgentTold, AskAgent, Shown, Watch
-from actors.sender.book import Book, Flight
+from actors.messages.queries import AgentRecord, AskAgent, TransitionSeen, Watch
+from actors.sender.book import ActiveCommands, Flight
 from actors.sender.commands import Ask
 from actors.sender.dialect import Dialect
 from actors.sender.transitions import not_confirmed
@@ -25,7 +25,9 @@ LOOK_S: Final = 1.0  # so long a shard has at least to show what it has
 class Watching:
     """Its questions about agents have numbers below 0: those of the validation are above."""
 
-    def __init__(self, settings: SenderSettings, dialect: Dialect, shards: int, book: Book) -> None:
+    def __init__(
+        self, settings: SenderSettings, dialect: Dialect, shards: int, book: ActiveCommands
+    ) -> None:
         self._settings = settings
         self._dialect = dialect
         self._shards = shards
@@ -44,7 +46,7 @@ class Watching:
             self._book.act(Ask(shard, AskAgent(flight.question, user_id)))
         return True
 
-    def named(self, shown: Shown) -> list[Flight]:
+    def named(self, shown: TransitionSeen) -> list[Flight]:
         """Several, if the gateway has answered them with one and the same change."""
         flight = self._book.flights.get(shown.correlation)
         flights = [flight] if flight is not None else list(self._book.flights.values())
@@ -73,11 +75,11 @@ class Watching:
         flight.question, flight.last = self._question, "its shard did not answer"
         return max(LOOK_S, min(self._settings.confirm_s + most_s - age_s, most_s))
 
-    def is_ours(self, told: AgentTold) -> bool:
+    def is_ours(self, told: AgentRecord) -> bool:
         """Whether it was asked for here."""
         return told.question in self._overdue
 
-    def told(self, told: AgentTold) -> Flight | None:
+    def told(self, told: AgentRecord) -> Flight | None:
         """The command that is unconfirmed by this answer, and `last` says why; None: the stream is
         down, and is waited for."""
         flight = self._overdue[told.question]

@@ -30,21 +30,21 @@ from actors.settings.model import Settings
 COLUMNS: Final = ("setting", "default", "allowed", "meaning")
 
 
-class Row(NamedTuple):
+class SettingRow(NamedTuple):
     setting: str
     default: str
     allowed: str
     meaning: str
 
 
-def rows(model: type[BaseModel] = Settings, above: str = "") -> Iterator[Row]:
+def rows(model: type[BaseModel] = Settings, above: str = "") -> Iterator[SettingRow]:
     """In the order in which they are defined; a table's own keys right below it."""
     for name, field in model.model_fields.items():
         key, kind = above + name, field.annotation
         if _is_model(kind):
             yield from rows(kind, f"{key}.")
             continue
-        yield Row(key, _default(field), _allowed(field), field.description or "")
+        yield SettingRow(key, _default(field), _allowed(field), field.description or "")
         if within := _tables_within(kind):
             yield from rows(*within(key))
 

@@ -23,14 +23,14 @@ from actors.shard.journal import (
     Transaction,
     damage_named,
 )
-from actors.shard.shard import Fed, Shard, Standing
+from actors.shard.shard import RefeedResult, Shard, ShardStatus
 from actors.shard.suspicion import (
     HAND_WORDS,
     NO_SUSPICION,
     REASON,
     SUSPICION_WORDS,
-    Hand,
-    Step,
+    BatchInHand,
+    BatchStep,
     Suspicion,
     Verdict,
     suspicion_after,
@@ -134,7 +134,7 @@ class StateActor(RingActor):
         crash_point("after-merge")
         transaction = None
         if self._journal is not None:
-            self._child.counters.set("hand_step", Step.COMMITTING)
+            self._child.counters.set("hand_step", BatchStep.COMMITTING)
             transaction = self._shard.prepare(now_s)
             crash_point("after-prepare")
             self._commit(transaction)
@@ -149,7 +149,7 @@ class StateActor(RingActor):
         crash_point("after-show")
         counters = self._child.counters
         counters.add("batches")
-        counters.set("hand_step", Step.NOTHING)
+        counters.set("hand_step", BatchStep.NOTHING)
         if self._suspicion.verdict and self._suspicion.is_over(batch.ring, batch.cursor_to):
             self._think(NO_SUSPICION)
         if self._shard.merge.counts["quarantined"] != before:
@@ -223,9 +223,9 @@ class StateActor(RingActor):
         """Whatever it does to us, it is in no ring any more, and no successor meets it."""
         kept = self._journal.quarantined(wanted.key) if self._journal is not None else None
         if kept is None:
-            fed = Fed("unknown", "no such frame is in quarantine")
+            fed = RefeedResult("unknown", "no such frame is in quarantine")
         elif not kept.is_whole:
-            fed = Fed("unknown", "only the beginning of this frame was kept")
+            fed = RefeedResult("unknown", "only the beginning of this frame was kept")
         else:
             fed = self._shard.feed_again(kept.frame, self._clock.wall_us(), now_s)
             transaction = self._shard.prepare(now_s)
@@ -245,10 +245,10 @@ class StateActor(RingActor):
         load = self._child.counters.get
         suspicion = suspicion_after(
             Suspicion(*map(load, SUSPICION_WORDS)),
-            Hand(*map(load, HAND_WORDS)),
+            BatchInHand(*map(load, HAND_WORDS)),
             self._child.predecessor,
         )
-        self._child.counters.set("hand_step", Step.NOTHING)
+        self._child.counters.set("hand_step", BatchStep.NOTHING)
         self._think(suspicion)
         if suspicion.verdict == Verdict.SUSPECT:
             self._log.warning("batch.suspected", predecessor=str(self._child.predecessor))
@@ -268,7 +268,7 @@ class StateActor(RingActor):
         put("hand_from", batch.cursor_from)
         put("hand_to", batch.cursor_to)
         put("hand_records", batch.count)
-        put("hand_step", Step.JUDGING)  # last: now the others count
+        put("hand_step", BatchStep.JUDGING)  # last: now the others count
 
     def _go_carefully(self, batch: Batch, now_s: float) -> None:
         assert batch.count == 1, f"{batch.count} records at once under suspicion"
@@ -378,7 +378,7 @@ class StateActor(RingActor):
             put(outcome, count)
         if self._child.counters.get("mark_epoch") != standing.mark_epoch:
             put("mark_sequence", 0)  # never the old numbering's mark beside the new one's number
-        for word, value in zip(Standing._fields, standing, strict=True):
+        for word, value in zip(ShardStatus._fields, standing, strict=True):
             put(word, int(value))
 
     def _tell_quarantine(self, now_s: float) -> None:

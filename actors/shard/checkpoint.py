@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import orjson
 
-from actors.shard.holding import Agent, Appointment, Holding
-from actors.shard.journal import Page
+from actors.shard.holding import Agent, AgentTable, Appointment
+from actors.shard.journal import CheckpointPage
 from actors.shard.native import unpacked
 
 PAGE_AGENTS: Final = 256
@@ -44,8 +44,8 @@ class Checkpoint:
         )
 
     def due(
-        self, holding: Holding, now_s: float, pages_max: int, *, finish: bool = False
-    ) -> tuple[Page, ...]:
+        self, holding: AgentTable, now_s: float, pages_max: int, *, finish: bool = False
+    ) -> tuple[CheckpointPage, ...]:
         """The next dirty pages of the running cycle, at most `pages_max`; begins a cycle when one
         is due, and with `finish` completes a whole new one (a clean stop)."""
         last_row = holding.next_row - 1
@@ -57,12 +57,12 @@ class Checkpoint:
         elif self._remaining is None:
             self._begin(holding, now_s, last_row)
         assert self._remaining is not None
-        pages: list[Page] = []
+        pages: list[CheckpointPage] = []
         for number in self._remaining:
             agents = holding.by_id[number * PAGE_AGENTS : (number + 1) * PAGE_AGENTS]
             upto = self._upto.get(number, 0)
             if number in self._appointed or any(agent.row > upto for agent in agents):
-                pages.append(Page(number, last_row, encode_page(agents)))
+                pages.append(CheckpointPage(number, last_row, encode_page(agents)))
                 self._upto[number] = last_row
                 if len(pages) >= pages_max:
                     return tuple(pages)
@@ -70,7 +70,7 @@ class Checkpoint:
         self.replay_from = self._cycle_row
         return tuple(pages)
 
-    def _begin(self, holding: Holding, now_s: float, last_row: int) -> None:
+    def _begin(self, holding: AgentTable, now_s: float, last_row: int) -> None:
         self._began_s, self._cycle_row = now_s, last_row
         self._remaining = iter(range(-(-len(holding.by_id) // PAGE_AGENTS)))
         self._appointed = {page_of(agent_id) for agent_id in holding.appointed}

@@ -41,7 +41,7 @@ class Values(NamedTuple):
 NOTHING: Final = Values()
 
 
-class Told(NamedTuple):
+class AgentReading(NamedTuple):
     """What one frame says of one agent."""
 
     user_id: str
@@ -58,7 +58,7 @@ class _OddError(ValueError):
     """Why a frame is set aside."""
 
 
-def told(value: Any) -> Told | str:  # noqa: PLR0911  one per reason
+def told(value: Any) -> AgentReading | str:  # noqa: PLR0911  one per reason
     """What a parsed frame tells, or the reason why it tells nothing."""
     if value is UNDECODABLE:
         return "not JSON"
@@ -85,7 +85,7 @@ def _is_of(body_id: Any, user_id: str) -> bool:
     return body_id is None or (isinstance(body_id, str) and body_id.lower() == user_id.lower())
 
 
-def _whole(user_id: str, kind: str, body: dict[str, Any]) -> Told:
+def _whole(user_id: str, kind: str, body: dict[str, Any]) -> AgentReading:
     presence, source = _presence(_part(body, "presence"))
     values = Values(
         None if source else presence,
@@ -93,22 +93,22 @@ def _whole(user_id: str, kind: str, body: dict[str, Any]) -> Told:
         _queues(body),
         _office(_part(body, "outOfOffice")),
     )
-    return Told(user_id, kind == SNAPSHOT, True, values, _apart(source, presence))
+    return AgentReading(user_id, kind == SNAPSHOT, True, values, _apart(source, presence))
 
 
-def _presence_alone(user_id: str, _kind: str, body: dict[str, Any]) -> Told:
+def _presence_alone(user_id: str, _kind: str, body: dict[str, Any]) -> AgentReading:
     presence, source = _presence(body)
     values = Values(None if source else presence)
-    return Told(user_id, False, False, values, _apart(source, presence))
+    return AgentReading(user_id, False, False, values, _apart(source, presence))
 
 
 def _apart(source: str, presence: Presence | None) -> tuple[str, Presence] | None:
     return (source, presence) if source and presence is not None else None
 
 
-def _routing_alone(user_id: str, _kind: str, body: dict[str, Any]) -> Told:
+def _routing_alone(user_id: str, _kind: str, body: dict[str, Any]) -> AgentReading:
     values = Values(routing=_routing(_part(body, "routingStatus")))
-    return Told(user_id, False, False, values)
+    return AgentReading(user_id, False, False, values)
 
 
 _READERS: Final = {

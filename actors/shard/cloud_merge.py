@@ -18,13 +18,13 @@ from actors.shard.cloud_decode import (
     MESSAGE_CHARS_MAX,
     NOTHING,
     QUEUES_KEPT_MAX,
-    Told,
+    AgentReading,
     Values,
     told,
 )
-from actors.shard.decode import QUEUES_MAX, Names, Times
-from actors.shard.event_run import Finding
-from actors.shard.holding import Agent, Holding
+from actors.shard.decode import QUEUES_MAX, InternedNames, Times
+from actors.shard.event_run import RejectedFrame
+from actors.shard.holding import Agent, AgentTable
 from actors.shard.merge import NO_SESSION, Merge
 from actors.shard.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
 
@@ -48,7 +48,7 @@ News = tuple[Presence | None, Routing | None, Queues | None, Office | None]
 class CloudMerge(Merge):
     """Judges events and snapshots one after the other and applies what is newer."""
 
-    def __init__(self, holding: Holding, names: Names | None = None) -> None:
+    def __init__(self, holding: AgentTable, names: InternedNames | None = None) -> None:
         super().__init__(holding, names)
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
@@ -69,10 +69,10 @@ class CloudMerge(Merge):
         epochs: Sequence[int],  # noqa: ARG002  one numbering
         flags: bytes,
         now_s: float,  # noqa: ARG002  nothing here is forgotten by age
-    ) -> list[Finding]:
+    ) -> list[RejectedFrame]:
         """Judges and applies parsed frames in their order; returns those to quarantine."""
         self.counts["received"] += len(values)
-        findings: list[Finding] = []
+        findings: list[RejectedFrame] = []
         self._run_activity(values, received_ns, flags, findings)
         self.counts["quarantined"] += len(findings)
         return findings
@@ -86,7 +86,7 @@ class CloudMerge(Merge):
         values: Sequence[Any],
         received_ns: Sequence[int],
         flags: bytes,
-        findings: list[Finding],
+        findings: list[RejectedFrame],
     ) -> None:
         """The hot loop: a live event of an agent whom this session has confirmed. Only what it says
         anew is read, told by the texts of the times; nothing changes before all of it was read."""
@@ -138,7 +138,7 @@ class CloudMerge(Merge):
             if news is None:
                 reason = self._judge_exactly(value, received_us, flags[index])
                 if reason is not None:
-                    findings.append(Finding(index, reason))
+                    findings.append(RejectedFrame(index, reason))
             elif news == NOTHING:
                 self.counts["duplicates"] += 1
             else:
@@ -234,7 +234,7 @@ class CloudMerge(Merge):
             apart[source] = presence._replace(definition=self._definition(presence.definition))
             self.holding.touch(agent)
 
-    def _news(self, says: Told, native: Native) -> Values:
+    def _news(self, says: AgentReading, native: Native) -> Values:
         """What of it is newer than what is held."""
         presence, routing, queues, office = says.values
         if presence is not None:
@@ -264,7 +264,7 @@ class CloudMerge(Merge):
         self,
         native: Native,
         field: int,
-        says: Told,
+        says: AgentReading,
         value: tuple[Any, ...],
         held: tuple[Any, ...],
     ) -> bool:
@@ -390,14 +390,14 @@ def _is_known(agent: Agent) -> bool:
     return agent.state is not None and agent.state != UNKNOWN
 
 
-def _is_whole(says: Told, native: Native) -> bool:
+def _is_whole(says: AgentReading, native: Native) -> bool:
     """Whether a state follows from it alone. Who never had a routing status (no contact is routed
     to them) needs none."""
     has_routing = says.values.routing is not None or not native.routing_status
     return says.is_of_all and says.values.presence is not None and has_routing
 
 
-def _is_behind(says: Told, native: Native) -> bool:
+def _is_behind(says: AgentReading, native: Native) -> bool:
     """Whether it tells something older than what is held."""
     presence, routing, _, _ = says.values
     return (presence is not None and presence.at_us < native.presence_us) or (

@@ -21,10 +21,10 @@ from actors.shard.cloud_merge import CloudMerge
 from actors.shard.holding import Agent
 from actors.shard.merge import Merge
 from actors.shard.native import Native
-from actors.shard.sessions import Scope, Sessions
+from actors.shard.sessions import Scope, Scopes
 
 
-class CloudSessions(Sessions):
+class CloudSessions(Scopes):
     """The scopes of a shard, and who belongs to which."""
 
     NAMES_ARE_DURABLE = True

@@ -78,7 +78,7 @@ class AppointmentEvent(NamedTuple):
     at_us: int
 
 
-class Event(NamedTuple):
+class StateEvent(NamedTuple):
     """A checked state event (`protocol.md §1.2`)."""
 
     sequence: int
@@ -92,7 +92,7 @@ class Event(NamedTuple):
     is_history: bool
 
 
-def checked(value: Any) -> Event | AppointmentEvent | str:  # noqa: PLR0911  one per reason
+def checked(value: Any) -> StateEvent | AppointmentEvent | str:  # noqa: PLR0911  one per reason
     """The event in a parsed frame, or the reason why it is none. Slow and exact.
 
     The usual frame never comes here: the merge reads it in line and falls back to this.
@@ -129,7 +129,7 @@ def checked(value: Any) -> Event | AppointmentEvent | str:  # noqa: PLR0911  one
         return "presence is not a short text"
     if not _is_short_text(correlation, CORRELATION_CHARS_MAX):
         return "correlationId is not a short text"
-    return Event(
+    return StateEvent(
         sequence=sequence,
         user_id=user_id,
         state=state,
@@ -160,7 +160,7 @@ class Times(dict[Any, int]):
         return at_us
 
 
-class Names:
+class InternedNames:
     """The texts that many agents share, each once in memory.
 
     The hot loop only looks up, so a frame that is set aside in the end has added no name.
@@ -177,7 +177,7 @@ class Names:
         """Whether no further unknown state is kept."""
         return len(self.states) >= len(STATES) + UNKNOWN_STATES_MAX
 
-    def shared(self, event: Event) -> Event:
+    def shared(self, event: StateEvent) -> StateEvent:
         """The same event; its state and queue are the ones that are kept."""
         if event.queue is not None and len(self.queues) >= QUEUES_MAX:
             self.queues.clear()  # agents keep theirs; to refuse new ones would punish the innocent

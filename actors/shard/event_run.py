@@ -13,16 +13,16 @@ from typing import Any, NamedTuple, Protocol
 from xxhash import xxh3_64_intdigest
 
 from actors.messages.control import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT
-from actors.shard.decode import Names, Times
+from actors.shard.decode import InternedNames, Times
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.shard.holding import Holding
+from actors.shard.holding import AgentTable
 
 
 class Judging(Protocol):
     """What the loop takes from the merge, whose events these are: a `Merge`."""
 
-    holding: Holding
-    names: Names
+    holding: AgentTable
+    names: InternedNames
     times: Times
     window: SequenceWindow
     hashes: HashWindow
@@ -38,7 +38,7 @@ class Judging(Protocol):
         """Of an unusual event: why it is to be quarantined."""
 
 
-class Finding(NamedTuple):
+class RejectedFrame(NamedTuple):
     """A frame to set aside, and why."""
 
     place: int
@@ -53,7 +53,7 @@ def judge_run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of
     flags: bytes,
     first: int,
     last: int,
-    findings: list[Finding],
+    findings: list[RejectedFrame],
 ) -> None:
     """The hot loop, over frames of one epoch. The usual event is read, judged and applied in line
     with local names: half of what it costs when each goes through `checked` and `_judge`.
@@ -132,7 +132,7 @@ def judge_run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of
         reason = merge.judge_slowly(value, received_us, epoch, flags[index], limit)
         mark, row = merge.mark, holding.next_row
         if reason is not None:
-            findings.append(Finding(index, reason))
+            findings.append(RejectedFrame(index, reason))
     merge.mark, holding.next_row = mark, row
     merge.counts["applied"] += applied
     merge.counts["duplicates"] += duplicates

@@ -26,7 +26,7 @@ from actors.messages.feed import (
     Want,
     decode_want,
 )
-from actors.shard.holding import Agent, Holding, Row
+from actors.shard.holding import Agent, AgentTable, Row
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from runtime.block import Block
@@ -190,7 +190,7 @@ class Feed:
         self.is_attached = True
         self._counters.set("feed_attached", 1)
 
-    def _lose(self, holding: Holding) -> None:
+    def _lose(self, holding: AgentTable) -> None:
         self.is_attached, self._upto = False, None
         holding.drop_rows()
         self._counters.set("feed_attached", 0)

@@ -23,7 +23,7 @@ NOBODY: Final = 0
 """As `transitions.agent` has it of a gap, too."""
 
 
-class Forgotten(NamedTuple):
+class ForgottenRows(NamedTuple):
     """What one journal held of them."""
 
     agents: int
@@ -31,12 +31,14 @@ class Forgotten(NamedTuple):
     quarantined: int
 
 
-def forget(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> Forgotten:
+def forget(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> ForgottenRows:
     """Raises TemporaryError for a disk in trouble; then nothing was changed."""
     with sqlite.erasing(path, KIND) as connection:
         agent = connection.execute("SELECT id FROM agents WHERE user_id = ?", (user_id,)).get
         transitions = 0 if agent is None else _forget_agent(connection, agent)
-        return Forgotten(int(agent is not None), transitions, _forget_frames(connection, mentioned))
+        return ForgottenRows(
+            int(agent is not None), transitions, _forget_frames(connection, mentioned)
+        )
 
 
 def _forget_agent(connection: apsw.Connection, agent: int) -> int:

@@ -128,7 +128,7 @@ class Agent:
         self.epoch, self.sequence = max((row.epoch, row.sequence), (self.epoch, self.sequence))
 
 
-class Holding:
+class AgentTable:
     """Agents by user id and by number, and the rows that no journal has yet."""
 
     def __init__(self, *, owns: Callable[[str], bool] = lambda _: True, rows_kept: bool = True):
@@ -273,9 +273,9 @@ class Holding:
         self.rows, self.natives = [], []
         return taken
 
-    def take(self) -> Owed:
+    def take(self) -> PendingWrites:
         """What the journal is owed since the last call; the caller now answers for it."""
-        owed = Owed(
+        owed = PendingWrites(
             self.new_agents,
             self.rows if self.rows is not None else [],
             self.gaps,
@@ -291,7 +291,7 @@ class Holding:
         return owed
 
 
-class Owed(NamedTuple):
+class PendingWrites(NamedTuple):
     """Agents, transitions and gaps that the next transaction must hold; in the cloud dialect also
     native values by row, and who is watched by number."""
 

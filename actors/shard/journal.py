@@ -16,7 +16,7 @@ import apsw
 import orjson
 
 from actors.messages.control import Dialect
-from actors.shard.holding import GapRow, Owed, Transition
+from actors.shard.holding import GapRow, PendingWrites, Transition
 from actors.shard.quarantine import Kept, Quarantine, Rejection
 from actors.storage import sqlite
 from actors.storage.data_file import DataFile, OwnedFile
@@ -87,7 +87,7 @@ UPDATE progress SET cursors = ?, mark_epoch = ?, mark_sequence = ?, next_row = ?
 """
 
 
-class Page(NamedTuple):
+class CheckpointPage(NamedTuple):
     """A checkpoint of 256 agents, true up to row `upto`."""
 
     page: int
@@ -95,7 +95,7 @@ class Page(NamedTuple):
     data: bytes
 
 
-class Progress(NamedTuple):
+class ShardProgress(NamedTuple):
     """Where a shard stands; one row."""
 
     cursors: tuple[int, ...]
@@ -117,11 +117,11 @@ class Commit(NamedTuple):
 class Transaction(NamedTuple):
     """Everything that becomes durable together. It can be tried again as it is."""
 
-    owed: Owed
-    progress: Progress
+    owed: PendingWrites
+    progress: ShardProgress
     silent: bytes | None = None
     rejections: tuple[Rejection, ...] = ()
-    pages: tuple[Page, ...] = ()
+    pages: tuple[CheckpointPage, ...] = ()
     last_commit: Commit | None = None
     released: tuple[int, ...] = ()
     """Hashes of frames that were fed again, and are in quarantine no more."""
@@ -135,7 +135,7 @@ class Stored(NamedTuple):
     """What a journal says of itself when it is opened."""
 
     run: str
-    progress: Progress
+    progress: ShardProgress
     silent: array[int]
 
 
@@ -206,7 +206,7 @@ class Journal(OwnedFile):
                 " silent, replay_from FROM progress"
             ).get
         )
-        progress = Progress(
+        progress = ShardProgress(
             tuple(orjson.loads(cursors)),
             epoch,
             mark,
@@ -267,8 +267,10 @@ class Journal(OwnedFile):
         """A frame of the quarantine by its hash."""
         return self._quarantine.kept(key)
 
-    def pages(self) -> Iterator[Page]:
-        return map(Page._make, self._connection.execute("SELECT * FROM pages ORDER BY page"))
+    def pages(self) -> Iterator[CheckpointPage]:
+        return map(
+            CheckpointPage._make, self._connection.execute("SELECT * FROM pages ORDER BY page")
+        )
 
     def agents(self) -> Iterator[tuple[int, str]]:
         return self._connection.execute("SELECT id, user_id FROM agents ORDER BY id")

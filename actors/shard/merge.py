@@ -20,10 +20,10 @@ from actors.messages.control import (
     UNKNOWN,
     session_flags,
 )
-from actors.shard.decode import AppointmentEvent, Event, Names, Times, checked
+from actors.shard.decode import AppointmentEvent, InternedNames, StateEvent, Times, checked
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.shard.event_run import Finding, judge_run
-from actors.shard.holding import Agent, Appointment, Holding
+from actors.shard.event_run import RejectedFrame, judge_run
+from actors.shard.holding import Agent, AgentTable, Appointment
 
 LATE_US = 5_000_000
 """An event this much older than what is held is late, whatever its sequence."""
@@ -42,9 +42,9 @@ OUTCOMES = ("received", "applied", "unchanged", "duplicates", "late", "shed", "q
 class Merge:
     """Judges events one after the other and applies what is new."""
 
-    def __init__(self, holding: Holding, names: Names | None = None) -> None:
+    def __init__(self, holding: AgentTable, names: InternedNames | None = None) -> None:
         self.holding = holding
-        self.names = names or Names()
+        self.names = names or InternedNames()
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.epoch = 0
         self.newest = 0
@@ -83,7 +83,7 @@ class Merge:
         epochs: Sequence[int],
         flags: bytes,
         now_s: float,
-    ) -> list[Finding]:
+    ) -> list[RejectedFrame]:
         """Judges and applies parsed frames in their order; returns those to quarantine.
 
         `epochs` are the low 16 bits of each frame's gateway epoch, `flags` a byte of its
@@ -91,7 +91,7 @@ class Merge:
         """
         self.counts["received"] += len(values)
         self.hashes.turn(now_s)
-        findings: list[Finding] = []
+        findings: list[RejectedFrame] = []
         first = 0
         total = len(values)
         while first < total:  # a run of one epoch; nearly always the whole batch
@@ -114,7 +114,7 @@ class Merge:
                         values[index], received_us, epoch, flags[index], SEQUENCE_END
                     )
                     if reason is not None:
-                        findings.append(Finding(index, reason))
+                        findings.append(RejectedFrame(index, reason))
             first = last
         self.counts["quarantined"] += len(findings)
         return findings
@@ -183,7 +183,7 @@ class Merge:
             self.holding.appoint(agent, Appointment(event.start_us, event.end_us, event.at_us))
 
     def _apply_history(
-        self, agent: Agent | None, event: Event, received_us: int, epoch: int, flags: int
+        self, agent: Agent | None, event: StateEvent, received_us: int, epoch: int, flags: int
     ) -> None:
         """History carries old sequences: it is judged by what is held, and moves no mark. A change
         that it told first is no news when a replay, which reaches behind the first session's
@@ -209,7 +209,7 @@ class Merge:
         else:
             self.counts["unchanged"] += 1
 
-    def _judge(self, agent: Agent | None, event: Event, received_us: int, epoch: int) -> None:
+    def _judge(self, agent: Agent | None, event: StateEvent, received_us: int, epoch: int) -> None:
         """A live or replayed event: duplicate, late, or applied."""
         sequence, counts = event.sequence, self.counts
         position = (epoch, sequence)
@@ -226,7 +226,7 @@ class Merge:
         self._judge_content(agent, event, received_us, epoch, is_told=in_window)
 
     def _judge_content(
-        self, agent: Agent | None, event: Event, received_us: int, epoch: int, *, is_told: bool
+        self, agent: Agent | None, event: StateEvent, received_us: int, epoch: int, *, is_told: bool
     ) -> None:
         """By what it says; the windows have judged it. `is_told`: a successor must be told that its
         sequence was handled, should no row say so."""
@@ -247,7 +247,9 @@ class Merge:
         else:
             self._apply(agent, event, received_us, epoch, "live")
 
-    def _apply(self, agent: Agent, event: Event, received_us: int, epoch: int, cause: str) -> None:
+    def _apply(
+        self, agent: Agent, event: StateEvent, received_us: int, epoch: int, cause: str
+    ) -> None:
         self.counts["applied"] += 1
         self._write(agent, event, received_us, epoch, cause)
         agent.state = event.state
@@ -257,7 +259,9 @@ class Merge:
         # An Unknown agent may be restored by an older history event: its position stays.
         agent.epoch, agent.sequence = max((epoch, event.sequence), (agent.epoch, agent.sequence))
 
-    def _write(self, agent: Agent, event: Event, received_us: int, epoch: int, cause: str) -> None:
+    def _write(
+        self, agent: Agent, event: StateEvent, received_us: int, epoch: int, cause: str
+    ) -> None:
         self.holding.write(
             agent,
             event.state,
@@ -277,7 +281,7 @@ def digest_of(user_id: str, state: str, stamp: str, queue: str | None) -> int:
     return xxh3_64_intdigest(f"{stamp}{user_id}{state}\x1f{queue}".encode())
 
 
-def _repeats(agent: Agent, event: Event, *, was_seen: bool) -> bool:
+def _repeats(agent: Agent, event: StateEvent, *, was_seen: bool) -> bool:
     """A re-delivery under another sequence, or an event that says what is held already."""
     if agent.state == UNKNOWN:
         return False
@@ -286,7 +290,7 @@ def _repeats(agent: Agent, event: Event, *, was_seen: bool) -> bool:
     return event.state == agent.state and event.at_us == agent.at_us and event.queue == agent.queue
 
 
-def _is_late(agent: Agent, event: Event, position: tuple[int, int], received_us: int) -> bool:
+def _is_late(agent: Agent, event: StateEvent, position: tuple[int, int], received_us: int) -> bool:
     """Behind the held position, or much older than what is held."""
     if agent.state is None:
         return False

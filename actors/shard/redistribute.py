@@ -23,8 +23,8 @@ from typing import NamedTuple
 from actors.messages.control import RESUME_MARGIN, SCOPE_ALL, Dialect
 from actors.messages.partition import shard_of
 from actors.shard.checkpoint import PAGE_AGENTS, encode_page
-from actors.shard.holding import Agent, GapRow, Holding
-from actors.shard.journal import Journal, Page, Progress, Transaction, prepare
+from actors.shard.holding import Agent, AgentTable, GapRow
+from actors.shard.journal import CheckpointPage, Journal, ShardProgress, Transaction, prepare
 from actors.shard.merge import OUTCOMES
 from actors.shard.sessions import Scope
 from actors.shard.shard import Shard
@@ -130,7 +130,7 @@ def _restore(path: Path) -> Shard:
 
 def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
     """One new journal, in one transaction."""
-    holding = Holding()
+    holding = AgentTable()
     for old in gathered.shards:
         for agent in old.holding.by_id:
             if shard_of(agent.user_id, shards) == index:
@@ -140,12 +140,12 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
     for gap in gathered.gaps if index == 0 else ():
         holding.write_gap(gap._replace(row=holding.next_row), gap.at_us)
     pages = tuple(
-        Page(
+        CheckpointPage(
             first // PAGE_AGENTS, last_row, encode_page(holding.by_id[first : first + PAGE_AGENTS])
         )
         for first in range(0, len(holding.by_id), PAGE_AGENTS)
     )
-    progress = Progress(
+    progress = ShardProgress(
         cursors=(),
         mark_epoch=gathered.epoch,
         mark_sequence=gathered.mark,
@@ -162,7 +162,7 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
         journal.close()
 
 
-def _adopt(holding: Holding, old: Agent) -> None:
+def _adopt(holding: AgentTable, old: Agent) -> None:
     """The same agent under a new number; its rows stay behind, so its chain begins anew."""
     agent = holding.admit(old.user_id)
     agent.state, agent.at_us = old.state, old.at_us

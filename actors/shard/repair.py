@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Final
 
 from actors.messages.control import SCOPE_ALL
-from actors.shard.holding import GapRow, Holding
+from actors.shard.holding import AgentTable, GapRow
 from actors.shard.journal import (
     KIND,
     Journal,
-    Progress,
+    ShardProgress,
     Transaction,
     damage_named,
     prepare,
@@ -34,7 +34,7 @@ from actors.shard.sessions import Scope
 from actors.shard.shard import Shard
 from actors.storage.data_dir import DataDir
 from actors.storage.data_file import has_begun, run_of
-from actors.storage.sqlite import DamagedFileError, Finding, check, set_aside
+from actors.storage.sqlite import DamagedFileError, FileFinding, check, set_aside
 
 REASON: Final = "journal set aside"
 _RUN: Final = "repair"
@@ -53,7 +53,7 @@ class Known:
 NOTHING_KNOWN: Final = Known(0, 0, {})
 
 
-def repair(data_dir: DataDir, now_us: int) -> list[Finding]:
+def repair(data_dir: DataDir, now_us: int) -> list[FileFinding]:
     """Examines every journal of a claimed directory and replaces the broken ones.
 
     Raises TemporaryError for a locked one and ConfigurationError for one of a newer version, both
@@ -66,7 +66,7 @@ def repair(data_dir: DataDir, now_us: int) -> list[Finding]:
     findings = []
     for path, _, problem in examined:
         kept_in = _replace(path, known, now_us) if problem else None
-        findings.append(Finding(path, problem, kept_in))
+        findings.append(FileFinding(path, problem, kept_in))
     return findings
 
 
@@ -124,7 +124,7 @@ def _replace(path: Path, known: Known, now_us: int) -> Path | None:
 
 def _build(path: Path, known: Known, now_us: int) -> None:
     """A journal of no agents that was not confirmed since now."""
-    holding = Holding()
+    holding = AgentTable()
     first = min(1, known.mark)
     gap = GapRow(holding.next_row, SCOPE_ALL, known.epoch, first, known.mark, now_us, REASON)
     holding.write_gap(gap, now_us)
@@ -137,7 +137,7 @@ def _build(path: Path, known: Known, now_us: int) -> None:
         ).to_json()
         for name, scope in known.scopes.items()
     }
-    progress = Progress((), known.epoch, known.mark, holding.next_row, {}, scopes, 0)
+    progress = ShardProgress((), known.epoch, known.mark, holding.next_row, {}, scopes, 0)
     prepare(path, _RUN)
     journal = Journal(path, _RUN)
     try:

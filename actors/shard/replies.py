@@ -12,16 +12,16 @@ from actors.genesys.presences import held
 from actors.messages.control import UNKNOWN
 from actors.messages.queries import (
     WATCH_LEASE_S,
-    AgentTold,
+    AgentRecord,
     Answer,
     AskAgent,
     AskQueue,
     Question,
-    QueueTold,
-    Shown,
+    QueueRecord,
+    TransitionSeen,
     Watch,
 )
-from actors.shard.holding import CORRELATED_MAX, Agent, Correlated, Holding
+from actors.shard.holding import CORRELATED_MAX, Agent, AgentTable, Correlated
 from actors.shard.native import TIMELESS_US
 
 WATCHES_MAX = 10_000
@@ -37,7 +37,7 @@ class Replies:
         self._presence_of_state = presence_of_state
         self._watches: dict[_Key, float] = {}
         """Until when each is kept; the one renewed last stands last."""
-        self._shown: dict[_Key, Shown] = {}
+        self._shown: dict[_Key, TransitionSeen] = {}
         """The newest; the oldest stands first."""
 
     @property
@@ -45,12 +45,12 @@ class Replies:
         """How many transitions are waited for."""
         return len(self._watches)
 
-    def note(self, correlated: Iterable[Correlated]) -> list[Shown]:
+    def note(self, correlated: Iterable[Correlated]) -> list[TransitionSeen]:
         """Remembers committed transitions; tells of those that somebody waits for."""
         told = []
         for user_id, correlation, state, presence, at_us in correlated:
             key = (user_id, correlation)
-            shown = Shown(correlation, user_id, state, presence, at_us)
+            shown = TransitionSeen(correlation, user_id, state, presence, at_us)
             self._shown.pop(key, None)
             self._shown[key] = shown
             if self._watches.pop(key, None) is not None:
@@ -70,7 +70,7 @@ class Replies:
     def answer(
         self,
         questions: Sequence[Question],
-        holding: Holding,
+        holding: AgentTable,
         stale_since_us: int | None,
         now_s: float,
         stale_of: Callable[[Agent], int | None] | None = None,
@@ -90,14 +90,14 @@ class Replies:
                     yield _told(number, user_id, agent, since_us)
                 case AskQueue(number, queue):
                     since_us = stale.get(queue, stale_since_us)
-                    yield QueueTold(number, queue, *counts[queue], since_us)
+                    yield QueueRecord(number, queue, *counts[queue], since_us)
                 case Watch(user_id, correlation):
                     shown = self._watch((user_id, correlation), now_s)
                     shown = shown or _held(holding.by_user.get(user_id), correlation)
                     if shown is not None:
                         yield shown
 
-    def _watch(self, key: _Key, now_s: float) -> Shown | None:
+    def _watch(self, key: _Key, now_s: float) -> TransitionSeen | None:
         """What is waited for, if it was before; else from now on it is waited for."""
         self._watches.pop(key, None)
         if key in self._shown:
@@ -107,11 +107,13 @@ class Replies:
         return None
 
 
-def _told(number: int, user_id: str, agent: Agent | None, stale_since_us: int | None) -> AgentTold:
+def _told(
+    number: int, user_id: str, agent: Agent | None, stale_since_us: int | None
+) -> AgentRecord:
     if agent is None:
-        return AgentTold(number, user_id, None, None, None, 0, stale_since_us)
+        return AgentRecord(number, user_id, None, None, None, 0, stale_since_us)
     native = agent.native
-    return AgentTold(
+    return AgentRecord(
         number,
         user_id,
         agent.state,
@@ -124,14 +126,16 @@ def _told(number: int, user_id: str, agent: Agent | None, stale_since_us: int | 
     )
 
 
-def _held(agent: Agent | None, correlation: str) -> Shown | None:
+def _held(agent: Agent | None, correlation: str) -> TransitionSeen | None:
     """Cloud: the presence that is waited for is the one that is held, however long it has been."""
     if agent is None or agent.native is None or agent.state is None:
         return None
     native = agent.native
     if native.presence_us <= TIMELESS_US or native.correlation != correlation:
         return None
-    return Shown(correlation, agent.user_id, agent.state, agent.presence, native.presence_us)
+    return TransitionSeen(
+        correlation, agent.user_id, agent.state, agent.presence, native.presence_us
+    )
 
 
 def queue_counts(

@@ -49,7 +49,7 @@ class Scope:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
-class Sessions:
+class Scopes:
     """The scopes of a shard. The wsp dialect has exactly one."""
 
     NAMES_ARE_DURABLE = False
@@ -66,7 +66,7 @@ class Sessions:
         self.wants_history = self._is_any_interrupted()
 
     @classmethod
-    def from_json(cls, merge: Merge, stored: dict[str, Any]) -> Sessions:
+    def from_json(cls, merge: Merge, stored: dict[str, Any]) -> Scopes:
         sessions = cls(merge, {name: Scope(**fields) for name, fields in stored.items()})
         merge.epoch = max((scope.epoch for scope in sessions.scopes.values()), default=0)
         merge.newest = max((scope.newest for scope in sessions.scopes.values()), default=0)

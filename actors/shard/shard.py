@@ -21,19 +21,19 @@ from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
 from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
-from actors.shard.holding import Agent, Correlated, Holding, Transition
-from actors.shard.journal import Commit, Journal, Progress, ToldRow, Transaction
+from actors.shard.holding import Agent, AgentTable, Correlated, Transition
+from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transaction
 from actors.shard.merge import OUTCOMES, Merge, digest_of
 from actors.shard.native import unpacked
 from actors.shard.quarantine import ROWS_MAX, Rejection, rejection
-from actors.shard.sessions import Sessions
+from actors.shard.sessions import Scopes
 from runtime.crash_point import crash_point
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 
 PAGES_PER_TRANSACTION = 4
 
 
-class Lent(Protocol):
+class BatchView(Protocol):
     """The part of a ring's batch that a shard reads."""
 
     @property
@@ -56,7 +56,7 @@ class Lent(Protocol):
     def joined(self, first: int, last: int, separator: bytes, /) -> bytes: ...
 
 
-class Standing(NamedTuple):
+class ShardStatus(NamedTuple):
     """What the world may know of a shard after a batch."""
 
     mark_epoch: int
@@ -72,7 +72,7 @@ class Standing(NamedTuple):
     gaps: int
 
 
-class Fed(NamedTuple):
+class RefeedResult(NamedTuple):
     """What became of a frame that was fed again."""
 
     outcome: str
@@ -93,11 +93,11 @@ class Shard:
         journalled: bool = True,
         dialect: Dialect = "wsp",
     ) -> None:
-        self.holding = Holding(
+        self.holding = AgentTable(
             owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
         )
         self.merge = Merge(self.holding) if dialect == "wsp" else CloudMerge(self.holding)
-        self._sessions_of = Sessions if dialect == "wsp" else CloudSessions
+        self._sessions_of = Scopes if dialect == "wsp" else CloudSessions
         self.sessions = self._sessions_of(self.merge)
         self.dialect = dialect
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=0, upto={})
@@ -106,9 +106,9 @@ class Shard:
         self._durable: Commit | None = None
 
     @property
-    def standing(self) -> Standing:
+    def standing(self) -> ShardStatus:
         merge, sessions = self.merge, self.sessions
-        return Standing(
+        return ShardStatus(
             merge.epoch,
             merge.mark,
             sessions.wants_history,
@@ -204,7 +204,7 @@ class Shard:
 
     # --- one batch ---------------------------------------------------------------------------
 
-    def take(self, batch: Lent, now_s: float) -> None:
+    def take(self, batch: BatchView, now_s: float) -> None:
         """Judges every record of a batch, in order."""
         kinds, first, total = batch.kinds, 0, batch.count
         if kinds.count(KIND_EVENT) == total:
@@ -224,7 +224,7 @@ class Shard:
             first = last
         self.cursors[batch.ring] = batch.cursor_to
 
-    def _take_events(self, batch: Lent, first: int, last: int, now_s: float) -> None:
+    def _take_events(self, batch: BatchView, first: int, last: int, now_s: float) -> None:
         values = parse_frames(
             batch.joined(first, last, JOINT), last - first, lambda i: batch.frame(first + i)
         )
@@ -238,11 +238,11 @@ class Shard:
                 rejection(reason, batch.frame(first + index), received_ns[index] // 1000)
             )
 
-    def _take_rejected(self, batch: Lent, index: int) -> None:
+    def _take_rejected(self, batch: BatchView, index: int) -> None:
         reason, _, frame = batch.frame(index).partition(b"\0")
         self._reject(batch, index, reason.decode("ascii", "replace"), frame)
 
-    def set_aside(self, batch: Lent, reason: str) -> None:
+    def set_aside(self, batch: BatchView, reason: str) -> None:
         """Quarantines every record of a batch without looking at it. What their headers say was
         handled is handled: a gateway that sends it again shall not kill again."""
         for index in range(batch.count):
@@ -260,12 +260,12 @@ class Shard:
             merge.silent.append(sequence)
             merge.silent_changed = True
 
-    def _reject(self, batch: Lent, index: int, reason: str, frame: bytes) -> None:
+    def _reject(self, batch: BatchView, index: int, reason: str, frame: bytes) -> None:
         self.merge.counts["received"] += 1
         self.merge.counts["quarantined"] += 1
         self._rejections.append(rejection(reason, frame, batch.received_ns[index] // 1000))
 
-    def feed_again(self, frame: bytes, received_us: int, now_s: float) -> Fed:
+    def feed_again(self, frame: bytes, received_us: int, now_s: float) -> RefeedResult:
         """Judges a frame of the quarantine as if it came now."""
         before = dict(self.merge.counts)
         (value,) = parse_frames(b"[" + frame + b"]", 1, lambda _: frame)
@@ -273,7 +273,7 @@ class Shard:
         if reason is not None:
             self._rejections.append(rejection(reason, frame, received_us))
         grown = (name for name in OUTCOMES[1:] if self.merge.counts[name] > before[name])
-        return Fed(next(grown), reason)
+        return RefeedResult(next(grown), reason)
 
     # --- transactions ------------------------------------------------------------------------
 
@@ -285,7 +285,7 @@ class Shard:
         if merge.silent_changed:
             silent = merge.silent_sequences().tobytes()
             merge.silent_changed = False
-        progress = Progress(
+        progress = ShardProgress(
             tuple(self.cursors),
             merge.epoch,
             merge.mark,

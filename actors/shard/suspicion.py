@@ -20,7 +20,7 @@ SUSPICION_WORDS = ("suspicion_ring", "suspicion_from", "suspicion_to", "suspicio
 """Words of a shard's page, in the order of the fields below; the last one says if they count."""
 
 
-class Step(IntEnum):
+class BatchStep(IntEnum):
     """What was being done with the batch in hand."""
 
     NOTHING = 0
@@ -28,7 +28,7 @@ class Step(IntEnum):
     COMMITTING = 2
 
 
-class Hand(NamedTuple):
+class BatchInHand(NamedTuple):
     """The batch that a shard handles; the cursors of its ring."""
 
     ring: int
@@ -72,11 +72,11 @@ class Suspicion(NamedTuple):
 NO_SUSPICION = Suspicion(0, 0, 0, Verdict.NONE)
 
 
-def suspicion_after(before: Suspicion, hand: Hand, end: Exit | None) -> Suspicion:
+def suspicion_after(before: Suspicion, hand: BatchInHand, end: Exit | None) -> Suspicion:
     """What a new life must think of the records before it, its predecessor having ended so."""
-    if end is None or not end.is_own or hand.step == Step.NOTHING:
+    if end is None or not end.is_own or hand.step == BatchStep.NOTHING:
         return before
-    if end.hung and hand.step == Step.COMMITTING:  # in the disk: no record's doing
+    if end.hung and hand.step == BatchStep.COMMITTING:  # in the disk: no record's doing
         return before
     is_again = before.verdict == Verdict.SUSPECT and before.covers(hand.ring, hand.cursor_from)
     verdict = Verdict.CONDEMNED if is_again and hand.records == 1 else Verdict.SUSPECT

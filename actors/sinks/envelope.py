@@ -25,7 +25,7 @@ PAST_RETENTION: Final = "past its retention"
 JOURNAL_GONE: Final = "the journal is gone"
 
 
-class Row(NamedTuple):
+class JournalRow(NamedTuple):
     """A row of a journal, with what stands beside it."""
 
     journal: str
@@ -46,7 +46,7 @@ class Row(NamedTuple):
     gap: GapRow | None = None
 
 
-class Missed(NamedTuple):
+class LostRows(NamedTuple):
     """Rows that a sink will never be given."""
 
     journal: str
@@ -57,7 +57,7 @@ class Missed(NamedTuple):
     noticed_us: int
 
 
-class Event(NamedTuple):
+class SinkEvent(NamedTuple):
     """What a sink is given; `subject` keeps the order of what is about the same agent."""
 
     id: str
@@ -65,7 +65,7 @@ class Event(NamedTuple):
     body: bytes
 
 
-class Envelope:
+class EventEnvelope:
     """For one runtime, whose name is `source`."""
 
     __slots__ = ("_source",)
@@ -73,7 +73,7 @@ class Envelope:
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def row(self, row: Row) -> Event:
+    def row(self, row: JournalRow) -> SinkEvent:
         """The same for ever: whoever is given it twice knows it by its id. A journal that was put
         back from a backup writes other rows under old numbers, but at another time."""
         told = f"{row.journal}-{row.id}-{row.received_us:x}"
@@ -81,7 +81,7 @@ class Envelope:
             return self._event(told, GAP, None, row.at_us, _gap(row, row.gap))
         return self._event(told, TRANSITION, row.user_id, row.at_us, _transition(row))
 
-    def missed(self, missed: Missed) -> Event:
+    def missed(self, missed: LostRows) -> SinkEvent:
         last = "" if missed.last_row is None else missed.last_row
         data = {
             "journal": missed.journal,
@@ -94,7 +94,7 @@ class Envelope:
 
     def _event(
         self, told: str, kind: str, subject: str | None, at_us: int, data: dict[str, Any]
-    ) -> Event:
+    ) -> SinkEvent:
         event: dict[str, Any] = {
             "specversion": "1.0",
             "id": told,
@@ -106,7 +106,7 @@ class Envelope:
         }
         if subject is not None:
             event["subject"] = subject
-        return Event(told, subject, orjson.dumps(event))
+        return SinkEvent(told, subject, orjson.dumps(event))
 
 
 def source_of(api_url: str, name: str) -> str:
@@ -115,7 +115,7 @@ def source_of(api_url: str, name: str) -> str:
     return f"//{host}/presence-runtime" + (f"/{name}" if name else "")
 
 
-def _transition(row: Row) -> dict[str, Any]:
+def _transition(row: JournalRow) -> dict[str, Any]:
     data: dict[str, Any] = {
         "from": row.from_state,
         "to": row.to_state,
@@ -133,7 +133,7 @@ def _transition(row: Row) -> dict[str, Any]:
     return data
 
 
-def _gap(row: Row, gap: GapRow) -> dict[str, Any]:
+def _gap(row: JournalRow, gap: GapRow) -> dict[str, Any]:
     return {
         "scope": gap.scope,
         "since": iso_ms(gap.since_us) if gap.since_us else None,
@@ -147,7 +147,7 @@ def _gap(row: Row, gap: GapRow) -> dict[str, Any]:
     }
 
 
-class Filter:
+class SinkFilter:
     """Which rows a sink wants. A gap is about everybody: only `causes` can leave it out."""
 
     __slots__ = ("_causes", "_queues", "_states", "is_open")
@@ -158,7 +158,7 @@ class Filter:
         self._queues = frozenset(settings.queues)
         self.is_open = not (self._causes or self._states or self._queues)
 
-    def wants(self, row: Row) -> bool:
+    def wants(self, row: JournalRow) -> bool:
         if self._causes and row.cause not in self._causes:
             return False
         if row.gap is not None:

@@ -21,7 +21,7 @@ import structlog
 from actors.shard.holding import GapRow, Transition
 from actors.shard.journal import KIND, connect, dialect_of
 from actors.shard.reader import archived_paths, journal_paths
-from actors.sinks.envelope import Row
+from actors.sinks.envelope import JournalRow
 from actors.storage import sqlite
 from actors.storage.sqlite import DamagedFileError
 from runtime.errors import LocalError
@@ -63,7 +63,7 @@ class JournalFile(NamedTuple):
 class Slice(NamedTuple):
     """Rows behind a row, of one moment."""
 
-    rows: list[Row]
+    rows: list[JournalRow]
     last_row: int  # of the journal
 
 
@@ -140,14 +140,14 @@ class JournalReader:
             if not self._has_natives:  # the shard makes the table, perhaps after us
                 self._has_natives = dialect_of(self._connection) == "cloud"
             found = execute(_WITH_NATIVES if self._has_natives else _PLAIN, (row, limit))
-            rows = [Row(self._identity, *each) for each in found]
+            rows = [JournalRow(self._identity, *each) for each in found]
             if any(each.cause == "gap" for each in rows):
                 rows = list(self._with_gaps(rows))
             return Slice(rows, _last_row(self._connection))
         finally:
             execute("COMMIT")
 
-    def _with_gaps(self, rows: list[Row]) -> Iterator[Row]:
+    def _with_gaps(self, rows: list[JournalRow]) -> Iterator[JournalRow]:
         told = self._connection.execute(
             "SELECT * FROM gaps WHERE row BETWEEN ? AND ?", (rows[0].id, rows[-1].id)
         )

@@ -15,7 +15,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from actors.sinks.sink import Batch, InThread, UndeliveredError
+from actors.sinks.sink import InThread, SinkBatch, UndeliveredError
 
 MB: Final = 1_000_000
 STDOUT_FD: Final = 1
@@ -38,7 +38,7 @@ class JsonLines:
     async def open(self) -> None:
         await self._in_thread(self._open)
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: SinkBatch) -> None:
         await self._in_thread(lambda: self._append(lines(batch)))
 
     async def close(self) -> None:
@@ -116,7 +116,7 @@ class StandardOutput:
     async def open(self) -> None:
         return
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: SinkBatch) -> None:
         await self._in_thread(lambda: self._write(lines(batch)))
 
     async def close(self) -> None:
@@ -133,7 +133,7 @@ class StandardOutput:
         self._is_torn = False
 
 
-def lines(batch: Batch) -> bytes:
+def lines(batch: SinkBatch) -> bytes:
     return b"".join(event.body + b"\n" for event in batch.events)
 
 

@@ -18,15 +18,15 @@ import uvloop
 
 from actors.settings.sinks import SinkSettings
 from actors.sinks.arguments import SinksArguments
-from actors.sinks.envelope import Envelope, Filter
+from actors.sinks.envelope import EventEnvelope, SinkFilter
 from actors.sinks.journals import JournalFile, JournalReader, find
 from actors.sinks.jsonl import MB, JsonLines, StandardOutput
-from actors.sinks.patience import Patience
-from actors.sinks.pump import Pump, Thread
+from actors.sinks.patience import SinkRetry
+from actors.sinks.pump import DeliveryWorker, Thread
 from actors.sinks.sink import Sink
 from actors.sinks.source import Source
-from actors.sinks.store import Store, sinks_path
-from actors.sinks.webhook import Webhook
+from actors.sinks.store import SinkStore, sinks_path
+from actors.sinks.webhook import WebhookSink
 from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -57,12 +57,12 @@ class Sinks:
         self._child = child
         self._arguments = arguments
         self._clock = clock
-        self._chance = random.Random()  # noqa: S311 - jitter
+        self._rng = random.Random()  # noqa: S311 - jitter
         self._log = structlog.get_logger("actors.sinks")
         path = sinks_path(arguments.data_dir)
         self._disk = DiskWait(child, self._log, path)
         self._threads: list[Thread] = []
-        self._stores: list[Store] = []
+        self._stores: list[SinkStore] = []
         self._stopped: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
 
@@ -86,31 +86,31 @@ class Sinks:
         with suppress(RuntimeError):  # it has just ended by itself
             self._loop.call_soon_threadsafe(self._stopped.set)
 
-    def _pump(self, settings: SinkSettings, files: list[JournalFile]) -> Pump:
+    def _pump(self, settings: SinkSettings, files: list[JournalFile]) -> DeliveryWorker:
         arguments = self._arguments
         path = sinks_path(arguments.data_dir)
-        store = self._disk.until_done(lambda: Store(path, arguments.run, settings.name))
+        store = self._disk.until_done(lambda: SinkStore(path, arguments.run, settings.name))
         thread = Thread(settings.name)
         self._threads.append(thread)
         is_webhook = settings.kind == "webhook"
         source = Source(
             files,
             store.places,
-            Envelope(arguments.source),
-            Filter(settings),
+            EventEnvelope(arguments.source),
+            SinkFilter(settings),
             rows_max=settings.batch_max if is_webhook else LINES_ROWS_MAX,
             wall_us=self._clock.wall_us,
             open_reader=JournalReader,
         )
-        return Pump(
+        return DeliveryWorker(
             settings.name,
             self._sink(settings, thread),
             source,
             store,
-            Patience(
+            SinkRetry(
                 backoff_most_s=settings.backoff_most_s,
                 pause_s=settings.pause_s,
-                chance=self._chance,
+                rng=self._rng,
             ),
             linger_s=settings.linger_ms / 1e3 if is_webhook else 0.0,
             clock=self._clock,
@@ -120,7 +120,7 @@ class Sinks:
 
     def _sink(self, settings: SinkSettings, thread: Thread) -> Sink:
         if settings.kind == "webhook":
-            return Webhook(settings, self._arguments.address, self._clock.wall_us)
+            return WebhookSink(settings, self._arguments.address, self._clock.wall_us)
         if settings.to_stdout:
             return StandardOutput(thread)
         assert settings.path is not None, settings
@@ -133,7 +133,7 @@ class Sinks:
 
     # -- while it runs
 
-    async def _serve(self, pumps: list[Pump], files: list[JournalFile]) -> None:
+    async def _serve(self, pumps: list[DeliveryWorker], files: list[JournalFile]) -> None:
         tasks = [self._loop.create_task(pump.run()) for pump in pumps]
         stopped = self._loop.create_task(self._stopped.wait())
         rows: tuple[int, ...] = ()
@@ -169,7 +169,9 @@ class Sinks:
         """The newest committed row of each shard."""
         return tuple(page.get("transitions") for page in self._arguments.shard_counters)
 
-    def _show(self, pumps: list[Pump], files: list[JournalFile], rows: tuple[int, ...]) -> None:
+    def _show(
+        self, pumps: list[DeliveryWorker], files: list[JournalFile], rows: tuple[int, ...]
+    ) -> None:
         put, now_us = self._child.counters.set, self._clock.wall_us()
         last_rows = _last_rows(files, rows)
         put("sinks", len(pumps))
@@ -188,7 +190,7 @@ def _last_rows(files: list[JournalFile], rows: tuple[int, ...]) -> Mapping[str, 
     return {file.identity: max(file.last_row, grown.get(file.identity, 0)) for file in files}
 
 
-def _behind(pump: Pump, last_rows: Mapping[str, int]) -> int:
+def _behind(pump: DeliveryWorker, last_rows: Mapping[str, int]) -> int:
     """Rows that this sink is still to be given."""
     places = pump.source.places
     return sum(

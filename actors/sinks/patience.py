@@ -14,13 +14,13 @@ from actors.sinks.sink import UndeliveredError
 BACKOFF_FIRST_S: Final = 0.5
 
 
-class Patience:
+class SinkRetry:
     """Of one sink."""
 
-    def __init__(self, *, backoff_most_s: float, pause_s: float, chance: random.Random) -> None:
+    def __init__(self, *, backoff_most_s: float, pause_s: float, rng: random.Random) -> None:
         self._backoff_most_s = backoff_most_s
         self._pause_s = pause_s
-        self._chance = chance
+        self._rng = rng
         self.failures = 0
         """In a row."""
 
@@ -29,11 +29,11 @@ class Patience:
         pause; never less than the other side asked for."""
         self.failures += 1
         if failure.is_refused:
-            own_s = self._pause_s * self._chance.uniform(0.5, 1.0)
+            own_s = self._pause_s * self._rng.uniform(0.5, 1.0)
         else:
             own_s = backoff_s(
                 self.failures,
-                self._chance,
+                self._rng,
                 first_s=BACKOFF_FIRST_S / 2,
                 most_s=self._backoff_most_s,
             )

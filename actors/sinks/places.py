@@ -16,17 +16,17 @@ from actors.sinks.journals import JournalFile
 Begin: TypeAlias = Literal["oldest", "newest"]
 
 
-class Place(NamedTuple):
+class SinkPosition(NamedTuple):
     """Of one sink in one journal: everything up to `row` was delivered."""
 
     row: int
     is_done: bool = False
 
 
-Places: TypeAlias = dict[str, Place]  # by the identity of the journal
+Places: TypeAlias = dict[str, SinkPosition]  # by the identity of the journal
 
 
-class Beginning(NamedTuple):
+class InitialPositions(NamedTuple):
     """What must be written before any child runs; the identities last."""
 
     places: dict[str, Places]  # by sink; only what is new or another
@@ -38,7 +38,7 @@ def beginning(
     known: Mapping[str, Places],
     configured: Mapping[str, Begin],
     new_identity: Callable[[], str],
-) -> Beginning:
+) -> InitialPositions:
     """Gives every sink, also one that is not configured at present, a place in every journal."""
     identities: dict[int, str] = {}
     changed: dict[str, Places] = {name: {} for name in {*known, *configured}}
@@ -56,13 +56,15 @@ def beginning(
                 is_new = not known.get(name)
                 places[identity] = _first_place(file, configured[name] if is_new else "oldest")
                 continue
-            places[identity] = Place(min(place.row, file.last_row))
+            places[identity] = SinkPosition(min(place.row, file.last_row))
             if place.row <= file.last_row:  # of the copy's future it was given nothing
                 places[file.identity] = place._replace(is_done=True)
-    return Beginning({name: places for name, places in changed.items() if places}, identities)
+    return InitialPositions(
+        {name: places for name, places in changed.items() if places}, identities
+    )
 
 
-def _first_place(file: JournalFile, begin: Begin) -> Place:
+def _first_place(file: JournalFile, begin: Begin) -> SinkPosition:
     if begin == "newest":
-        return Place(file.last_row, is_done=file.is_archived)
-    return Place(file.first_row - 1)
+        return SinkPosition(file.last_row, is_done=file.is_archived)
+    return SinkPosition(file.first_row - 1)

@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar
 import apsw
 import structlog
 
-from actors.sinks.patience import Patience
-from actors.sinks.sink import Batch, Sink, UndeliveredError
+from actors.sinks.patience import SinkRetry
+from actors.sinks.sink import Sink, SinkBatch, UndeliveredError
 from actors.sinks.source import Pulled, Source
-from actors.sinks.store import Store
+from actors.sinks.store import SinkStore
 from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
@@ -46,7 +46,7 @@ class Thread:
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-class Pump:
+class DeliveryWorker:
     """For one sink; counts on the page of the child, from the loop's thread only."""
 
     def __init__(
@@ -54,8 +54,8 @@ class Pump:
         name: str,
         sink: Sink,
         source: Source,
-        store: Store,
-        patience: Patience,
+        store: SinkStore,
+        patience: SinkRetry,
         *,
         linger_s: float,
         clock: Clock,
@@ -132,7 +132,7 @@ class Pump:
         """False: it was stopped, and could not."""
         if pulled.events:
             self.oldest_us = pulled.oldest_us
-            batch = Batch(pulled.events)
+            batch = SinkBatch(pulled.events)
             while (failure := await self._attempt(batch)) is not None:
                 if not await self._after(failure):
                     return False
@@ -147,7 +147,7 @@ class Pump:
         counters.add("rows_missed", pulled.missed)
         return True
 
-    async def _attempt(self, batch: Batch) -> UndeliveredError | None:
+    async def _attempt(self, batch: SinkBatch) -> UndeliveredError | None:
         try:
             if not self._is_open:
                 await self._sink.open()

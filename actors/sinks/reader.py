@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 from actors.sinks import store
 from actors.sinks.journals import JournalFile, find
-from actors.sinks.places import Place, Places
-from actors.sinks.store import Standing, sinks_path
+from actors.sinks.places import Places, SinkPosition
+from actors.sinks.store import SinkStatus, sinks_path
 
 
 class SinkState(NamedTuple):
     """One sink, and how far it is in each journal that it is not done with."""
 
-    standing: Standing
+    standing: SinkStatus
     at: tuple[tuple[str, int], ...]  # a journal's name, and the row up to which all was delivered
     behind_rows: int
 
@@ -31,8 +31,8 @@ def read(data_dir: Path) -> list[SinkState]:
     return [_state(each, places.get(each.name, {}), files) for each in standings]
 
 
-def _state(standing: Standing, places: Places, files: list[JournalFile]) -> SinkState:
-    there = [(file, places.get(file.identity, Place(file.first_row - 1))) for file in files]
+def _state(standing: SinkStatus, places: Places, files: list[JournalFile]) -> SinkState:
+    there = [(file, places.get(file.identity, SinkPosition(file.first_row - 1))) for file in files]
     undone = [(file, place) for file, place in there if not place.is_done]
     return SinkState(
         standing,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Protocol, TypeVar
 
-from actors.sinks.envelope import Event
+from actors.sinks.envelope import SinkEvent
 from runtime.errors import RemoteError
 
 Done = TypeVar("Done")
@@ -21,10 +21,10 @@ class InThread(Protocol):
     def __call__(self, work: Callable[[], Done], /) -> Awaitable[Done]: ...
 
 
-class Batch(NamedTuple):
+class SinkBatch(NamedTuple):
     """Events in their order, at least one."""
 
-    events: tuple[Event, ...]
+    events: tuple[SinkEvent, ...]
 
     @property
     def id(self) -> str:
@@ -51,7 +51,7 @@ class Sink(Protocol):
         """Before the first batch, and again after each failure."""
         ...
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: SinkBatch) -> None:
         """Returns once the batch is safe with the other side."""
         ...
 

@@ -13,19 +13,19 @@ from typing import Final, NamedTuple, Protocol
 from actors.sinks.envelope import (
     JOURNAL_GONE,
     PAST_RETENTION,
-    Envelope,
-    Event,
-    Filter,
-    Missed,
-    Row,
+    EventEnvelope,
+    JournalRow,
+    LostRows,
+    SinkEvent,
+    SinkFilter,
 )
 from actors.sinks.journals import JournalFile, Slice
-from actors.sinks.places import Place, Places
+from actors.sinks.places import Places, SinkPosition
 
 _NOBODY_KNOWS: Final = None
 
 
-class Reader(Protocol):
+class RowReader(Protocol):
     """What is needed of an open journal."""
 
     def behind(self, row: int, limit: int) -> Slice: ...
@@ -36,7 +36,7 @@ class Reader(Protocol):
 class Pulled(NamedTuple):
     """What comes next, and where the sink is once it has it."""
 
-    events: tuple[Event, ...]
+    events: tuple[SinkEvent, ...]
     places: Places
     """Only those that are others than before."""
     has_more: bool
@@ -53,13 +53,13 @@ class Source:
     def __init__(
         self,
         files: Sequence[JournalFile],
-        places: Mapping[str, Place],
-        envelope: Envelope,
-        wanted: Filter,
+        places: Mapping[str, SinkPosition],
+        envelope: EventEnvelope,
+        wanted: SinkFilter,
         *,
         rows_max: int,
         wall_us: Callable[[], int],
-        open_reader: Callable[[JournalFile], Reader],
+        open_reader: Callable[[JournalFile], RowReader],
     ) -> None:
         self._files = files
         self.places = dict(places)
@@ -68,7 +68,7 @@ class Source:
         self._rows_max = rows_max
         self._wall_us = wall_us
         self._open = open_reader
-        self._readers: dict[str, Reader] = {}
+        self._readers: dict[str, RowReader] = {}
         self._turn = 0
 
     def close(self) -> None:
@@ -105,7 +105,7 @@ class Source:
             left -= max(len(found.rows), len(draft.events) - before)
             is_done = file.is_archived and row >= found.last_row
             if (row, is_done) != place:
-                draft.places[file.identity] = Place(row, is_done)
+                draft.places[file.identity] = SinkPosition(row, is_done)
             has_more = has_more or is_done or row < found.last_row
         return draft.pulled(has_more)
 
@@ -122,11 +122,13 @@ class Source:
         now_us = self._wall_us()
         events = tuple(
             self._envelope.missed(
-                Missed(identity, place.row + 1, _NOBODY_KNOWS, JOURNAL_GONE, now_us)
+                LostRows(identity, place.row + 1, _NOBODY_KNOWS, JOURNAL_GONE, now_us)
             )
             for identity, place in gone.items()
         )
-        places = {identity: Place(place.row, is_done=True) for identity, place in gone.items()}
+        places = {
+            identity: SinkPosition(place.row, is_done=True) for identity, place in gone.items()
+        }
         return Pulled(events, places, True, 0, len(events))
 
     def _current(self) -> list[JournalFile]:
@@ -135,7 +137,7 @@ class Source:
         oldest = min((file.generation for file in undone), default=0)
         return [file for file in undone if file.generation == oldest]
 
-    def _reader(self, file: JournalFile) -> Reader:
+    def _reader(self, file: JournalFile) -> RowReader:
         reader = self._readers.get(file.identity)
         if reader is None:
             reader = self._readers[file.identity] = self._open(file)
@@ -145,11 +147,13 @@ class Source:
 class _Draft:
     """What is being pulled."""
 
-    def __init__(self, envelope: Envelope, wanted: Filter, wall_us: Callable[[], int]) -> None:
+    def __init__(
+        self, envelope: EventEnvelope, wanted: SinkFilter, wall_us: Callable[[], int]
+    ) -> None:
         self._envelope = envelope
         self._filter = wanted
         self._wall_us = wall_us
-        self.events: list[Event] = []
+        self.events: list[SinkEvent] = []
         self._missed = 0
         self._oldest_us = 0
         self.places: Places = {}
@@ -161,14 +165,14 @@ class _Draft:
         end = rows[-1].id if rows else max(found.last_row, behind)
         first = rows[0].id if rows else end + 1
         if first > behind + 1:  # retention did not wait for us
-            missed = Missed(journal, behind + 1, first - 1, PAST_RETENTION, self._wall_us())
+            missed = LostRows(journal, behind + 1, first - 1, PAST_RETENTION, self._wall_us())
             self.events.append(self._envelope.missed(missed))
             self._missed += first - 1 - behind
             return first - 1
         self._add(rows)
         return end
 
-    def _add(self, rows: Sequence[Row]) -> None:
+    def _add(self, rows: Sequence[JournalRow]) -> None:
         if not rows:
             return
         if not self._oldest_us or rows[0].received_us < self._oldest_us:

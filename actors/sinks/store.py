@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors.sinks.places import Place, Places
+from actors.sinks.places import Places, SinkPosition
 from actors.storage.data_file import DataFile, OwnedFile
 from actors.storage.sqlite import DamagedFileError, Kind, damage_named, preparing
 from actors.storage.sqlite import reading as reading_file
@@ -59,7 +59,7 @@ _TOLD: Final = "UPDATE sinks SET problem = ?, is_paused = ?, since_us = ? WHERE 
 _PUT: Final = "INSERT OR REPLACE INTO places VALUES (?, ?, ?, ?)"
 
 
-class Standing(NamedTuple):
+class SinkStatus(NamedTuple):
     """How a sink is."""
 
     name: str
@@ -94,7 +94,7 @@ def settle(path: Path, targets: Mapping[str, str], places: Mapping[str, Places])
 # -- while it runs -------------------------------------------------------------------------------
 
 
-class Store(OwnedFile):
+class SinkStore(OwnedFile):
     """The open file, for one sink; one thread uses it at a time.
 
     Commits do not wait for the disk: should the power fail, some are forgotten, and what they stood
@@ -108,7 +108,7 @@ class Store(OwnedFile):
             self._own(synchronous="normal")
             self.places = _places(self._connection, sink)
 
-    def commit(self, places: Mapping[str, Place], delivered: int) -> None:
+    def commit(self, places: Mapping[str, SinkPosition], delivered: int) -> None:
         """These are its places now, and so many more events were delivered. On one of
         TRANSIENT_ERRORS nothing was written; LocalError if another run owns the file."""
         self._execute([(_PUT, _rows(self._sink, places)), (_DELIVERED, [(delivered, self._sink)])])
@@ -122,7 +122,7 @@ class Store(OwnedFile):
 # -- for readers ---------------------------------------------------------------------------------
 
 
-def read_standings(path: Path) -> list[Standing]:
+def read_standings(path: Path) -> list[SinkStatus]:
     """Every sink that was ever configured, by name. Raises LocalError or ConfigurationError if
     there is nothing to read, TemporaryError if it cannot be read at this moment."""
     with reading_file(path, KIND) as connection, damage_named(path, KIND):
@@ -130,7 +130,7 @@ def read_standings(path: Path) -> list[Standing]:
             "SELECT name, target, delivered, problem, is_paused, since_us FROM sinks ORDER BY name"
         )
         return [
-            Standing(name, target, delivered, problem, bool(is_paused), since_us)
+            SinkStatus(name, target, delivered, problem, bool(is_paused), since_us)
             for name, target, delivered, problem, is_paused, since_us in rows
         ]
 
@@ -144,10 +144,10 @@ def read_places(path: Path) -> dict[str, Places]:
 
 def _places(connection: apsw.Connection, sink: str) -> Places:
     rows = connection.execute("SELECT journal, row, is_done FROM places WHERE sink = ?", (sink,))
-    return {journal: Place(row, bool(is_done)) for journal, row, is_done in rows}
+    return {journal: SinkPosition(row, bool(is_done)) for journal, row, is_done in rows}
 
 
-def _rows(sink: str, places: Mapping[str, Place]) -> list[tuple[str, str, int, bool]]:
+def _rows(sink: str, places: Mapping[str, SinkPosition]) -> list[tuple[str, str, int, bool]]:
     return [(sink, journal, place.row, place.is_done) for journal, place in places.items()]
 
 

@@ -13,13 +13,13 @@ from typing import Final
 
 import httpx
 
-from actors.genesys.http import GatewayAddress, Reach, http_client, reach, read_away
+from actors.genesys.http import GatewayAddress, Route, http_client, reach, read_away
 from actors.genesys.proxy import proxy_for
 from actors.genesys.retry_after import asked_wait_s
 from actors.sender.outbox import signed_headers
 from actors.sender.signals import Deliver
 from actors.settings.sinks import SinkSettings
-from actors.sinks.sink import Batch, UndeliveredError
+from actors.sinks.sink import SinkBatch, UndeliveredError
 from runtime.errors import ConfigurationError
 from runtime.log import hide
 
@@ -30,7 +30,7 @@ PASSES_BY_ITSELF: Final = frozenset({408, 425, 429})
 """Statuses below 500 after which the same may be taken in a moment."""
 
 
-class Webhook:
+class WebhookSink:
     """For one event loop. Certificates and proxy are chosen as for Genesys, for its own URL."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Webhook:
         if self._client is not None:
             return
         try:
-            way = Reach(
+            way = Route(
                 ssl_context=reach(self._address).ssl_context,
                 proxy=proxy_for(self._settings.url, self._address.proxy, os.environ),
             )
@@ -53,7 +53,7 @@ class Webhook:
             raise UndeliveredError(str(error), is_refused=True) from None
         self._client = http_client(way)
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: SinkBatch) -> None:
         timeout_s = self._settings.timeout_s
         try:
             async with asyncio.timeout(timeout_s):
@@ -78,7 +78,7 @@ class Webhook:
             client, self._client = self._client, None
             await client.aclose()
 
-    async def _post(self, batch: Batch) -> tuple[int, float | None]:
+    async def _post(self, batch: SinkBatch) -> tuple[int, float | None]:
         """Status of the answer, and how long it asks to wait."""
         assert self._client is not None, "not opened"
         secret = self._settings.signing_secret()

@@ -38,7 +38,7 @@ Journalling: TypeAlias = Literal["full", "off"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class GatewayIdentity:
     """Whose events these are. Journals of two identities are never mixed."""
 
     dialect: str
@@ -93,7 +93,7 @@ class DataDir:
 
     @classmethod
     def claim(
-        cls, path: Path, identity: Identity, *, shards: int, journal: Journalling = "full"
+        cls, path: Path, identity: GatewayIdentity, *, shards: int, journal: Journalling = "full"
     ) -> Self:
         """Makes the directory if need be, locks it, and sees that it belongs to this identity.
 
@@ -203,15 +203,15 @@ def _take_lock(path: Path) -> Lock:
     return Lock(fd)
 
 
-def _begin(path: Path, identity: Identity, shards: int, journal: Journalling) -> Meta:
+def _begin(path: Path, identity: GatewayIdentity, shards: int, journal: Journalling) -> Meta:
     fields = dataclasses.asdict(identity)
     meta = Meta(format=FORMAT, hash=HASH, shards=shards, journal=journal, **fields)
     _write(path, meta)
     return meta
 
 
-def _check_identity(path: Path, meta: Meta, identity: Identity) -> None:
-    for field in dataclasses.fields(Identity):
+def _check_identity(path: Path, meta: Meta, identity: GatewayIdentity) -> None:
+    for field in dataclasses.fields(GatewayIdentity):
         held, wanted = getattr(meta, field.name), getattr(identity, field.name)
         if held != wanted:
             raise ConfigurationError(

@@ -23,7 +23,7 @@ import apsw
 
 from actors.storage.sqlite import (
     DamagedFileError,
-    Finding,
+    FileFinding,
     Kind,
     backup,
     check,
@@ -91,7 +91,7 @@ class DataFile:
 
     # -- while no runtime runs -------------------------------------------------------------------
 
-    def repair(self, path: Path, now_us: int) -> Finding | None:
+    def repair(self, path: Path, now_us: int) -> FileFinding | None:
         """Examines the file in a claimed directory, and sets a damaged one aside; None if nobody
         has begun with it. Nothing is put in its place: the next start makes a fresh one.
 
@@ -99,7 +99,7 @@ class DataFile:
         problem = self.examine(path)
         if problem is None:
             return None
-        return Finding(path, problem, set_aside(path, now_us) if problem else None)
+        return FileFinding(path, problem, set_aside(path, now_us) if problem else None)
 
     def examine(self, path: Path) -> str | None:
         """What is wrong with it, empty if nothing is; None: there is none."""

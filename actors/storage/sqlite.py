@@ -223,7 +223,7 @@ def _alone(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FileFinding:
     """One file, and what became of it."""
 
     path: Path

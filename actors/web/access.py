@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final
 
-from actors.web.identity import Identity, Scope
+from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.problems import Problem, documented
 from actors.web.sessions import COOKIE
 
@@ -27,8 +27,8 @@ class Need(Enum):
     """What a request takes."""
 
     NOTHING = None
-    READ = Scope.READ
-    WRITE = Scope.WRITE
+    READ = AccessScope.READ
+    WRITE = AccessScope.WRITE
 
 
 def need(method: str, path: str) -> Need:
@@ -39,7 +39,7 @@ def need(method: str, path: str) -> Need:
     return Need.NOTHING if path in _OPEN or path.startswith(_OPEN_FOLDER) else Need.READ
 
 
-def refusal(needed: Need, identity: Identity) -> Problem | None:
+def refusal(needed: Need, identity: CallerIdentity) -> Problem | None:
     """Why they may not; None: they may."""
     if needed is Need.NOTHING or (needed is Need.READ and identity.may_read) or identity.may_write:
         return None

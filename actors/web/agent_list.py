@@ -33,13 +33,13 @@ class Question(NamedTuple):
     """Where the page before ended."""
 
 
-class Page(NamedTuple):
+class AgentPage(NamedTuple):
     agents: list[AgentView]
     total: int  # of all pages
     following: str | None  # what to give as `after`
 
 
-def page_of(question: Question, model: ReadModel, names: Names) -> Page:
+def page_of(question: Question, model: ReadModel, names: Names) -> AgentPage:
     """Raises OddCursorError for an `after` that no page has told."""
     found = _meant(question, model, names)
     key = _key(question.sort, names)
@@ -52,7 +52,7 @@ def page_of(question: Question, model: ReadModel, names: Names) -> Page:
     shown = views[: question.limit]
     has_more = len(views) > len(shown)
     following = cursor_of(question.sort, *key(shown[-1])) if has_more else None
-    return Page(shown, len(found), following)
+    return AgentPage(shown, len(found), following)
 
 
 def _meant(question: Question, model: ReadModel, names: Names) -> list[AgentView]:

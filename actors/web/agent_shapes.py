@@ -203,13 +203,13 @@ class QuarantinedWhole(QuarantinedShown):
     base64: str
 
 
-class Quarantine(_Shown):
+class QuarantineList(_Shown):
     """What came last comes first."""
 
     quarantine: list[QuarantinedShown]
 
 
-class Fed(_Shown):
+class FedFrame(_Shown):
     """What became of a frame that was fed again."""
 
     outcome: str | None = Field(

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from actors.web import access
 from actors.web.body_limit import BodyLimit
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import described, handle_problems
 from actors.web.routes import (
     agents,
@@ -43,7 +43,7 @@ class _Api(FastAPI):
         return access.described(described(super().openapi()))
 
 
-def make_app(parts: Parts) -> FastAPI:
+def make_app(parts: WebParts) -> FastAPI:
     """An ASGI application for whoever serves it; no lifespan."""
     app = _Api(
         title="presence-runtime",

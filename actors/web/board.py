@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from actors.genesys.times import utc
-from actors.web.changes import QUEUE, STALE, STATE, Change, Changes, Told, last_told
+from actors.web.changes import QUEUE, STALE, STATE, AgentChange, Changes, Told, last_told
 from actors.web.encoding import encode
 from actors.web.hub import Hub
 from actors.web.names import NO_NAMES, Names
@@ -34,7 +34,7 @@ GONE: Final = "agents are known no more"
 RENAMED: Final = "queues have other names now"
 
 
-class Snapshot(NamedTuple):
+class EncodedSnapshot(NamedTuple):
     """Encoded, but for what is of the one who asks: `head + tail(…)` is one JSON document."""
 
     event_id: str
@@ -85,7 +85,7 @@ class Board:
         self._transitions = model.transitions
         self._rates: deque[tuple[float, int]] = deque()
         self._said_s = self._swept_s = float("-inf")
-        self._snapshot: Snapshot | None = None
+        self._snapshot: EncodedSnapshot | None = None
 
     # -- what is told ------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class Board:
 
     # -- what is asked -----------------------------------------------------------------------------
 
-    def snapshot(self) -> Snapshot:
+    def snapshot(self) -> EncodedSnapshot:
         """As of the last tick: made at most once between two."""
         if self._snapshot is None:
             head = {
@@ -151,7 +151,7 @@ class Board:
             }
             agents = b",".join([row.packed for row in self._rows.values()])
             joined = b"".join((encode(head)[:-1], b',"agents":[', agents, b'],"summary":'))
-            self._snapshot = Snapshot(self.hub.newest_id, joined, self.summary())
+            self._snapshot = EncodedSnapshot(self.hub.newest_id, joined, self.summary())
         return self._snapshot
 
     def summary(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class Board:
 
     # -- within ------------------------------------------------------------------------------------
 
-    def _tell(self, changes: list[Change], flip: int | None) -> None:
+    def _tell(self, changes: list[AgentChange], flip: int | None) -> None:
         model = self.model
         queues = {each.told[QUEUE] for each in changes} | {each.queue_before for each in changes}
         new = model.transitions - self._transitions
@@ -194,7 +194,7 @@ class Board:
             )
         )
 
-    def _take(self, views: Iterable[AgentView]) -> list[Change]:
+    def _take(self, views: Iterable[AgentView]) -> list[AgentChange]:
         """Notes them as told."""
         rows, changes = self._rows, []
         if len(self._queues) > SPARE_QUEUES_MAX + 2 * len(self.model.by_queue):
@@ -203,12 +203,12 @@ class Board:
             row = rows.get(view.user_id)
             told = self._told(view)
             if row is None:
-                changes.append(Change(told, None, None))
+                changes.append(AgentChange(told, None, None))
                 rows[view.user_id] = _Row(told, self._packed(told))
                 self._stale_rows += told[STALE]
             elif row.told != told:
                 before = row.told
-                changes.append(Change(told, before[STATE], before[QUEUE]))
+                changes.append(AgentChange(told, before[STATE], before[QUEUE]))
                 self._stale_rows += told[STALE] - before[STALE]
                 row.told, row.packed = told, self._packed(told)
         return changes

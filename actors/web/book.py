@@ -11,10 +11,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
-from actors.messages.commands import Told
+from actors.messages.commands import StatusChanged
 from actors.sender import reader
 from actors.sender.commands import RETRY_AFTER_MS, Command
-from actors.sender.reader import AuditRow, CommandStory, LetterRow
+from actors.sender.reader import AuditRow, CommandStory, WebhookMessageRow
 from actors.sender.store import OutboxCounts
 from runtime.errors import RuntimeFault
 
@@ -22,7 +22,7 @@ THREADS: Final = 2
 Read = TypeVar("Read")
 
 
-class Book:
+class CommandReader:
     """Raises RuntimeFault where the database cannot be read."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -42,7 +42,7 @@ class Book:
     async def command(self, command_id: str) -> CommandStory | None:
         return await self._read(lambda: reader.read_command(self._data_dir, command_id), None)
 
-    async def standing(self, command_id: str) -> Told | None:
+    async def standing(self, command_id: str) -> StatusChanged | None:
         """As the sender would tell it, if its word was lost. None also if that cannot be read now:
         whoever waits looks again."""
         try:
@@ -53,9 +53,9 @@ class Book:
             return None
         command = story.command
         after_ms = RETRY_AFTER_MS.get(command.code)
-        return Told(command.id, command.step, command.code, command.detail, after_ms)
+        return StatusChanged(command.id, command.step, command.code, command.detail, after_ms)
 
-    async def letters(self, *, limit: int, state: str | None) -> list[LetterRow]:
+    async def letters(self, *, limit: int, state: str | None) -> list[WebhookMessageRow]:
         """The newest first."""
         return await self._read(
             lambda: reader.read_letters(self._data_dir, limit=limit, state=state), []

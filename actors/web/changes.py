@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from actors.web.encoding import encode
-from actors.web.hub import EVERYTHING, Filter
+from actors.web.hub import EVERYTHING, StreamFilter
 from actors.web.read_model import LastTransition
 
 Told: TypeAlias = tuple[str, str | None, str, int, str | None, str | None, int]
@@ -22,7 +22,7 @@ LAST_MAX: Final = 50
 """Last transitions that one event tells."""
 
 
-class Change(NamedTuple):
+class AgentChange(NamedTuple):
     """One agent: as it is told now, and where it was before, so that whoever heard of it there
     hears that it left."""
 
@@ -38,7 +38,7 @@ class Changes:
         self,
         *,
         at_ms: int,
-        changes: list[Change],
+        changes: list[AgentChange],
         last: list[LastTransition],
         by_state: Mapping[str, int],
         queues: Mapping[str, Mapping[str, int]],
@@ -60,7 +60,7 @@ class Changes:
     def size(self) -> int:
         return len(self._changes)
 
-    def data_for(self, wanted: Filter) -> bytes:
+    def data_for(self, wanted: StreamFilter) -> bytes:
         if wanted == EVERYTHING:
             if self._whole is None:
                 self._whole = self._encoded([each.told for each in self._changes], self._last)
@@ -86,14 +86,14 @@ def last_told(last: list[LastTransition]) -> list[tuple[Any, ...]]:
     ]
 
 
-def _concerns(wanted: Filter, change: Change) -> bool:
+def _concerns(wanted: StreamFilter, change: AgentChange) -> bool:
     if wanted.takes(change.told[STATE], change.told[QUEUE]):
         return True
     before = change.state_before
     return before is not None and wanted.takes(before, change.queue_before)
 
 
-def _tells(wanted: Filter, one: LastTransition) -> bool:
+def _tells(wanted: StreamFilter, one: LastTransition) -> bool:
     return wanted.takes(one.to_state, one.queue) or (
         one.from_state is not None and wanted.takes(one.from_state, one.queue)
     )

@@ -21,13 +21,13 @@ from starlette.types import Scope as AsgiScope
 from actors.settings.web import is_loopback
 from actors.web.access import SAFE_METHODS, Need, need, refusal, wrong_token
 from actors.web.forwarding import Headers, is_forwarded, is_https, values
-from actors.web.hosts import Hosts, is_local_name
-from actors.web.identity import NOBODY, VISITOR, Identity, Scope, identify
+from actors.web.hosts import AllowedHosts, is_local_name
+from actors.web.identity import NOBODY, VISITOR, AccessScope, CallerIdentity, identify
 from actors.web.limits import RateLimit, client_of
 from actors.web.link import STOPPING
 from actors.web.peer import uid_of
 from actors.web.problems import Problem
-from actors.web.sessions import Sessions
+from actors.web.sessions import BrowserSessions
 from actors.web.tokens import Tokens
 from runtime.clock import Clock
 from runtime.counters import Counters
@@ -49,12 +49,12 @@ _CACHE_CONTROL: Final = "private, no-cache"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Guards:
+class AccessChecks:
     """Whom the front asks."""
 
-    hosts: Hosts
+    hosts: AllowedHosts
     tokens: Tokens
-    sessions: Sessions
+    sessions: BrowserSessions
     rate: RateLimit
     clock: Clock
     counters: Counters  # the web child's own
@@ -62,10 +62,10 @@ class Guards:
     owner: int = os.getuid()
 
 
-class Front:
+class AccessMiddleware:
     """The outermost of all ASGI applications: also what goes wrong behind it bears its headers."""
 
-    def __init__(self, app: ASGIApp, guards: Guards) -> None:
+    def __init__(self, app: ASGIApp, guards: AccessChecks) -> None:
         self._app = app
         self._guards = guards
 
@@ -83,7 +83,7 @@ class Front:
         """The socket's mode lets nobody else in; this holds also where somebody has changed it."""
         if uid not in {ROOT, self._guards.owner}:
             raise Problem("not-the-owner", "only the runtime's own user and root are served")
-        identify(scope, Identity(f"uid:{uid}", Scope.WRITE))
+        identify(scope, CallerIdentity(f"uid:{uid}", AccessScope.WRITE))
         return None
 
     def _network(self, scope: AsgiScope) -> Response | None:
@@ -131,7 +131,7 @@ class Front:
 
     def _identified(
         self, headers: Headers, host: str, version: str
-    ) -> tuple[Identity, Problem | None]:
+    ) -> tuple[CallerIdentity, Problem | None]:
         """A token that is shown must be one; a cookie may be left from another time."""
         guards = self._guards
         for written in values(headers, b"authorization"):

@@ -12,22 +12,22 @@ import structlog
 
 from actors.web import tokens
 from actors.web.arguments import WebArguments
-from actors.web.front import Guards
-from actors.web.hosts import Hosts
+from actors.web.front import AccessChecks
+from actors.web.hosts import AllowedHosts
 from actors.web.limits import RateLimit
-from actors.web.sessions import KEY_BYTES, OneTimeToken, Sessions, load_key
+from actors.web.sessions import KEY_BYTES, BrowserSessions, OneTimeToken, load_key
 from actors.web.tokens import Tokens
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.errors import ConfigurationError
 
 
-def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Guards:
+def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> AccessChecks:
     settings, one_time = arguments.settings, arguments.one_time
     known = Tokens()
     # A successor starts whatever the file has become: with a broken one nobody has a token.
     read_again(known, settings.tokens_file)
-    sessions = Sessions(
+    sessions = BrowserSessions(
         _key(arguments.data_dir),
         known,
         lives_s=settings.session_hours * 3600,
@@ -39,8 +39,8 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Guards
             "web.nobody_has_a_token",
             what=f"web.listen = {address}, but without web.tokens_file nobody there may look",
         )
-    return Guards(
-        hosts=Hosts(None if address is None else address.host, settings.allowed_hosts),
+    return AccessChecks(
+        hosts=AllowedHosts(None if address is None else address.host, settings.allowed_hosts),
         tokens=known,
         sessions=sessions,
         rate=RateLimit(settings.requests_per_s),

@@ -46,7 +46,7 @@ def is_local_name(host: str) -> bool:
     return named is not None and named.host in _LOOPBACK_NAMES
 
 
-class Hosts:
+class AllowedHosts:
     """Loopback, where we listen, and what else is said to be us."""
 
     def __init__(self, listen: str | None, allowed: Iterable[str]) -> None:

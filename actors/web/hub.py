@@ -24,7 +24,7 @@ RESYNC_ID: Final = "resync"
 """The id of a resync: whoever comes back with it is told the same again."""
 
 
-class Filter(NamedTuple):
+class StreamFilter(NamedTuple):
     """What a reader wants to hear of; an empty set is everything."""
 
     queues: frozenset[str] = frozenset()
@@ -36,10 +36,10 @@ class Filter(NamedTuple):
         )
 
 
-EVERYTHING: Final = Filter()
+EVERYTHING: Final = StreamFilter()
 
 
-class Event(Protocol):
+class StreamEvent(Protocol):
     """Something that happened."""
 
     @property
@@ -47,7 +47,7 @@ class Event(Protocol):
         """How many changes it has."""
         ...
 
-    def data_for(self, wanted: Filter) -> bytes:
+    def data_for(self, wanted: StreamFilter) -> bytes:
         """One line of JSON."""
         ...
 
@@ -56,12 +56,12 @@ class TooManyFiltersError(Exception):
     """Another filter would be one too many; no mistake of ours."""
 
 
-class Reader:
+class Subscriber:
     """One stream. `take` gives what is to be sent, until `is_over` and nothing is left."""
 
     __slots__ = ("_bytes", "_on_ready", "_parts", "is_over", "wanted")
 
-    def __init__(self, wanted: Filter, on_ready: Callable[[], None]) -> None:
+    def __init__(self, wanted: StreamFilter, on_ready: Callable[[], None]) -> None:
         self.wanted = wanted
         self.is_over = False
         self._parts: list[bytes] = []
@@ -99,9 +99,9 @@ class Hub:
     def __init__(self, life: str) -> None:
         self._life = life
         self._number = 0  # of the newest event
-        self._kept: deque[tuple[int, Event]] = deque()
+        self._kept: deque[tuple[int, StreamEvent]] = deque()
         self._changes_kept = 0
-        self._readers: set[Reader] = set()
+        self._readers: set[Subscriber] = set()
         self.resyncs = 0
         """Readers that were told to resynchronise."""
 
@@ -117,14 +117,14 @@ class Hub:
     # -- readers -----------------------------------------------------------------------------------
 
     def attach(
-        self, wanted: Filter, last_id: str | None, on_ready: Callable[[], None], hello: bytes
-    ) -> Reader:
+        self, wanted: StreamFilter, last_id: str | None, on_ready: Callable[[], None], hello: bytes
+    ) -> Subscriber:
         """`last_id` None: from now on. `hello` is the data of a health event: it tells a reader
         where it stands. Raises TooManyFiltersError."""
         filters = {each.wanted for each in self._readers}
         if wanted not in filters and len(filters) >= FILTERS_MAX:
             raise TooManyFiltersError
-        reader = Reader(wanted, on_ready)
+        reader = Subscriber(wanted, on_ready)
         missed = [] if last_id is None else self._behind(last_id)
         if missed is None:
             self._tell_resync(reader, "the id is not, or no longer, known")
@@ -137,7 +137,7 @@ class Hub:
         self._readers.add(reader)
         return reader
 
-    def detach(self, reader: Reader) -> None:
+    def detach(self, reader: Subscriber) -> None:
         self._readers.discard(reader)
 
     def close(self) -> None:
@@ -148,14 +148,14 @@ class Hub:
 
     # -- events ------------------------------------------------------------------------------------
 
-    def publish(self, event: Event) -> None:
+    def publish(self, event: StreamEvent) -> None:
         """Something happened that whoever comes back must hear of."""
         self._number += 1
         self._kept.append((self._number, event))
         self._changes_kept += event.size
         while len(self._kept) > EVENTS_KEPT_MAX or self._changes_kept > CHANGES_KEPT_MAX:
             self._changes_kept -= self._kept.popleft()[1].size
-        frames: dict[Filter, bytes] = {}
+        frames: dict[StreamFilter, bytes] = {}
         for reader in tuple(self._readers):
             frame = frames.get(reader.wanted)
             if frame is None:
@@ -179,16 +179,16 @@ class Hub:
 
     # -- within ------------------------------------------------------------------------------------
 
-    def _send(self, reader: Reader, frame: bytes) -> None:
+    def _send(self, reader: Subscriber, frame: bytes) -> None:
         if not reader.offer(frame):
             self._tell_resync(reader, f"over {READER_BYTES_MAX:,} bytes wait for this reader")
 
-    def _tell_resync(self, reader: Reader, reason: str) -> None:
+    def _tell_resync(self, reader: Subscriber, reason: str) -> None:
         self.resyncs += 1
         reader.end(framed("resync", RESYNC_ID, encode({"reason": reason})))
         self._readers.discard(reader)
 
-    def _behind(self, last_id: str) -> Iterable[tuple[int, Event]] | None:
+    def _behind(self, last_id: str) -> Iterable[tuple[int, StreamEvent]] | None:
         """What came after that id; None: that cannot be told."""
         life, _, number = last_id.rpartition("-")
         if life != self._life or not number.isdecimal() or len(number) > 18:

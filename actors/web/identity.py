@@ -10,18 +10,18 @@ from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
 
-class Scope(StrEnum):
+class AccessScope(StrEnum):
     """What somebody may; writing includes reading."""
 
     READ = "read"
     WRITE = "write"
 
 
-class Identity(NamedTuple):
+class CallerIdentity(NamedTuple):
     """Nobody in particular has no name. What they may not is None."""
 
     name: str | None  # as the audit has it: `uid:1000` or `token:NAME`
-    scope: Scope | None
+    scope: AccessScope | None
 
     @property
     def may_read(self) -> bool:
@@ -29,23 +29,23 @@ class Identity(NamedTuple):
 
     @property
     def may_write(self) -> bool:
-        return self.scope is Scope.WRITE
+        return self.scope is AccessScope.WRITE
 
 
-NOBODY: Final = Identity(None, None)
-VISITOR: Final = Identity(None, Scope.READ)
+NOBODY: Final = CallerIdentity(None, None)
+VISITOR: Final = CallerIdentity(None, AccessScope.READ)
 """Somebody on this very machine, who has shown nothing: they may look."""
 
 _KEY: Final = "identity"
 
 
-def identify(scope: Any, identity: Identity) -> None:
+def identify(scope: Any, identity: CallerIdentity) -> None:
     """From now on the request is theirs."""
     scope.setdefault("state", {})[_KEY] = identity
 
 
-def identity_of(scope: Any) -> Identity:
+def identity_of(scope: Any) -> CallerIdentity:
     """Of a request that has passed the front; any other is nobody's."""
     identity = scope.get("state", {}).get(_KEY, NOBODY)
-    assert isinstance(identity, Identity)
+    assert isinstance(identity, CallerIdentity)
     return identity

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.web.arguments import WebArguments
-from actors.web.rates import Look, Pace, pace
+from actors.web.rates import CounterSample, Rates, pace
 from runtime.clock import Clock
 from runtime.counters import PHASES, Counters
 from runtime.process_use import resident_bytes
@@ -36,7 +36,7 @@ class Instruments:
         self._pages: tuple[Counters, ...] = (*above, *arguments.pages)
         self._gauges = tuple(map(RingGauge, arguments.rings))
         self._clock = clock
-        self._looks: deque[Look] = deque(maxlen=LOOKS_MAX)
+        self._looks: deque[CounterSample] = deque(maxlen=LOOKS_MAX)
         self.name = arguments.name
         self.dialect = arguments.dialect
         self.look()
@@ -46,11 +46,11 @@ class Instruments:
         """Since when this runtime lives; None: nobody has said so."""
         return None if self._supervisor is None else self._supervisor.get("started_us")
 
-    def look(self) -> tuple[Look, Pace | None]:
+    def look(self) -> tuple[CounterSample, Rates | None]:
         """What the pages say now, and the pace of the last moments; None: this is the first look,
         or the last one was just now."""
         at_s = self._clock.now_s()
-        now = Look(at_s, {page.name: page.snapshot() for page in self._pages})
+        now = CounterSample(at_s, {page.name: page.snapshot() for page in self._pages})
         while self._looks and self._looks[0].at_s < at_s - WINDOW_S and len(self._looks) > 1:
             self._looks.popleft()
         if self._looks and self._looks[0].at_s < at_s - LONGEST_S:
@@ -62,7 +62,7 @@ class Instruments:
             return now, None
         return now, pace(before, now)
 
-    def processes(self, look: Look, paced: Pace | None) -> list[dict[str, Any]]:
+    def processes(self, look: CounterSample, paced: Rates | None) -> list[dict[str, Any]]:
         """One for each page, the supervisor's first."""
         shares: Mapping[str, float] = paced.cpu_percent if paced is not None else {}
         return [_process(name, words, look, shares) for name, words in look.counters.items()]
@@ -72,7 +72,7 @@ class Instruments:
 
 
 def _process(
-    name: str, words: Mapping[str, int], look: Look, shares: Mapping[str, float]
+    name: str, words: Mapping[str, int], look: CounterSample, shares: Mapping[str, float]
 ) -> dict[str, Any]:
     has_begun = words["generation"] > 0
     return {

@@ -15,13 +15,13 @@ from typing import Final, TypeAlias
 import structlog
 
 from actors.messages.commands import (
-    NotTaken,
-    OrderRecord,
+    Accepted,
     OutcomeRecord,
-    Taken,
-    Told,
+    Rejected,
+    RequestRecord,
+    StatusChanged,
     decode_outcome,
-    encode_order,
+    encode_request,
 )
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -30,7 +30,7 @@ from runtime.ring import KIND_CONTROL, Batch, Consumer, Producer
 ASK_AGAIN_S: Final = 1.0
 TOLD_KEPT_MAX: Final = 10_000
 ORDERS_PER_LIFE: Final = 1 << 32
-Look: TypeAlias = Callable[[], Awaitable[Taken | None]]
+Look: TypeAlias = Callable[[], Awaitable[Accepted | None]]
 STOPPING: Final = "stopping"  # a code of NotTaken, ours
 
 
@@ -55,8 +55,8 @@ class Link:
         self._loop = asyncio.get_running_loop()
         # Unlike those of any life before: an answer that comes late finds nobody, not somebody else
         self._next_order = producer.generation * ORDERS_PER_LIFE
-        self._asked: dict[int, asyncio.Future[Taken | NotTaken]] = {}
-        self._told: OrderedDict[str, Told] = OrderedDict()
+        self._asked: dict[int, asyncio.Future[Accepted | Rejected]] = {}
+        self._told: OrderedDict[str, StatusChanged] = OrderedDict()
         self._listeners: dict[str, set[asyncio.Future[None]]] = {}
         self._is_odd_told = False
         self.is_closed = False
@@ -71,7 +71,7 @@ class Link:
         self._loop.remove_reader(self._doorbell.fileno())
         for order, answer in self._asked.items():
             if not answer.done():
-                answer.set_result(NotTaken(order, STOPPING, "the runtime stops or restarts"))
+                answer.set_result(Rejected(order, STOPPING, "the runtime stops or restarts"))
         for listeners in self._listeners.values():
             _wake(listeners)
 
@@ -88,11 +88,11 @@ class Link:
         return self._next_order
 
     async def ask(
-        self, order: OrderRecord, *, times: int, look: Look | None = None
-    ) -> Taken | NotTaken | None:
+        self, order: RequestRecord, *, times: int, look: Look | None = None
+    ) -> Accepted | Rejected | None:
         """Writes it, and again about once a second; before that, `look` may find elsewhere that it
         was taken. None if so many times brought no answer: it may be taken all the same, later."""
-        answer: asyncio.Future[Taken | NotTaken] = self._loop.create_future()
+        answer: asyncio.Future[Accepted | Rejected] = self._loop.create_future()
         self._asked[order.order] = answer
         self._counters.set("orders_waiting", len(self._asked))
         try:
@@ -111,8 +111,8 @@ class Link:
             del self._asked[order.order]
             self._counters.set("orders_waiting", len(self._asked))
 
-    def _write(self, order: OrderRecord) -> None:
-        if not self._producer.stage(encode_order(order), KIND_CONTROL):
+    def _write(self, order: RequestRecord) -> None:
+        if not self._producer.stage(encode_request(order), KIND_CONTROL):
             self._counters.add("orders_without_room")
             return
         self._producer.publish()
@@ -120,7 +120,7 @@ class Link:
 
     # Up: outcomes
 
-    def told(self, command_id: str) -> Told | None:
+    def told(self, command_id: str) -> StatusChanged | None:
         """The newest that this life was told of a command."""
         return self._told.get(command_id)
 
@@ -170,7 +170,7 @@ class Link:
         self._consumer.commit(batch.cursor_to)
 
     def _hear(self, outcome: OutcomeRecord) -> None:
-        if not isinstance(outcome, Told):
+        if not isinstance(outcome, StatusChanged):
             answer = self._asked.get(outcome.order)
             if answer is not None and not answer.done():
                 answer.set_result(outcome)

@@ -29,7 +29,7 @@ the same: the pages that are open find it again."""
 MakeProtocol = Callable[[], asyncio.Protocol]
 
 
-class Listener:
+class ListeningSocket:
     """Of one life; what is open is closed by whoever opened it."""
 
     def __init__(self, wanted: ListenAddress, page: Counters) -> None:

@@ -45,7 +45,7 @@ _NS: Final = 1e-9
 _US: Final = 1e-6
 
 
-class Health(Protocol):
+class HealthView(Protocol):
     @property
     def is_lagging(self) -> bool: ...
     @property
@@ -59,7 +59,7 @@ class Seen(Protocol):
 
     @property
     def by_state(self) -> Counter[str]: ...
-    def health(self, now_us: int, /) -> Health: ...
+    def health(self, now_us: int, /) -> HealthView: ...
 
 
 class Metrics(Collector):

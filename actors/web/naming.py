@@ -17,7 +17,7 @@ from runtime.errors import RuntimeFault
 REFRESH_S: Final = 60.0
 
 
-class Naming:
+class NameReader:
     """One life. `read` may block, and raise RuntimeFault; `take` is given names that are others
     than before."""
 

@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 from actors.messages.control import Dialect
 from actors.web.board import Board
-from actors.web.book import Book
+from actors.web.book import CommandReader
 from actors.web.feed_reader import FeedReader
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
 from actors.web.metrics import Metrics
-from actors.web.placing import Placing
+from actors.web.placing import CommandSubmission
 from actors.web.read_model import ReadModel
-from actors.web.sessions import Sessions
+from actors.web.sessions import BrowserSessions
 from runtime.clock import Clock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class WebParts:
     """Of one web child."""
 
-    placing: Placing
-    book: Book
-    sessions: Sessions
+    placing: CommandSubmission
+    book: CommandReader
+    sessions: BrowserSessions
     metrics: Metrics
     instruments: Instruments
     model: ReadModel

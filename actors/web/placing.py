@@ -9,8 +9,8 @@ import uuid
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-from actors.messages.commands import NotTaken, Order, Resend, Taken, Told
-from actors.sender.commands import Step
+from actors.messages.commands import Accepted, CommandRequest, Rejected, Resend, StatusChanged
+from actors.sender.commands import CommandStep
 from actors.web.link import Link
 from actors.web.problems import Problem
 from runtime.clock import Clock
@@ -24,11 +24,11 @@ WAIT_MAX_S: Final = 60.0
 RETRY_AFTER_MS: Final = 1_000
 """Of what is refused here, before the sender has it."""
 
-_UNDECIDED: Final = frozenset({Step.ACCEPTED, Step.VALIDATED})
+_UNDECIDED: Final = frozenset({CommandStep.ACCEPTED, CommandStep.VALIDATED})
 """After these a command may still be refused by our own rules, in a moment."""
 
 
-class Wanted(NamedTuple):
+class PresenceRequest(NamedTuple):
     """What a request asks for."""
 
     who: str
@@ -40,10 +40,10 @@ class Wanted(NamedTuple):
     key: str | None
 
 
-class Placed(NamedTuple):
+class SubmittedCommand(NamedTuple):
     """A command that was not refused, as far as is known."""
 
-    told: Told
+    told: StatusChanged
     is_repeated: bool  # under this key it was there before
 
     @property
@@ -51,28 +51,28 @@ class Placed(NamedTuple):
         return _is_end(self.told.step)
 
 
-class Standings(Protocol):
+class CommandStatuses(Protocol):
     """Where commands stand, by what the sender has committed."""
 
-    async def standing(self, command_id: str) -> Told | None: ...
+    async def standing(self, command_id: str) -> StatusChanged | None: ...
 
 
-class Placing:
+class CommandSubmission:
     """One for all requests."""
 
     def __init__(
-        self, link: Link, standings: Standings, clock: Clock, *, sender_enabled: bool
+        self, link: Link, standings: CommandStatuses, clock: Clock, *, sender_enabled: bool
     ) -> None:
         self._link = link
         self._standings = standings
         self._clock = clock
         self._sender_enabled = sender_enabled
 
-    async def place(self, wanted: Wanted, wait_s: float) -> Placed:
+    async def place(self, wanted: PresenceRequest, wait_s: float) -> SubmittedCommand:
         """Raises Problem if it is refused within `wait_s`, or within a moment."""
         self._assert_served()
         command_id = str(uuid.uuid4())
-        order = Order(
+        order = CommandRequest(
             order=self._link.number(),
             command_id=command_id,
             key=wanted.key or command_id,
@@ -89,9 +89,9 @@ class Placing:
             told = await self._until(taken.command_id, _is_end, wait_s)
         else:
             told = await self._until(taken.command_id, _is_decided, REFUSAL_KNOWN_AT_ONCE_S)
-        if told.step == Step.REFUSED:
+        if told.step == CommandStep.REFUSED:
             raise _refusal(told, taken.is_repeated)
-        return Placed(told, taken.is_repeated)
+        return SubmittedCommand(told, taken.is_repeated)
 
     async def follow(self, command_id: str, wait_s: float) -> None:
         """Until the command has its end, or the time is over."""
@@ -104,7 +104,7 @@ class Placing:
         answer = await self._link.ask(order, times=ORDER_TIMES)
         if answer is None:
             raise Problem("no-answer", "the sender does not answer; it may still be sent again")
-        if isinstance(answer, NotTaken):
+        if isinstance(answer, Rejected):
             raise Problem(answer.code, answer.detail)
 
     def _assert_served(self) -> None:
@@ -117,13 +117,13 @@ class Placing:
                 retry_after_ms=RETRY_AFTER_MS,
             )
 
-    async def _ask(self, order: Order) -> Taken:
-        async def look() -> Taken | None:
+    async def _ask(self, order: CommandRequest) -> Accepted:
+        async def look() -> Accepted | None:
             found = await self._standings.standing(order.command_id)
-            return found and Taken(order.order, order.command_id, is_repeated=False)
+            return found and Accepted(order.order, order.command_id, is_repeated=False)
 
         answer = await self._link.ask(order, times=ORDER_TIMES, look=look)
-        if isinstance(answer, NotTaken):
+        if isinstance(answer, Rejected):
             raise Problem(answer.code, answer.detail, command=order.command_id)
         if answer is None:
             raise Problem(
@@ -137,7 +137,7 @@ class Placing:
 
     async def _until(
         self, command_id: str, is_enough: Callable[[str], bool], wait_s: float
-    ) -> Told:
+    ) -> StatusChanged:
         """Where it stands once that is enough, or once the time is over."""
         deadline_s = self._clock.now_s() + wait_s
         told = self._link.told(command_id) or await self._look(command_id)
@@ -151,21 +151,21 @@ class Placing:
                 told = await self._look(command_id)
         return told
 
-    async def _look(self, command_id: str) -> Told:
-        return await self._standings.standing(command_id) or Told(
-            command_id, Step.ACCEPTED, "", "", None
+    async def _look(self, command_id: str) -> StatusChanged:
+        return await self._standings.standing(command_id) or StatusChanged(
+            command_id, CommandStep.ACCEPTED, "", "", None
         )
 
 
 def _is_end(step: str) -> bool:
-    return Step(step).is_end
+    return CommandStep(step).is_end
 
 
 def _is_decided(step: str) -> bool:
     return step not in _UNDECIDED
 
 
-def _refusal(told: Told, is_repeated: bool) -> Problem:
+def _refusal(told: StatusChanged, is_repeated: bool) -> Problem:
     return Problem(
         told.code,
         told.detail,

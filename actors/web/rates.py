@@ -31,7 +31,7 @@ RATES: Final[dict[str, tuple[str, str]]] = {
 _EVENTS: Final = bucket_words("event")
 
 
-class Look(NamedTuple):
+class CounterSample(NamedTuple):
     """What all pages said at one moment."""
 
     at_s: float
@@ -39,7 +39,7 @@ class Look(NamedTuple):
     """By child."""
 
 
-class Pace(NamedTuple):
+class Rates(NamedTuple):
     """Between two looks."""
 
     seconds: float
@@ -56,7 +56,7 @@ def role_of(child: str) -> str:
     return child.partition("-")[0]
 
 
-def pace(before: Look, after: Look) -> Pace | None:
+def pace(before: CounterSample, after: CounterSample) -> Rates | None:
     """None: no time has passed between them."""
     seconds = after.at_s - before.at_s
     if seconds <= 0:
@@ -70,7 +70,7 @@ def pace(before: Look, after: Look) -> Pace | None:
     events = _grown(before, after, "shard", _EVENTS)
     took_us = _grown(before, after, "shard", ("event_sum_us",))
     cpu = {child: _growth(before, after, child, ("cpu_ns",)) for child in after.counters}
-    return Pace(
+    return Rates(
         seconds=seconds,
         per_s={name: more / seconds for name, more in grown.items()},
         lag_ms=took_us / events / 1_000 if events else None,
@@ -78,12 +78,12 @@ def pace(before: Look, after: Look) -> Pace | None:
     )
 
 
-def _grown(before: Look, after: Look, role: str, words: Iterable[str]) -> int:
+def _grown(before: CounterSample, after: CounterSample, role: str, words: Iterable[str]) -> int:
     children = [child for child in after.counters if role_of(child) == role]
     return sum(_growth(before, after, child, words) for child in children)
 
 
-def _growth(before: Look, after: Look, child: str, words: Iterable[str]) -> int:
+def _growth(before: CounterSample, after: CounterSample, child: str, words: Iterable[str]) -> int:
     then, now = before.counters.get(child), after.counters[child]
     if then is None:
         return 0

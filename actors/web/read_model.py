@@ -67,7 +67,7 @@ class Health(NamedTuple):
     """For people: why it is not live."""
 
 
-class Vitals(NamedTuple):
+class ChildHealth(NamedTuple):
     """What the pages of the other children say, as of one tick."""
 
     stale_since_us: int | None = None
@@ -151,7 +151,7 @@ class ReadModel:
         self.history: deque[Minute] = deque(maxlen=HISTORY_MINUTES)
         self.removals = 0
         """Grows when agents are known no more, which `take_changes` cannot say."""
-        self.vitals = Vitals()
+        self.vitals = ChildHealth()
         self._parts = tuple(_Part() for _ in range(shards))
         self._changed: dict[str, AgentView] = {}
         self._stale_agents = 0

@@ -22,22 +22,22 @@ from actors.web import address, names
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.board import Board
-from actors.web.book import Book
-from actors.web.front import Front
+from actors.web.book import CommandReader
+from actors.web.front import AccessMiddleware
 from actors.web.guarding import make_guards, read_again
 from actors.web.hub import Hub
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
 from actors.web.link import Link
-from actors.web.listener import Listener
+from actors.web.listener import ListeningSocket
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
-from actors.web.naming import Naming
+from actors.web.naming import NameReader
 from actors.web.network import NetworkProtocol, Room
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.peer import PeerProtocol
-from actors.web.placing import Placing
-from actors.web.tick import Tick
+from actors.web.placing import CommandSubmission
+from actors.web.tick import TickLoop
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
@@ -75,25 +75,25 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
         arguments.doorbell,
         child.counters,
     )
-    book = Book(arguments.data_dir)
-    placing = Placing(link, book, clock, sender_enabled=arguments.sender_enabled)
+    book = CommandReader(arguments.data_dir)
+    placing = CommandSubmission(link, book, clock, sender_enabled=arguments.sender_enabled)
     guards = make_guards(arguments, child.counters, clock)
     wanted = arguments.settings.address
-    listener = None if wanted is None else Listener(wanted, child.counters)
+    listener = None if wanted is None else ListeningSocket(wanted, child.counters)
     bound = _bind(arguments)
-    tick = Tick(arguments, child.counters, child.generation, clock)
+    tick = TickLoop(arguments, child.counters, child.generation, clock)
     board = _board(arguments, tick, clock)
     tick.is_followed = lambda: board.hub.readers > 0
     minutes = Minutes(arguments.data_dir, tick.model)
     minutes.restore(clock.wall_us())
     tick.listeners += (minutes.keep, _readers_shown(child.counters, board.hub))
     names_file = arguments.settings.names_file
-    naming = Naming(
+    naming = NameReader(
         lambda: names.read(arguments.data_dir, arguments.dialect, names_file), board.name_all
     )
     journals = Journals(arguments.data_dir)
     try:
-        parts = Parts(
+        parts = WebParts(
             placing=placing,
             book=book,
             sessions=guards.sessions,
@@ -108,7 +108,9 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             reasons=list if listener is None else listener.reasons,
             dialect=arguments.dialect,
         )
-        web = Web(child, link, Front(make_app(parts), guards), arguments.settings, listener)
+        web = Web(
+            child, link, AccessMiddleware(make_app(parts), guards), arguments.settings, listener
+        )
 
         def read_tokens() -> None:
             if read_again(guards.tokens, arguments.settings.tokens_file):
@@ -129,7 +131,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
         book.close()
 
 
-def _board(arguments: WebArguments, tick: Tick, clock: Clock) -> Board:
+def _board(arguments: WebArguments, tick: TickLoop, clock: Clock) -> Board:
     board = Board(
         tick.model,
         Hub(secrets.token_hex(LIFE_BYTES)),
@@ -167,9 +169,9 @@ class Web:
         self,
         child: Child,
         link: Link,
-        app: Front,
+        app: AccessMiddleware,
         settings: WebSettings,
-        listener: Listener | None,
+        listener: ListeningSocket | None,
     ) -> None:
         self._child = child
         self._link = link
@@ -231,7 +233,7 @@ class Web:
         if self._listener is not None:
             self._opening = self._loop.create_task(self._listen(self._listener))
 
-    async def _listen(self, listener: Listener) -> None:
+    async def _listen(self, listener: ListeningSocket) -> None:
         try:
             server = await listener.open(self._protocol)
         except Exception as error:

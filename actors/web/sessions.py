@@ -15,8 +15,8 @@ import secrets
 from pathlib import Path
 from typing import Final
 
-from actors.web.identity import Scope
-from actors.web.tokens import DEMO, Token, Tokens, token
+from actors.web.identity import AccessScope
+from actors.web.tokens import DEMO, ApiToken, Tokens, token
 from runtime.counters import Counters
 
 COOKIE: Final = "presence_session"
@@ -33,19 +33,21 @@ class OneTimeToken:
     """Signs one browser in. That it has is written into our page, which outlives us."""
 
     def __init__(self, secret: str, page: Counters) -> None:
-        self.token = token(DEMO, Scope.WRITE, secret)
+        self.token = token(DEMO, AccessScope.WRITE, secret)
         self._page = page
 
     def spend(self, secret: str) -> bool:
         """Whether this was it, for the first and only time."""
-        is_it = hmac.compare_digest(self.token.digest, token(DEMO, Scope.WRITE, secret).digest)
+        is_it = hmac.compare_digest(
+            self.token.digest, token(DEMO, AccessScope.WRITE, secret).digest
+        )
         if not is_it or self._page.get(USED):
             return False
         self._page.set(USED, 1)  # before anybody is told: twice is never, also if we die here
         return True
 
 
-class Sessions:
+class BrowserSessions:
     """Signs browsers in, and knows them again."""
 
     def __init__(
@@ -61,25 +63,25 @@ class Sessions:
         self._lives_s = lives_s
         self._one_time = one_time
 
-    def open(self, secret: str) -> Token | None:
+    def open(self, secret: str) -> ApiToken | None:
         """Whose secret it is; the one-time token is nobody's ever after."""
         if (found := self._tokens.find(secret)) is not None:
             return found
         return self.spend(secret)
 
-    def spend(self, secret: str) -> Token | None:
+    def spend(self, secret: str) -> ApiToken | None:
         """The one-time token if it is that, and was not used yet."""
         if self._one_time is None or not self._one_time.spend(secret):
             return None
         return self._one_time.token
 
-    def cookie(self, holder: Token, now_s: float, *, is_secure: bool) -> str:
+    def cookie(self, holder: ApiToken, now_s: float, *, is_secure: bool) -> str:
         """The header that signs a browser in."""
         until = int(now_s + self._lives_s)
         value = f"{until}.{self._code(holder, until)}.{holder.name}"
         return _header(value, int(self._lives_s), is_secure=is_secure)
 
-    def holder(self, cookie_header: str, now_s: float) -> Token | None:
+    def holder(self, cookie_header: str, now_s: float) -> ApiToken | None:
         """Who was signed in by one of these cookies."""
         for value in _values(cookie_header)[:COOKIES_LOOKED_AT_MAX]:
             until, _, rest = value.partition(".")
@@ -93,12 +95,12 @@ class Sessions:
                 return known
         return None
 
-    def _named(self, name: str) -> Token | None:
+    def _named(self, name: str) -> ApiToken | None:
         if name == DEMO:
             return None if self._one_time is None else self._one_time.token
         return self._tokens.named(name)
 
-    def _code(self, holder: Token, until: int) -> str:
+    def _code(self, holder: ApiToken, until: int) -> str:
         told = f"{until}\n{holder.scope}\n{holder.name}\n".encode() + holder.digest
         return base64.urlsafe_b64encode(hmac.digest(self._key, told, "sha256")).decode().rstrip("=")
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from actors.genesys.presences import PRESENCE_CHARS_MAX, Presence
 from actors.genesys.times import iso_ms, utc
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
-from actors.sender.commands import Command, Step
-from actors.sender.reader import CommandStory, LetterRow
+from actors.sender.commands import Command, CommandStep
+from actors.sender.reader import CommandStory, WebhookMessageRow
 from actors.sender.transitions import REASON_CHARS_MAX
 
 KEY_LENGTH_MAX: Final = 200
@@ -34,7 +34,7 @@ Named = Annotated[
 _EXPECTED: Final = "refused if the agent is in another one now"
 
 
-class Change(BaseModel):
+class PresenceChange(BaseModel):
     """A presence that somebody wants an agent to be in."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,7 +53,7 @@ class Change(BaseModel):
     )
 
 
-class WspChange(Change):
+class WspChange(PresenceChange):
     """In the wsp dialect there are four."""
 
     state: Presence
@@ -61,22 +61,24 @@ class WspChange(Change):
     expected: Presence | None = Field(default=None, description=_EXPECTED)
 
 
-CHANGES: Final[dict[str, type[Change]]] = {"wsp": WspChange, "cloud": Change}
+CHANGES: Final[dict[str, type[PresenceChange]]] = {"wsp": WspChange, "cloud": PresenceChange}
 """What is taken in each dialect."""
 
 
-class Standing(BaseModel):
+class CommandStatus(BaseModel):
     """Where a command stands."""
 
     id: str = Field(description="also its correlation id on the wire")
     user_id: str
     state: str
-    step: Step = Field(description="the last four are ends: each command comes to exactly one")
+    step: CommandStep = Field(
+        description="the last four are ends: each command comes to exactly one"
+    )
     code: str = Field(description="why it was refused; empty otherwise")
     detail: str
 
 
-class CommandShown(Standing):
+class CommandShown(CommandStatus):
     """A command, as it is kept."""
 
     reason: str
@@ -138,7 +140,7 @@ class Messages(BaseModel):
     oldest_waiting_at: When | None
 
 
-class Resent(BaseModel):
+class ResentMessage(BaseModel):
     """A dead message that will be sent again."""
 
     id: str
@@ -181,7 +183,7 @@ def with_steps(story: CommandStory) -> CommandWithSteps:
     )
 
 
-def message(letter: LetterRow) -> Message:
+def message(letter: WebhookMessageRow) -> Message:
     return Message.model_validate(
         {
             "id": letter.message_id,

@@ -12,7 +12,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from actors.web.hub import Filter, Hub, Reader
+from actors.web.hub import Hub, StreamFilter, Subscriber
 
 MEDIA_TYPE: Final = "text/event-stream"
 
@@ -23,14 +23,14 @@ class StreamAnswer(Response):
     media_type = MEDIA_TYPE
     charset = "utf-8"
 
-    def __init__(self, hub: Hub, wanted: Filter, last_id: str | None, hello: bytes) -> None:
+    def __init__(self, hub: Hub, wanted: StreamFilter, last_id: str | None, hello: bytes) -> None:
         # X-Accel-Buffering: a proxy hands events on as they come.
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers, media_type=MEDIA_TYPE)
         del self.headers["content-length"]
         self._hub = hub
         self._ready = asyncio.Event()
-        self._reader: Reader = hub.attach(wanted, last_id, self._ready.set, hello)
+        self._reader: Subscriber = hub.attach(wanted, last_id, self._ready.set, hello)
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         going = asyncio.create_task(self._until_gone(receive))

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from actors.web.arguments import WebArguments
 from actors.web.feed_reader import FeedReader
 from actors.web.read_model import AgentView, Health, ReadModel
-from actors.web.vitals import VitalSigns
+from actors.web.vitals import ChildHealthReader
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.errors import LocalError
@@ -25,7 +25,7 @@ QUIET_S: Final = 0.25
 """Of a tick when nothing has changed and nobody follows: half of what an idle web child costs."""
 
 
-class Tick:
+class TickLoop:
     """One life, on the loop on which it is started. Owns the model, of which it is the one writer,
     and what feeds it. An error of whoever listens ends the child."""
 
@@ -43,7 +43,7 @@ class Tick:
         self.listeners: list[OnTick] = []
         self.is_followed: Callable[[], bool] = lambda: True
         """Whether anybody reads the stream."""
-        self._vital_signs = VitalSigns(arguments.pages, clock)
+        self._vital_signs = ChildHealthReader(arguments.pages, clock)
         self._counters = counters
         self._clock = clock
         self._tick_s = arguments.settings.tick_ms / 1_000

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.genesys.credentials import read_small_file
-from actors.web.identity import Identity, Scope
+from actors.web.identity import AccessScope, CallerIdentity
 from runtime.errors import ConfigurationError
 
 KEY: Final = "web.tokens_file"
@@ -28,23 +28,23 @@ DEMO: Final = "demo"
 _SECRET: Final = re.compile(r"[\x21-\x7e]+")
 
 
-class Token(NamedTuple):
+class ApiToken(NamedTuple):
     """What a secret stands for. The secret itself is not kept."""
 
     name: str
-    scope: Scope
+    scope: AccessScope
     digest: bytes
 
     @property
-    def identity(self) -> Identity:
-        return Identity(f"token:{self.name}", self.scope)
+    def identity(self) -> CallerIdentity:
+        return CallerIdentity(f"token:{self.name}", self.scope)
 
 
-def token(name: str, scope: Scope, secret: str) -> Token:
-    return Token(name, scope, _digest(secret))
+def token(name: str, scope: AccessScope, secret: str) -> ApiToken:
+    return ApiToken(name, scope, _digest(secret))
 
 
-def line(name: str, scope: Scope, secret: str) -> str:
+def line(name: str, scope: AccessScope, secret: str) -> str:
     """As it stands in the file. Raises ValueError for what cannot stand there."""
     _assert_name(name)
     return f"{scope} {name} {secret}"
@@ -53,16 +53,16 @@ def line(name: str, scope: Scope, secret: str) -> str:
 class Tokens:
     """Those of a file, as it was when it was read last."""
 
-    def __init__(self, known: Iterable[Token] = ()) -> None:
+    def __init__(self, known: Iterable[ApiToken] = ()) -> None:
         self._known = tuple(known)
 
-    def replace(self, known: Iterable[Token]) -> bool:
+    def replace(self, known: Iterable[ApiToken]) -> bool:
         """From now on only these; what another token has signed in ends with it. True: there was
         such a one."""
         before, self._known = self._known, tuple(known)
         return not set(before) <= set(self._known)
 
-    def find(self, secret: str) -> Token | None:
+    def find(self, secret: str) -> ApiToken | None:
         """All are compared, each in the same time: how long it took tells nothing."""
         digest = _digest(secret)
         found = None
@@ -71,14 +71,14 @@ class Tokens:
                 found = each
         return found
 
-    def named(self, name: str) -> Token | None:
+    def named(self, name: str) -> ApiToken | None:
         return next((each for each in self._known if each.name == name), None)
 
     def __len__(self) -> int:
         return len(self._known)
 
 
-def read(path: Path) -> tuple[Token, ...]:
+def read(path: Path) -> tuple[ApiToken, ...]:
     """Raises ConfigurationError, which names the line and shows no secret. A file that holds none
     is a way to take all of them back."""
     try:
@@ -95,9 +95,9 @@ def is_exposed(path: Path) -> bool:
         return False
 
 
-def parse(text: str) -> tuple[Token, ...]:
+def parse(text: str) -> tuple[ApiToken, ...]:
     """Raises ValueError."""
-    found: list[Token] = []
+    found: list[ApiToken] = []
     for number, written in enumerate(text.split("\n"), 1):
         words = written.split()
         if not words or words[0].startswith("#"):
@@ -111,8 +111,8 @@ def parse(text: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
-def _parsed(words: list[str], before: list[Token]) -> Token:
-    if len(words) != 3 or words[0] not in set(Scope):
+def _parsed(words: list[str], before: list[ApiToken]) -> ApiToken:
+    if len(words) != 3 or words[0] not in set(AccessScope):
         raise ValueError("must be `read NAME TOKEN` or `write NAME TOKEN`")
     scope, name, secret = words
     _assert_name(name)
@@ -121,7 +121,7 @@ def _parsed(words: list[str], before: list[Token]) -> Token:
             f"the token of {name} must have {SECRET_CHARS_MIN} to {SECRET_CHARS_MAX} printable "
             f"ASCII characters; make one with: presence-runtime token {name} --{scope}"
         )
-    made = token(name, Scope(scope), secret)
+    made = token(name, AccessScope(scope), secret)
     for other in before:
         if other.name == name:
             raise ValueError(f"{name} is named twice: each token has a name of its own")

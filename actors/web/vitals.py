@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from actors.web.read_model import Vitals
+from actors.web.read_model import ChildHealth
 from runtime.clock import Clock
 from runtime.counters import RUNNING, WAITING, Counters
 
@@ -17,7 +17,7 @@ BEAT_AGE_MAX_S: Final = 1.5
 _FEEDING: Final = ("receiver-", "shard-")
 
 
-class VitalSigns:
+class ChildHealthReader:
     """Of every receiver and every shard."""
 
     def __init__(self, pages: Iterable[Counters], clock: Clock) -> None:
@@ -26,13 +26,13 @@ class VitalSigns:
         self._since_us: int | None = None
         """Since when something is wrong."""
 
-    def look(self) -> Vitals:
+    def look(self) -> ChildHealth:
         reasons = tuple(self._reasons(self._clock.now_ns()))
         if not reasons:
             self._since_us = None
         elif self._since_us is None:
             self._since_us = self._clock.wall_us()
-        return Vitals(self._since_us, reasons)
+        return ChildHealth(self._since_us, reasons)
 
     def _reasons(self, now_ns: int) -> Iterator[str]:
         for page in self._pages:

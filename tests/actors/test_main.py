@@ -14,7 +14,7 @@ import pytest
 from actors import main as cli
 from actors.cli import tables
 from actors.genesys.times import utc
-from actors.storage.data_dir import DataDir, Identity, read_meta
+from actors.storage.data_dir import DataDir, GatewayIdentity, read_meta
 from actors.web import tokens
 from runtime.errors import EXIT_CONFIGURATION, EXIT_FAILURE
 from tests.actors.shard.lending import A, B, event
@@ -43,7 +43,7 @@ def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
 def data_dir(tmp_path: Path) -> Path:
     """Journals of three agents, in the place where the defaults look for them."""
     path = tmp_path / "presence-data"
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     DataDir.claim(path, identity, shards=1).lock.release()
     rig = Rig(path / "shard-00.db")
     rig.begin()

@@ -66,7 +66,7 @@ class Organisation:
     at_ms: int
     seed: int = 7
     names: list[str] = field(default_factory=list)
-    chance: random.Random = field(init=False)
+    rng: random.Random = field(init=False)
     agents: list[Agent] = field(init=False)
     queues: dict[str, str | None] = field(init=False)
     by_state: Counter[str] = field(init=False)
@@ -74,7 +74,7 @@ class Organisation:
     history: list[dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.chance = random.Random(self.seed)
+        self.rng = random.Random(self.seed)
         number = max(3, self.count // 60)
         self.queues = {f"q-{n:04}": _queue_name(n) for n in range(number)}
         self.agents = [self._agent(n) for n in range(self.count)]
@@ -87,13 +87,13 @@ class Organisation:
         self.history = [self._minute(ago) for ago in range(60, 0, -1)]
 
     def _agent(self, n: int) -> Agent:
-        chance = self.chance
-        state = chance.choices(STATES, WEIGHTS)[0]
-        age_ms = int(min(chance.expovariate(1 / 240_000), 5_400_000))
+        rng = self.rng
+        state = rng.choices(STATES, WEIGHTS)[0]
+        age_ms = int(min(rng.expovariate(1 / 240_000), 5_400_000))
         name = f"{FIRST[n % len(FIRST)]} {LAST[(n // len(FIRST)) % len(LAST)]}"
         queue = f"q-{min(n // 60, len(self.queues) - 1):04}" if n % 17 else None
         return Agent(
-            id=f"{chance.getrandbits(64):016x}-{n}",
+            id=f"{rng.getrandbits(64):016x}-{n}",
             name=self.names[n] if n < len(self.names) else name,
             state=state,
             since_ms=self.at_ms - age_ms,
@@ -103,7 +103,7 @@ class Organisation:
 
     def _minute(self, ago: int) -> dict[str, Any]:
         by_state = dict(self.by_state)
-        moved = int(self.count * 0.12 * (1 + self.chance.random() - 2 * abs(ago - 30) / 60))
+        moved = int(self.count * 0.12 * (1 + self.rng.random() - 2 * abs(ago - 30) / 60))
         moved = max(0, min(moved, by_state["Available"]))
         by_state["Available"] -= moved
         by_state["Talking"] += moved
@@ -122,10 +122,9 @@ class Organisation:
 
     def step(self, count: int, at_ms: int) -> tuple[list[Agent], list[list[Any]]]:
         """So many change."""
-        moved = [self.chance.choice(self.agents) for _ in range(count)] if self.agents else []
+        moved = [self.rng.choice(self.agents) for _ in range(count)] if self.agents else []
         rows = [
-            self.move(each, self.chance.choices(STATES[:4], WEIGHTS[:4])[0], at_ms)
-            for each in moved
+            self.move(each, self.rng.choices(STATES[:4], WEIGHTS[:4])[0], at_ms) for each in moved
         ]
         return list({each.id: each for each in moved}.values()), rows
 

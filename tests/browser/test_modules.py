@@ -170,7 +170,7 @@ def test_a_store_that_missed_nothing_and_one_that_is_read_anew_are_equal(run: Ru
       return [told(store), told(anew), [...store.takeChanged()].length, store.last.length];"""
     before, changes = json.loads(json.dumps(stub.snapshot_body())), []
     for _ in range(20):
-        stub.change(stub.organisation.chance.choice(stub.organisation.agents), "Wrapped Up")
+        stub.change(stub.organisation.rng.choice(stub.organisation.agents), "Wrapped Up")
         changes.append(stub.take_event())
     given = {"before": before, "changes": changes, "after": stub.snapshot_body()}
     one, other, changed, last = run("store", body, given)

@@ -18,7 +18,7 @@ from typing import Self
 import picows
 from picows import WSFrame, WSListener, WSTransport
 
-from actors.genesys.http import Reach
+from actors.genesys.http import Route
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import (
     HandshakeRefusedError,
@@ -164,7 +164,7 @@ async def opened(url: str, proxy: str | None = None) -> Opening:
     """Opens a socket as the product does and reads it to its end. Raises whatever the product does
     not name as a refusal or as unreachable."""
     notes = Notes()
-    way = Reach(ssl_context=tls(), proxy=proxy)
+    way = Route(ssl_context=tls(), proxy=proxy)
     opening = Opening(notes.payloads)
     try:
         async with asyncio.timeout(DEADLINE_S):

@@ -102,7 +102,7 @@ class Repeat:
             cloud.answers = {("GET", PATH): lambda _: self.held, ("PATCH", PATH): self.patched}
             async with http_client(reach(cloud.address, {})) as http:
                 tokens = TokenProvider(
-                    cloud.address, (), http, clock=self.clock, chance=random.Random(1)
+                    cloud.address, (), http, clock=self.clock, rng=random.Random(1)
                 )
                 pacer = Pacer(Budget(200), self.clock)
                 changing = Changing(

@@ -14,14 +14,14 @@ import orjson
 import pytest
 
 from actors.genesys.cloud import (
+    ChannelLost,
     Closing,
     CloudEvent,
     Frame,
     Heartbeat,
-    Lost,
-    OddFrame,
+    InvalidCloudFrame,
     Pong,
-    Subscribed,
+    SubscriptionAccepted,
     read_frame,
 )
 from actors.messages.control import session_flags
@@ -93,7 +93,7 @@ def handled(folder: Path, raw: bytes) -> Handled:
     frame: Frame | None = None if routed_topic(raw) is not None else read_frame(raw)
     if frame is None or isinstance(frame, CloudEvent):
         rig.feed(Record(raw, flags=session_flags(1)))
-    elif isinstance(frame, OddFrame):
+    elif isinstance(frame, InvalidCloudFrame):
         rig.feed(rejected(frame.reason, raw))
     states = {user: rig.state(user) for user in rig.shard.holding.by_user}
     return Handled(states, rig.counts.get("quarantined", 0))
@@ -251,7 +251,7 @@ def test_a_pong_is_one_in_either_case(message: str) -> None:
 
 @HEARTBEATS
 def test_metadata_without_words_is_a_sign_of_life() -> None:
-    assert not isinstance(channel_says(""), OddFrame)
+    assert not isinstance(channel_says(""), InvalidCloudFrame)
 
 
 def system(topic: str, **body: Any) -> dict[str, Any]:
@@ -268,14 +268,16 @@ KINDS = [
     pytest.param(system("v2.system.socket_closing"), Closing, id="closing without a body"),
     pytest.param(
         system("v2.system.no_longer_subscribed.streaming-1-a", eventBody={"reason": "x"}),
-        Lost,
+        ChannelLost,
         id="no longer subscribed",
     ),
-    pytest.param({"result": 404, "message": "channel not found"}, Lost, id="404 as a number"),
-    pytest.param({"result": "404"}, Lost, id="404 as a text"),
-    pytest.param({"status": "subscribed", "result": "200"}, Subscribed, id="subscribed"),
-    pytest.param({"message": "Connection throttled"}, OddFrame, id="a message alone"),
-    pytest.param({"error": "x"}, OddFrame, id="an error alone"),
+    pytest.param(
+        {"result": 404, "message": "channel not found"}, ChannelLost, id="404 as a number"
+    ),
+    pytest.param({"result": "404"}, ChannelLost, id="404 as a text"),
+    pytest.param({"status": "subscribed", "result": "200"}, SubscriptionAccepted, id="subscribed"),
+    pytest.param({"message": "Connection throttled"}, InvalidCloudFrame, id="a message alone"),
+    pytest.param({"error": "x"}, InvalidCloudFrame, id="an error alone"),
 ]
 
 
@@ -305,4 +307,4 @@ UNDERSTOOD = [
 @pytest.mark.parametrize(("frame", "name"), UNDERSTOOD)
 def test_what_the_platform_says_of_a_channel_is_understood_or_named(frame: Any, name: str) -> None:
     told = read_frame(orjson.dumps(frame))
-    assert not isinstance(told, OddFrame) or name in told.reason
+    assert not isinstance(told, InvalidCloudFrame) or name in told.reason

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from actors.genesys.cloud_answers import Page, channel_of, subscriptions_of
+from actors.genesys.cloud_answers import ListingPage, channel_of, subscriptions_of
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definition, Definitions
@@ -34,7 +34,7 @@ LABELS = not_yet("R8: labels are compared letter by letter")
 # -- pages -----------------------------------------------------------------------------------------
 
 
-async def ids_of(pages: AsyncIterator[Page]) -> list[str]:
+async def ids_of(pages: AsyncIterator[ListingPage]) -> list[str]:
     """Or why they cannot be read."""
     try:
         return [each["id"] async for page in pages for each in page.entities]
@@ -42,7 +42,7 @@ async def ids_of(pages: AsyncIterator[Page]) -> list[str]:
         return [f"refused: {error}"]
 
 
-async def first_page(rest: CloudRest) -> AsyncIterator[Page]:
+async def first_page(rest: CloudRest) -> AsyncIterator[ListingPage]:
     yield await rest.user_page(1)
 
 

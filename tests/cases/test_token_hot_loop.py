@@ -46,7 +46,7 @@ async def requests_while_due(after: str, status: int) -> int:
             api_url=url, credentials=lambda: ("id", "secret"), token_url=f"{url}/oauth/token"
         )
         async with http_client(reach(address, {})) as client:
-            tokens = TokenProvider(address, (), client, clock=clock, chance=random.Random(1))
+            tokens = TokenProvider(address, (), client, clock=clock, rng=random.Random(1))
             await tokens.current()
             clock.ahead_s = 1.05  # half of its life is over
             renewing = asyncio.create_task(tokens.renew_when_due())

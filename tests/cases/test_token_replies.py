@@ -69,7 +69,7 @@ def ask(answer: bytes, *, in_service: bool = True) -> Asked:
                     (),
                     client,
                     clock=ManualClock(1000.0),
-                    chance=random.Random(1),
+                    rng=random.Random(1),
                     in_service=in_service,
                 )
                 try:

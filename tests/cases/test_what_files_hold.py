@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.storage.data_dir import META, DataDir, Identity, read_meta
+from actors.storage.data_dir import META, DataDir, GatewayIdentity, read_meta
 from runtime.errors import RuntimeFault
 from tests.actors.shard.lending import event
 from tests.actors.shard.rig import Rig
@@ -75,7 +75,7 @@ def test_meta_with_an_unknown_field_is_of_another_version_and_not_damaged(tmp_pa
 @DAMAGED
 def test_meta_with_an_unknown_field_says_which_version_wrote_it(tmp_path: Path) -> None:
     folder = tmp_path / "data"
-    DataDir.claim(folder, Identity(dialect="wsp", gateway="x"), shards=2).lock.release()
+    DataDir.claim(folder, GatewayIdentity(dialect="wsp", gateway="x"), shards=2).lock.release()
     written = json.loads((folder / META).read_text())
     (folder / META).write_text(json.dumps({**written, "compress": True}))
     refusal = refusal_of(folder)

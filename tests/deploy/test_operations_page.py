@@ -8,7 +8,7 @@ import re
 import pytest
 
 from actors import main as cli
-from actors.settings.table import Row, markdown, rows
+from actors.settings.table import SettingRow, markdown, rows
 from tests.deploy.operations_page import PAGE, RENEW, written
 
 
@@ -30,7 +30,7 @@ def test_every_setting_says_what_it_means() -> None:
 
 def test_a_setting_tells_its_default_and_its_bounds() -> None:
     by_key = {row.setting: row for row in rows()}
-    assert by_key["shards"] == Row("shards", "2", "1 to 64", by_key["shards"].meaning)
+    assert by_key["shards"] == SettingRow("shards", "2", "1 to 64", by_key["shards"].meaning)
     assert by_key["retention_days"].allowed == "over 0 to 36,500"
     assert by_key["journal"].allowed == "full, off"
     assert by_key["sender.enabled"][1:3] == ("true", "true, false")

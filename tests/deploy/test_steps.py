@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from actors.web import tokens
-from actors.web.identity import Scope
+from actors.web.identity import AccessScope
 from tests.deploy.operations_page import PAGE
 from tests.deploy.test_unit import UNIT, values
 
@@ -86,7 +86,7 @@ def test_the_steps_leave_what_the_unit_needs(root: Path) -> None:
         line.split() for line in (etc / "east.tokens").read_text().splitlines()
     )
     (known,) = tokens.parse((etc / "east.tokens").read_text())
-    assert (scope, known.name, known.scope) == ("write", name, Scope.WRITE)
+    assert (scope, known.name, known.scope) == ("write", name, AccessScope.WRITE)
     assert len(secret) >= tokens.SECRET_CHARS_MIN
 
     (etc / "east.secret").write_text("what-a-person-writes-there\n")

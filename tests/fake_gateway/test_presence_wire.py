@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 
 from actors.genesys.presence import (
     BIND_FRAME,
-    Acknowledgement,
     Bound,
-    OddFrame,
+    InvalidPresenceFrame,
+    UpdateAcknowledgement,
     read_frame,
     update_frame,
 )
@@ -49,14 +49,14 @@ def test_an_update_arrives_as_it_was_meant(user: str, state: str, reason: str) -
 @pytest.mark.parametrize("status", sorted(CODES))
 def test_a_negative_acknowledgement_arrives_as_it_was_meant(status: int) -> None:
     frame = acknowledgement(CORRELATION, UpdateAnswer(status, CODES[status], "no", 250))
-    told = Acknowledgement(CORRELATION, False, status, CODES[status], "no", 250)
+    told = UpdateAcknowledgement(CORRELATION, False, status, CODES[status], "no", 250)
     assert read_frame(payload(frame)) == told
 
 
 def test_a_good_acknowledgement_is_one_and_a_malformed_one_is_none() -> None:
     good = read_frame(payload(acknowledgement(CORRELATION, UpdateAnswer())))
-    assert good == Acknowledgement(CORRELATION, True, 200, "", "", None)
+    assert good == UpdateAcknowledgement(CORRELATION, True, 200, "", "", None)
     malformed = [malformed_acknowledgement(CORRELATION, turn) for turn in range(11)]
     texts = [payload(frame) for frame in malformed if frame[0] & 0x0F == TEXT]
     assert len(texts) == 10
-    assert {type(read_frame(text)) for text in texts} == {OddFrame}
+    assert {type(read_frame(text)) for text in texts} == {InvalidPresenceFrame}

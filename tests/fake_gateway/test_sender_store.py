@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.sender.commands import Step
-from actors.sender.outbox import DEAD, Attempt, Resent, message_id
+from actors.sender.commands import CommandStep
+from actors.sender.outbox import DEAD, Attempt, WebhookResent, message_id
 from actors.settings.sender import SenderSettings
 from tests.actors.sender.drawer import NOW_US, USER, Drawer, accepted
 from tools.fake_gateway.command_verifier import ENDS, FIRST_STEP
@@ -67,7 +67,7 @@ def test_a_letter_that_a_person_sent_again_leaves_the_chain_whole(drawer: Drawer
     drawer.tell([1])
     letter = message_id(accepted(1).id)
     drawer.settle(Attempt(letter, DEAD, 0, NOW_US, 500, "no"))
-    drawer.settle(Resent(letter, "uid:0", NOW_US))
+    drawer.settle(WebhookResent(letter, "uid:0", NOW_US))
     store = opened(drawer)
     assert store.audit[-1].step == RESENT
     assert list(store.broken()) == []
@@ -81,9 +81,9 @@ def test_a_row_that_the_product_did_not_write_is_found(drawer: Drawer) -> None:
 
 
 def test_both_sides_mean_the_same_by_an_end(drawer: Drawer) -> None:
-    assert set(ENDS) == {step for step in Step if step.is_end}
-    assert Step.ACCEPTED == FIRST_STEP
-    ended = replace(accepted(1), step=Step.UNKNOWN, ended_us=NOW_US)
+    assert set(ENDS) == {step for step in CommandStep if step.is_end}
+    assert CommandStep.ACCEPTED == FIRST_STEP
+    ended = replace(accepted(1), step=CommandStep.UNKNOWN, ended_us=NOW_US)
     drawer.put(accepted(1), ended)
     assert opened(drawer).commands[0].step in ENDS
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from actors.storage.data_dir import LOCK, DataDir, Identity
+from actors.storage.data_dir import LOCK, DataDir, GatewayIdentity
 from runtime.errors import EXIT_CONFIGURATION
 from tests.actors.shard.lending import event
 from tests.actors.shard.rig import Rig
@@ -86,7 +86,7 @@ class Newcomer:
     def has_run(self, *users: str, **identity: Any) -> Path:
         """A data directory as a runtime leaves it that knew these agents."""
         given = {"dialect": "wsp", "gateway": "https://api.mypurecloud.com", **identity}
-        claimed = DataDir.claim(self.data_dir, Identity(**given), shards=1)
+        claimed = DataDir.claim(self.data_dir, GatewayIdentity(**given), shards=1)
         claimed.record_store(True)
         claimed.lock.release()
         (self.data_dir / LOCK).write_text("")

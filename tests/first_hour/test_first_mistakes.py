@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.demo.gateway import BundledGateway
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
 from tests.first_hour.newcomer import HINT, TIMEOUT_S, Newcomer
 
@@ -183,7 +183,7 @@ def test_a_data_directory_of_another_dialect(newcomer: Newcomer) -> None:
 
 
 def test_a_data_directory_that_another_runtime_uses(newcomer: Newcomer) -> None:
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     held = DataDir.claim(newcomer.data_dir, identity, shards=1)
     newcomer.types(**CLIENT).refuses(
         f"is in use by another runtime (process {os.getpid()}", "a data_dir of its own",

@@ -133,7 +133,7 @@ async def rest_at(
     """The product's client of such a gateway."""
     clock, rng = SystemClock(), random.Random(1)
     async with http_client(reach(address, {})) as http:
-        tokens = TokenProvider(address, (), http, clock=clock, chance=rng, in_service=in_service)
+        tokens = TokenProvider(address, (), http, clock=clock, rng=rng, in_service=in_service)
         yield CloudRest(address, tokens, http, Pacer(budget or Budget(200), clock), clock=clock)
 
 

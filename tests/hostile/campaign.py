@@ -39,8 +39,8 @@ class Campaign:
     """Everything follows from the seed."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.forge = Forge(self.chance)
+        self.rng = random.Random(seed)
+        self.forge = Forge(self.rng)
         self.pipeline = Pipeline(self._on_transaction)
         self.fed = 0
         self.kinds: Counter[str] = Counter()
@@ -66,7 +66,7 @@ class Campaign:
     # One session
 
     def _session(self) -> None:
-        if self.chance.random() < 0.1:  # the gateway was restarted and numbers from 1
+        if self.rng.random() < 0.1:  # the gateway was restarted and numbers from 1
             self._numberings += 1
             self._newest = 0
             self._sent.clear()
@@ -81,28 +81,28 @@ class Campaign:
                 self._feed("replayed", frame)
         for user in self._users:
             self._tell_history(user)
-            if self.chance.random() < 0.5:
+            if self.rng.random() < 0.5:
                 self._feed_hostile(may_end_history=False)
         pipeline.bring(b'{"type":"history.complete","sequence":%d}' % self._newest)
-        for _ in range(self.chance.randrange(*FRAMES_OF_SESSION)):
+        for _ in range(self.rng.randrange(*FRAMES_OF_SESSION)):
             self._step()
         pipeline.tick()
         pipeline.drain()
         assert self._due == {}, f"never applied: {self._due}"
 
     def _step(self) -> None:
-        pipeline, kind = self.pipeline, self.chance.random()
+        pipeline, kind = self.pipeline, self.rng.random()
         if kind < 0.25:
             self._feed_genuine()
         elif kind < 0.30 and self._sent:
-            _, frame = self.chance.choice(self._sent)
-            self._feed("repeated", respelt(orjson.loads(frame), self.chance))
+            _, frame = self.rng.choice(self._sent)
+            self._feed("repeated", respelt(orjson.loads(frame), self.rng))
         elif kind < 0.31:
             pipeline.bring(b"ping", WSMsgType.PING)
         else:
             self._feed_hostile(may_end_history=True)
         # Mostly a read at a time; now and then the shards stand still and the rings run over.
-        if self.chance.random() < (0.02 if self.fed % 5_000 > 1_500 else 0.0005):
+        if self.rng.random() < (0.02 if self.fed % 5_000 > 1_500 else 0.0005):
             pipeline.tick()
             pipeline.drain()
 
@@ -117,8 +117,8 @@ class Campaign:
         self._feed("history", orjson.dumps(value))
 
     def _feed_genuine(self) -> None:
-        user = self.chance.choice(self._users)
-        state = self.chance.choice(STATES)
+        user = self.rng.choice(self._users)
+        state = self.rng.choice(STATES)
         self._newest += 1
         while self._newest in self._claimed:
             self._newest += 1
@@ -129,8 +129,8 @@ class Campaign:
         self._due[self._at_us()] = (user, state)
         frame = orjson.dumps(value)
         self._sent.append((self._newest, frame))
-        if self.chance.random() < 0.2:
-            frame = respelt(value, self.chance)
+        if self.rng.random() < 0.2:
+            frame = respelt(value, self.rng)
         self._feed("genuine", frame)
 
     def _feed_hostile(self, *, may_end_history: bool) -> None:
@@ -150,11 +150,11 @@ class Campaign:
         """One message: it meets exactly one fate, and is routed as a full parse would route it."""
         pipeline, outlet = self.pipeline, self.pipeline.outlet
         before, known, watermark = pipeline.outcomes, outlet.known, outlet.watermark
-        way = self.chance.random()
+        way = self.rng.random()
         if way < 0.01:
             pipeline.bring(frame, WSMsgType.BINARY if kind == "hostile" else WSMsgType.TEXT)
         elif way < 0.03:
-            at = self.chance.randrange(len(frame) + 1)
+            at = self.rng.randrange(len(frame) + 1)
             pipeline.bring(frame[:at], fin=False)
             pipeline.bring(b"", WSMsgType.PONG)
             pipeline.bring(frame[at:], WSMsgType.CONTINUATION)

@@ -47,8 +47,8 @@ HOSTILE_USERS = 400
 class Forge:
     """Frames of agents named `h-…`, never of anybody else's."""
 
-    def __init__(self, chance: random.Random) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
         self._last = b"{}"
         self._mutations: tuple[Callable[[bytes], bytes], ...] = (
             self._flip, self._insert, self._insert, self._delete, self._truncate, self._repeat,
@@ -58,42 +58,40 @@ class Forge:
 
     def frame(self, newest: int, *, may_end_history: bool) -> bytes:
         """One hostile frame around a numbering that has come to `newest`."""
-        chance = self._chance
-        kind = chance.random()
+        rng = self._rng
+        kind = rng.random()
         if kind < 0.03:
             forged = self._forged(newest, may_end_history)
         elif kind < 0.06:
-            forged = chance.choice(OPENERS)
+            forged = rng.choice(OPENERS)
         elif kind < 0.07:
             forged = self._giant(newest)
         else:
             forged = self._event(newest)
-            for _ in range(chance.choice((0, 1, 1, 1, 2, 3))):
-                forged = chance.choice(self._mutations)(forged)
+            for _ in range(rng.choice((0, 1, 1, 1, 2, 3))):
+                forged = rng.choice(self._mutations)(forged)
         self._last = forged[:2_000]
         return forged
 
     def _event(self, newest: int) -> bytes:
-        chance = self._chance
-        user = f"h-{chance.randrange(HOSTILE_USERS)}"
-        sequence = newest + 1 + chance.randrange(-2_000, 2_000)
-        if chance.random() < 0.002:
-            sequence += chance.choice(
-                (SEQUENCE_STEP_MAX // 2, SEQUENCE_STEP_MAX, SEQUENCE_END // 2)
-            )
-        state = chance.choice(STATES)
-        if chance.random() < 0.1:
-            state = chance.choice(("Unknown", "", f"state {chance.randrange(5_000)}", "x" * 70))
-        seconds = chance.randrange(60)
+        rng = self._rng
+        user = f"h-{rng.randrange(HOSTILE_USERS)}"
+        sequence = newest + 1 + rng.randrange(-2_000, 2_000)
+        if rng.random() < 0.002:
+            sequence += rng.choice((SEQUENCE_STEP_MAX // 2, SEQUENCE_STEP_MAX, SEQUENCE_END // 2))
+        state = rng.choice(STATES)
+        if rng.random() < 0.1:
+            state = rng.choice(("Unknown", "", f"state {rng.randrange(5_000)}", "x" * 70))
+        seconds = rng.randrange(60)
         more = ""
-        if chance.random() < 0.5:
-            more = f',"queueId":"q-{chance.randrange(5_000)}"'
-        if chance.random() < 0.2:
+        if rng.random() < 0.5:
+            more = f',"queueId":"q-{rng.randrange(5_000)}"'
+        if rng.random() < 0.2:
             more += ',"presence":"busy","correlationId":"c-1"'
-        head = '"history":true,' if chance.random() < 0.1 else ""
+        head = '"history":true,' if rng.random() < 0.1 else ""
         kind = STATE_EVENT
-        if chance.random() < 0.1:
-            kind = chance.choice(("routing.agents.apptent", "x", "routing.agents.state ", "y" * 99))
+        if rng.random() < 0.1:
+            kind = rng.choice(("routing.agents.apptent", "x", "routing.agents.state ", "y" * 99))
             more += ',"start":"2026-11-23T08:00:00Z","end":"2026-11-23T09:00:00Z"'
         return (
             f'{{"type":"{kind}",{head}"sequence":{sequence},"data":{{"userId":"{user}",'
@@ -101,42 +99,42 @@ class Forge:
         ).encode()
 
     def _forged(self, newest: int, may_end_history: bool) -> bytes:
-        pattern = self._chance.choice(FORGED if may_end_history else FORGED[:5])
-        near = newest + self._chance.randrange(2_000)
-        past = max(1, newest - self._chance.randrange(2_000))
+        pattern = self._rng.choice(FORGED if may_end_history else FORGED[:5])
+        near = newest + self._rng.randrange(2_000)
+        past = max(1, newest - self._rng.randrange(2_000))
         return pattern.format(near=near, past=past, far=newest + SEQUENCE_END // 2).encode()
 
     def _giant(self, newest: int) -> bytes:
-        pad = b"y" * self._chance.choice((200, 5_000, 33_000, 70_000))
-        where = self._chance.choice((b'"userId":"', b'"state":"', b'"timestamp":"', b'"data":{"'))
+        pad = b"y" * self._rng.choice((200, 5_000, 33_000, 70_000))
+        where = self._rng.choice((b'"userId":"', b'"state":"', b'"timestamp":"', b'"data":{"'))
         return self._event(newest).replace(where, where + pad)
 
     # Mutations
 
     def _at(self, frame: bytes) -> int:
-        return self._chance.randrange(len(frame) + 1)
+        return self._rng.randrange(len(frame) + 1)
 
     def _flip(self, frame: bytes) -> bytes:
         at = self._at(frame)
         if at == len(frame):
             return frame
-        return frame[:at] + bytes((frame[at] ^ 1 << self._chance.randrange(8),)) + frame[at + 1 :]
+        return frame[:at] + bytes((frame[at] ^ 1 << self._rng.randrange(8),)) + frame[at + 1 :]
 
     def _insert(self, frame: bytes) -> bytes:
         at = self._at(frame)
-        return frame[:at] + self._chance.choice(FRAGMENTS) + frame[at:]
+        return frame[:at] + self._rng.choice(FRAGMENTS) + frame[at:]
 
     def _delete(self, frame: bytes) -> bytes:
         at = self._at(frame)
-        return frame[:at] + frame[at + self._chance.randrange(1, 12) :]
+        return frame[:at] + frame[at + self._rng.randrange(1, 12) :]
 
     def _truncate(self, frame: bytes) -> bytes:
         return frame[: self._at(frame)]
 
     def _repeat(self, frame: bytes) -> bytes:
         at = self._at(frame)
-        piece = frame[at : at + self._chance.randrange(1, 60)]
-        return frame[:at] + piece * self._chance.choice((2, 2, 3, 40)) + frame[at + len(piece) :]
+        piece = frame[at : at + self._rng.randrange(1, 60)]
+        return frame[:at] + piece * self._rng.choice((2, 2, 3, 40)) + frame[at + len(piece) :]
 
     def _swap(self, frame: bytes) -> bytes:
         a, b = sorted((self._at(frame), self._at(frame)))
@@ -153,20 +151,20 @@ class Forge:
         return frame[:at] + b"\\u%04x" % letter[0] + frame[at + 1 :] if letter else frame
 
     def _space(self, frame: bytes) -> bytes:
-        space = self._chance.choice((b" ", b"\n", b"\t \r\n", b"\x0b", b"\xc2\xa0"))
-        return frame.replace(self._chance.choice((b":", b",", b"{")), space + b":", 1) + space
+        space = self._rng.choice((b" ", b"\n", b"\t \r\n", b"\x0b", b"\xc2\xa0"))
+        return frame.replace(self._rng.choice((b":", b",", b"{")), space + b":", 1) + space
 
     def _sequence(self, frame: bytes) -> bytes:
         head, found, rest = frame.partition(b'"sequence":')
-        return head + found + self._chance.choice(SEQUENCES) + rest.lstrip(b"-0123456789")
+        return head + found + self._rng.choice(SEQUENCES) + rest.lstrip(b"-0123456789")
 
     def _nest(self, frame: bytes) -> bytes:
-        other = self._chance.choice((b"userId", b"type", b"sequence", b"data", b"history"))
+        other = self._rng.choice((b"userId", b"type", b"sequence", b"data", b"history"))
         inner = b'"x":{"' + other + b'":"h-97"},'
         return frame.replace(b'"data":{', b'"data":{' + inner, 1)
 
     def _again(self, frame: bytes) -> bytes:
-        other = self._chance.choice(
+        other = self._rng.choice(
             (b'"userId":"h-96"', b'"type":"gap"', b'"sequence":3', b'"data":{"userId":"h-95"}')
         )
         return frame[:-1] + b"," + other + frame[-1:]
@@ -178,24 +176,24 @@ class Forge:
             return frame
         if not isinstance(value, dict):
             return frame
-        return respelt(value, self._chance)
+        return respelt(value, self._rng)
 
 
-def respelt(value: dict[str, object], chance: random.Random) -> bytes:
+def respelt(value: dict[str, object], rng: random.Random) -> bytes:
     """The same JSON value: other order, other spacing, other spelling of its texts."""
     members = list(value.items())
-    chance.shuffle(members)
-    space = chance.choice((b"", b" ", b"\r\n\t"))
+    rng.shuffle(members)
+    space = rng.choice((b"", b" ", b"\r\n\t"))
     spelt = []
     for key, member in members:
-        inner = respelt(member, chance) if isinstance(member, dict) else orjson.dumps(member)
-        spelt.append(_texted(key, chance) + space + b":" + space + inner)
+        inner = respelt(member, rng) if isinstance(member, dict) else orjson.dumps(member)
+        spelt.append(_texted(key, rng) + space + b":" + space + inner)
     return space + b"{" + (b"," + space).join(spelt) + b"}" + space
 
 
-def _texted(text: str, chance: random.Random) -> bytes:
+def _texted(text: str, rng: random.Random) -> bytes:
     plain = orjson.dumps(text)
-    if chance.random() < 0.8 or not text.isascii() or not text.isalpha():
+    if rng.random() < 0.8 or not text.isascii() or not text.isalpha():
         return plain
-    at = chance.randrange(len(text))
+    at = rng.randrange(len(text))
     return b'"%s\\u%04x%s"' % (text[:at].encode(), ord(text[at]), text[at + 1 :].encode())

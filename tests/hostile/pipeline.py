@@ -14,9 +14,9 @@ from picows import WSMsgType, WSTransport, picows
 
 from actors.messages.control import Watermark, encode_control
 from actors.receiver import signals
-from actors.receiver.connection import Connection, Tally
-from actors.receiver.line import Policy
-from actors.receiver.outlet import OUTLET_WORDS, Outlet
+from actors.receiver.connection import Connection, ConnectionCounts
+from actors.receiver.line import ReceiverPolicy
+from actors.receiver.outlet import OUTLET_WORDS, RingWriter
 from actors.receiver.session import SessionMachine
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
@@ -67,16 +67,16 @@ class Pipeline:
         self._consumers = [Consumer(block, generation=1) for block in self._blocks]
         self.counters = Counters.create("receiver", OUTLET_WORDS)
         self._soon: list[Callable[[], None]] = []
-        self.outlet = Outlet(
+        self.outlet = RingWriter(
             producers, self.counters, self._soon.append, lambda _: None, self._overflow
         )
         self.shards = [Shard(i, SHARDS, rings=1, now_s=0.0) for i in count]
-        self.tally = Tally()
+        self.tally = ConnectionCounts()
         self.now_s = 0.0
         self.session = self.epoch = 0
         self.resume_after: int | None = None
         self.connection: Connection | None = None
-        self.machine = SessionMachine(Policy(attempts_max=0), random.Random(1))
+        self.machine = SessionMachine(ReceiverPolicy(attempts_max=0), random.Random(1))
         self._carry_out(self.machine.start(self.now_s, AT_US))
 
     # The receiver's shell

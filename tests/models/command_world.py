@@ -12,20 +12,20 @@ from collections import deque
 from typing import Final
 
 from actors.genesys.presences import held
-from actors.messages.commands import NotTaken, Order, Taken, Told
+from actors.messages.commands import Accepted, CommandRequest, Rejected, StatusChanged
 from actors.messages.partition import shard_of
 from actors.messages.queries import (
-    AgentTold,
+    AgentRecord,
     Answer,
     AskAgent,
     AskQueue,
     Question,
-    QueueTold,
-    Shown,
+    QueueRecord,
+    TransitionSeen,
     Watch,
 )
 from actors.sender import signals
-from actors.sender.commands import Action, Ask, Command, Record, Report, Step
+from actors.sender.commands import Action, Ask, Command, CommandStep, Record, ReportOutcome
 from actors.sender.machine import CommandMachine
 from actors.settings.sender import SenderSettings
 
@@ -34,18 +34,32 @@ QUEUE: Final = "support"
 USERS: Final = ("ann", "bob", "cyd", "dan")
 WALL_US: Final = 1_767_225_600_000_000
 
-BEFORE_SEND: Final = {Step.ACCEPTED, Step.VALIDATED, Step.ADMITTED}
-FOLLOWS: Final[dict[Step | None, set[Step]]] = {
-    None: {Step.ACCEPTED},
-    Step.ACCEPTED: {Step.VALIDATED, Step.REFUSED},
-    Step.VALIDATED: {Step.VALIDATED, Step.ADMITTED, Step.REFUSED},  # twice: validated again
-    Step.ADMITTED: {Step.VALIDATED, Step.SENT, Step.REFUSED, Step.ACKNOWLEDGED},
-    Step.SENT: {Step.ADMITTED, Step.UNANSWERED, Step.ACKNOWLEDGED, Step.REFUSED},
-    Step.UNANSWERED: {
-        *(Step.SENT, Step.UNANSWERED, Step.ACKNOWLEDGED, Step.ADMITTED),
-        *(Step.REFUSED, Step.UNKNOWN),
+BEFORE_SEND: Final = {CommandStep.ACCEPTED, CommandStep.VALIDATED, CommandStep.ADMITTED}
+FOLLOWS: Final[dict[CommandStep | None, set[CommandStep]]] = {
+    None: {CommandStep.ACCEPTED},
+    CommandStep.ACCEPTED: {CommandStep.VALIDATED, CommandStep.REFUSED},
+    CommandStep.VALIDATED: {
+        CommandStep.VALIDATED,
+        CommandStep.ADMITTED,
+        CommandStep.REFUSED,
+    },  # twice: validated again
+    CommandStep.ADMITTED: {
+        CommandStep.VALIDATED,
+        CommandStep.SENT,
+        CommandStep.REFUSED,
+        CommandStep.ACKNOWLEDGED,
     },
-    Step.ACKNOWLEDGED: {Step.CONFIRMED, Step.UNCONFIRMED},
+    CommandStep.SENT: {
+        CommandStep.ADMITTED,
+        CommandStep.UNANSWERED,
+        CommandStep.ACKNOWLEDGED,
+        CommandStep.REFUSED,
+    },
+    CommandStep.UNANSWERED: {
+        *(CommandStep.SENT, CommandStep.UNANSWERED, CommandStep.ACKNOWLEDGED, CommandStep.ADMITTED),
+        *(CommandStep.REFUSED, CommandStep.UNKNOWN),
+    },
+    CommandStep.ACKNOWLEDGED: {CommandStep.CONFIRMED, CommandStep.UNCONFIRMED},
 }
 """The steps that an audit may show one after the other; an end is followed by nothing."""
 
@@ -60,7 +74,7 @@ class World:
         self.numbers = 0
         # The store: what is committed.
         self.store: dict[str, Command] = {}
-        self.audit: dict[str, list[Step]] = {}
+        self.audit: dict[str, list[CommandStep]] = {}
         self.webhooks: dict[str, int] = {}
         # What the sender wants done and nobody has done yet.
         self.todo: deque[Action] = deque()
@@ -90,8 +104,8 @@ class World:
         self.do(machine.restore(unsettled, self.now_s, self.now_us))
         return machine
 
-    def make_machine(self, chance: random.Random) -> CommandMachine:
-        return CommandMachine(self.settings, SHARDS, chance)
+    def make_machine(self, rng: random.Random) -> CommandMachine:
+        return CommandMachine(self.settings, SHARDS, rng)
 
     def crash(self) -> None:
         """What was not committed is lost, and what was not done is not done; so is the socket."""
@@ -114,11 +128,11 @@ class World:
 
     def make_order(
         self, command_id: str, key: str, user_id: str, to_state: str, forced: bool
-    ) -> Order:
+    ) -> CommandRequest:
         wanted = (user_id, to_state, "", None, forced)
-        return Order(self.numbers, command_id, key, "uid:1", *wanted, self.now_us)
+        return CommandRequest(self.numbers, command_id, key, "uid:1", *wanted, self.now_us)
 
-    def bound(self, order: Order) -> Command | None:
+    def bound(self, order: CommandRequest) -> Command | None:
         return next((each for each in self.store.values() if each.key == order.key), None)
 
     def signal(self, signal: signals.Signal) -> None:
@@ -153,7 +167,7 @@ class World:
         assert command.step in FOLLOWS.get(last, set()), f"{last} → {command.step}"
         others = [each.id for each in self.store.values() if each.key == command.key is not None]
         assert others in ([], [command.id]), "two commands under one key"
-        if command.step is Step.UNCONFIRMED and self.stale_since_us is not None:
+        if command.step is CommandStep.UNCONFIRMED and self.stale_since_us is not None:
             most_s = self.settings.confirm_s + self.settings.confirm_stale_s
             assert self.now_us - (command.acknowledged_us or 0) >= most_s * 1e6, "it may be shown"
         self.store[command.id] = command
@@ -167,9 +181,11 @@ class World:
         match self.todo.popleft():
             case Ask(shard=shard, question=question):
                 self.asked.append((shard, question))
-            case Report(outcome=Taken(command_id=command_id) | Told(command_id=command_id)):
+            case ReportOutcome(
+                outcome=Accepted(command_id=command_id) | StatusChanged(command_id=command_id)
+            ):
                 assert command_id in self.store, "taken before it was durable"
-            case Report(outcome=NotTaken(code=code)):
+            case ReportOutcome(outcome=Rejected(code=code)):
                 assert code == "key-bound"
             case signals.CheckUser(user_id=user_id):
                 self.users.append(user_id)
@@ -225,16 +241,17 @@ class World:
             case AskAgent(question=number, user_id=user_id):
                 assert shard == shard_of(user_id, SHARDS)
                 told = (*self.agents[user_id], QUEUE, self.now_us, self.stale_since_us)
-                self.answer(shard, self.native(AgentTold(number, user_id, *told)))
+                self.answer(shard, self.native(AgentRecord(number, user_id, *told)))
             case AskQueue(question=number, queue=queue):
-                self.answer(shard, QueueTold(number, queue, *self.count(shard), None))
+                self.answer(shard, QueueRecord(number, queue, *self.count(shard), None))
             case Watch(user_id=user_id, correlation=correlation):
                 if correlation in self.shown:
                     self.answer(
-                        shard, Shown(correlation, user_id, *self.agents[user_id], self.now_us)
+                        shard,
+                        TransitionSeen(correlation, user_id, *self.agents[user_id], self.now_us),
                     )
 
-    def native(self, told: AgentTold) -> AgentTold:
+    def native(self, told: AgentRecord) -> AgentRecord:
         """With what only the cloud dialect knows."""
         return told
 

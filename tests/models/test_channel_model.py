@@ -66,8 +66,8 @@ class ChannelModel(RuleBasedStateMachine):
         self.now_s = 100.0
         self.numbers = Numbers()
         policy = ChannelPolicy(refused_retry_s=500.0)
-        chance = random.Random(7)
-        self.machine = ChannelMachine(Slot(0, 0), policy, chance, self.numbers)
+        rng = random.Random(7)
+        self.machine = ChannelMachine(Slot(0, 0), policy, rng, self.numbers)
         self.wanted: frozenset[str] = frozenset()
         self.channels: dict[int, TheirChannel] = {}
         self.calls: list[signals.Create | signals.Subscribe] = []
@@ -169,9 +169,9 @@ class ChannelModel(RuleBasedStateMachine):
     def plan_somebody(self, users: frozenset[str]) -> None:
         self.plan(users)
 
-    @rule(chance=st.integers(0, 3))
-    def plan_nobody(self, chance: int) -> None:
-        if chance == 0:
+    @rule(rng=st.integers(0, 3))
+    def plan_nobody(self, rng: int) -> None:
+        if rng == 0:
             self.plan(frozenset())
 
     def plan(self, users: frozenset[str]) -> None:

@@ -26,7 +26,7 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import NewPresence
 from actors.genesys.definitions import Definitions
-from actors.messages.queries import AgentTold
+from actors.messages.queries import AgentRecord
 from actors.sender import signals
 from actors.sender.changing import Changing, together
 from actors.sender.cloud_dialect import CloudDialect, shown_as
@@ -54,14 +54,14 @@ class CloudWorld(World):
         self.bulk_fate = "taken"
         super().__init__(SETTINGS)
 
-    def make_machine(self, chance: random.Random) -> CommandMachine:
-        return CommandMachine(self.settings, SHARDS, chance, dialect=CloudDialect(self.settings))
+    def make_machine(self, rng: random.Random) -> CommandMachine:
+        return CommandMachine(self.settings, SHARDS, rng, dialect=CloudDialect(self.settings))
 
     def line_up(self) -> None:
         self.signal(signals.StatesKnown(DEFINITIONS))
         super().line_up()
 
-    def native(self, told: AgentTold) -> AgentTold:
+    def native(self, told: AgentRecord) -> AgentRecord:
         presence, _ = self.presences[told.user_id]
         return told._replace(definition=f"d-{presence}", routing="OFF_QUEUE")
 

@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.sender.transitions import leaves
 from actors.settings.sender import CapacitySettings, QueueLimits, SenderSettings
 from tests.models.command_world import BEFORE_SEND, USERS, World
@@ -124,13 +124,13 @@ class Commands(RuleBasedStateMachine):
             applied = world.applied.get(command.id, 0)
             assert applied <= 1
             match command.step:
-                case Step.REFUSED:
+                case CommandStep.REFUSED:
                     assert applied == 0, command
-                case Step.ACKNOWLEDGED | Step.UNCONFIRMED:
+                case CommandStep.ACKNOWLEDGED | CommandStep.UNCONFIRMED:
                     assert applied == 1, command
-                case Step.CONFIRMED:
+                case CommandStep.CONFIRMED:
                     assert world.is_shown(command.id), command
-                case Step.UNKNOWN:
+                case CommandStep.UNKNOWN:
                     assert command.first_sent_us is not None
                     spent_us = (command.ended_us or 0) - command.first_sent_us
                     assert spent_us >= SETTINGS.give_up_after_s * 1e6, command
@@ -142,7 +142,7 @@ class Commands(RuleBasedStateMachine):
     @invariant()
     def limits_hold(self) -> None:
         world = self.world
-        sent = sum(each.step is Step.SENT for each in world.store.values())
+        sent = sum(each.step is CommandStep.SENT for each in world.store.values())
         assert sent <= SETTINGS.in_flight_max
         assert sent <= world.machine.in_flight <= sent + world.resumed
         for index, at_s in enumerate(world.granted_s[5:]):
@@ -157,7 +157,7 @@ class Commands(RuleBasedStateMachine):
         leaving = [
             each
             for each in unsettled
-            if each.step is not Step.ACCEPTED and leaves(each.held, each.to_state)
+            if each.step is not CommandStep.ACCEPTED and leaves(each.held, each.to_state)
         ]
         out = sum(each.step not in BEFORE_SEND for each in leaving)
         assert out <= machine.departures <= len(leaving)

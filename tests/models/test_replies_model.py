@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.genesys.presences import PRESENCE_OF_STATE
-from actors.messages.queries import WATCH_LEASE_S, Answer, Shown, Watch
-from actors.shard.holding import Correlated, Holding
+from actors.messages.queries import WATCH_LEASE_S, Answer, TransitionSeen, Watch
+from actors.shard.holding import AgentTable, Correlated
 from actors.shard.replies import Replies
 
 KEYS = st.tuples(st.sampled_from(("u1", "u2")), st.sampled_from(("c1", "c2", "c3")))
@@ -28,7 +28,7 @@ class Watching(RuleBasedStateMachine):
         self.renewed: dict[tuple[str, str], float] = {}
 
     def told(self, answers: Sequence[Answer]) -> list[tuple[str, str, int]]:
-        assert all(isinstance(each, Shown) for each in answers)
+        assert all(isinstance(each, TransitionSeen) for each in answers)
         return [(each.user_id, each.correlation, each.at_us) for each in answers]  # type: ignore[union-attr]
 
     def newest(self, key: tuple[str, str]) -> list[tuple[str, str, int]]:
@@ -37,7 +37,7 @@ class Watching(RuleBasedStateMachine):
 
     @rule(key=KEYS)
     def the_sender_renews(self, key: tuple[str, str]) -> None:
-        answers = list(self.replies.answer([Watch(*key)], Holding(), None, self.now_s))
+        answers = list(self.replies.answer([Watch(*key)], AgentTable(), None, self.now_s))
         assert self.told(answers) == self.newest(key)
         self.renewed.pop(key, None)
         if not answers:

@@ -19,8 +19,8 @@ from structlog.testing import capture_logs
 from actors.messages.partition import shard_of
 from actors.shard import redistribute
 from actors.shard.repair import repair
-from actors.sinks.envelope import MISSED, Event
-from actors.storage.data_dir import DataDir, Identity, shard_path
+from actors.sinks.envelope import MISSED, SinkEvent
+from actors.storage.data_dir import DataDir, GatewayIdentity, shard_path
 from tests.actors.sinks.rig import BEGAN_US, FakeShard, drain, file_of, prepared, source_for
 
 USERS = tuple(f"u{number}" for number in range(3))
@@ -32,9 +32,9 @@ class Delivering(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "data"
-        self.data_dir = DataDir.claim(path, Identity(dialect="wsp", gateway="x"), shards=2)
+        self.data_dir = DataDir.claim(path, GatewayIdentity(dialect="wsp", gateway="x"), shards=2)
         self.committed: dict[str, list[str]] = {user: [] for user in USERS}
-        self.taken: list[Event] = []
+        self.taken: list[SinkEvent] = []
         self.repeated: set[str] = set()
         self.run = 0
         self.was_set_aside = False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.genesys.channel_plan import Slot
-from actors.receiver.snapshot_desk import Call, SnapshotDesk
+from actors.receiver.snapshot_desk import Call, SnapshotScheduler
 
 USERS = tuple(f"u{number:03}" for number in range(260))
 PER_PAGE = 130  # more than a call takes by id
@@ -27,7 +27,7 @@ class Wanted:
 class DeskModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.desk = SnapshotDesk()
+        self.desk = SnapshotScheduler()
         self.desk.watch(frozenset(USERS))
         self.active = list(USERS)  # in the gateway's order
         self.wanted: dict[Slot, Wanted] = {}
@@ -84,7 +84,7 @@ class DeskModel(RuleBasedStateMachine):
             self.calls.append((call, client))
 
     @precondition(lambda self: self.calls)
-    @rule(data=st.data(), fails=st.integers(0, 4).map(lambda chance: chance == 0))
+    @rule(data=st.data(), fails=st.integers(0, 4).map(lambda rng: rng == 0))
     def answer(self, data: st.DataObject, fails: bool) -> None:
         call, _ = self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1)))
         if fails:

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
 )
 
 from actors.web import board, hub
-from actors.web.hub import EVERYTHING, Filter
+from actors.web.hub import EVERYTHING, StreamFilter
 from actors.web.names import Names
 from tests.actors.web.telling import START_US, Page, Told, entry, shown_of
 
@@ -24,9 +24,9 @@ SHARDS = 2
 QUEUES = ("north", "south", "east", "west", None)
 FILTERS = (
     EVERYTHING,
-    Filter(queues=frozenset({"north"})),
-    Filter(states=frozenset({"Talking", "Wrapped Up"})),
-    Filter(frozenset({"north", "south"}), frozenset({"Available"})),
+    StreamFilter(queues=frozenset({"north"})),
+    StreamFilter(states=frozenset({"Talking", "Wrapped Up"})),
+    StreamFilter(frozenset({"north", "south"}), frozenset({"Available"})),
 )
 CHANGES_MAX = 6
 _SOME_PAGES = st.sets(st.integers(0, len(FILTERS) - 1), min_size=1)

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 import pytest
 
-from actors.sender.commands import Command, Step
+from actors.sender.commands import Command, CommandStep
 from actors.settings.sender import SenderSettings
 from actors.web.address import connect_path
 from tests.processes.service import AGENTS, Service, eventually
@@ -76,7 +76,7 @@ def test_no_second_has_more_updates_than_the_limit_and_each_that_was_taken_is_ap
     sent = [each for each in commands if each.first_sent_us is not None]
     refused = Counter(each.code for each in commands if each.first_sent_us is None)
     assert set(refused) == {"rate"}
-    assert {each.step for each in sent} == {Step.CONFIRMED}
+    assert {each.step for each in sent} == {CommandStep.CONFIRMED}
     most = int(LIMITS.updates_per_s)
     sent_us = [each.first_sent_us or 0 for each in sent]
     assert len(sent_us) >= most

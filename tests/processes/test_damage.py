@@ -72,7 +72,7 @@ def test_a_journal_damaged_in_service_is_named_set_aside_and_refilled(service: S
 
 
 def test_a_torn_tail_of_a_journal_loses_only_what_comes_again(service: Service) -> None:
-    chance = random.Random(5)
+    rng = random.Random(5)
     process = service.start()
     eventually(service.has_caught_up, "the history")
     for tear in ("cut", "noise behind it", "noise at its end"):
@@ -83,15 +83,15 @@ def test_a_torn_tail_of_a_journal_loses_only_what_comes_again(service: Service) 
         eventually(lambda: not any(map(is_alive, children.values())), "the children's end")  # noqa: B023
         for log in service.data_dir.glob("shard-*.db-wal"):
             size = log.stat().st_size
-            torn = chance.randrange(1, min(size // 2, 60_000))
+            torn = rng.randrange(1, min(size // 2, 60_000))
             if tear == "noise behind it":
                 with log.open("ab") as file:
-                    file.write(chance.randbytes(torn))
+                    file.write(rng.randbytes(torn))
             else:
                 os.truncate(log, size - torn)
                 if tear == "noise at its end":
                     with log.open("ab") as file:
-                        file.write(chance.randbytes(torn))
+                        file.write(rng.randbytes(torn))
         process = service.start()
         eventually(service.has_caught_up, f"the resume after {tear}")
     service.drain_and_verify(process)

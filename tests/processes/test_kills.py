@@ -44,10 +44,10 @@ def settle(service: Service, process: subprocess.Popen[bytes]) -> dict[str, int]
 def moments(seed: int) -> Iterator[None]:
     """Comes back at random moments, a mean time apart, until the load is nearly over: a child that
     is killed when all is done would still be missing when the drain begins."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     end_s = time.monotonic() + LOAD_S - 1.0
     while True:
-        time.sleep(chance.expovariate(KILLS_A_S))  # the moment of a kill is what is drawn
+        time.sleep(rng.expovariate(KILLS_A_S))  # the moment of a kill is what is drawn
         if time.monotonic() >= end_s:
             return
         yield
@@ -66,9 +66,9 @@ def test_children_killed_at_random_moments_lose_and_repeat_nothing(
     service: Service, role: str
 ) -> None:
     process = under_load(service)
-    chance = random.Random(role)
+    rng = random.Random(role)
     names = [name for name in service.children() if name.startswith(role)]
-    kills = sum(kill(service, chance.choice(names)) for _ in moments(seed=len(role)))
+    kills = sum(kill(service, rng.choice(names)) for _ in moments(seed=len(role)))
     starts = settle(service, process)
     assert kills > 0
     assert sum(starts[name] for name in names) == len(names) + kills

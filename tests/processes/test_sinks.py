@@ -37,7 +37,7 @@ class Receiver:
     same."""
 
     def __init__(self, seed: int) -> None:
-        self.chance = random.Random(seed)
+        self.rng = random.Random(seed)
         self.fails = True
         self.taken: list[dict[str, Any]] = []
         self.failures = 0
@@ -59,7 +59,7 @@ class Receiver:
     def take(self, request: BaseHTTPRequestHandler) -> None:
         body = request.rfile.read(int(request.headers["Content-Length"]))
         told: Any = Webhook(SECRET).verify(body.decode(), dict(request.headers.items()))
-        dice = self.chance.random() if self.fails else 1.0
+        dice = self.rng.random() if self.fails else 1.0
         if dice < 0.1:  # nothing was taken
             self.answer(request, 503)
         elif dice < 0.15:
@@ -141,9 +141,9 @@ def deaths(service: Service) -> list[str]:
     return line.findall(service.log.read_text())
 
 
-def kill_at_some_moment(service: Service, chance: random.Random, killed: set[int]) -> bool:
+def kill_at_some_moment(service: Service, rng: random.Random, killed: set[int]) -> bool:
     """True: often enough by now."""
-    time.sleep(chance.uniform(0.2, 0.6))  # the moment of a kill is what is drawn
+    time.sleep(rng.uniform(0.2, 0.6))  # the moment of a kill is what is drawn
     pid = service.children()["sinks"]
     try:
         os.kill(pid, signal.SIGKILL)
@@ -161,9 +161,9 @@ def test_sinks_that_are_killed_under_load_are_given_every_row_in_order(
     eventually(service.has_caught_up, "the history")
     service.gateway.start_load(RATE, 60.0)
     eventually(lambda: deaths(service) == list(POINTS), "a death at every step")
-    chance = random.Random(5)
+    rng = random.Random(5)
     killed: set[int] = set()
-    eventually(lambda: kill_at_some_moment(service, chance, killed), "kills at any moment")
+    eventually(lambda: kill_at_some_moment(service, rng, killed), "kills at any moment")
     service.gateway.stop_load()
     eventually(lambda: service.gateway.status()["load"] == "done", "the end of the load")
     eventually(service.has_caught_up, "the marks")

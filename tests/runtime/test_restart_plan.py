@@ -24,7 +24,7 @@ from runtime.restart_plan import (
     Start,
     StopAll,
     Stopping,
-    Tell,
+    Terminate,
     Wait,
     restart_plan,
 )
@@ -232,9 +232,9 @@ HALF_IS_UP = "not drained in 10 s, and others wait to drain"
 @pytest.mark.parametrize(
     ("facts", "actions"),
     [
-        ([alive(), alive(), alive()], (Tell("receiver-0"), LOOK)),
+        ([alive(), alive(), alive()], (Terminate("receiver-0"), LOOK)),
         ([alive(), alive(), TOLD], (LOOK,)),
-        ([alive(), alive(), DRAINED], (Tell("shard-1"), Tell("shard-0"), LOOK)),
+        ([alive(), alive(), DRAINED], (Terminate("shard-1"), Terminate("shard-0"), LOOK)),
         ([TOLD, TOLD, DRAINED], (LOOK,)),
         ([DRAINED, TOLD, DRAINED], (LOOK,)),
         ([DRAINED, DRAINED, DRAINED], (Finish("SIGTERM", 0), LOOK)),
@@ -248,7 +248,7 @@ def test_upstream_is_told_first_and_reaped_before_the_next_role_is_told(
 
 def test_what_was_never_started_is_not_started_to_be_stopped() -> None:
     facts = [alive(STARTING), ChildFacts(), ChildFacts()]
-    assert plan(TREE, facts, stopping=stopping()) == (Tell("shard-0"), LOOK)
+    assert plan(TREE, facts, stopping=stopping()) == (Terminate("shard-0"), LOOK)
     assert plan(TREE, [ChildFacts()] * 3, stopping=stopping()) == (Finish("SIGTERM", 0), LOOK)
 
 
@@ -258,7 +258,7 @@ def test_a_reader_that_dies_untold_is_started_again_since_upstream_still_writes_
     actions = plan(TREE, [DRAINED, ended(-9), DRAINED], stopping=stopping())
     assert actions == (Start("shard-1", 2), LOOK)
     actions = plan(TREE, [DRAINED, alive(generation=2), DRAINED], stopping=stopping())
-    assert actions == (Tell("shard-1"), LOOK)
+    assert actions == (Terminate("shard-1"), LOOK)
 
 
 def test_a_hung_reader_is_killed_while_upstream_still_writes_to_it() -> None:
@@ -273,7 +273,7 @@ def test_a_hung_reader_is_killed_while_upstream_still_writes_to_it() -> None:
 @pytest.mark.parametrize("code", [EXIT_CONFIGURATION, EXIT_TEMPORARY])
 def test_a_drain_waits_for_no_child_that_a_restart_would_not_bring_back_now(code: int) -> None:
     facts = [alive(), ended(code), DRAINED]
-    assert plan(TREE, facts, stopping=stopping()) == (Tell("shard-0"), LOOK)
+    assert plan(TREE, facts, stopping=stopping()) == (Terminate("shard-0"), LOOK)
 
 
 def test_nothing_is_restarted_when_we_stop_because_of_a_failure() -> None:
@@ -291,7 +291,11 @@ def test_nothing_is_restarted_when_we_stop_because_of_a_failure() -> None:
         (9.75, [alive(), alive(), TOLD], (Wait(0.25),)),
         (10.0, [alive(), alive(), TOLD], (Kill("receiver-0", HALF_IS_UP), LOOK)),
         (10.0, [alive(), alive(), alive(told=True, killed=True)], (LOOK,)),
-        (10.1, [alive(), alive(), ended(-9, told=True)], (Tell("shard-1"), Tell("shard-0"), LOOK)),
+        (
+            10.1,
+            [alive(), alive(), ended(-9, told=True)],
+            (Terminate("shard-1"), Terminate("shard-0"), LOOK),
+        ),
         (19.5, [TOLD, TOLD, ended(-9, told=True)], (LOOK,)),
         (
             15.0,

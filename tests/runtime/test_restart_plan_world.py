@@ -22,7 +22,7 @@ from runtime.restart_plan import (
     Start,
     StopAll,
     Stopping,
-    Tell,
+    Terminate,
     Wait,
     restart_plan,
 )
@@ -156,7 +156,7 @@ class World:
                 self.bodies[name] = Body(
                     generation, True, self.now_s, beat_s=self.now_s, exits=exits
                 )
-            case Tell(name):
+            case Terminate(name):
                 self.bodies[name].told_s = self.now_s
             case Kill(name):
                 self.bodies[name].killed = True
@@ -176,7 +176,7 @@ class World:
     def check(self, actions: tuple[Action, ...]) -> None:
         assert isinstance(actions[-1], Wait)
         assert 0 <= actions[-1].seconds <= BEAT_TIMEOUT_S / 4
-        named = [action.child for action in actions if isinstance(action, Start | Tell | Kill)]
+        named = [action.child for action in actions if isinstance(action, Start | Terminate | Kill)]
         assert len(named) == len(set(named)), "one step a child and turn"
         for action in actions:
             self.check_one(action)
@@ -193,7 +193,7 @@ class World:
                     assert all(self.has_loaded(needed) for needed in self.needs(name))
                 else:
                     self.check_restart(body)
-            case Tell(name):
+            case Terminate(name):
                 assert self.stopping is not None
                 later = NAMES[NAMES.index(name) + 1 :]
                 upstream = [other for other in later if ROLES[other] != ROLES[name]]

@@ -39,7 +39,7 @@ def _judge_history_by_window(self: merge.Merge, agent: Any, event: Any, *rest: A
         _apply_history(self, agent, event, *rest)
 
 
-def _lose_everybody(self: sessions.Sessions, _is_lost: Any, at_us: int) -> None:
+def _lose_everybody(self: sessions.Scopes, _is_lost: Any, at_us: int) -> None:
     _lose(self, lambda _agent: True, at_us)
 
 
@@ -66,7 +66,7 @@ def _commit_half(self: MemoryJournal, transaction: Any) -> None:
 
 
 _take, _apply_history = shard.Shard.take, merge.Merge._apply_history
-_lose, _write, _commit_whole = sessions.Sessions._lose, merge.Merge._write, MemoryJournal.commit
+_lose, _write, _commit_whole = sessions.Scopes._lose, merge.Merge._write, MemoryJournal.commit
 
 CANARIES = (
     Canary("after a kill a committed batch is met again", SimulatedShard, "skip", _nothing),
@@ -77,13 +77,13 @@ CANARIES = (
         "_apply_history",
         _judge_history_by_window,
     ),
-    Canary("whom a history does not name stays as he is", sessions.Sessions, "_lose", _nothing),
-    Canary("every history makes everybody Unknown", sessions.Sessions, "_lose", _lose_everybody),
-    Canary("no gap is journalled", sessions.Sessions, "_gap", _nothing),
+    Canary("whom a history does not name stays as he is", sessions.Scopes, "_lose", _nothing),
+    Canary("every history makes everybody Unknown", sessions.Scopes, "_lose", _lose_everybody),
+    Canary("no gap is journalled", sessions.Scopes, "_gap", _nothing),
     Canary("late events are applied", merge.Merge, "_write", _apply_late),
     Canary("half a transaction is durable", MemoryJournal, "commit", _commit_half),
     Canary("gaps of sessions are not told", SessionMachine, "_gap", _nothing),
     Canary("a receiver resumes behind the highest mark", session, "lowest_mark", _highest_mark),
     Canary("no numbering is ever new", Numbering, "is_new", _never_new),
-    Canary("what was missed goes unnoticed", line.Line, "missed_up_to", _nothing),
+    Canary("what was missed goes unnoticed", line.ReceiverConnection, "missed_up_to", _nothing),
 )

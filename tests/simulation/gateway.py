@@ -62,8 +62,8 @@ class Habits:
 
 
 class Gateway:
-    def __init__(self, chance: random.Random, organisation: Organisation, habits: Habits) -> None:
-        self._chance = chance
+    def __init__(self, rng: random.Random, organisation: Organisation, habits: Habits) -> None:
+        self._rng = rng
         self.organisation = organisation
         self.habits = habits
         self.sockets: list[Socket] = []
@@ -116,15 +116,15 @@ class Gateway:
         for socket in self.sockets:
             if socket.is_subscribed and socket.code is None:
                 self._enqueue(socket, event)
-                if self._chance.random() < self.habits.duplicates:
+                if self._rng.random() < self.habits.duplicates:
                     self._repeat(socket)
         return event
 
     def _enqueue(self, socket: Socket, event: Event) -> None:
         """At the end, or a few places before it."""
         queue, place = socket.queue, len(socket.queue)
-        if self.habits.reorder and self._chance.random() < 0.3:
-            for _ in range(self._chance.randint(1, self.habits.reorder)):
+        if self.habits.reorder and self._rng.random() < 0.3:
+            for _ in range(self._rng.randint(1, self.habits.reorder)):
                 other = queue[place - 1].event if place > 0 else None
                 if other is None or event.sequence - other.sequence > self.habits.reorder:
                     break
@@ -134,7 +134,7 @@ class Gateway:
 
     def _repeat(self, socket: Socket) -> None:
         events = self.organisation.events
-        event = events[-1 - self._chance.randrange(min(len(events), 16))]
+        event = events[-1 - self._rng.randrange(min(len(events), 16))]
         if event.epoch == socket.epoch and event.number not in self.poisoned:
             socket.queue.append(Frame(event.payload, event))
 
@@ -142,7 +142,7 @@ class Gateway:
         """Additional frames, anywhere behind the acknowledgement."""
         for socket in self.sockets:
             if socket.is_subscribed and socket.code is None:
-                place = self._chance.randint(min(1, len(socket.queue)), len(socket.queue))
+                place = self._rng.randint(min(1, len(socket.queue)), len(socket.queue))
                 socket.queue[place:place] = [Frame(payload) for payload in payloads]
 
     def number_anew(self, epoch: Epoch) -> None:
@@ -159,7 +159,7 @@ class Gateway:
 
     def close(self, socket: Socket, code: int) -> None:
         """What is queued may still arrive, or a part of it."""
-        kept = self._chance.randint(0, len(socket.queue)) if code != CLOSES["close 1000"] else None
+        kept = self._rng.randint(0, len(socket.queue)) if code != CLOSES["close 1000"] else None
         if kept is not None:
             del socket.queue[kept:]
         socket.code = code
@@ -217,7 +217,7 @@ class Gateway:
 
     def _tell_history(self, socket: Socket, *, is_ended: bool) -> None:
         told = list(self.organisation.truth.values())
-        self._chance.shuffle(told)
+        self._rng.shuffle(told)
         socket.queue += [Frame(event.history, named=event.user) for event in told]
         socket.is_complete = is_ended
         if is_ended:

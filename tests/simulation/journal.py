@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from actors.shard.holding import GapRow, Transition
-from actors.shard.journal import Commit, Page, Progress, Stored, ToldRow, Transaction
+from actors.shard.journal import CheckpointPage, Commit, ShardProgress, Stored, ToldRow, Transaction
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -23,13 +23,13 @@ class Disk:
 
     def __init__(self) -> None:
         self.run = ""
-        self.progress = Progress((), 0, 0, 1, {}, {}, 0)
+        self.progress = ShardProgress((), 0, 0, 1, {}, {}, 0)
         self.silent = b""
         self.agents: list[tuple[int, str]] = []
         self.rows: list[Transition] = []
         self.gaps: list[GapRow] = []
         self.commits: dict[int, int] = {}
-        self.pages: dict[int, Page] = {}
+        self.pages: dict[int, CheckpointPage] = {}
         self.rejections = 0
         self.errors: list[Exception] = []  # of the next commits, in order
 
@@ -96,7 +96,7 @@ class MemoryJournal:
             last: Commit = transaction.last_commit
             disk.commits.setdefault(last.last_row, last.committed_us)
 
-    def pages(self) -> Iterator[Page]:
+    def pages(self) -> Iterator[CheckpointPage]:
         return iter([page for _, page in sorted(self.disk.pages.items())])
 
     def agents(self) -> Iterator[tuple[int, str]]:

@@ -38,7 +38,7 @@ class Mischief:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._chance = world.chance
+        self._rng = world.rng
         self._gateway = world.gateway
         self.overflow_wanted = False
 
@@ -68,10 +68,10 @@ class Mischief:
 
     def _some_socket(self) -> Socket | None:
         sockets = [socket for socket in self._gateway.sockets if socket.is_subscribed]
-        return self._chance.choice(sockets) if sockets else None
+        return self._rng.choice(sockets) if sockets else None
 
     def _cut(self) -> bool:
-        self._close(self._chance.choice((1000, 1006, 1012)), "")
+        self._close(self._rng.choice((1000, 1006, 1012)), "")
         return True
 
     def _close(self, code: int, what: str) -> bool:
@@ -100,10 +100,10 @@ class Mischief:
         if socket is None:
             return False
         if what in faults.FRAMES:
-            gateway.odd_frames(self._chance.sample(ODD_FRAMES, self._chance.randint(1, 4)))
+            gateway.odd_frames(self._rng.sample(ODD_FRAMES, self._rng.randint(1, 4)))
         else:
             is_for_ever = what == "half-open"
-            pause_s = 1e9 if is_for_ever else self._chance.uniform(1.0, 20.0)
+            pause_s = 1e9 if is_for_ever else self._rng.uniform(1.0, 20.0)
             socket.stalled_until_s = now_s + pause_s
         return self._done("odd frames" if what in faults.FRAMES else what)
 
@@ -113,12 +113,12 @@ class Mischief:
         if what == "agent leaves":
             return organisation.leaves() is not None and self._done(what)
         if what == "retention shrinks":
-            gateway.retained_from = len(organisation.events) - self._chance.randrange(3)
+            gateway.retained_from = len(organisation.events) - self._rng.randrange(3)
             return self._done(what)
         name = organisation.epochs[-1].name
         lowest = len(organisation.truth) + 3
         if what == "new epoch" and name:
-            first = self._chance.choice((lowest, organisation.newest + 5_000))
+            first = self._rng.choice((lowest, organisation.newest + 5_000))
             gateway.number_anew(Epoch(f"epoch-{len(organisation.epochs) + 1}", first))
             return self._done(what)
         # Without another name it shows only in a newest sequence far below what was routed.
@@ -141,7 +141,7 @@ class Mischief:
             receiver.tokens = self._gateway.issue_token()
             world.at_receiver(lambda: receiver.signal(signals.TokenRenewed()))
         elif what == "receiver stops":
-            world.receiver_stopped_until_s = world.clock.now_s() + self._chance.uniform(1.0, 40.0)
+            world.receiver_stopped_until_s = world.clock.now_s() + self._rng.uniform(1.0, 40.0)
         else:
             self.overflow_wanted = True
             for index in range(len(world.shards)):
@@ -160,11 +160,11 @@ class Mischief:
 
     def _shard(self, what: str) -> bool:
         world = self._world
-        index = self._chance.randrange(len(world.shards))
+        index = self._rng.randrange(len(world.shards))
         if what == "shard stops":
-            world.stop_shard(index, self._chance.uniform(0.5, 12.0))
+            world.stop_shard(index, self._rng.uniform(0.5, 12.0))
         else:
             errors = [apsw.FullError("full"), apsw.BusyError("busy"), apsw.IOError("broken")]
             # Long enough for somebody to be killed meanwhile.
-            world.disks[index].errors += (errors * 5)[: self._chance.randint(1, 15)]
+            world.disks[index].errors += (errors * 5)[: self._rng.randint(1, 15)]
         return self._done(what)

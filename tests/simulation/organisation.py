@@ -43,9 +43,9 @@ class Epoch:
 
 class Organisation:
     def __init__(
-        self, chance: random.Random, *, agents: int, epoch: Epoch, now_us: int, is_coarse: bool
+        self, rng: random.Random, *, agents: int, epoch: Epoch, now_us: int, is_coarse: bool
     ) -> None:
-        self._chance = chance
+        self._rng = rng
         self._is_coarse = is_coarse  # times of a whole second: several changes share one
         self.epochs = [epoch]
         self.events: list[Event] = []
@@ -55,10 +55,10 @@ class Organisation:
         self.gone: dict[str, Event] = {}
         self.initial: list[Event] = []
         for place in range(agents):
-            user = f"{chance.getrandbits(32):08x}-0000-4000-8000-{place:012d}"
-            at_us = now_us - 1_000_000 * chance.randrange(10, 10_000)
-            self._restate(place + 1, user, chance.choice(STATES), at_us, self._queue())
-        self.newcomers = [f"{chance.getrandbits(32):08x}-0000-4000-8000-{n:012x}" for n in range(2)]
+            user = f"{rng.getrandbits(32):08x}-0000-4000-8000-{place:012d}"
+            at_us = now_us - 1_000_000 * rng.randrange(10, 10_000)
+            self._restate(place + 1, user, rng.choice(STATES), at_us, self._queue())
+        self.newcomers = [f"{rng.getrandbits(32):08x}-0000-4000-8000-{n:012x}" for n in range(2)]
 
     @property
     def epoch(self) -> int:
@@ -71,13 +71,13 @@ class Organisation:
     def happens(self, now_us: int) -> Event:
         """Somebody changes. Times grow from change to change, and never run ahead of the clock by
         more than it takes to tell two of an agent's changes apart."""
-        chance = self._chance
-        if self.newcomers and chance.random() < 0.01:
+        rng = self._rng
+        if self.newcomers and rng.random() < 0.01:
             user, before = self.newcomers.pop(), None
         else:
-            user = chance.choice(list(self.truth))
+            user = rng.choice(list(self.truth))
             before = self.truth[user]
-        state = chance.choice([s for s in STATES if before is None or s != before.state])
+        state = rng.choice([s for s in STATES if before is None or s != before.state])
         at_us = now_us // 1000 * 1000
         if self._is_coarse:
             at_us = at_us // 1_000_000 * 1_000_000
@@ -95,7 +95,7 @@ class Organisation:
         """Somebody is deleted: no event says so, but no history names them any more."""
         if len(self.truth) < 3:
             return None
-        user = self._chance.choice(list(self.truth))
+        user = self._rng.choice(list(self.truth))
         self.gone[user] = self.truth.pop(user)
         return user
 
@@ -112,8 +112,8 @@ class Organisation:
         self.initial.append(event)
 
     def _queue(self) -> str | None:
-        chance = self._chance.random()
-        return None if chance < 0.2 else f"queue-{int(chance * 5)}"
+        rng = self._rng.random()
+        return None if rng < 0.2 else f"queue-{int(rng * 5)}"
 
 
 def _event(  # noqa: PLR0917  they are the fields

@@ -16,12 +16,12 @@ from typing import Any, Protocol, cast
 
 from actors.messages.control import Watermark
 from actors.receiver import signals
-from actors.receiver.connection import Connection, Tally
-from actors.receiver.line import Policy, lowest_mark
+from actors.receiver.connection import Connection, ConnectionCounts
+from actors.receiver.line import ReceiverPolicy, lowest_mark
 from actors.receiver.listener import Listener
 from actors.receiver.loop import Receiver
 from actors.receiver.numbering import kept_epoch
-from actors.receiver.outlet import Outlet
+from actors.receiver.outlet import RingWriter
 from actors.receiver.routing import routed
 from actors.receiver.session import SessionMachine
 from runtime.block import Block
@@ -87,7 +87,7 @@ class SimulatedListener:
     """picows' callbacks, as `actors/receiver/listener.pyx` takes them: the same routing, the same
     order of counting and handing on."""
 
-    def __init__(self, line: Connection, outlet: Outlet) -> None:
+    def __init__(self, line: Connection, outlet: RingWriter) -> None:
         self.line = line
         self.outlet = outlet
         self.is_fast = self.is_muted = self.history_runs = False
@@ -163,8 +163,8 @@ class SimulatedConnection(Connection):
         self,
         line: int,
         *,
-        outlet: Outlet,
-        tally: Tally,
+        outlet: RingWriter,
+        tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
         marks: Callable[[], tuple[signals.Mark, ...]],
     ) -> None:
@@ -215,7 +215,7 @@ class SimulatedLife:
 class SimulatedReceiver(Receiver):
     """One life. What its constructor would take from a running loop it is given here."""
 
-    def __init__(self, around: Surroundings, generation: int, chance: random.Random) -> None:
+    def __init__(self, around: Surroundings, generation: int, rng: random.Random) -> None:
         counters = around.page
         self.around = around
         self.loop = Loop()
@@ -235,21 +235,21 @@ class SimulatedReceiver(Receiver):
         producers = [
             Producer(ring, generation=generation, doorbell=around.doorbell) for ring in around.rings
         ]
-        self.outlet = self._outlet = Outlet(
+        self.outlet = self._outlet = RingWriter(
             producers, counters, self.loop.call_soon, self._on_pressure, self._on_overflow
         )
         marks = self._marks()
         epoch, epoch_name = kept_epoch(counters.get("gateway_epoch"), counters.note, marks)
         self.machine = self._machine = SessionMachine(
-            Policy(),
-            chance,
+            ReceiverPolicy(),
+            rng,
             session=counters.get("session"),
             epoch=epoch,
             epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
         )
         self.outlet.restart_watermark(lowest_mark(marks, epoch))
-        self._tally = Tally()
+        self._tally = ConnectionCounts()
         self._gauges = cast("Any", Quiet())
         self._connections = {}
         self._last = None

@@ -44,32 +44,32 @@ class Schedule:
 
 
 def schedule(seed: int) -> Schedule:
-    chance = random.Random(f"schedule {seed}")
-    events = chance.randint(EVENTS_MIN, EVENTS_MIN + 60)
-    agents = chance.randint(3, 12)
-    reorder = chance.choice((0, 0, 1, 4, MARGIN))
+    rng = random.Random(f"schedule {seed}")
+    events = rng.randint(EVENTS_MIN, EVENTS_MIN + 60)
+    agents = rng.randint(3, 12)
+    reorder = rng.choice((0, 0, 1, 4, MARGIN))
     plan = [
-        Planned(chance.randrange(events), chance.choice(FAULTS), 0)
-        for _ in range(chance.randint(FAULTS_MIN, FAULTS_MIN + 5))
+        Planned(rng.randrange(events), rng.choice(FAULTS), 0)
+        for _ in range(rng.randint(FAULTS_MIN, FAULTS_MIN + 5))
     ]
     plan += [
-        Planned(chance.randrange(events), chance.choice(CRASHES), chance.choice((1, 1, 2, 5, 20)))
-        for _ in range(chance.randint(1, 4))
+        Planned(rng.randrange(events), rng.choice(CRASHES), rng.choice((1, 1, 2, 5, 20)))
+        for _ in range(rng.randint(1, 4))
     ]
     return Schedule(
         seed=seed,
-        shards=chance.randint(1, 3),
+        shards=rng.randint(1, 3),
         agents=agents,
         events=events,
-        ring_capacity=chance.choice((4096, 8192, 65536)),
+        ring_capacity=rng.choice((4096, 8192, 65536)),
         habits=Habits(
-            retention=chance.choice((0, 20, 60, 10_000, 10_000)),
+            retention=rng.choice((0, 20, 60, 10_000, 10_000)),
             reorder=reorder,
-            duplicates=chance.choice((0.0, 0.05, 0.3)),
+            duplicates=rng.choice((0.0, 0.05, 0.3)),
         ),
-        epoch=Epoch(chance.choice(("", "epoch-1")), chance.choice((agents + 1, 3_000, 10_000_000))),
-        is_coarse=reorder == 0 and chance.random() < 0.2,
-        batch_most=chance.choice((1, 8, 64, 512)),
-        read_most=chance.choice((1, 8, 64)),
+        epoch=Epoch(rng.choice(("", "epoch-1")), rng.choice((agents + 1, 3_000, 10_000_000))),
+        is_coarse=reorder == 0 and rng.random() < 0.2,
+        batch_most=rng.choice((1, 8, 64, 512)),
+        read_most=rng.choice((1, 8, 64)),
         plan=tuple(sorted(plan)),
     )

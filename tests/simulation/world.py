@@ -45,19 +45,19 @@ class World:
     def __init__(self, schedule: Schedule, *, log: Log = silent) -> None:
         self.schedule = schedule
         self.log = log
-        self.chance = random.Random(f"play {schedule.seed}")
+        self.rng = random.Random(f"play {schedule.seed}")
         self.clock = ManualClock(1000.0)
         self.death = Death()
         self.crashes: Counter[str] = Counter()
         self.watch = Watch()
         organisation = Organisation(
-            self.chance,
+            self.rng,
             agents=schedule.agents,
             epoch=schedule.epoch,
             now_us=self.clock.wall_us(),
             is_coarse=schedule.is_coarse,
         )
-        self.gateway = Gateway(self.chance, organisation, schedule.habits)
+        self.gateway = Gateway(self.rng, organisation, schedule.habits)
         self.mischief = Mischief(self)
         self.disks = [Disk() for _ in range(schedule.shards)]
         self.intakes = [Intake() for _ in range(schedule.shards)]
@@ -125,7 +125,7 @@ class World:
 
     def _revive_receiver(self) -> None:
         self._generations["receiver"] += 1
-        receiver = SimulatedReceiver(self, self._generations["receiver"], self.chance)
+        receiver = SimulatedReceiver(self, self._generations["receiver"], self.rng)
         self.receiver = receiver
         self.at_receiver(receiver.begin)
 
@@ -142,7 +142,7 @@ class World:
         assert receiver is not None
         try:
             step()
-            if self.chance.random() < 0.9:
+            if self.rng.random() < 0.9:
                 receiver.run_soon()
             if receiver.given_up is not None:
                 self._drain(receiver)
@@ -161,7 +161,7 @@ class World:
             if connection.socket is not None:
                 self.gateway.forget(connection.socket)
         self.receiver = None
-        away_s = self.chance.uniform(0.0, 3.0) if back_after_s is None else back_after_s
+        away_s = self.rng.uniform(0.0, 3.0) if back_after_s is None else back_after_s
         self._receiver_at_s = self.clock.now_s() + away_s
 
     def _drain(self, receiver: SimulatedReceiver) -> None:
@@ -192,7 +192,7 @@ class World:
         if whom == "receiver killed" and self.receiver is not None:
             self._receiver_dies(whom)
         elif whom == "shard killed":
-            self._shard_dies(self.chance.randrange(len(self.shards)), whom)
+            self._shard_dies(self.rng.randrange(len(self.shards)), whom)
         elif whom == "runtime stopped":
             self._stop_runtime()
             self._runtime_ends(whom)
@@ -230,13 +230,13 @@ class World:
             self._befall()
             self.step()
         while self.gateway.done.total() < FAULTS_MIN:  # not every fault meets somebody
-            self.mischief.happens(self.chance.choice((*faults.CLOSES, *faults.LINES)))
+            self.mischief.happens(self.rng.choice((*faults.CLOSES, *faults.LINES)))
             for _ in range(20):
                 self.step()
         self.settle()
         if self.death.point is not None:  # armed, but nobody has passed there so often
             self.death.point = None
-            self.kill(self.chance.choice(faults.ANYWHERE))
+            self.kill(self.rng.choice(faults.ANYWHERE))
             self.settle()
 
     def _befall(self) -> None:
@@ -267,22 +267,22 @@ class World:
 
     def step(self) -> None:
         """One thing happens, to whoever the chance picks."""
-        chance = self.chance
+        rng = self.rng
         self.clock.advance(1e-5)
-        dice = chance.random()
+        dice = rng.random()
         if dice < 0.15:
             self._events_happen()
         elif dice < 0.5:
             self.read()
         elif dice < 0.8:
-            self.shard_step(chance.randrange(len(self.shards)))
+            self.shard_step(rng.randrange(len(self.shards)))
         else:
-            self.time_passes(chance.choice((0.01, 0.05, 0.25, 1.0)))
+            self.time_passes(rng.choice((0.01, 0.05, 0.25, 1.0)))
 
     def _events_happen(self) -> None:
         left = self.schedule.events - len(self.gateway.organisation.events)
-        for _ in range(min(left, self.chance.randint(1, 8))):
-            self.clock.advance(self.chance.choice((0.0, 0.001, 0.02)))
+        for _ in range(min(left, self.rng.randint(1, 8))):
+            self.clock.advance(self.rng.choice((0.0, 0.001, 0.02)))
             self.gateway.happens(self.clock.wall_us())
 
     def read(self) -> None:
@@ -291,7 +291,7 @@ class World:
             return
         connections = receiver.connections
         if connections:
-            self._serve(receiver, self.chance.choice(connections))
+            self._serve(receiver, self.rng.choice(connections))
             self.mischief.overflows()
 
     def _serve(self, receiver: SimulatedReceiver, connection: SimulatedConnection) -> None:
@@ -305,8 +305,8 @@ class World:
             return
         elif socket.queue:
             assert connection.transport is not None
-            if not connection.transport.is_paused or self.chance.random() < 0.2:
-                most = self.chance.randint(1, self._read_most)
+            if not connection.transport.is_paused or self.rng.random() < 0.2:
+                most = self.rng.randint(1, self._read_most)
                 self.at_receiver(lambda: receiver.read(connection, most))
         elif socket.code is not None:
             self.at_receiver(lambda: receiver.lose(connection))
@@ -316,7 +316,7 @@ class World:
 
     def shard_step(self, index: int) -> None:
         if self.clock.now_s() >= self._shards_stopped_until_s[index]:
-            most = self.chance.randint(1, self._batch_most)
+            most = self.rng.randint(1, self._batch_most)
             self._at_shard(index, lambda shard: shard.step(most))
             if self.receiver is not None and not self._is_receiver_stopped():
                 self.at_receiver(self.receiver.has_room)
@@ -328,7 +328,7 @@ class World:
                 self._revive_receiver()
         elif not self._is_receiver_stopped():
             self.at_receiver(self.receiver.tick)
-        index = self.chance.randrange(len(self.shards))
+        index = self.rng.randrange(len(self.shards))
         if self.clock.now_s() >= self._shards_stopped_until_s[index]:
             self._at_shard(index, lambda shard: shard.beat())
 

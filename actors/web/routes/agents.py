@@ -17,7 +17,7 @@ from actors.web.answers import TAGGED, JsonAnswer, tag_of, tagged
 from actors.web.board import Board
 from actors.web.encoding import encode
 from actors.web.paging import CURSOR_CHARS_MAX, OddCursorError
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.read_model import AgentView
 from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User
@@ -34,7 +34,7 @@ Before = Annotated[
 ]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     _list(router, parts.board)
     _history(router, parts)
@@ -92,7 +92,7 @@ def _one(router: APIRouter, board: Board) -> None:
         return tagged(request, shown, tag_of(encode({**shown, "seconds_in_state": None})))
 
 
-def _history(router: APIRouter, parts: Parts) -> None:
+def _history(router: APIRouter, parts: WebParts) -> None:
     @router.get(
         "/api/agents/{id:agent}/history",
         summary="An agent's transitions, the newest first",

@@ -13,14 +13,14 @@ from actors.genesys.times import iso_ms
 from actors.messages.control import USER_ID_BYTES_MAX
 from actors.web.agent_shapes import Audit
 from actors.web.answers import JsonAnswer
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 from actors.web.routes.parameters import Limit
 
 ROW_MAX = (1 << 63) - 1
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     book = parts.book
 

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Path, Query
 
 from actors.genesys.times import utc
 from actors.messages.control import USER_ID_BYTES_MAX
-from actors.sender.commands import Step
-from actors.web.parts import Parts
+from actors.sender.commands import CommandStep
+from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import Limit, Wait, Who
 from actors.web.shapes import (
@@ -23,7 +23,7 @@ from actors.web.shapes import (
     CommandWithSteps,
     Messages,
     MessageState,
-    Resent,
+    ResentMessage,
     message,
     shown,
     with_steps,
@@ -32,21 +32,23 @@ from actors.web.shapes import (
 COMMANDS: Final = "/api/commands"
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     _commands(router, parts)
     _webhooks(router, parts)
     return router
 
 
-def _commands(router: APIRouter, parts: Parts) -> None:
+def _commands(router: APIRouter, parts: WebParts) -> None:
     placing, book = parts.placing, parts.book
 
     @router.get(
         COMMANDS, summary="Commands, the newest first", responses=documented(403, 422, 500, 503)
     )
     async def list_commands(
-        step: Annotated[Step | None, Query(description="only those that stand there")] = None,
+        step: Annotated[
+            CommandStep | None, Query(description="only those that stand there")
+        ] = None,
         user: Annotated[
             str | None, Query(max_length=USER_ID_BYTES_MAX, description="an agent's id")
         ] = None,
@@ -72,7 +74,7 @@ def _commands(router: APIRouter, parts: Parts) -> None:
         return with_steps(story)
 
 
-def _webhooks(router: APIRouter, parts: Parts) -> None:
+def _webhooks(router: APIRouter, parts: WebParts) -> None:
     placing, book = parts.placing, parts.book
 
     @router.get(
@@ -101,6 +103,6 @@ def _webhooks(router: APIRouter, parts: Parts) -> None:
     )
     async def resend_message(
         message_id: Annotated[str, Path(alias="id", max_length=64)], who: Who
-    ) -> Resent:
+    ) -> ResentMessage:
         await placing.resend(message_id, who)
-        return Resent(id=message_id)
+        return ResentMessage(id=message_id)

@@ -10,13 +10,13 @@ from typing import Final
 from fastapi import APIRouter, Response
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 
 METRICS: Final = "/metrics"
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     registry = parts.metrics.registry()
 

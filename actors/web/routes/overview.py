@@ -17,10 +17,10 @@ from actors.settings.web import is_loopback
 from actors.web.agent_shapes import Queues, Summary
 from actors.web.agent_shapes import Snapshot as SnapshotShape
 from actors.web.answers import TAGGED, JsonAnswer, PartedAnswer, tag_of, tagged
-from actors.web.board import Snapshot
+from actors.web.board import EncodedSnapshot
 from actors.web.encoding import encode
 from actors.web.identity import identity_of
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 from actors.web.showing import queues_shown
 
@@ -28,7 +28,7 @@ GZIP_LEVEL: Final = 1
 _GZIP: Final = 16 + zlib.MAX_WBITS
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     board = parts.board
 
@@ -78,6 +78,6 @@ def _wants_gzip(request: Request) -> bool:
     return "gzip" in request.headers.get("accept-encoding", "")
 
 
-def _packed(snapshot: Snapshot, tail: bytes) -> bytes:
+def _packed(snapshot: EncodedSnapshot, tail: bytes) -> bytes:
     packer = zlib.compressobj(GZIP_LEVEL, wbits=_GZIP)
     return packer.compress(snapshot.head) + packer.compress(tail) + packer.flush()

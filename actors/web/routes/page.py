@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from xxhash import xxh3_64_hexdigest
 
 from actors.web.answers import is_known
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 
 INDEX: Final = "index.html"
 _TYPES: Final = mimetypes.MimeTypes(filenames=())  # the machine's own lists are not asked
@@ -31,7 +31,7 @@ class StaticFile(NamedTuple):
     tag: str
 
 
-def routes(_parts: Parts) -> APIRouter:
+def routes(_parts: WebParts) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     found = read_files(files("actors.web").joinpath("static"))
 

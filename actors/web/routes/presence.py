@@ -9,13 +9,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Response
 
-from actors.sender.commands import Step
-from actors.web.parts import Parts
-from actors.web.placing import Wanted, replayed
+from actors.sender.commands import CommandStep
+from actors.web.parts import WebParts
+from actors.web.placing import PresenceRequest, replayed
 from actors.web.problems import documented
 from actors.web.routes.commands import COMMANDS
 from actors.web.routes.parameters import User, Wait, Who
-from actors.web.shapes import CHANGES, KEY_LENGTH_MAX, Change, Standing
+from actors.web.shapes import CHANGES, KEY_LENGTH_MAX, CommandStatus, PresenceChange
 
 Key = Annotated[
     str | None,
@@ -32,16 +32,16 @@ _LOCATION: Final[dict[str, Any]] = {
 }
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     placing, shape = parts.placing, CHANGES[parts.dialect]
     route = router.post(
         "/api/agents/{id:agent}/presence",
         status_code=202,
-        response_model=Standing,
+        response_model=CommandStatus,
         summary="Change an agent's presence",
         responses={
-            200: {"model": Standing, "description": "waited for, and it has its end"},
+            200: {"model": CommandStatus, "description": "waited for, and it has its end"},
             202: {"description": "durable: it will come to exactly one end", "headers": _LOCATION},
             **documented(400, 403, 409, 413, 422, 429, 500, 503),
         },
@@ -50,13 +50,13 @@ def routes(parts: Parts) -> APIRouter:
     async def change_presence(
         *,
         user_id: User,
-        change: Change,
+        change: PresenceChange,
         response: Response,
         who: Who,
         key: Key = None,
         wait: Wait = 0,
-    ) -> Standing:
-        wanted = Wanted(
+    ) -> CommandStatus:
+        wanted = PresenceRequest(
             who=who,
             user_id=user_id,
             state=change.state,
@@ -71,11 +71,11 @@ def routes(parts: Parts) -> APIRouter:
             response.status_code = 200
         response.headers["Location"] = f"{COMMANDS}/{told.command_id}"
         response.headers.update(replayed(placed.is_repeated))
-        return Standing(
+        return CommandStatus(
             id=told.command_id,
             user_id=user_id,
             state=change.state,
-            step=Step(told.step),
+            step=CommandStep(told.step),
             code=told.code,
             detail=told.detail,
         )

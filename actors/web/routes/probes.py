@@ -11,11 +11,11 @@ from fastapi.responses import PlainTextResponse
 
 from actors.web.agent_shapes import Ready
 from actors.web.answers import JsonAnswer
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
 
     @router.get(

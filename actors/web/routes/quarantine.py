@@ -14,9 +14,9 @@ from fastapi import APIRouter, Path, Response
 
 from actors.genesys.times import utc
 from actors.shard.reader import QuarantinedFrame, hash_of
-from actors.web.agent_shapes import Fed, Quarantine, QuarantinedWhole
+from actors.web.agent_shapes import FedFrame, QuarantinedWhole, QuarantineList
 from actors.web.answers import JsonAnswer
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import Limit
 
@@ -26,14 +26,14 @@ Shard = Annotated[int, Path(ge=0, le=63, description="its number")]
 Key = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="as the list has it")]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     journals, feed = parts.journals, parts.feed
 
     @router.get(
         "/api/quarantine",
         summary="Frames that nobody could use",
-        response_model=Quarantine,
+        response_model=QuarantineList,
         responses=documented(422, 500, 503),
     )
     async def list_quarantine(limit: Limit = 100) -> Response:
@@ -61,7 +61,7 @@ def routes(parts: Parts) -> APIRouter:
         "/api/quarantine/{shard}/{key}/feed",
         status_code=202,
         summary="Judge it again, as if it came now; the windows of what was seen do not hold it",
-        response_model=Fed,
+        response_model=FedFrame,
         responses=documented(404, 422, 500, 503),
     )
     async def feed_again(shard: Shard, key: Key) -> Response:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from actors.web.access import SESSION, wrong_token
 from actors.web.forwarding import is_https
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 from actors.web.sessions import ended
 from actors.web.tokens import SECRET_CHARS_MAX
@@ -31,7 +31,7 @@ class SignIn(BaseModel):
     token: Annotated[str, Field(min_length=1, max_length=SECRET_CHARS_MAX)]
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     sessions, clock = parts.sessions, parts.clock
 

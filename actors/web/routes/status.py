@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 
 from actors.genesys.times import iso_ms
 from actors.web.instruments import Instruments
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import documented
 from actors.web.read_model import Health
 from actors.web.shapes import When
@@ -63,7 +63,7 @@ class Status(BaseModel):
     counters: dict[str, dict[str, int]] = Field(description="every word of every page")
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
 
     @router.get(

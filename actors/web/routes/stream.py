@@ -9,8 +9,8 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Response
 
-from actors.web.hub import FILTERS_MAX, Filter, TooManyFiltersError
-from actors.web.parts import Parts
+from actors.web.hub import FILTERS_MAX, StreamFilter, TooManyFiltersError
+from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.routes.parameters import QueueFilter, StateFilter
 from actors.web.stream import MEDIA_TYPE, StreamAnswer
@@ -48,7 +48,7 @@ class _Events(Response):
     media_type = MEDIA_TYPE
 
 
-def routes(parts: Parts) -> APIRouter:
+def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
     board, hub = parts.board, parts.board.hub
 
@@ -71,7 +71,7 @@ def routes(parts: Parts) -> APIRouter:
                 f"{parts.readers_max:,} (web.readers_max) read the stream already",
                 retry_after_ms=RETRY_AFTER_MS,
             )
-        wanted = Filter(frozenset(queue), frozenset(state))
+        wanted = StreamFilter(frozenset(queue), frozenset(state))
         try:
             # A browser that comes back says by the header what it has; its address is an old one.
             return StreamAnswer(hub, wanted, last_id or last_event_id, board.hello())

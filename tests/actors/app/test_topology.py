@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from actors.app.shared_memory import LINKS, SharedMemory
 from actors.app.topology import Runtime, children_environment
-from actors.sender.store import Store
+from actors.sender.store import CommandStore
 from actors.settings.gateway_addresses import gateway_address
 from actors.settings.model import Settings
 from actors.settings.sender import SenderSettings, WebhookSettings
@@ -135,7 +135,7 @@ def test_what_the_sender_may_do_is_what_the_settings_say(tmp_path: Path) -> None
 def test_each_run_takes_the_senders_store_from_the_one_before(tmp_path: Path) -> None:
     first = Runtime.assemble(settings(tmp_path), LOG)
     arguments = named(first, "sender").arguments
-    orphan = Store(arguments.path, arguments.run)
+    orphan = CommandStore(arguments.path, arguments.run)
     first.data_dir.lock.release()
     Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
     with pytest.raises(LocalError, match="belongs to another run"):

@@ -13,8 +13,8 @@ from actors.app.data_files import channel_files
 from actors.app.topology import Runtime
 from actors.genesys.channel_plan import Slot
 from actors.genesys.secret import Secret
-from actors.planner.arguments import Watch
-from actors.planner.store import Store as RosterStore
+from actors.planner.arguments import WatchSelection
+from actors.planner.store import RosterStore
 from actors.receiver import cloud_arguments
 from actors.receiver.channel_store import ChannelRecord, ChannelStore, read_report
 from actors.settings.cloud import (
@@ -100,7 +100,7 @@ def test_what_the_settings_say_of_the_cloud_reaches_planner_and_receivers(tmp_pa
     runtime = Runtime.assemble(cloud(tmp_path, cloud=chosen), LOG)
     planner = named(runtime, "planner").arguments
     receiver = named(runtime, "receiver-1").arguments
-    assert planner.watch == Watch(kind="queues", ids=("Sales",))
+    assert planner.watch == WatchSelection(kind="queues", ids=("Sales",))
     assert (planner.topics_per_agent, planner.limits) == (2, chosen.limits)
     assert (planner.requests_per_minute, planner.roster_every_s) == (60, 20)
     assert (receiver.topics, receiver.requests_per_minute) == ("combined", 60)

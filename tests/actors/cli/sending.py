@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from actors import main as cli
-from actors.messages.commands import Order
-from actors.sender.commands import Step
-from actors.storage.data_dir import DataDir, Identity
+from actors.messages.commands import CommandRequest
+from actors.sender.commands import CommandStep
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from tests.actors.web.rig import FakeSender, Fate, Web, confirm, web_arguments
 
 ROOT = Path(__file__).parents[3]
@@ -27,15 +27,15 @@ class Runtime(NamedTuple):
     sender: FakeSender
 
     @property
-    def orders(self) -> list[Order]:
-        return [order for order in self.sender.orders if isinstance(order, Order)]
+    def orders(self) -> list[CommandRequest]:
+        return [order for order in self.sender.orders if isinstance(order, CommandRequest)]
 
     def command(self, *arguments: str) -> int:
         return cli.main([*arguments, "--data-dir", str(self.data_dir)])
 
 
 def make_data_dir(path: Path, dialect: str = "wsp") -> Path:
-    identity = Identity(dialect=dialect, gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect=dialect, gateway="https://api.mypurecloud.com")
     DataDir.claim(path, identity, shards=1).lock.release()
     return path
 
@@ -59,7 +59,7 @@ def as_new(runtime: Runtime) -> Runtime:
 
 
 def refused(code: str, detail: str = "", retry_after_ms: int | None = None) -> Fate:
-    return Fate(Step.REFUSED, code, detail, retry_after_ms)
+    return Fate(CommandStep.REFUSED, code, detail, retry_after_ms)
 
 
 def begun(runtime: Runtime, *arguments: str) -> subprocess.Popen[str]:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from actors import main as cli
 from actors.cli import agent_lookup
 from actors.cli.agent_resolver import Agent, folded, resolve
-from actors.genesys.channel_plan import Plan, Slot
+from actors.genesys.channel_plan import ChannelPlan, Slot
 from actors.planner import store
 from actors.sender import reader
-from actors.storage.data_dir import LOCK, DataDir, Identity
+from actors.storage.data_dir import LOCK, DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
 from tests.actors.shard.lending import A, B, event
 from tests.actors.shard.rig import Rig
@@ -79,7 +79,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def data_dir(tmp_path: Path) -> Path:
     """Of two agents, while no runtime runs."""
     path = tmp_path / "presence-data"
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     claimed = DataDir.claim(path, identity, shards=1)
     claimed.record_store(True)
     claimed.lock.release()
@@ -133,7 +133,7 @@ def test_whoever_is_known_is_asked_of_the_runtime_and_so_is_anybody_with_force(
 def test_where_no_sender_has_ever_begun_the_runtime_says_why_nothing_is_sent(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     claimed = DataDir.claim(data_dir, identity, shards=1)
     claimed.record_store(False)
     claimed.lock.release()
@@ -153,14 +153,16 @@ def test_the_planners_names_are_known_without_settings(
     data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = data_dir.with_name("cloud")
-    identity = Identity(dialect="cloud", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="cloud", gateway="https://api.mypurecloud.com")
     claimed = DataDir.claim(path, identity, shards=1)
     claimed.record_store(True)
     claimed.lock.release()
     store.prepare(store.roster_path(path), "run-1")
-    with closing(store.Store(store.roster_path(path), "run-1")) as planned:
+    with closing(store.RosterStore(store.roster_path(path), "run-1")) as planned:
         slots = {Slot(0, 0): frozenset({"u-1", "u-4", "u-5"})}
-        planned.commit(Plan(slots=slots), {each: NAMES[each] for each in ("u-1", "u-4", "u-5")}, 1)
+        planned.commit(
+            ChannelPlan(slots=slots), {each: NAMES[each] for each in ("u-1", "u-4", "u-5")}, 1
+        )
     (path / LOCK).write_text("")
     for said, code, says in (
         ("Anna Meier", EXIT_TEMPORARY, "no runtime runs"),

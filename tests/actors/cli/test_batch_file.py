@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.cli.batch_file import RESULT, Line, Outcome, parse, read, result_path, write_result
+from actors.cli.batch_file import RESULT, CsvLine, Outcome, parse, read, result_path, write_result
 from runtime.errors import LocalError
 
 
@@ -120,7 +120,7 @@ def test_a_header_in_quotes_is_one_whatever_separates_it() -> None:
 def test_the_result_has_one_row_a_line_and_moves_no_cursor(tmp_path: Path) -> None:
     path = result_path(tmp_path / "evening.csv")
     assert path.name == "evening.result.csv"
-    line = Line(2, "key", "A\x1b[2J", "busy", "x\ny", None)
+    line = CsvLine(2, "key", "A\x1b[2J", "busy", "x\ny", None)
     write_result(path, [(line, Outcome("refused", "scope", "no\r\n\x07", "id-1", True))])
     assert list(csv.reader(path.read_text().splitlines())) == [
         list(RESULT),

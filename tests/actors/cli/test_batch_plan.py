@@ -7,7 +7,7 @@ from collections import deque
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.cli.batch_file import PENDING, Line, Outcome
+from actors.cli.batch_file import PENDING, CsvLine, Outcome
 from actors.cli.batch_plan import ASKED_MAX, FOLLOWED_MAX, UNAVAILABLE_TRIES, FileRun
 
 DONE = Outcome("confirmed")
@@ -15,14 +15,14 @@ REFUSED = Outcome("refused", "unavailable")
 LATENCY_S = 0.01
 
 
-def lines(*users: str) -> list[Line]:
+def lines(*users: str) -> list[CsvLine]:
     return [
-        Line(number, f"key-{number}", user, "busy", "", None)
+        CsvLine(number, f"key-{number}", user, "busy", "", None)
         for number, user in enumerate(users, 2)
     ]
 
 
-def many(count: int) -> list[Line]:
+def many(count: int) -> list[CsvLine]:
     return lines(*(f"agent-{i}" for i in range(count)))
 
 
@@ -142,7 +142,7 @@ def test_so_many_commands_are_followed_at_once_and_no_more() -> None:
     assert run.next_line(0) is not None
 
 
-def take(run: FileRun) -> Line | None:
+def take(run: FileRun) -> CsvLine | None:
     line = run.next_line(0)
     if line is not None:
         run.taken(line, 0, is_replayed=False)
@@ -185,18 +185,18 @@ def test_results_stand_in_the_order_of_the_file() -> None:
 @settings(max_examples=60, deadline=None)
 @given(
     users=st.lists(st.sampled_from("ABCDE"), min_size=1, max_size=40),
-    chance=st.randoms(use_true_random=False),
+    rng=st.randoms(use_true_random=False),
 )
 def test_whatever_is_answered_each_line_ends_once_and_agents_never_overtake(
-    users: list[str], chance: object
+    users: list[str], rng: object
 ) -> None:
     file = lines(*users)
     run = FileRun(file)
     now_s = 0.0
-    asked: list[Line] = []
-    followed: list[Line] = []
-    ended: list[Line] = []
-    pick = chance.choice  # type: ignore[attr-defined]  # random.Random
+    asked: list[CsvLine] = []
+    followed: list[CsvLine] = []
+    ended: list[CsvLine] = []
+    pick = rng.choice  # type: ignore[attr-defined]  # random.Random
     for _ in range(100_000):
         if run.is_over:
             break

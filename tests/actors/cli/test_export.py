@@ -26,7 +26,7 @@ from actors.genesys.times import microseconds
 from actors.shard import journal, scan
 from actors.shard.holding import GapRow
 from actors.shard.scan import ScannedRow, in_order
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, ConfigurationError
 
 SECOND = 1_000_000
@@ -65,7 +65,7 @@ def fill(path: Path, received: Iterable[int], *, users: int = 3, commits_every: 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     path = tmp_path / "data"
-    identity = Identity(dialect="wsp", gateway="https://example.test")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://example.test")
     DataDir.claim(path, identity, shards=2).lock.release()
     seconds = range(0, 10_000, 2)
     fill(path / "archive-001" / "shard-00.db", (NOON_US - 86_400 * SECOND,))
@@ -176,8 +176,8 @@ def test_a_key_is_made_once_for_its_owner_and_a_damaged_one_is_named(tmp_path: P
 
 
 def test_rows_that_stand_a_little_out_of_order_are_sorted_within_the_window() -> None:
-    chance = random.Random(3)
-    found = [scanned(number + chance.randrange(50), number) for number in range(1_000)]
+    rng = random.Random(3)
+    found = [scanned(number + rng.randrange(50), number) for number in range(1_000)]
     assert list(in_order(found, 60)) == sorted(found)
     assert sorted(in_order(found, 1)) == sorted(found)  # nothing is lost by a narrow one
 

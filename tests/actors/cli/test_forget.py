@@ -14,15 +14,15 @@ from actors import main as cli
 from actors.app.data_files import channels_path
 from actors.cli.forget import LEFTOVERS, is_mentioned, mentions
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud_answers import Rejected
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.planner import store as planner_store
 from actors.receiver import channel_store
 from actors.sender.commands import Record
-from actors.sender.store import Store
+from actors.sender.store import CommandStore
 from actors.sender.store import prepare as prepare_store
 from actors.shard import reader
 from actors.storage import sqlite
-from actors.storage.data_dir import DataDir, Identity, sender_path
+from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
 from actors.storage.sqlite import Kind
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, accepted
@@ -30,7 +30,7 @@ from tests.actors.shard.cloud_lending import activity, watch
 from tests.actors.shard.lending import A, B, event
 from tests.actors.shard.rig import Rig
 
-IDENTITY = Identity(dialect="cloud", gateway="https://api.example.test")
+IDENTITY = GatewayIdentity(dialect="cloud", gateway="https://api.example.test")
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def data_dir(tmp_path: Path) -> Path:
         rig.commit(finish=True)
         rig.journal.close()
     prepare_store(sender_path(path), RUN)
-    with closing(Store(sender_path(path), RUN)) as store:
+    with closing(CommandStore(sender_path(path), RUN)) as store:
         for number, user in ((1, A), (2, B)):
             command = accepted(number, user_id=user)
             store.commit([Record(command, command.step, NOW_US, "", None)])
@@ -59,7 +59,7 @@ def data_dir(tmp_path: Path) -> Path:
     channel_store.prepare(channels, RUN)
     with closing(channel_store.ChannelStore(channels, RUN)) as held:
         topics = [f"v2.users.{user}.activity" for user in (A, B)]
-        held.refuse(Slot(0, 0), [Rejected(topic, "no", ()) for topic in topics], NOW_US)
+        held.refuse(Slot(0, 0), [RejectedTopic(topic, "no", ()) for topic in topics], NOW_US)
     return path
 
 

@@ -12,7 +12,7 @@ import pytest
 from actors import main as cli
 from actors.cli import parser
 from actors.cli.parser import ordered
-from actors.storage.data_dir import LOCK, DataDir, Identity
+from actors.storage.data_dir import LOCK, DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN
 from tests.actors.shard.lending import event
 from tests.actors.shard.rig import Rig
@@ -88,7 +88,7 @@ def test_a_token_without_a_scope_names_both_ways_to_ask(
 def _data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "presence-data"
-    identity = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     DataDir.claim(path, identity, shards=1).lock.release()
     (path / LOCK).write_text("")  # no runtime: this process, which lives, is none
     rig = Rig(path / "shard-00.db")

@@ -16,8 +16,8 @@ import pytest
 
 from actors import main as cli
 from actors.cli import api_client
-from actors.messages.commands import Order, Resend
-from actors.sender.commands import Code, Step
+from actors.messages.commands import CommandRequest, Resend
+from actors.sender.commands import Code, CommandStep
 from actors.storage.data_dir import LOCK
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 from tests.actors.cli.sending import (
@@ -53,7 +53,7 @@ def runtime(_running: Runtime) -> Runtime:
 def test_an_accepted_command_is_enough_without_waiting(
     runtime: Runtime, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    runtime.sender.judge = lambda _order: Fate(Step.SENT)
+    runtime.sender.judge = lambda _order: Fate(CommandStep.SENT)
     assert runtime.command("send", "A", "busy", "--reason", "lunch", "--expect", "available") == 0
     [order] = runtime.orders
     assert (order.user_id, order.to_state, order.reason, order.expected, order.forced) == (
@@ -67,13 +67,17 @@ def test_an_accepted_command_is_enough_without_waiting(
 @pytest.mark.parametrize(
     ("end", "exit_code", "says"),
     [
-        (Step.CONFIRMED, 0, "confirmed: agent A is busy"),
-        (Step.UNCONFIRMED, 1, "was not seen in busy"),
-        (Step.UNKNOWN, 1, "nobody knows whether agent A is busy"),
+        (CommandStep.CONFIRMED, 0, "confirmed: agent A is busy"),
+        (CommandStep.UNCONFIRMED, 1, "was not seen in busy"),
+        (CommandStep.UNKNOWN, 1, "nobody knows whether agent A is busy"),
     ],
 )
 def test_waiting_tells_the_end(
-    runtime: Runtime, capsys: pytest.CaptureFixture[str], end: Step, exit_code: int, says: str
+    runtime: Runtime,
+    capsys: pytest.CaptureFixture[str],
+    end: CommandStep,
+    exit_code: int,
+    says: str,
 ) -> None:
     runtime.sender.judge = lambda _order: Fate(end)
     assert runtime.command("send", "A", "busy", "--wait", "--force") == exit_code
@@ -188,20 +192,20 @@ def test_a_web_child_that_restarts_while_somebody_waits_is_not_noticed(
     replacing.join()
     assert "confirmed" in capsys.readouterr().out
     assert len(sender.applied) == 1
-    assert len({order.key for order in sender.orders if isinstance(order, Order)}) == 1
+    assert len({order.key for order in sender.orders if isinstance(order, CommandRequest)}) == 1
     second[0].stop()
     sender.close()
 
 
 def test_whoever_stops_waiting_is_told_that_the_command_goes_on(runtime: Runtime) -> None:
-    runtime.sender.judge = lambda _order: Fate(Step.SENT)
+    runtime.sender.judge = lambda _order: Fate(CommandStep.SENT)
     process = begun(runtime, "impatient", "busy", "--wait")
     eventually(lambda: any(order.user_id == "impatient" for order in runtime.orders), "the order")
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == cli.INTERRUPTED
     assert said == "what was asked for may be done all the same: look at `commands --user`\n"
-    runtime.sender.finish(Step.CONFIRMED)
+    runtime.sender.finish(CommandStep.CONFIRMED)
 
 
 # -- what became of it -------------------------------------------------------------------------

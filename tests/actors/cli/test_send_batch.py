@@ -12,9 +12,9 @@ import pytest
 
 from actors import main as cli
 from actors.cli import send_batch
-from actors.cli.batch_file import Line, result_path
-from actors.messages.commands import Order
-from actors.sender.commands import Code, Step
+from actors.cli.batch_file import CsvLine, result_path
+from actors.messages.commands import CommandRequest
+from actors.sender.commands import Code, CommandStep
 from runtime.errors import LocalError
 from tests.actors.cli.sending import HOSTILE, Runtime, as_new, begun, refused, running
 from tests.actors.web.rig import Fate, eventually
@@ -49,7 +49,7 @@ def results(path: Path) -> list[dict[str, str]]:
 def test_each_line_of_a_file_comes_to_its_end(
     runtime: Runtime, file: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def judge(order: Order) -> Fate:
+    def judge(order: CommandRequest) -> Fate:
         return refused(Code.TRANSITION, "no") if order.user_id == "B" else Fate()
 
     runtime.sender.judge = judge
@@ -102,7 +102,7 @@ def test_a_file_may_name_agents_as_people_do(
     tmp_path: Path,
 ) -> None:
     ids = {"anna": ["u-1"], "cem": ["u-4", "u-5"]}
-    lines = [Line(n, "", user, "busy", "", None) for n, user in enumerate(("anna", "u-9"), 2)]
+    lines = [CsvLine(n, "", user, "busy", "", None) for n, user in enumerate(("anna", "u-9"), 2)]
     found = send_batch._of_ids(lines, lambda user: ids.get(user, []), tmp_path)
     assert [line.user for line in found] == ["u-1", "u-9"]
     with pytest.raises(LocalError, match="line 2: 2 agents are called cem: give the id"):
@@ -140,7 +140,7 @@ def test_lines_that_are_refused_for_their_rate_are_sent_again(
 ) -> None:
     met: list[str] = []
 
-    def judge(order: Order) -> Fate:
+    def judge(order: CommandRequest) -> Fate:
         met.append(order.user_id)
         return refused(Code.RATE, "too many", 1) if len(met) in {60, 61, 90} else Fate()
 
@@ -154,8 +154,8 @@ def test_lines_that_are_refused_for_their_rate_are_sent_again(
 def test_an_interrupted_file_goes_on_where_it_was(
     runtime: Runtime, file: Callable[..., Path]
 ) -> None:
-    def judge(order: Order) -> Fate:
-        return Fate(Step.SENT) if order.user_id == "stop-5" else Fate()
+    def judge(order: CommandRequest) -> Fate:
+        return Fate(CommandStep.SENT) if order.user_id == "stop-5" else Fate()
 
     runtime.sender.judge = judge
     path = file(*(f"stop-{i},busy" for i in range(10)))
@@ -168,7 +168,7 @@ def test_an_interrupted_file_goes_on_where_it_was(
     assert "Traceback" not in said
     pending = {row["user"] for row in results(path) if row["outcome"] == "pending"}
     assert "stop-5" in pending
-    runtime.sender.finish(Step.CONFIRMED)
+    runtime.sender.finish(CommandStep.CONFIRMED)
     assert runtime.command("send", "--batch", str(path)) == 0
     assert {row["outcome"] for row in results(path)} == {"confirmed"}
     assert len(runtime.sender.applied) == 10

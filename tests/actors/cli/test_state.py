@@ -16,7 +16,7 @@ from actors.planner.store import prepare as prepare_roster
 from actors.planner.store import roster_path
 from actors.sender.store import prepare as prepare_store
 from actors.shard.journal import prepare
-from actors.storage.data_dir import DataDir, Identity, sender_path
+from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 from tests.actors.shard.lending import A, control, event
 from tests.actors.shard.rig import Rig
@@ -27,7 +27,7 @@ GAP = Gap(2, SCOPE_ALL, 1, 1_002, 1_100, "not retained by the gateway", 8_000_00
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     path = tmp_path / "data"
-    identity = Identity(dialect="wsp", gateway="https://example.test")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://example.test")
     DataDir.claim(path, identity, shards=1).lock.release()
     return path
 
@@ -134,7 +134,7 @@ def test_repair_says_what_was_wrong_and_where_it_is_kept(
 def test_repair_refuses_while_a_runtime_has_the_directory(
     rig: Rig, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    identity = Identity(dialect="wsp", gateway="https://example.test")
+    identity = GatewayIdentity(dialect="wsp", gateway="https://example.test")
     running = DataDir.claim(data_dir, identity, shards=1)
     assert cli.main(["repair", "--data-dir", str(data_dir)]) == EXIT_TEMPORARY
     assert f"process {os.getpid()}" in capsys.readouterr().err

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors.cli import status_view
-from actors.web.rates import Look
+from actors.web.rates import CounterSample
 
 PROCESS = {
     "name": "shard-0",
@@ -126,8 +126,8 @@ def test_the_fullest_ring_comes_first() -> None:
 
 def test_rates_since_the_last_look_replace_those_of_the_server() -> None:
     words = {"cpu_ns": 0, "requests": 10}
-    before = Look(1.0, {"web": words})
-    now = Look(2.0, {"web": {"cpu_ns": 5 * 10**8, "requests": 30}})
+    before = CounterSample(1.0, {"web": words})
+    now = CounterSample(2.0, {"web": {"cpu_ns": 5 * 10**8, "requests": 30}})
     told = body(rates={"requests": 1.0}, processes=[PROCESS | {"name": "web"}])
     assert status_view.paced(told, None, now) is told
     paced = status_view.paced(told, before, now)

@@ -9,20 +9,19 @@ from typing import Any
 import pytest
 
 from actors import main as cli
-from actors.genesys.channel_plan import Limits, Slot, plan
-from actors.genesys.channel_plan import Plan as ChannelPlan
+from actors.genesys.channel_plan import ChannelPlan, Limits, Slot, plan
 from actors.genesys.cloud import subscribed_topic
-from actors.genesys.cloud_answers import Rejected
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.genesys.secret import Secret
 from actors.planner import store as planner_store
 from actors.receiver import channel_store
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CONFIGURATION
 
 RUN = "run"
 AGENTS = {f"user-{n}": f"Agent {n}" for n in range(5)}
-CLOUD = Identity(dialect="cloud", gateway="https://api.mypurecloud.de")
+CLOUD = GatewayIdentity(dialect="cloud", gateway="https://api.mypurecloud.de")
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def path(tmp_path: Path) -> Path:
     DataDir.claim(path, CLOUD, shards=1).lock.release()
     roster_path = path / planner_store.FILE
     planner_store.prepare(roster_path, RUN)
-    roster = planner_store.Store(roster_path, RUN)
+    roster = planner_store.RosterStore(roster_path, RUN)
     limits = Limits(topics_per_channel_max=2, channels_per_client_max=2)
     roster.commit(plan(ChannelPlan(), list(AGENTS), 1, 1, limits), AGENTS, 1_790_000_000_000_000)
     roster.close()
@@ -42,7 +41,7 @@ def path(tmp_path: Path) -> Path:
     for slot in (0, 1):
         record = ChannelRecord(Secret(f"id{slot}"), Slot(0, slot), Secret("ws://x"), 1, None)
         channels.add(record)
-    refused = Rejected(subscribed_topic("user-2", "activity"), "not permitted", ("users:see",))
+    refused = RejectedTopic(subscribed_topic("user-2", "activity"), "not permitted", ("users:see",))
     channels.refuse(Slot(0, 1), [refused], 1_790_000_000_000_000)
     channels.refuse(Slot(7, 0), [refused], 1_790_000_000_000_000)  # of a client that is gone
     channels.close()
@@ -102,7 +101,7 @@ def test_before_any_plan_and_in_the_other_dialect_it_says_why_there_is_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     DataDir.claim(tmp_path / "new", CLOUD, shards=1).lock.release()
-    wsp = Identity(dialect="wsp", gateway="https://x")
+    wsp = GatewayIdentity(dialect="wsp", gateway="https://x")
     DataDir.claim(tmp_path / "wsp", wsp, shards=1).lock.release()
     for name, said in (("new", "no planner has run"), ("wsp", "of dialect wsp")):
         assert cli.main(["topics", "--data-dir", str(tmp_path / name)]) == EXIT_CONFIGURATION

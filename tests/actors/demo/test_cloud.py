@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from actors.demo.main import Plan
+from actors.demo.main import DemoPlan
 from tests.actors.demo.test_main import ROOT, demo, report, small, verified
 
 
@@ -73,10 +73,12 @@ def test_a_demo_of_topics_that_tell_parts_of_an_agent_verifies_under_faults(tmp_
 
 
 def test_a_demo_gives_every_agent_a_place_on_a_channel() -> None:
-    assert Plan(agents=1_000_000).clients == 1
-    cloud = {agents: Plan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)}
+    assert DemoPlan(agents=1_000_000).clients == 1
+    cloud = {
+        agents: DemoPlan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)
+    }
     assert cloud == {1: 1, 17_100: 1, 20_000: 2}
-    assert Plan(dialect="cloud", topics="combined", agents=20_000).clients == 3
+    assert DemoPlan(dialect="cloud", topics="combined", agents=20_000).clients == 3
 
 
 def test_only_what_the_gateway_does_has_to_be_made_good_in_time() -> None:

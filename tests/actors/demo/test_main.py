@@ -15,8 +15,8 @@ import pytest
 
 from actors.demo import report as demo_report
 from actors.demo.gateway import BundledGateway
-from actors.demo.main import Plan, _judged, _wishes, run
-from actors.demo.report import FINDINGS, OUTCOMES, Report
+from actors.demo.main import DemoPlan, _judged, _wishes, run
+from actors.demo.report import FINDINGS, OUTCOMES, DemoReport
 from runtime.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
@@ -179,7 +179,7 @@ def test_ctrl_c_ends_the_load_and_still_drains_and_verifies() -> None:
 def test_it_begins_with_an_empty_directory_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(ConfigurationError, match="not empty"):
-        run(Plan(data_dir=tmp_path))
+        run(DemoPlan(data_dir=tmp_path))
 
 
 @pytest.mark.timeout(400)  # it compiles
@@ -200,7 +200,7 @@ def test_what_cannot_be_done_is_refused_before_anything_starts(
     wrong: dict[str, Any], option: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"^{option} "):
-        run(Plan(**wrong))
+        run(DemoPlan(**wrong))
 
 
 def test_it_needs_nobody_who_reads_along(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_its_gateway_is_given_no_secret_of_ours(
 # -- what is shown -----------------------------------------------------------------------------
 
 
-def report(**fields: Any) -> Report:
+def report(**fields: Any) -> DemoReport:
     counts = dict.fromkeys(("sent", "received", *OUTCOMES, "transitions", *FINDINGS), 0)
     given: dict[str, Any] = {
         **counts,
@@ -278,7 +278,7 @@ def report(**fields: Any) -> Report:
         "commands_per_s": 0.0,
         "commands": None,
     }
-    return Report(**(given | fields))
+    return DemoReport(**(given | fields))
 
 
 def test_the_sum_of_the_outcomes_is_checked() -> None:

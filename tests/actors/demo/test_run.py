@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from actors.demo.plan import Plan
-from actors.demo.run import DemoRun, Wishes
+from actors.demo.plan import DemoPlan
+from actors.demo.run import DemoRun, StopRequests
 from actors.receiver.loop import RECEIVER_WORDS
 from actors.sender.words import SENDER_WORDS
 from actors.shard.arguments import SHARD_WORDS
@@ -50,12 +50,12 @@ class Scene:
         )
         nobody: Any = None
         run = DemoRun(
-            plan=Plan(),
+            plan=DemoPlan(),
             runtime=runtime,
             supervisor=nobody,
             gateway=nobody,
             view=nobody,
-            wishes=Wishes(),
+            wishes=StopRequests(),
             one_time=nobody,
         )
         run._status = self.status

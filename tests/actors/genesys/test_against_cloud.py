@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from actors.genesys.cloud import ROUTING_STATUSES, normal_name, parse_time_us, subscribed_topic
-from actors.genesys.cloud_answers import Rejected
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.genesys.cloud_errors import NoAnswerError, RefusedError
 from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest, NewPresence
-from actors.genesys.definitions import Definition, Definitions, Unmeant
+from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 from actors.genesys.secret import Secret
 from tests.gateway.bundled import CloudServed
 from tests.gateway.client import bundled, rest_of
@@ -67,7 +67,7 @@ def test_a_channel_lives_as_the_contract_says(tmp_path: Path) -> None:
         assert await rest.is_channel_alive(channel.id)
         told = await rest.put_topics(channel.id, [*topics, "v2.users.nobody.activity"])
         refused = {each.topic: each for each in told.rejected}
-        forbidden = Rejected(topics[9], refused[topics[9]].reason, ("users:activity:view",))
+        forbidden = RejectedTopic(topics[9], refused[topics[9]].reason, ("users:activity:view",))
         assert refused[topics[9]] == forbidden
         assert refused.keys() == {*topics[9::10], "v2.users.nobody.activity"}
         assert told.permitted == set(topics) - set(topics[9::10])
@@ -103,7 +103,7 @@ def test_a_presence_is_changed_by_the_name_that_a_person_gives(tmp_path: Path) -
         queue, meal = definitions.meant("on queue"), definitions.meant("Mahlzeit")
         assert isinstance(queue, Definition)
         assert isinstance(meal, Definition)
-        assert isinstance(definitions.meant("Old Lunch"), Unmeant)
+        assert isinstance(definitions.meant("Old Lunch"), NoSuchDefinition)
         before = await rest.presence(first)
         now = await rest.patch_presence(first, queue.id, "here")
         assert normal_name(now["presenceDefinition"]["systemPresence"]) == "ON_QUEUE"

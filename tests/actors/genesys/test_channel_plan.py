@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.genesys.channel_plan import EMPTY, Change, Limits, Plan, Slot, changes, plan, slot_of
+from actors.genesys.channel_plan import (
+    EMPTY,
+    ChannelChange,
+    ChannelPlan,
+    Limits,
+    Slot,
+    changes,
+    plan,
+    slot_of,
+)
 
 SMALL = Limits(topics_per_channel_max=5, channels_per_client_max=3)
 
@@ -15,7 +24,9 @@ topics = st.sampled_from([1, 2])
 steps = st.lists(st.tuples(agents, st.integers(0, 4), topics), min_size=1, max_size=6)
 
 
-def held(limits: Limits, users: list[str], clients: int, per_agent: int, after: Plan) -> None:
+def held(
+    limits: Limits, users: list[str], clients: int, per_agent: int, after: ChannelPlan
+) -> None:
     """What must hold of every plan, whatever was before."""
     places = [user for members in after.slots.values() for user in members]
     assert len(places) == len(set(places))
@@ -71,11 +82,11 @@ def test_a_client_more_moves_nobody_and_a_client_less_only_its_own(
 @settings(deadline=None)
 @given(agents, st.integers(0, 4), topics, st.randoms())
 def test_the_same_roster_in_another_order_changes_nothing(
-    users: list[str], clients: int, per_agent: int, chance: object
+    users: list[str], clients: int, per_agent: int, rng: object
 ) -> None:
     before = plan(EMPTY, users, clients, per_agent, SMALL)
     again = list(users)
-    chance.shuffle(again)  # type: ignore[attr-defined]  # of a random.Random
+    rng.shuffle(again)  # type: ignore[attr-defined]  # of a random.Random
     after = plan(before, again, clients, per_agent, SMALL)
     assert after.slots == before.slots
     assert changes(before, after) == {}
@@ -124,7 +135,7 @@ def test_a_leaver_makes_room_for_somebody_unmonitored() -> None:
     short = plan(EMPTY, users, clients=1, limits=SMALL)
     after = plan(short, users[1:], clients=1, limits=SMALL)
     assert changes(short, after) == {
-        Slot(0, 0): Change(frozenset({"u15"}), frozenset({"u00"})),
+        Slot(0, 0): ChannelChange(frozenset({"u15"}), frozenset({"u00"})),
     }
 
 

@@ -13,14 +13,14 @@ from actors.genesys.cloud import (
     EVENT_KINDS,
     ROUTING_STATUSES,
     SYSTEM_PRESENCES,
+    ChannelLost,
     Closing,
     CloudEvent,
     Frame,
     Heartbeat,
-    Lost,
-    OddFrame,
+    InvalidCloudFrame,
     Pong,
-    Subscribed,
+    SubscriptionAccepted,
     TopicsSetting,
     hosts,
     is_user_id,
@@ -86,17 +86,17 @@ def frame(topic: str, body: Any) -> bytes:
         ),
         (
             frame("v2.system.no_longer_subscribed.abc", {"message": "why"}),
-            Lost("no_longer_subscribed", "why"),
+            ChannelLost("no_longer_subscribed", "why"),
         ),
-        (frame("v2.system.No_Longer_Subscribed", None), Lost("no_longer_subscribed", "")),
-        (frame("v2.system.token_revoked.abc", {}), Lost("token_revoked", "")),
-        (b'{"result":"404","message":"no channel"}', Lost("404", "no channel")),
-        (b'{"result":404}', Lost("404", "")),
-        (b'{"result":"400","message":"bad"}', Lost("400", "bad")),
-        (b'{"result":401}', Lost("401", "")),
-        (b'{"result":"403"}', Lost("403", "")),
-        (b'{"result":"410","message":"gone"}', Lost("410", "gone")),
-        (b'{"result":"200","status":"subscribed"}', Subscribed()),
+        (frame("v2.system.No_Longer_Subscribed", None), ChannelLost("no_longer_subscribed", "")),
+        (frame("v2.system.token_revoked.abc", {}), ChannelLost("token_revoked", "")),
+        (b'{"result":"404","message":"no channel"}', ChannelLost("404", "no channel")),
+        (b'{"result":404}', ChannelLost("404", "")),
+        (b'{"result":"400","message":"bad"}', ChannelLost("400", "bad")),
+        (b'{"result":401}', ChannelLost("401", "")),
+        (b'{"result":"403"}', ChannelLost("403", "")),
+        (b'{"result":"410","message":"gone"}', ChannelLost("410", "gone")),
+        (b'{"result":"200","status":"subscribed"}', SubscriptionAccepted()),
     ],
 )
 def test_a_frame_is_told_apart(payload: bytes, expected: Frame) -> None:
@@ -129,11 +129,11 @@ def test_a_frame_is_told_apart(payload: bytes, expected: Frame) -> None:
     ],
 )
 def test_what_is_none_of_them_is_odd(payload: bytes) -> None:
-    assert isinstance(read_frame(payload), OddFrame)
+    assert isinstance(read_frame(payload), InvalidCloudFrame)
 
 
 def test_a_snapshot_is_ours_and_cannot_come_over_a_socket() -> None:
-    assert isinstance(read_frame(frame(snapshot_topic(ID), {"id": ID})), OddFrame)
+    assert isinstance(read_frame(frame(snapshot_topic(ID), {"id": ID})), InvalidCloudFrame)
 
 
 @settings(deadline=None)

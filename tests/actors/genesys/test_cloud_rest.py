@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from actors.genesys import cloud_rest
-from actors.genesys.cloud_answers import Channel, Page, Rejected
+from actors.genesys.cloud_answers import ChannelAnswer, ListingPage, RejectedTopic
 from actors.genesys.cloud_errors import (
     CloudError,
     FailedError,
@@ -61,7 +61,7 @@ def test_users_are_read_page_by_page() -> None:
 
 def test_an_empty_organisation_is_one_page() -> None:
     async def test(_cloud: ScriptedCloud, rest: CloudRest) -> None:
-        assert [page async for page in rest.user_pages()] == [Page([], 1, 0, 0)]
+        assert [page async for page in rest.user_pages()] == [ListingPage([], 1, 0, 0)]
 
     with_cloud(test)
 
@@ -90,7 +90,7 @@ def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
         assert [len(page.entities) for page in named] == [100, 1]
         assert sum([len(page.entities) async for page in rest.member_pages("queues", "q1")]) == 120
         assert [page async for page in rest.member_pages("groups", "g1")] == [
-            Page([{"id": "u1", "name": "N u1"}], 1, 1, 1)
+            ListingPage([{"id": "u1", "name": "N u1"}], 1, 1, 1)
         ]
 
     with_cloud(test)
@@ -112,7 +112,7 @@ def test_a_channel_is_made_found_and_let_go() -> None:
             "connectUri": "wss://x/channels/streaming-1-abc",
             "expires": "2026-11-22T22:00:00.000Z",
         }
-        channel = Channel(
+        channel = ChannelAnswer(
             CHANNEL, Secret("wss://x/channels/streaming-1-abc"), 1_795_384_800_000_000
         )
         cloud.answers["POST", CHANNELS] = lambda _: told
@@ -142,7 +142,7 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
                     {"id": "V2.USERS.A.ACTIVITY", "state": "Permitted"},
                     {
                         "id": "v2.users.b.activity",
-                        "state": "Rejected",
+                        "state": "RejectedTopic",
                         "rejectionReason": "missing\npermissions",
                         "missingPermissions": ["routing:queue:view", 5],
                     },
@@ -156,8 +156,8 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
             told = await call(CHANNEL, topics)
             assert told.permitted == {topics[0]}
             assert told.rejected == (
-                Rejected(topics[1], "missing permissions", ("routing:queue:view",)),
-                Rejected(topics[2], "not told of in the answer", ()),
+                RejectedTopic(topics[1], "missing permissions", ("routing:queue:view",)),
+                RejectedTopic(topics[2], "not told of in the answer", ()),
             )
         cloud.answers["GET", TOPICS] = lambda _: {"entities": [{"id": "x"}, {}]}
         assert await rest.topics(CHANNEL) == {"x"}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.genesys.definitions import Definition, Definitions, Unmeant
+from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 
 
 def entity(id_: str, presence: str, kind: str = "System", **labels: str) -> dict[str, Any]:
@@ -53,16 +53,18 @@ def test_a_definition_is_meant_by_id_by_the_systems_name_or_by_a_label(text: str
 
 def test_what_names_none_or_several_is_said_with_what_there_is() -> None:
     unknown = ALL.meant("Lunch")
-    assert isinstance(unknown, Unmeant)
+    assert isinstance(unknown, NoSuchDefinition)
     assert unknown.reason == (
         "no presence definition is named 'Lunch'; there are Available, Break, Coffee, Meal,"
         " On Queue, Runde, runde"
     )
     for old in ("Old Lunch", "d-old"):
-        assert ALL.meant(old) == Unmeant(f"the presence definition {old!r} is deactivated")
-    assert ALL.meant("RUNDE") == Unmeant("'RUNDE' names 2 presence definitions: d-h1, d-h2")
+        assert ALL.meant(old) == NoSuchDefinition(f"the presence definition {old!r} is deactivated")
+    assert ALL.meant("RUNDE") == NoSuchDefinition(
+        "'RUNDE' names 2 presence definitions: d-h1, d-h2"
+    )
     assert ALL.meant("") == ALL.meant("  ")
-    assert isinstance(ALL.meant(""), Unmeant)
+    assert isinstance(ALL.meant(""), NoSuchDefinition)
 
 
 def test_the_label_for_people_is_the_english_one_or_any_or_the_systems_name() -> None:
@@ -86,4 +88,4 @@ keys = ("id", "type", "systemPresence", "languageLabels", "deactivated")
 def test_nothing_that_a_gateway_lists_raises(entities: list[dict[str, Any]], text: str) -> None:
     definitions = Definitions(entities)
     meant = definitions.meant(text)
-    assert isinstance(meant, Unmeant) or meant in definitions.by_id.values()
+    assert isinstance(meant, NoSuchDefinition) or meant in definitions.by_id.values()

@@ -43,7 +43,7 @@ def test_a_call_waits_for_its_place_and_who_asked_first_goes_first(
         clock = Stepped()
         budget = Budget(2)
         async with ScriptedCloud() as cloud, http_client(reach(cloud.address, {})) as http:
-            tokens = TokenProvider(cloud.address, (), http, clock=clock, chance=random.Random(1))
+            tokens = TokenProvider(cloud.address, (), http, clock=clock, rng=random.Random(1))
             pacer = Pacer(budget, clock)
             rest = CloudRest(cloud.address, tokens, http, pacer, clock=clock)
             for name in "abcd":

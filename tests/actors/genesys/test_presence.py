@@ -19,9 +19,9 @@ from actors.genesys.presence import (
     REASON_NOT_BOUND,
     REASON_NOT_JSON,
     RETRY_AFTER_MOST_MS,
-    Acknowledgement,
     Bound,
-    OddFrame,
+    InvalidPresenceFrame,
+    UpdateAcknowledgement,
     presence_url,
     read_frame,
     update_frame,
@@ -73,7 +73,7 @@ def test_what_stands_behind_the_last_separator_is_the_correlation_id(
 
 
 def test_a_good_acknowledgement_has_status_200_whatever_else_it_says() -> None:
-    good = Acknowledgement(CORRELATION, True, 200, "", "", None)
+    good = UpdateAcknowledgement(CORRELATION, True, 200, "", "", None)
     assert read_frame(ack(success=True)) == good
     assert read_frame(ack(success=True, status=403, code="x", retryAfterMs=5)) == good
 
@@ -81,7 +81,7 @@ def test_a_good_acknowledgement_has_status_200_whatever_else_it_says() -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500])
 def test_a_negative_acknowledgement_says_why(status: int) -> None:
     payload = ack(success=False, status=status, code="not.authorized", message="No.")
-    assert read_frame(payload) == Acknowledgement(
+    assert read_frame(payload) == UpdateAcknowledgement(
         CORRELATION, False, status, "not.authorized", "No.", None
     )
 
@@ -92,13 +92,13 @@ def test_a_negative_acknowledgement_says_why(status: int) -> None:
 )
 def test_what_a_gateway_asks_us_to_wait_is_bounded(asked: object, waited: int | None) -> None:
     answer = read_frame(ack(success=False, status=429, retryAfterMs=asked))
-    assert isinstance(answer, Acknowledgement)
+    assert isinstance(answer, UpdateAcknowledgement)
     assert answer.retry_after_ms == waited
 
 
 def test_an_explanation_that_is_none_does_not_spoil_the_answer() -> None:
     answer = read_frame(ack(success=False, status=400, code=7, message="x" * 10_000))
-    assert isinstance(answer, Acknowledgement)
+    assert isinstance(answer, UpdateAcknowledgement)
     assert (answer.code, len(answer.message)) == ("", MESSAGE_CHARS_MAX)
 
 
@@ -130,7 +130,7 @@ def test_an_explanation_that_is_none_does_not_spoil_the_answer() -> None:
     ],
 )
 def test_a_malformed_frame_is_odd_and_says_why(payload: bytes, reason: str) -> None:
-    assert read_frame(payload) == OddFrame(reason)
+    assert read_frame(payload) == InvalidPresenceFrame(reason)
 
 
 @given(st.binary() | JSON.map(orjson.dumps))

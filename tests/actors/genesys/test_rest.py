@@ -17,8 +17,8 @@ from actors.genesys.rest import (
     FORBIDDEN,
     KEEP_S,
     MISSING,
+    UserCheck,
     Users,
-    Verdict,
 )
 from actors.genesys.secret import Secret
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
@@ -96,24 +96,24 @@ class Rest:
         (said(200), EXISTS),
         (said(404), MISSING),
         (said(403), FORBIDDEN),
-        (said(429), Verdict("failed", "the user check was answered with 429")),
-        (said(500), Verdict("failed", "the user check was answered with 500")),
-        (said(302), Verdict("failed", "the user check was answered with 302")),
+        (said(429), UserCheck("failed", "the user check was answered with 429")),
+        (said(500), UserCheck("failed", "the user check was answered with 500")),
+        (said(302), UserCheck("failed", "the user check was answered with 302")),
         (
             httpx.ConnectError("no"),
-            Verdict("failed", "api.example.com: user check: ConnectError: no"),
+            UserCheck("failed", "api.example.com: user check: ConnectError: no"),
         ),
         (
             httpx.ReadTimeout("slow"),
-            Verdict("failed", "api.example.com: user check: ReadTimeout: slow"),
+            UserCheck("failed", "api.example.com: user check: ReadTimeout: slow"),
         ),
         (
             OSError(5, "I/O"),
-            Verdict("failed", "api.example.com: user check: OSError: [Errno 5] I/O"),
+            UserCheck("failed", "api.example.com: user check: OSError: [Errno 5] I/O"),
         ),
     ],
 )
-def test_what_an_answer_means(reply: httpx.Response | Exception, verdict: Verdict) -> None:
+def test_what_an_answer_means(reply: httpx.Response | Exception, verdict: UserCheck) -> None:
     async def test() -> None:
         rest = Rest(reply)
         assert await rest.users.check("u-1") == verdict
@@ -131,7 +131,7 @@ def test_a_missing_scope_is_named() -> None:
 
 
 @pytest.mark.parametrize(("status", "verdict"), [(200, EXISTS), (404, MISSING)])
-def test_an_answer_that_holds_is_kept_for_5_min(status: int, verdict: Verdict) -> None:
+def test_an_answer_that_holds_is_kept_for_5_min(status: int, verdict: UserCheck) -> None:
     async def test() -> None:
         rest = Rest(said(status), said(500))
         for _ in range(3):
@@ -182,7 +182,7 @@ def test_a_refused_token_is_replaced_once() -> None:
         assert rest.tokens_used == ["Bearer t1", "Bearer t2"]
         refused = Rest(said(401), said(401))
         verdict = await refused.users.check("u")
-        assert verdict == Verdict("failed", "the user check was answered with 401")
+        assert verdict == UserCheck("failed", "the user check was answered with 401")
         assert len(refused.requests) == 2
 
     in_loop(test)
@@ -192,7 +192,7 @@ def test_without_a_token_nobody_is_asked() -> None:
     async def test() -> None:
         rest = Rest()
         rest.tokens.failure = TokenUnavailableError("no token within 10 s", 5.0)
-        assert await rest.users.check("u") == Verdict("failed", "no token within 10 s")
+        assert await rest.users.check("u") == UserCheck("failed", "no token within 10 s")
         assert rest.requests == []
 
     in_loop(test)

@@ -131,7 +131,7 @@ def with_endpoint(
                 (),
                 client,
                 clock=SystemClock(),
-                chance=random.Random(1),
+                rng=random.Random(1),
                 in_service=in_service,
             )
             await work(tokens, host, asked)

@@ -101,7 +101,7 @@ class Endpoint:
             scopes,
             httpx.AsyncClient(transport=httpx.MockTransport(self.handle)),
             clock=self.clock,
-            chance=random.Random(1),
+            rng=random.Random(1),
             in_service=in_service,
         )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import picows
 import pytest
 
-from actors.genesys.http import Reach
+from actors.genesys.http import Route
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import (
     HandshakeRefusedError,
@@ -67,7 +67,7 @@ async def attempt(
     url = "ws://gw.example/channels/streaming-0-abc"
     direct = f"ws://{host}:{port}/channels/streaming-0-abc"
     proxy = f"http://me:hunter2@127.0.0.1:{port}" if through_proxy else None
-    way = Reach(ssl_context=ssl.create_default_context(), proxy=proxy)
+    way = Route(ssl_context=ssl.create_default_context(), proxy=proxy)
     notes = Notes()
     try:
         transport = await open_socket(

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.genesys.wsp import (
-    Acknowledgement,
     Frame,
-    GapTold,
+    GapRecord,
     HistoryComplete,
-    OddFrame,
+    InvalidFrame,
     OwnedEvent,
+    SubscriptionAcknowledgement,
     notifications_url,
     read_frame,
     subscription,
@@ -78,27 +78,33 @@ def test_appointments_are_asked_for_only_when_they_are_wanted() -> None:
     [
         (
             b'{"type":"subscription","status":"subscribed","sequence":0,"epoch":"e"}',
-            Acknowledgement(0, "e"),
+            SubscriptionAcknowledgement(0, "e"),
         ),
-        (b'{"type":"subscription","status":"subscribed","sequence":7}', Acknowledgement(7, "")),
-        (b'{"type":"subscription","status":"refused","sequence":7}', OddFrame("no owner")),
-        (b'{"type":"subscription","status":"subscribed","sequence":true}', OddFrame("no owner")),
-        (b'{"type":"subscription","status":"subscribed","sequence":-1}', OddFrame("no owner")),
+        (
+            b'{"type":"subscription","status":"subscribed","sequence":7}',
+            SubscriptionAcknowledgement(7, ""),
+        ),
+        (b'{"type":"subscription","status":"refused","sequence":7}', InvalidFrame("no owner")),
+        (
+            b'{"type":"subscription","status":"subscribed","sequence":true}',
+            InvalidFrame("no owner"),
+        ),
+        (b'{"type":"subscription","status":"subscribed","sequence":-1}', InvalidFrame("no owner")),
         (
             b'{"type":"subscription","status":"subscribed","sequence":1,"epoch":5}',
-            OddFrame("no owner"),
+            InvalidFrame("no owner"),
         ),
         (
             b'{"type":"subscription","status":"subscribed","sequence":1,"epoch":"%s"}'
             % (b"x" * 201),
-            OddFrame("no owner"),
+            InvalidFrame("no owner"),
         ),
         (b'{"type":"history.complete","sequence":9}', HistoryComplete(9)),
         (b'{"type":"history.complete","data":{"userId":"A"}}', HistoryComplete(0)),
-        (b'{"type":"gap","from":1,"to":1}', GapTold(1, 1)),
-        (b'{"type":"gap","from":0,"to":1}', OddFrame("gap without a range")),
-        (b'{"type":"gap","from":2,"to":1}', OddFrame("gap without a range")),
-        (b'{"type":"gap","from":1.0,"to":2}', OddFrame("gap without a range")),
+        (b'{"type":"gap","from":1,"to":1}', GapRecord(1, 1)),
+        (b'{"type":"gap","from":0,"to":1}', InvalidFrame("gap without a range")),
+        (b'{"type":"gap","from":2,"to":1}', InvalidFrame("gap without a range")),
+        (b'{"type":"gap","from":1.0,"to":2}', InvalidFrame("gap without a range")),
         (EVENT, OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=False)),
         (WHOLE, OwnedEvent(STATE_EVENT, "A", 5, is_history=False, is_whole=True)),
         (
@@ -141,13 +147,13 @@ def test_appointments_are_asked_for_only_when_they_are_wanted() -> None:
             WHOLE.replace(STATE_EVENT.encode(), b"x"),
             OwnedEvent("x", "A", 5, is_history=False, is_whole=False),
         ),
-        (EVENT.replace(b'"A"', b'""'), OddFrame("no owner")),
-        (EVENT.replace(b'"A"', b"7"), OddFrame("no owner")),
-        (b'{"data":[]}', OddFrame("no owner")),
-        (b"17", OddFrame("no owner")),
-        (b"{", OddFrame("not JSON")),
-        (b"\xff", OddFrame("not JSON")),
-        (b"", OddFrame("not JSON")),
+        (EVENT.replace(b'"A"', b'""'), InvalidFrame("no owner")),
+        (EVENT.replace(b'"A"', b"7"), InvalidFrame("no owner")),
+        (b'{"data":[]}', InvalidFrame("no owner")),
+        (b"17", InvalidFrame("no owner")),
+        (b"{", InvalidFrame("not JSON")),
+        (b"\xff", InvalidFrame("not JSON")),
+        (b"", InvalidFrame("not JSON")),
     ],
 )
 def test_frames_are_told_apart(payload: bytes, frame: Frame) -> None:

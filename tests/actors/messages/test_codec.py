@@ -5,22 +5,22 @@ from __future__ import annotations
 import pytest
 
 from actors.messages.commands import (
-    NotTaken,
-    Order,
+    Accepted,
+    CommandRequest,
+    Rejected,
     Resend,
-    Taken,
-    Told,
-    decode_order,
+    StatusChanged,
     decode_outcome,
-    encode_order,
+    decode_request,
     encode_outcome,
+    encode_request,
 )
 from actors.messages.queries import (
-    AgentTold,
+    AgentRecord,
     AskAgent,
     AskQueue,
-    QueueTold,
-    Shown,
+    QueueRecord,
+    TransitionSeen,
     Watch,
     decode_answer,
     decode_question,
@@ -28,7 +28,7 @@ from actors.messages.queries import (
     encode_question,
 )
 
-ORDER = Order(1, "c-1", "key", "uid:0", "u", "busy", "lunch|\n", None, False, 7)
+ORDER = CommandRequest(1, "c-1", "key", "uid:0", "u", "busy", "lunch|\n", None, False, 7)
 
 
 @pytest.mark.parametrize("record", [AskAgent(1, "u"), AskQueue(2, "q"), Watch("u", "c-1")])
@@ -39,25 +39,29 @@ def test_a_question_comes_back_as_it_was(record: AskAgent | AskQueue | Watch) ->
 @pytest.mark.parametrize(
     "record",
     [
-        AgentTold(1, "u", None, None, None, 0, None),
-        QueueTold(2, "q", 3, 4, 5, 6, 7),
-        Shown("c-1", "u", "Not Available", "busy", 9),
+        AgentRecord(1, "u", None, None, None, 0, None),
+        QueueRecord(2, "q", 3, 4, 5, 6, 7),
+        TransitionSeen("c-1", "u", "Not Available", "busy", 9),
     ],
 )
-def test_an_answer_comes_back_as_it_was(record: AgentTold | QueueTold | Shown) -> None:
+def test_an_answer_comes_back_as_it_was(record: AgentRecord | QueueRecord | TransitionSeen) -> None:
     assert decode_answer(encode_answer(record)) == record
 
 
 @pytest.mark.parametrize("record", [ORDER, Resend(2, "msg_1", "uid:0")])
-def test_an_order_comes_back_as_it_was(record: Order | Resend) -> None:
-    assert decode_order(encode_order(record)) == record
+def test_an_order_comes_back_as_it_was(record: CommandRequest | Resend) -> None:
+    assert decode_request(encode_request(record)) == record
 
 
 @pytest.mark.parametrize(
     "record",
-    [Taken(1, "c-1", False), Told("c-1", "refused", "rate", "", 200), NotTaken(1, "key", "bound")],
+    [
+        Accepted(1, "c-1", False),
+        StatusChanged("c-1", "refused", "rate", "", 200),
+        Rejected(1, "key", "bound"),
+    ],
 )
-def test_an_outcome_comes_back_as_it_was(record: Taken | Told | NotTaken) -> None:
+def test_an_outcome_comes_back_as_it_was(record: Accepted | StatusChanged | Rejected) -> None:
     assert decode_outcome(encode_outcome(record)) == record
 
 

@@ -6,9 +6,9 @@ import asyncio
 from pathlib import Path
 
 from actors.genesys.channel_plan import Limits
-from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, Watch
+from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
 from actors.planner.loop import Planner
-from actors.planner.roster import Patience
+from actors.planner.roster import RetryPolicy
 from actors.planner.store import prepare, read_names, read_roster
 from runtime.child import Child
 from runtime.clock import SystemClock
@@ -34,13 +34,13 @@ def test_an_organisation_is_planned_and_its_joins_and_leaves_are_picked_up(tmp_p
                     address=address_of(gateway),
                     path=path,
                     run="run",
-                    watch=Watch(),
+                    watch=WatchSelection(),
                     clients=1,
                     limits=Limits(channels_per_client_max=3),
                     roster_every_s=0.5,
                 ),
                 SystemClock(),
-                patience=Patience(backoff_first_s=0.01, backoff_most_s=0.02),
+                patience=RetryPolicy(backoff_first_s=0.01, backoff_most_s=0.02),
             )
             await gateway.fault("slow-rest", seconds=0.3, count=2)
             await gateway.fault("refuse-rest", status=503, count=2)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from actors.genesys.channel_plan import Limits
-from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, Watch
+from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
 from actors.planner.store import prepare, read_roster
 from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
@@ -63,7 +63,7 @@ class Run:
             address=cloud.address,
             path=path,
             run="run",
-            watch=Watch(),
+            watch=WatchSelection(),
             clients=1,
             limits=Limits(topics_per_channel_max=100),
             roster_every_s=0.2,

@@ -14,9 +14,9 @@ import structlog
 
 from actors.genesys.channel_plan import Limits, Slot
 from actors.planner import loop
-from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, Watch
+from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
 from actors.planner.loop import Planner
-from actors.planner.roster import Patience
+from actors.planner.roster import RetryPolicy
 from actors.planner.store import Roster, prepare, read_names, read_roster
 from runtime.child import Child
 from runtime.clock import SystemClock
@@ -26,7 +26,7 @@ from runtime.errors import ConfigurationError
 from tests.actors.receiver.rig import in_loop, until
 from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, Trouble
 
-HASTY = Patience(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
+HASTY = RetryPolicy(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
 SMALL = Limits(topics_per_channel_max=3, channels_per_client_max=2)
 SOON_S = 0.1
 
@@ -50,7 +50,7 @@ class Rig:
             address=self.cloud.address,
             path=self.path,
             run="run",
-            watch=Watch(),
+            watch=WatchSelection(),
             clients=1,
             limits=SMALL,
             requests_per_minute=3000,
@@ -267,10 +267,10 @@ def test_whom_nobody_finds_is_named_at_the_start_and_told_in_service(tmp_path: P
         cloud.add(*"abc")
         cloud.named[QUEUES] = {"q1": "Sales"}
         cloud.members[f"{QUEUES}/q1/members"] = ["a", "b"]
-        rig.arguments = replace(rig.arguments, watch=Watch(kind="queues", ids=("Sale",)))
+        rig.arguments = replace(rig.arguments, watch=WatchSelection(kind="queues", ids=("Sale",)))
         assert "no queues named 'Sale'" in str(await rig.fails())
         rig.generation = 0
-        rig.arguments = replace(rig.arguments, watch=Watch(kind="queues", ids=("Sales",)))
+        rig.arguments = replace(rig.arguments, watch=WatchSelection(kind="queues", ids=("Sales",)))
         async with rig.living():
             await until(lambda: rig.get("plan_version") == 1)
             cloud.named[QUEUES] = {}
@@ -285,7 +285,7 @@ def test_ids_of_the_file_that_are_nobodys_are_counted(tmp_path: Path) -> None:
         cloud.add(*"abc")
         listed = tmp_path / "ids"
         listed.write_text("a\nb\nzz\n")
-        rig.arguments = replace(rig.arguments, watch=Watch(kind="file", file=listed))
+        rig.arguments = replace(rig.arguments, watch=WatchSelection(kind="file", file=listed))
         async with rig.living():
             await until(lambda: rig.get("ids_missing") == 1)
             assert set(rig.roster.names) == {"a", "b"}

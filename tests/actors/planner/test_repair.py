@@ -9,15 +9,15 @@ from pathlib import Path
 import apsw
 import pytest
 
-from actors.genesys.channel_plan import EMPTY, Plan, Slot
-from actors.planner.store import ROSTER_FILE, Store, prepare, read_roster
-from actors.storage.sqlite import Finding
+from actors.genesys.channel_plan import EMPTY, ChannelPlan, Slot
+from actors.planner.store import ROSTER_FILE, RosterStore, prepare, read_roster
+from actors.storage.sqlite import FileFinding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.sender.drawer import NOW_US
 
 STAMP = "20261118T110640Z"
 NAMES = {f"user-{n}": f"N {n}" for n in range(400)}
-PLAN = Plan(slots={Slot(0, 0): frozenset(NAMES)}, clients_needed=1)
+PLAN = ChannelPlan(slots={Slot(0, 0): frozenset(NAMES)}, clients_needed=1)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "data" / "cloud.db"
     path.parent.mkdir()
     prepare(path, "run-1")
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     store.commit(PLAN, NAMES, 1_000)
     store.name_queues({"q1": "Sales"})
     store.close()
@@ -63,11 +63,11 @@ def test_a_broken_file_is_set_aside_and_the_planner_begins_anew(path: Path, how:
     assert (finding.kept_in / path.name).read_bytes() == broken
     assert not path.exists()
     prepare(path, "run-2")
-    assert Store(path, "run-2").roster.plan == EMPTY
+    assert RosterStore(path, "run-2").roster.plan == EMPTY
 
 
 def test_a_healthy_file_is_left_as_it_is_and_one_that_is_not_there_as_well(path: Path) -> None:
-    assert ROSTER_FILE.repair(path, NOW_US) == Finding(path, "")
+    assert ROSTER_FILE.repair(path, NOW_US) == FileFinding(path, "")
     assert read_roster(path).plan == PLAN
     assert ROSTER_FILE.repair(path.with_name("other.db"), NOW_US) is None
 
@@ -75,12 +75,12 @@ def test_a_healthy_file_is_left_as_it_is_and_one_that_is_not_there_as_well(path:
 def test_a_file_that_was_made_and_never_begun_is_healthy(tmp_path: Path) -> None:
     path = tmp_path / "cloud.db"
     path.touch()
-    assert ROSTER_FILE.repair(path, NOW_US) == Finding(path, "")
+    assert ROSTER_FILE.repair(path, NOW_US) == FileFinding(path, "")
 
 
 def test_a_log_without_its_file_is_never_played_into_a_fresh_one(path: Path) -> None:
     prepare(path, "run-1")
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     store.commit(EMPTY, {}, 2_000)
     log = path.with_name(f"{path.name}-wal").read_bytes()
     assert log
@@ -104,7 +104,7 @@ def test_a_file_of_a_newer_version_or_a_locked_one_is_not_broken(path: Path) -> 
 
 
 def test_a_copy_is_a_file_of_its_own(path: Path, tmp_path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     target = tmp_path / "copies"
     assert ROSTER_FILE.copy(path, target / path.name) == target / "cloud.db"
     store.commit(EMPTY, {}, 2_000)

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.genesys.cloud_answers import Page
+from actors.genesys.cloud_answers import ListingPage
 from actors.genesys.cloud_errors import FailedError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
-from actors.planner.arguments import Watch
-from actors.planner.roster import Patience, Read, RosterReader, UnresolvedError, listed_ids
+from actors.planner.arguments import WatchSelection
+from actors.planner.roster import Read, RetryPolicy, RosterReader, UnresolvedError, listed_ids
 from runtime.errors import ConfigurationError
 from tests.gateway.scripted_cloud import (
     DIVISIONS,
@@ -27,14 +27,14 @@ from tests.gateway.scripted_cloud import (
     with_cloud,
 )
 
-HASTY = Patience(tries_max=3, backoff_first_s=0.001, backoff_most_s=0.002)
-Make = Callable[[Watch], RosterReader]
+HASTY = RetryPolicy(tries_max=3, backoff_first_s=0.001, backoff_most_s=0.002)
+Make = Callable[[WatchSelection], RosterReader]
 
 
 def with_reader(test: Callable[[ScriptedCloud, Make], Awaitable[None]]) -> None:
     async def run(cloud: ScriptedCloud, rest: CloudRest) -> None:
-        def make(watch: Watch) -> RosterReader:
-            return RosterReader(rest, watch, chance=random.Random(1), patience=HASTY)
+        def make(watch: WatchSelection) -> RosterReader:
+            return RosterReader(rest, watch, rng=random.Random(1), patience=HASTY)
 
         await test(cloud, make)
 
@@ -50,7 +50,7 @@ def test_everybody_is_read_in_the_gateways_order_with_their_names() -> None:
         ids = [f"u{n}" for n in range(1100, 0, -1)]
         cloud.add(*ids)
         told: list[int] = []
-        read = await make(Watch()).read({}, lambda names: told.append(len(names)))
+        read = await make(WatchSelection()).read({}, lambda names: told.append(len(names)))
         assert read == Read(names=named(*ids))
         assert list(read.names) == ids
         assert told == [500, 1000, 1100]
@@ -68,7 +68,7 @@ def test_who_slips_from_a_page_while_we_read_is_not_taken_for_gone() -> None:
                 cloud.users.pop("u0000", None)  # u0500 is on the first page now
 
         cloud.before_page = before_page
-        reader = make(Watch())
+        reader = make(WatchSelection())
         first = await reader.read({})
         assert "u0500" not in first.names  # nobody knows better yet
         assert "u0000" in first.names
@@ -85,7 +85,7 @@ def test_who_slips_from_a_page_while_we_read_is_not_taken_for_gone() -> None:
 def test_who_left_is_gone_and_who_came_is_there() -> None:
     async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.add("a", "c")
-        assert (await make(Watch()).read(named("a", "b"))).names == named("a", "c")
+        assert (await make(WatchSelection()).read(named("a", "b"))).names == named("a", "c")
 
     with_reader(test)
 
@@ -97,10 +97,10 @@ def test_divisions_are_meant_by_id_or_by_name() -> None:
         cloud.add("b", "b2", division="d2")
         cloud.add("c", division="d3")
         cloud.users["odd"] = {"id": "odd", "division": 5}
-        read = await make(Watch(kind="divisions", ids=("d1", " sales eu "))).read({})
+        read = await make(WatchSelection(kind="divisions", ids=("d1", " sales eu "))).read({})
         assert read.names == named("a", "b", "b2")
         cloud.users["b2"]["division"] = {"id": "d3"}
-        reader = make(Watch(kind="divisions", ids=("D1", "Sales EU")))
+        reader = make(WatchSelection(kind="divisions", ids=("D1", "Sales EU")))
         assert (await reader.read(read.names)).names == named("a", "b")
 
     with_reader(test)
@@ -114,7 +114,7 @@ def test_members_of_several_are_watched_once(kind: str, path: str) -> None:
         cloud.members[f"{path}/i1/members"] = [f"u{n}" for n in range(200)]
         cloud.members[f"{path}/i2/members"] = [f"u{n}" for n in range(150, 250)]
         cloud.members[f"{path}/i3/members"] = ["x"]
-        watch = Watch(kind=kind, ids=("i1", "TWO"))  # type: ignore[arg-type]  # a parameter
+        watch = WatchSelection(kind=kind, ids=("i1", "TWO"))  # type: ignore[arg-type]  # a parameter
         read = await make(watch).read({})
         assert read.names == named(*(f"u{n}" for n in range(250)))
 
@@ -133,7 +133,7 @@ def test_who_is_missing_from_a_queue_of_several_pages_is_gone_when_missing_twice
                 cloud.members[f"{QUEUES}/q/members"] = [*ids[1:], "new"]
 
         cloud.before_page = before_page
-        reader = make(Watch(kind="queues", ids=("q",)))
+        reader = make(WatchSelection(kind="queues", ids=("q",)))
         held = named(*ids, "left")
         read = await reader.read(held)
         assert read.names.keys() == {*ids, "left", "new"}
@@ -149,7 +149,7 @@ def test_who_is_missing_from_a_queue_of_one_page_is_gone() -> None:
         cloud.named[QUEUES] = {"q": "Queue"}
         cloud.add("a")
         cloud.members[f"{QUEUES}/q/members"] = ["a"]
-        reader = make(Watch(kind="queues", ids=("q",)))
+        reader = make(WatchSelection(kind="queues", ids=("q",)))
         assert (await reader.read(named("a", "left"))).names == named("a")
 
     with_reader(test)
@@ -159,9 +159,9 @@ def test_a_name_that_nobody_finds_or_that_means_several_is_told() -> None:
     async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[GROUPS] = {"g1": "Team", "g2": "team", "g3": "Other"}
         with pytest.raises(UnresolvedError, match="no groups named 'Tema', 'x'"):
-            await make(Watch(kind="groups", ids=("Other", "Tema", "x"))).read({})
+            await make(WatchSelection(kind="groups", ids=("Other", "Tema", "x"))).read({})
         with pytest.raises(UnresolvedError, match="several groups are named 'TEAM': give their id"):
-            await make(Watch(kind="groups", ids=("TEAM",))).read({})
+            await make(WatchSelection(kind="groups", ids=("TEAM",))).read({})
 
     with_reader(test)
 
@@ -171,7 +171,7 @@ def test_a_file_lists_ids_in_the_order_of_their_places(tmp_path: Path) -> None:
         cloud.add(*(f"u{n}" for n in range(300)))
         wanted = [f"u{n}" for n in range(249, -1, -1)]
         path.write_text("# the team\n\n" + "\n".join([*wanted, "nobody", "U5"]) + "\n")
-        read = await make(Watch(kind="file", file=path)).read(named("gone"))
+        read = await make(WatchSelection(kind="file", file=path)).read(named("gone"))
         assert list(read.names) == wanted
         assert read == Read(names=named(*wanted), missing=1)
         assert cloud.paths(PAGES) == 3
@@ -219,7 +219,7 @@ def test_a_page_that_fails_is_asked_for_again_and_no_other(status: int) -> None:
                 cloud.troubles.extend([trouble, trouble])
 
         cloud.before_page = before_page
-        assert len((await make(Watch()).read({})).names) == 1001
+        assert len((await make(WatchSelection()).read({})).names) == 1001
         numbers = [dict(asked.query)["pageNumber"] for asked in cloud.asked]
         assert numbers == ["1", "2", "2", "2", "3"]
 
@@ -230,12 +230,12 @@ def test_patience_ends_and_a_refusal_needs_none() -> None:
     async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.troubles.extend([Trouble(PAGES, 500)] * 9)
         with pytest.raises(FailedError):
-            await make(Watch()).read({})
+            await make(WatchSelection()).read({})
         assert cloud.paths(PAGES) == HASTY.tries_max
         cloud.troubles.clear()
         cloud.troubles.append(Trouble(PAGES, 403))
         with pytest.raises(ForbiddenError):
-            await make(Watch()).read({})
+            await make(WatchSelection()).read({})
         assert cloud.paths(PAGES) == HASTY.tries_max + 1
 
     with_reader(test)
@@ -244,7 +244,7 @@ def test_patience_ends_and_a_refusal_needs_none() -> None:
 def test_queues_have_names() -> None:
     async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[QUEUES] = {f"q{n}": f"Queue  {n}" for n in range(150)}
-        names = await make(Watch()).queue_names()
+        names = await make(WatchSelection()).queue_names()
         assert names == {f"q{n}": f"Queue {n}" for n in range(150)}
 
     with_reader(test)
@@ -268,11 +268,11 @@ class Moving:
             self.ever |= joining
             self.throughout -= leaving
 
-    async def user_page(self, number: int) -> Page:
+    async def user_page(self, number: int) -> ListingPage:
         self._move()
         there = sorted(self.present)
         entities = [{"id": i} for i in there[(number - 1) * self.PAGE : number * self.PAGE]]
-        return Page(entities, number, -(-len(there) // self.PAGE), len(there))
+        return ListingPage(entities, number, -(-len(there) // self.PAGE), len(there))
 
     async def users_by_id(self, ids: list[str]) -> list[dict[str, str]]:
         self._move()
@@ -288,7 +288,7 @@ def test_nobody_who_was_there_all_the_time_is_taken_for_gone(
     present: set[str], held: set[str], course: list[tuple[set[str], set[str]]]
 ) -> None:
     cloud = Moving(present, course)
-    reader = RosterReader(cloud, Watch(), chance=random.Random(1))  # type: ignore[arg-type]  # a twin
+    reader = RosterReader(cloud, WatchSelection(), rng=random.Random(1))  # type: ignore[arg-type]  # a twin
     read = asyncio.run(reader.read(dict.fromkeys(held, "")))
     assert held & cloud.throughout <= read.names.keys() <= cloud.ever
     if not course:

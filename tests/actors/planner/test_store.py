@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actors.genesys.channel_plan import EMPTY, Limits, Plan, Slot, plan
-from actors.planner.store import Names, Store, prepare, read_names, read_roster
+from actors.genesys.channel_plan import EMPTY, ChannelPlan, Limits, Slot, plan
+from actors.planner.store import RosterNames, RosterStore, prepare, read_names, read_roster
 from runtime.errors import ConfigurationError, LocalError
 
 NAMES = {"a": "Ann", "b": "Bob", "c": "Cem"}
-PLAN = Plan(
+PLAN = ChannelPlan(
     slots={Slot(0, 0): frozenset({"a", "b"})}, unmonitored=frozenset({"c"}), clients_needed=2
 )
 
@@ -33,37 +33,37 @@ def test_a_fresh_file_has_no_plan_yet(path: Path) -> None:
 
 
 def test_what_was_committed_is_read_by_everybody_and_by_a_successor(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     assert store.commit(PLAN, NAMES, 1_000)
     assert read_roster(path) == store.roster
     assert store.roster == (1, 1_000, 1_000, PLAN, NAMES)
     store.close()
-    assert Store(path, "run-1").roster == (1, 1_000, 1_000, PLAN, NAMES)
+    assert RosterStore(path, "run-1").roster == (1, 1_000, 1_000, PLAN, NAMES)
 
 
 def test_only_another_plan_is_another_version(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     assert store.commit(PLAN, NAMES, 1_000)
     assert not store.commit(PLAN, NAMES | {"a": "Anna"}, 2_000)
     roster = read_roster(path)
     assert (roster.version, roster.planned_us, roster.read_us) == (1, 1_000, 2_000)
     assert roster.names["a"] == "Anna"
-    moved = Plan(slots={Slot(0, 0): frozenset({"a"}), Slot(0, 1): frozenset({"b", "c"})})
+    moved = ChannelPlan(slots={Slot(0, 0): frozenset({"a"}), Slot(0, 1): frozenset({"b", "c"})})
     assert store.commit(moved, NAMES, 3_000)
     assert read_roster(path) == (2, 3_000, 3_000, moved, NAMES)
 
 
 def test_an_empty_roster_is_a_plan_as_well(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     assert store.commit(EMPTY, {}, 1_000)
     assert not store.commit(EMPTY, {}, 2_000)
     assert read_roster(path) == (1, 1_000, 2_000, EMPTY, {})
 
 
 def test_the_name_of_one_who_left_is_kept_and_they_may_come_again(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     store.commit(PLAN, NAMES, 1_000)
-    left = Plan(slots={Slot(0, 0): frozenset({"a"})})
+    left = ChannelPlan(slots={Slot(0, 0): frozenset({"a"})})
     store.commit(left, {"a": "Ann"}, 2_000)
     assert read_roster(path).names == {"a": "Ann"}
     assert read_names(path).users == NAMES
@@ -72,14 +72,14 @@ def test_the_name_of_one_who_left_is_kept_and_they_may_come_again(path: Path) ->
 
 
 def test_queues_keep_their_names(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     store.name_queues({"q1": "Sales", "q2": "Support"})
     store.name_queues({"q1": "Sales EU"})
-    assert read_names(path) == Names({}, {"q1": "Sales EU", "q2": "Support"})
+    assert read_names(path) == RosterNames({}, {"q1": "Sales EU", "q2": "Support"})
 
 
 def test_another_run_takes_the_file_over(path: Path) -> None:
-    orphan = Store(path, "run-1")
+    orphan = RosterStore(path, "run-1")
     orphan.commit(PLAN, NAMES, 1_000)
     prepare(path, "run-2")
     with pytest.raises(LocalError, match="another run"):
@@ -88,12 +88,12 @@ def test_another_run_takes_the_file_over(path: Path) -> None:
         orphan.name_queues({"q1": "Sales"})
     assert orphan.roster.plan == PLAN
     with pytest.raises(LocalError, match="belongs to run 'run-2'"):
-        Store(path, "run-1")
-    assert Store(path, "run-2").roster.plan == PLAN
+        RosterStore(path, "run-1")
+    assert RosterStore(path, "run-2").roster.plan == PLAN
 
 
 def test_only_its_owner_may_read_the_names(path: Path) -> None:
-    store = Store(path, "run-1")
+    store = RosterStore(path, "run-1")
     store.commit(PLAN, NAMES, 1_000)
     modes = {stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     assert modes == {0o600}
@@ -126,7 +126,7 @@ def test_what_is_read_is_what_was_committed_last_whatever_the_course(
         ever: dict[str, str] = {}
         now, version = EMPTY, 0
         for at_us, users in enumerate(course, 1):
-            store = Store(path, "run-1")
+            store = RosterStore(path, "run-1")
             planned = plan(
                 store.roster.plan,
                 sorted(users),

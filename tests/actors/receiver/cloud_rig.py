@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from actors.genesys.channel_plan import EMPTY, Limits, Plan, plan
+from actors.genesys.channel_plan import EMPTY, ChannelPlan, Limits, plan
 from actors.genesys.http import GatewayAddress
 from actors.messages.control import ControlRecord, HistoryEnds
 from actors.planner import store as planner_store
@@ -21,7 +21,7 @@ from actors.receiver import channel_store
 from actors.receiver.channel_line import ChannelPolicy
 from actors.receiver.cloud_arguments import (
     CLOUD_RECEIVER_WORDS,
-    CloudClient,
+    CloudClientArguments,
     CloudReceiverArguments,
 )
 from actors.receiver.cloud_loop import live
@@ -60,7 +60,7 @@ class CloudRig:
     policy: ChannelPolicy = HASTY
     calls_per_minute: int = 3_000
     generation: int = 0
-    plan: Plan = EMPTY
+    plan: ChannelPlan = EMPTY
 
     def __post_init__(self) -> None:
         count = range(self.shards)
@@ -77,7 +77,7 @@ class CloudRig:
         self.path = self.directory / "channels-0.db"
         self.roster_path = self.directory / "cloud.db"
         planner_store.prepare(self.roster_path, RUN)
-        self.planner = planner_store.Store(self.roster_path, RUN)
+        self.planner = planner_store.RosterStore(self.roster_path, RUN)
         channel_store.prepare(self.path, RUN)
         self.child = Child("receiver-0", 1, self.counters)
 
@@ -86,7 +86,7 @@ class CloudRig:
         base_url = self.gateway.ready["base_url"]
         return CloudReceiverArguments(
             clients=tuple(
-                CloudClient(
+                CloudClientArguments(
                     number=number,
                     address=GatewayAddress(
                         api_url=base_url,
@@ -107,7 +107,7 @@ class CloudRig:
             requests_per_minute=self.calls_per_minute,
         )
 
-    def watch(self, users: Sequence[str]) -> Plan:
+    def watch(self, users: Sequence[str]) -> ChannelPlan:
         """What the planner does: the plan for these users, told to the receiver."""
         clients = len(self.gateway.ready["clients"])
         self.plan = plan(self.plan, users, clients, 1, self.limits)

@@ -10,7 +10,7 @@ from actors.messages.control import (
     ControlRecord,
 )
 from actors.receiver import signals
-from actors.receiver.line import Policy
+from actors.receiver.line import ReceiverPolicy
 from actors.receiver.session import SessionMachine
 from actors.receiver.signals import Action, Connect, Signal, Signs, Tick
 
@@ -29,7 +29,7 @@ class FullJitter(random.Random):
 class Play:
     """Drives a machine and keeps what it wants."""
 
-    policy: Policy = field(default_factory=Policy)
+    policy: ReceiverPolicy = field(default_factory=ReceiverPolicy)
     session: int = 0
     epoch: int = 0
     epoch_name: str = ""

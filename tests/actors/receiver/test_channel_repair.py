@@ -12,7 +12,7 @@ import pytest
 
 from actors import main as cli
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud_answers import Rejected
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.genesys.secret import Secret
 from actors.receiver.channel_store import (
     CHANNELS_FILE,
@@ -21,13 +21,13 @@ from actors.receiver.channel_store import (
     prepare,
     read_report,
 )
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from tests.actors.sender.drawer import NOW_US
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    identity = Identity(dialect="cloud", gateway="https://api.mypurecloud.de")
+    identity = GatewayIdentity(dialect="cloud", gateway="https://api.mypurecloud.de")
     DataDir.claim(tmp_path / "data", identity, shards=1).lock.release()
     path = tmp_path / "data" / "channels-0.db"
     prepare(path, "run-1")
@@ -36,7 +36,7 @@ def path(tmp_path: Path) -> Path:
         slot = Slot(0, number)
         text = Secret(f"channel {number}" + "x" * 100)
         store.add(ChannelRecord(text, slot, text, NOW_US, None))
-        store.refuse(slot, [Rejected(f"v2.users.u{number}.activity", "no", ("p",))], NOW_US)
+        store.refuse(slot, [RejectedTopic(f"v2.users.u{number}.activity", "no", ("p",))], NOW_US)
     store.close()
     return path
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from actors.messages.control import Gap, HistoryEnds, Watches, Watermark, encode_control
 from actors.messages.partition import shard_of
 from actors.receiver import outlet as outlet_module
-from actors.receiver.outlet import OUTLET_WORDS, SPILL_RECORD_BYTES, Outlet
+from actors.receiver.outlet import OUTLET_WORDS, SPILL_RECORD_BYTES, RingWriter
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -32,12 +32,14 @@ class Bench:
         self.overflows = 0
         self.outlet = self.successor(1)
 
-    def successor(self, generation: int) -> Outlet:
+    def successor(self, generation: int) -> RingWriter:
         producers = [
             Producer(block, generation=generation, doorbell=doorbell)
             for block, doorbell in zip(self.blocks, self.doorbells, strict=True)
         ]
-        return Outlet(producers, self.counters, self.call_soon, self.pressure.append, self.overflow)
+        return RingWriter(
+            producers, self.counters, self.call_soon, self.pressure.append, self.overflow
+        )
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)

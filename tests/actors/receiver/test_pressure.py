@@ -9,7 +9,7 @@ import pytest
 
 from actors.messages.control import HistoryEnds, SessionBegins, SessionEnds, Shed, decode_control
 from actors.receiver.connection import Connection
-from actors.receiver.line import Policy
+from actors.receiver.line import ReceiverPolicy
 from actors.receiver.outlet import SPILL_BYTES_MAX
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 from tests.actors.receiver.rig import Record, Rig, in_loop, until
@@ -43,8 +43,8 @@ def late_to_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 def watched(monkeypatch: pytest.MonkeyPatch, dead_after_s: float) -> None:
     """Lines are declared dead soon, and nobody asks them before."""
 
-    def hasty(*, attempts_max: int, **_: object) -> Policy:
-        return Policy(
+    def hasty(*, attempts_max: int, **_: object) -> ReceiverPolicy:
+        return ReceiverPolicy(
             attempts_max=attempts_max,
             backoff_first_s=0.001,
             backoff_most_s=0.002,

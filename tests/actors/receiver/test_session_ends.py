@@ -13,7 +13,7 @@ from actors.messages.control import (
     SessionEnds,
 )
 from actors.receiver import signals
-from actors.receiver.line import Policy
+from actors.receiver.line import ReceiverPolicy
 from actors.receiver.session import SessionMachine
 from actors.receiver.signals import Close, Connect, GiveUp, Subscribe
 from tests.actors.receiver.play import Play, resumed
@@ -22,14 +22,14 @@ from tests.actors.receiver.play import Play, resumed
 
 
 def test_back_off_doubles_up_to_its_cap_with_full_jitter() -> None:
-    play = Play(policy=Policy(attempts_max=0))
+    play = Play(policy=ReceiverPolicy(attempts_max=0))
     delays = []
     for _ in range(7):
         play.tell(signals.Unreachable(play.line, "no route"))
         delays.append(play.retry_delay_s())
         play.retry()
     assert delays == [4.0, 8.0, 16.0, 30.0, 30.0, 30.0, 30.0]
-    low = SessionMachine(Policy(), random.Random(1))
+    low = SessionMachine(ReceiverPolicy(), random.Random(1))
     low.start(0.0, 0)
     low.handle(signals.Unreachable(1, "no route"), 0.0, 0)
     assert low.due_s is not None
@@ -94,7 +94,7 @@ def test_a_429_is_waited_for(after: float | None, delay_s: float) -> None:
 
 
 def test_a_token_that_is_refused_in_service_costs_no_try() -> None:
-    play = Play(policy=Policy(attempts_max=2))
+    play = Play(policy=ReceiverPolicy(attempts_max=2))
     for _ in range(5):
         play.tell(signals.TokenMissing(play.line, "401", 300.0, is_refused=True))
         assert play.retry_delay_s() == 300.0
@@ -103,7 +103,7 @@ def test_a_token_that_is_refused_in_service_costs_no_try() -> None:
 
 
 def test_a_token_that_comes_at_last_is_used_at_once() -> None:
-    play = Play(policy=Policy(attempts_max=2))
+    play = Play(policy=ReceiverPolicy(attempts_max=2))
     play.tell(signals.TokenMissing(1, "401", 300.0, is_refused=True))
     assert signals.Connect(2, False) in play.tell(signals.TokenRenewed())
 

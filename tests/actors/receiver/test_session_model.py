@@ -13,7 +13,7 @@ from actors.messages.control import (
     SessionEnds,
 )
 from actors.receiver import signals
-from actors.receiver.line import Policy
+from actors.receiver.line import ReceiverPolicy
 from actors.receiver.signals import Connect, Signal, Subscribe
 from tests.actors.receiver.play import Play
 
@@ -24,7 +24,7 @@ class AnyGateway(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.play = Play(policy=Policy(attempts_max=0))
+        self.play = Play(policy=ReceiverPolicy(attempts_max=0))
         self.opened: set[int] = set()
         self.closed: set[int] = set()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from actors.genesys.channel_plan import EMPTY, Limits, Slot, plan
-from actors.receiver.snapshot_desk import Answered, Call, SnapshotDesk
+from actors.receiver.snapshot_desk import AnsweredUsers, Call, SnapshotScheduler
 
 PER_PAGE = 500
 
@@ -21,7 +21,7 @@ class Organisation:
         self.users = users
         self.calls: list[Call] = []
 
-    def answer(self, desk: SnapshotDesk, call: Call) -> list[Answered]:
+    def answer(self, desk: SnapshotScheduler, call: Call) -> list[AnsweredUsers]:
         self.calls.append(call)
         pages = -(-len(self.users) // PER_PAGE)
         if call.page is None:
@@ -29,7 +29,7 @@ class Organisation:
         found = self.users[(call.page - 1) * PER_PAGE : call.page * PER_PAGE]
         return desk.answered(call, found, pages)
 
-    def serve(self, desk: SnapshotDesk, clients: int = 1) -> int:
+    def serve(self, desk: SnapshotScheduler, clients: int = 1) -> int:
         """Until nothing is wanted any more; how many calls that took."""
         before = len(self.calls)
         while desk.waiting:
@@ -39,13 +39,13 @@ class Organisation:
         return len(self.calls) - before
 
 
-def desk_with(places: dict[Slot, frozenset[str]]) -> SnapshotDesk:
-    desk = SnapshotDesk()
+def desk_with(places: dict[Slot, frozenset[str]]) -> SnapshotScheduler:
+    desk = SnapshotScheduler()
     desk.watch(frozenset(user for users in places.values() for user in users))
     return desk
 
 
-def want_all(desk: SnapshotDesk, places: dict[Slot, frozenset[str]], session: int) -> None:
+def want_all(desk: SnapshotScheduler, places: dict[Slot, frozenset[str]], session: int) -> None:
     for slot, users in places.items():
         desk.want(slot, session, sorted(users))
 
@@ -131,7 +131,7 @@ def test_an_answer_says_nothing_of_whom_nobody_wanted_when_it_was_asked_for() ->
     call = desk.next_call(0)
     assert call is not None
     desk.want(slot, 1, "ab")
-    assert desk.answered(call, "a") == [Answered(slot, 1, ("a",))]
+    assert desk.answered(call, "a") == [AnsweredUsers(slot, 1, ("a",))]
     call = desk.next_call(0)
     assert call is not None
     assert call.ids == ("b",)

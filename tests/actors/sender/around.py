@@ -7,12 +7,19 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from actors.messages.commands import NotTaken, Order, Taken, Told
+from actors.messages.commands import Accepted, CommandRequest, Rejected, StatusChanged
 from actors.messages.partition import shard_of
-from actors.messages.queries import AgentTold, AskAgent, AskQueue, QueueTold, Shown, Watch
+from actors.messages.queries import (
+    AgentRecord,
+    AskAgent,
+    AskQueue,
+    QueueRecord,
+    TransitionSeen,
+    Watch,
+)
 from actors.sender import signals
 from actors.sender.capacity import CapacityAnalyzer
-from actors.sender.commands import Action, Ask, Command, Record, Report, Step
+from actors.sender.commands import Action, Ask, Command, CommandStep, Record, ReportOutcome
 from actors.sender.dialect import Dialect, WspDialect
 from actors.sender.machine import CommandMachine
 from actors.settings.sender import SenderSettings
@@ -38,17 +45,17 @@ class Around:
         self.dialect = dialect
         self.now_s = 1_000.0
         self.wall_slip_us = 0
-        self.chance = random.Random(7)
+        self.rng = random.Random(7)
         self.orders = 0
-        self.agents: dict[str, AgentTold] = {}
+        self.agents: dict[str, AgentRecord] = {}
         self.users: dict[str, signals.UserChecked] = {}
-        self.queues: dict[tuple[int, str], QueueTold] = {}
+        self.queues: dict[tuple[int, str], QueueRecord] = {}
         self.silent: set[int] = set()  # shards
         self.uncounting: set[int] = set()  # shards that are slow to count a queue
         self.is_user_check_silent = False
         self.records: list[Record] = []
         self.store: dict[str, Command] = {}
-        self.said: list[Taken | Told | NotTaken] = []
+        self.said: list[Accepted | StatusChanged | Rejected] = []
         self.asked: list[Ask] = []
         self.checked: list[str] = []
         self.sent: list[signals.Send | signals.Patch] = []
@@ -67,7 +74,7 @@ class Around:
         self.machine = CommandMachine(
             self.settings,
             SHARDS,
-            random.Random(self.chance.random()),
+            random.Random(self.rng.random()),
             self.analyzer,
             dialect=self.dialect(self.settings),
         )
@@ -80,7 +87,7 @@ class Around:
         """Somebody orders; ann and whoever is not told of otherwise is available, in no queue."""
         self.orders += 1
         command_id = fields.pop("command_id", str(uuid.UUID(int=self.orders, version=4)))
-        order = Order(
+        order = CommandRequest(
             order=self.orders,
             command_id=command_id,
             key=fields.pop("key", command_id),
@@ -102,7 +109,7 @@ class Around:
     def signal(self, signal: signals.Signal) -> None:
         self.do(self.machine.signal(signal, self.now_s, self.now_us))
 
-    def answer(self, shard: int, answer: AgentTold | QueueTold | Shown) -> None:
+    def answer(self, shard: int, answer: AgentRecord | QueueRecord | TransitionSeen) -> None:
         self.do(self.machine.answer(shard, answer, self.now_s, self.now_us))
 
     def acknowledge(self, command_id: str) -> None:
@@ -117,7 +124,7 @@ class Around:
         self.signal(signals.Acknowledged(command_id, False, status, **told))
 
     def show(self, correlation: str, user_id: str = "ann") -> None:
-        shown = Shown(correlation, user_id, "Talking", "busy", self.now_us)
+        shown = TransitionSeen(correlation, user_id, "Talking", "busy", self.now_us)
         self.answer(shard_of(user_id, SHARDS), shown)
 
     def pass_s(self, seconds: float) -> None:
@@ -135,13 +142,13 @@ class Around:
     # What the world is
 
     def agent(self, user_id: str, state: str | None = "Available", **fields: Any) -> None:
-        told = AgentTold(0, user_id, state, None, None, self.now_us, None)
+        told = AgentRecord(0, user_id, state, None, None, self.now_us, None)
         self.agents[user_id] = told._replace(**fields)
 
     def counts(self, queue: str, available: int, busy: int = 0, **fields: Any) -> None:
         """All of them are shard 0's."""
         for shard in range(SHARDS):
-            told = QueueTold(0, queue, 0, 0, 0, 0, None)
+            told = QueueRecord(0, queue, 0, 0, 0, 0, None)
             if shard == 0:
                 told = told._replace(available=available, busy=busy, **fields)
             self.queues[shard, queue] = told
@@ -155,15 +162,15 @@ class Around:
         """As the audit has them."""
         return [str(each.step) for each in self.records if each.command.id == command_id]
 
-    def told(self, command_id: str) -> Told:
+    def told(self, command_id: str) -> StatusChanged:
         """What web heard of it last."""
-        told = [each for each in self.said if isinstance(each, Told)]
+        told = [each for each in self.said if isinstance(each, StatusChanged)]
         return [each for each in told if each.command_id == command_id][-1]
 
     def refused(self, command_id: str) -> tuple[str, str]:
         """Code and detail of what was refused before it was ever sent."""
         command = self.command(command_id)
-        assert (command.step, command.tries) == (Step.REFUSED, 0)
+        assert (command.step, command.tries) == (CommandStep.REFUSED, 0)
         assert self.told(command_id).code == command.code
         return command.code, command.detail
 
@@ -181,15 +188,15 @@ class Around:
                 self._keep(action)
         for action in actions:
             match action:
-                case Report(outcome=outcome):
-                    if isinstance(outcome, Taken):
+                case ReportOutcome(outcome=outcome):
+                    if isinstance(outcome, Accepted):
                         assert outcome.command_id in self.store, "taken before it is durable"
                     self.said.append(outcome)
                 case Ask():
                     self.asked.append(action)
                     self._reply(action)
                 case signals.Send() | signals.Patch():
-                    assert self.store[action.correlation].step is Step.SENT, "not durable"
+                    assert self.store[action.correlation].step is CommandStep.SENT, "not durable"
                     self.sent.append(action)
                     self.sent_at_s.append(self.now_s)
                 case signals.CheckUser(user_id=user_id):
@@ -203,7 +210,7 @@ class Around:
         assert record.step == command.step
         assert record.at_us == self.now_us
         assert (command.ended_us is None) != command.step.is_end
-        assert (record.webhook is not None) == (command.step is Step.ACKNOWLEDGED)
+        assert (record.webhook is not None) == (command.step is CommandStep.ACKNOWLEDGED)
         bound = [each.id for each in self.store.values() if each.key == command.key is not None]
         assert bound in ([], [command.id]), "a key twice"
         self.store[command.id] = command

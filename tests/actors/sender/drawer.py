@@ -10,9 +10,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from actors.sender.commands import Command, Record, Step, webhook_body
-from actors.sender.outbox import Attempt, Resent
-from actors.sender.store import Store, prepare
+from actors.sender.commands import Command, CommandStep, Record, webhook_body
+from actors.sender.outbox import Attempt, WebhookResent
+from actors.sender.store import CommandStore, prepare
 from actors.storage.data_dir import sender_path
 from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime import crash_point
@@ -34,7 +34,7 @@ def accepted(number: int = 1, **fields: Any) -> Command:
         "reason": "lunch",
         "expected": None,
         "forced": False,
-        "step": Step.ACCEPTED,
+        "step": CommandStep.ACCEPTED,
         "code": "",
         "detail": "",
         "held": None,
@@ -51,7 +51,7 @@ def accepted(number: int = 1, **fields: Any) -> Command:
 
 
 def record(command: Command, at_us: int = NOW_US, detail: str = "") -> Record:
-    has_webhook = command.step is Step.ACKNOWLEDGED
+    has_webhook = command.step is CommandStep.ACKNOWLEDGED
     body = webhook_body(command) if has_webhook else None
     return Record(command, command.step, at_us, detail, body)
 
@@ -60,12 +60,14 @@ def story(command: Command) -> Iterator[Command]:
     """A command that takes, step by step."""
     at_us = command.accepted_us
     yield command
-    command = replace(command, step=Step.SENT, tries=1, first_sent_us=at_us, last_sent_us=at_us)
+    command = replace(
+        command, step=CommandStep.SENT, tries=1, first_sent_us=at_us, last_sent_us=at_us
+    )
     yield command
-    command = replace(command, step=Step.ACKNOWLEDGED, acknowledged_us=at_us + 40_000)
+    command = replace(command, step=CommandStep.ACKNOWLEDGED, acknowledged_us=at_us + 40_000)
     yield command
     yield replace(
-        command, step=Step.CONFIRMED, confirmed_us=at_us + 90_000, ended_us=at_us + 90_000
+        command, step=CommandStep.CONFIRMED, confirmed_us=at_us + 90_000, ended_us=at_us + 90_000
     )
 
 
@@ -77,12 +79,12 @@ class Drawer:
         self.path = sender_path(data_dir)
         self.run = run
         prepare(self.path, run)
-        self.store = Store(self.path, run)
+        self.store = CommandStore(self.path, run)
 
     def restart(self) -> None:
         """The same run goes on in a new process."""
         self.store.close()
-        self.store = Store(self.path, self.run)
+        self.store = CommandStore(self.path, self.run)
 
     def put(self, *commands: Command) -> None:
         self.store.commit([record(command) for command in commands])
@@ -93,7 +95,7 @@ class Drawer:
             for command in story(accepted(number)):
                 self.put(command)
 
-    def settle(self, *attempts: Attempt | Resent) -> None:
+    def settle(self, *attempts: Attempt | WebhookResent) -> None:
         self.store.commit([], attempts)
 
     def close(self) -> None:
@@ -105,7 +107,7 @@ def write_until_killed(path: Path, passage: int) -> None:
     whenever somebody likes (0)."""
     if passage:
         crash_point.arm("sender", 1, {crash_point.VARIABLE: f"sender:in-transaction:{passage}"})
-    store = Store(path, RUN)
+    store = CommandStore(path, RUN)
     first = 1 + max((int(one.id[-12:]) for one in store.unsettled()), default=0)
     for number in count(first):
         for command in story(accepted(number)):
@@ -113,7 +115,7 @@ def write_until_killed(path: Path, passage: int) -> None:
             print(number, command.step, flush=True)
 
 
-def _commit(store: Store, command: Command) -> None:
+def _commit(store: CommandStore, command: Command) -> None:
     """The same transaction again, for as long as the disk is full."""
     for attempt in count():
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from actors.sender import line_signals as words
-from actors.sender.line import LineMachine, Policy
+from actors.sender.line import ConnectionMachine, SenderPolicy
 from actors.sender.signals import LineDown, LineUp
 from tests.actors.receiver.play import FullJitter
 
@@ -16,13 +16,13 @@ Act = TypeVar("Act", bound=words.Action)
 
 @dataclass
 class Play:
-    policy: Policy = field(default_factory=Policy)
+    policy: SenderPolicy = field(default_factory=SenderPolicy)
     now_s: float = 1000.0
     actions: list[words.Action] = field(default_factory=list)
     frames: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.machine = LineMachine(self.policy, FullJitter())
+        self.machine = ConnectionMachine(self.policy, FullJitter())
         self.actions += self.machine.start(self.now_s)
 
     def tell(self, signal: words.Signal) -> list[words.Action]:

@@ -13,7 +13,7 @@ from actors.genesys.http import GatewayAddress
 from actors.genesys.presence import update_frame
 from actors.sender import signals
 from actors.sender.cloud_loop import CloudLoop
-from actors.sender.line import Policy
+from actors.sender.line import SenderPolicy
 from actors.sender.loop import Loop
 from actors.sender.loop_life import LoopLife
 from actors.sender.words import LOOP_WORDS
@@ -24,7 +24,9 @@ from tests.actors.receiver.rig import DEADLINE_S, credentials, until
 
 Told = TypeVar("Told", bound=signals.Signal)
 
-HASTY = Policy(even_gap_s=0.001, backoff_first_s=0.001, backoff_most_s=0.002, replace_gap_s=0.0)
+HASTY = SenderPolicy(
+    even_gap_s=0.001, backoff_first_s=0.001, backoff_most_s=0.002, replace_gap_s=0.0
+)
 """Does not wait before it tries again: what it should wait is tested in test_line."""
 
 
@@ -34,7 +36,7 @@ class Living:
 
     url: str
     settings: SenderSettings = field(default_factory=SenderSettings)
-    policy: Policy = HASTY
+    policy: SenderPolicy = HASTY
     credentials: Callable[[], tuple[str, str]] = credentials
     ca_file: Path | None = None
     told: list[signals.Signal] = field(default_factory=list)

@@ -8,10 +8,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from actors.genesys.http import GatewayAddress
-from actors.messages.commands import Order, OutcomeRecord, Resend, decode_outcome, encode_order
+from actors.messages.commands import (
+    CommandRequest,
+    OutcomeRecord,
+    Resend,
+    decode_outcome,
+    encode_request,
+)
 from actors.messages.partition import shard_of
 from actors.messages.queries import (
-    AgentTold,
+    AgentRecord,
     Answer,
     AskAgent,
     Question,
@@ -112,8 +118,8 @@ class Stage:
 
     # web's part
 
-    def order(self, *orders: Order | Resend) -> None:
-        self.order_bytes(*map(encode_order, orders))
+    def order(self, *orders: CommandRequest | Resend) -> None:
+        self.order_bytes(*map(encode_request, orders))
 
     def order_bytes(self, *payloads: bytes) -> None:
         """All in one batch."""
@@ -139,7 +145,7 @@ class Stage:
         shard = shard_of(user_id, SHARDS)
         asked = next(q for q in self.questions(shard) if isinstance(q, AskAgent))
         assert asked.user_id == user_id
-        told = AgentTold(asked.question, user_id, state, None, queue, 1, None)
+        told = AgentRecord(asked.question, user_id, state, None, queue, 1, None)
         self.answer(shard, told._replace(**more))
 
     def watch(self, user_id: str) -> Watch:
@@ -187,9 +193,11 @@ class Stage:
         raise AssertionError(f"nothing came within {DEADLINE_S} s")
 
 
-def order(number: int, user_id: str, to_state: str = "busy") -> Order:
+def order(number: int, user_id: str, to_state: str = "busy") -> CommandRequest:
     command_id = f"00000000-0000-4000-8000-{number:012d}"
-    return Order(number, command_id, command_id, "uid:0", user_id, to_state, "", None, False, 1)
+    return CommandRequest(
+        number, command_id, command_id, "uid:0", user_id, to_state, "", None, False, 1
+    )
 
 
 def _ring(name: str) -> Block:

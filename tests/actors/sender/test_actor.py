@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from actors.messages.commands import NotTaken, Resend, Taken, Told
+from actors.messages.commands import Accepted, Rejected, Resend, StatusChanged
 from actors.messages.partition import shard_of
-from actors.messages.queries import Shown
+from actors.messages.queries import TransitionSeen
 from actors.sender import reader, signals
 from actors.sender.actor import NOT_DEAD
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.sender.words import LATENCIES, SENDER_WORDS
 from actors.settings.sender import SenderSettings, WebhookSettings
 from tests.actors.sender.stage import SHARDS, Stage, acknowledged, order
@@ -42,12 +42,12 @@ def _steps(stage: Stage, command_id: str) -> list[str]:
     return [row.step for row in story.steps]
 
 
-def _told(stage: Stage, step: Step) -> list[Taken | Told | NotTaken]:
+def _told(stage: Stage, step: CommandStep) -> list[Accepted | StatusChanged | Rejected]:
     """What web is told, up to this step."""
-    told: list[Taken | Told | NotTaken] = []
+    told: list[Accepted | StatusChanged | Rejected] = []
     for outcome in stage.outcomes():
         told.append(outcome)
-        if isinstance(outcome, Told) and outcome.step == step:
+        if isinstance(outcome, StatusChanged) and outcome.step == step:
             break
     return told
 
@@ -59,11 +59,11 @@ def test_a_command_goes_from_its_order_to_its_confirmation_and_its_webhook(stage
     stage.tell(acknowledged(sent.correlation))
     letter = stage.wished(signals.Deliver)
     stage.tell(signals.Delivered(letter.message_id, True, 204, ""))
-    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
-    told = _told(stage, Step.CONFIRMED)
+    stage.answer(0, TransitionSeen(sent.correlation, "ann", "Not Available", "busy", 9))
+    told = _told(stage, CommandStep.CONFIRMED)
     steps = ["accepted", "validated", "admitted", "sent", "acknowledged", "confirmed"]
-    assert told[0] == Taken(1, sent.correlation, False)
-    assert [one.step for one in told[1:] if isinstance(one, Told)] == steps
+    assert told[0] == Accepted(1, sent.correlation, False)
+    assert [one.step for one in told[1:] if isinstance(one, StatusChanged)] == steps
     stage.end()
     assert _steps(stage, sent.correlation) == steps
     assert stage.counters.get("confirmed") == 1
@@ -76,12 +76,14 @@ def test_an_order_that_is_met_twice_makes_one_command(stage: Stage) -> None:
     one = order(1, "ann")
     stage.order(one, one._replace(order=2))
     stage.tell_agent("ann", "Talking")  # busy already: refused
-    taken = [outcome for outcome in _told(stage, Step.REFUSED) if isinstance(outcome, Taken)]
-    assert taken == [Taken(1, one.command_id, False), Taken(2, one.command_id, False)]
+    taken = [
+        outcome for outcome in _told(stage, CommandStep.REFUSED) if isinstance(outcome, Accepted)
+    ]
+    assert taken == [Accepted(1, one.command_id, False), Accepted(2, one.command_id, False)]
     stage.end()
     stage.start()
     stage.order(one._replace(order=3))
-    assert next(stage.outcomes()) == Taken(3, one.command_id, False)
+    assert next(stage.outcomes()) == Accepted(3, one.command_id, False)
     stage.end()
     assert stage.counters.get("accepted") == 1
 
@@ -108,8 +110,8 @@ def test_what_the_stream_shows_to_a_successor_confirms_without_a_second_update(
     stage.end()
     stage.start()
     assert stage.watch("ann").correlation == sent.correlation
-    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
-    _told(stage, Step.CONFIRMED)
+    stage.answer(0, TransitionSeen(sent.correlation, "ann", "Not Available", "busy", 9))
+    _told(stage, CommandStep.CONFIRMED)
     assert stage.host.wishes == [] or not any(
         isinstance(wish, signals.Send) for wish in stage.host.wishes
     )
@@ -122,8 +124,8 @@ def test_what_the_page_shows_is_that_of_all_lives(stage: Stage) -> None:
         sent = _until_sent(stage, number, user_id)
         stage.tell(acknowledged(sent.correlation))
         shard = shard_of(user_id, SHARDS)
-        stage.answer(shard, Shown(sent.correlation, user_id, "Not Available", "busy", 9))
-        _told(stage, Step.CONFIRMED)
+        stage.answer(shard, TransitionSeen(sent.correlation, user_id, "Not Available", "busy", 9))
+        _told(stage, CommandStep.CONFIRMED)
         stage.end()  # its page is shown once more
         stage.start()
     assert (get("accepted"), get("confirmed"), get("success_permille")) == (2, 2, 1_000)
@@ -143,26 +145,26 @@ def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> 
     stage.tell(acknowledged(sent.correlation))
     letter = stage.wished(signals.Deliver)
     stage.tell(signals.Delivered(letter.message_id, False, 500, "down"))
-    stage.answer(0, Shown(sent.correlation, "ann", "Not Available", "busy", 9))
-    _told(stage, Step.CONFIRMED)
+    stage.answer(0, TransitionSeen(sent.correlation, "ann", "Not Available", "busy", 9))
+    _told(stage, CommandStep.CONFIRMED)
     stage.order(Resend(7, letter.message_id, "uid:0"), Resend(8, "msg_other", "uid:0"))
     outcomes = stage.outcomes()
-    assert next(outcomes) == Taken(7, letter.message_id, False)
+    assert next(outcomes) == Accepted(7, letter.message_id, False)
     refused = next(outcomes)
-    assert isinstance(refused, NotTaken)
+    assert isinstance(refused, Rejected)
     assert refused.order == 8
     assert stage.wished(signals.Deliver).message_id == letter.message_id
     stage.order(Resend(7, letter.message_id, "uid:0"))  # web has not heard our answer
-    assert next(outcomes) == Taken(7, letter.message_id, True)
+    assert next(outcomes) == Accepted(7, letter.message_id, True)
     stage.tell(signals.Delivered(letter.message_id, True, 200, "taken"))
     stage.until(lambda: stage.counters.get("webhooks_delivered") == 1)
     stage.order(Resend(9, letter.message_id, "uid:0"))
-    assert next(outcomes) == NotTaken(9, NOT_DEAD, f"{letter.message_id} was delivered")
+    assert next(outcomes) == Rejected(9, NOT_DEAD, f"{letter.message_id} was delivered")
     stage.end()
 
 
 def test_a_record_of_another_making_is_told_and_stops_nobody(stage: Stage) -> None:
     stage.order_bytes(b'["nonsense"]')
     stage.order(order(1, "ann"))
-    assert next(stage.outcomes()) == Taken(1, order(1, "ann").command_id, False)
+    assert next(stage.outcomes()) == Accepted(1, order(1, "ann").command_id, False)
     assert stage.counters.get("records_malformed") == 1

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.sender.admission import Admission, Granted, Rate, TimedOut
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from tests.actors.sender.around import Around
 
 CALLERS = 1_000
@@ -115,9 +115,9 @@ def test_limits_hold_under_a_thousand_concurrent_callers(data: st.DataObject) ->
     likes. Replayed against plain lists."""
     per_s = data.draw(st.integers(1, 50), "updates a second")
     most = data.draw(st.integers(1, 20), "in flight at most")
-    chance = random.Random(data.draw(st.integers(0, 2**32), "seed"))
+    rng = random.Random(data.draw(st.integers(0, 2**32), "seed"))
     spread_s = data.draw(st.sampled_from([0.0, 0.5, 5.0, 60.0]), "arrivals spread over")
-    arrivals = sorted((chance.uniform(0, spread_s), f"caller {n}") for n in range(CALLERS))
+    arrivals = sorted((rng.uniform(0, spread_s), f"caller {n}") for n in range(CALLERS))
     admission = Admission(float(per_s), most)
     releases: list[tuple[float, str]] = []
     granted_s: dict[str, float] = {}
@@ -141,7 +141,7 @@ def test_limits_hold_under_a_thousand_concurrent_callers(data: st.DataObject) ->
                 continue
             granted_s[verdict.holder] = now_s
             assert now_s <= entered[verdict.holder] + 0.1
-            releases.append((now_s + chance.choice([0.0, 0.01, 0.3, 2.0]), verdict.holder))
+            releases.append((now_s + rng.choice([0.0, 0.01, 0.3, 2.0]), verdict.holder))
             releases.sort()
         assert admission.in_flight == len(releases) <= most
     assert len(granted_s) + len(timed_out) == CALLERS
@@ -155,7 +155,7 @@ def test_a_thousand_orders_at_once_send_five_and_refuse_the_rest_within_100_ms()
     command_ids = [around.order(f"agent {number}") for number in range(CALLERS)]
     assert len(around.sent) == 5
     around.pass_s(0.1)
-    refused = [each for each in command_ids if around.command(each).step is Step.REFUSED]
+    refused = [each for each in command_ids if around.command(each).step is CommandStep.REFUSED]
     assert len(refused) == CALLERS - 5
     command = around.command(refused[0])
     assert (command.code, command.key) == (Code.RATE, None)
@@ -173,16 +173,16 @@ def test_the_eleventh_in_flight_is_refused_until_one_comes_back() -> None:
     assert around.machine.in_flight == 10
     command_id = around.order("ann", key="k")
     around.pass_s(0.05)
-    assert around.command(command_id).step is Step.VALIDATED
+    assert around.command(command_id).step is CommandStep.VALIDATED
     around.pass_s(0.06)
     command = around.command(command_id)
-    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.IN_FLIGHT, None)
+    assert (command.step, command.code, command.key) == (CommandStep.REFUSED, Code.IN_FLIGHT, None)
     assert command.detail == "no permit within 0.1 s: at most 10 updates are in flight"
     assert around.told(command_id).retry_after_ms == 1_000
     waiting = around.order("ann")
     around.pass_s(0.05)
     around.acknowledge(in_flight[0])
-    assert around.command(waiting).step is Step.SENT
+    assert around.command(waiting).step is CommandStep.SENT
 
 
 def test_whoever_is_looked_at_late_is_not_told_of_permits_in_flight_that_were_free() -> None:
@@ -210,7 +210,7 @@ def test_a_command_that_waits_for_its_next_try_holds_nothing() -> None:
     around = Around()
     command_id = around.order()
     around.pass_s(5.0)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     assert around.machine.in_flight == 0
     around.pass_s(7.0)
     assert around.tries(command_id) == 2

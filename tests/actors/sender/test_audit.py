@@ -14,8 +14,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from actors.sender import reader
-from actors.sender.audit import Chain, Row, Verdict, audit_line, detail_of, verify
-from actors.sender.commands import Step
+from actors.sender.audit import AuditEntry, Chain, ChainVerdict, audit_line, detail_of, verify
+from actors.sender.commands import CommandStep
 from actors.storage.data_dir import sender_path
 from runtime.errors import RuntimeFault
 from tests.actors.sender.drawer import NOW_US, USER, Drawer, accepted, record, story
@@ -74,12 +74,12 @@ def broken(data_dir: Path) -> tuple[int | None, str]:
 def test_a_chain_that_nobody_touched_is_whole(whole: Path) -> None:
     with opened(whole.read_bytes()) as data_dir:
         verdict = reader.verify_audit(data_dir)
-    assert verdict == Verdict(12, verdict.head, 0)
+    assert verdict == ChainVerdict(12, verdict.head, 0)
     assert len(verdict.head) == 64
 
 
 def test_an_empty_chain_is_whole(drawer: Drawer) -> None:
-    assert reader.verify_audit(drawer.data_dir) == Verdict(0, "", 0)
+    assert reader.verify_audit(drawer.data_dir) == ChainVerdict(0, "", 0)
 
 
 @settings(max_examples=150, deadline=None)
@@ -273,7 +273,7 @@ def test_the_chain_is_what_its_description_says() -> None:
     link = hashlib.sha256(
         json.dumps(["", 1, 7, "c-1", "accepted", 1, digest], separators=(",", ":")).encode()
     ).hexdigest()
-    assert first == Row(1, 7, "c-1", "accepted", 1, digest, link, '{"user":"ä"}')
+    assert first == AuditEntry(1, 7, "c-1", "accepted", 1, digest, link, '{"user":"ä"}')
     digest = hashlib.sha256(b"{}").hexdigest()
     link = hashlib.sha256(f'["{link}",2,8,"c-1","sent",1,"{digest}"]'.encode()).hexdigest()
     assert second.hash == link
@@ -291,10 +291,10 @@ def test_the_line_of_a_command_that_took() -> None:
 
 
 def test_the_line_of_a_command_that_did_not() -> None:
-    refused = accepted(step=Step.REFUSED, code="stale", ended_us=NOW_US)
+    refused = accepted(step=CommandStep.REFUSED, code="stale", ended_us=NOW_US)
     assert audit_line(refused).endswith("|reason:lunch|latency:-1|success:false")
     unconfirmed = accepted(
-        step=Step.UNCONFIRMED,
+        step=CommandStep.UNCONFIRMED,
         first_sent_us=NOW_US,
         acknowledged_us=NOW_US + 1_999,
         ended_us=NOW_US + 1,
@@ -304,7 +304,7 @@ def test_the_line_of_a_command_that_did_not() -> None:
 
 def test_a_reason_cannot_forge_a_line() -> None:
     reason = "x\r\nAUDIT|2026|user:boss|success:true%0A\x00\x85\u2028"
-    line = audit_line(accepted(reason=reason, step=Step.UNKNOWN, ended_us=NOW_US))
+    line = audit_line(accepted(reason=reason, step=CommandStep.UNKNOWN, ended_us=NOW_US))
     assert "|reason:x%0D%0AAUDIT%7C2026%7Cuser:boss%7Csuccess:true%250A%00%C2%85%E2%80%A8|" in line
 
 
@@ -335,7 +335,7 @@ def test_a_line_is_not_asked_for_before_the_end() -> None:
 
 def test_details_say_who_asked_for_what_and_how_it_stood(drawer: Drawer) -> None:
     command = accepted(forced=True, held="available", expected="available", tries=2)
-    drawer.store.commit([record(replace(command, step=Step.SENT), NOW_US, "over line 3")])
+    drawer.store.commit([record(replace(command, step=CommandStep.SENT), NOW_US, "over line 3")])
     (row,) = reader.read_audit(drawer.data_dir, limit=9)
     assert row.user_id == USER
     assert row.detail == {

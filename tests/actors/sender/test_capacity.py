@@ -8,7 +8,7 @@ from actors.genesys.presences import PRESENCES
 from actors.messages.partition import shard_of
 from actors.messages.queries import AskQueue
 from actors.sender.capacity import LimitsAnalyzer, QueueCounts
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from actors.settings.sender import CapacitySettings, QueueLimits
 from tests.actors.sender.around import SHARDS, WALL_US, Around
 
@@ -89,7 +89,7 @@ def test_a_queue_that_cannot_spare_the_agent_refuses_and_force_overrides() -> No
     around.agent("ann", queue="support")
     around.counts("support", available=1, busy=3)
     command_id = around.order("ann", "break", forced=True)
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
     command_id = around.order("ann", "busy", key="k")
     detail = "queue 'support': 1 available, 3 busy, 1 about to leave; 0 would be left, 1 must be"
     assert around.refused(command_id) == (Code.CAPACITY, detail)
@@ -118,7 +118,7 @@ def test_trap_26_two_commands_cannot_both_take_the_last_two_available_agents() -
     first, second = around.order("ann"), around.order("bob")
     around.silent = set()
     around.pass_s(1.0)
-    assert around.command(first).step is Step.SENT
+    assert around.command(first).step is CommandStep.SENT
     assert around.refused(second) == (
         Code.CAPACITY,
         "queue 'support': 2 available, 0 busy, 1 about to leave; 0 would be left, 1 must be",
@@ -139,7 +139,7 @@ def test_a_departure_counts_until_its_end_and_then_the_stream_has_it() -> None:
     around.counts("support", available=1, busy=1)
     assert around.command(around.order("bob")).code == Code.CAPACITY
     around.counts("support", available=2, busy=1)
-    assert around.command(around.order("bob")).step is Step.SENT
+    assert around.command(around.order("bob")).step is CommandStep.SENT
 
 
 def test_a_departure_that_is_refused_frees_its_place() -> None:
@@ -148,7 +148,7 @@ def test_a_departure_that_is_refused_frees_its_place() -> None:
         around.agent(user_id, queue="support")
     around.counts("support", available=2)
     around.decline(around.order("ann"), 500)
-    assert around.command(around.order("bob")).step is Step.SENT
+    assert around.command(around.order("bob")).step is CommandStep.SENT
 
 
 def test_a_departure_that_ends_while_counts_are_gathered_still_counts() -> None:
@@ -161,9 +161,9 @@ def test_a_departure_that_ends_while_counts_are_gathered_still_counts() -> None:
     around.acknowledge(first)
     around.uncounting = {1}
     second = around.order("bob")
-    assert around.command(second).step is Step.ACCEPTED
+    assert around.command(second).step is CommandStep.ACCEPTED
     around.show(first)
-    assert around.command(first).step is Step.CONFIRMED
+    assert around.command(first).step is CommandStep.CONFIRMED
     around.uncounting = set()
     around.answer(1, around.queues[1, "support"]._replace(question=question_about_queue(around)))
     assert around.refused(second)[0] == Code.CAPACITY
@@ -206,7 +206,7 @@ def test_what_takes_nobody_out_of_available_is_not_counted(
 ) -> None:
     around = Around(capacity=MINIMUM_ONE, transitions=dict.fromkeys(PRESENCES, PRESENCES))
     around.agent("ann", held, queue=queue)
-    assert around.command(around.order("ann", to_state)).step is Step.SENT
+    assert around.command(around.order("ann", to_state)).step is CommandStep.SENT
     assert not any(isinstance(each.question, AskQueue) for each in around.asked)
     assert around.machine.departures == 0
 
@@ -214,11 +214,11 @@ def test_what_takes_nobody_out_of_available_is_not_counted(
 def test_a_queue_without_a_limit_costs_no_question() -> None:
     around = Around(capacity={"queues": {"sales": {"maximum_utilisation": 0.8}}})
     around.agent("ann", queue="support")
-    assert around.command(around.order("ann")).step is Step.SENT
+    assert around.command(around.order("ann")).step is CommandStep.SENT
     assert not any(isinstance(each.question, AskQueue) for each in around.asked)
     around.agent("bob", queue="sales")
     around.counts("sales", available=2, busy=4)
-    assert around.command(around.order("bob")).step is Step.SENT
+    assert around.command(around.order("bob")).step is CommandStep.SENT
     code, detail = around.refused(around.order("bob"))
     assert code == Code.CAPACITY
     assert detail == (

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from actors.messages.queries import Shown
+from actors.messages.queries import TransitionSeen
 from actors.sender import reader, signals
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.settings.sender import SenderSettings
 from tests.actors.sender.stage import Stage, order
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
@@ -30,11 +30,11 @@ def test_a_change_is_confirmed_to_a_successor_by_what_its_answer_said(tmp_path: 
 
     stage.start()
     assert stage.watch("ann").correlation == SHOWN_AS
-    stage.answer(0, Shown(SHOWN_AS, "ann", "Not Available", "break", 9))
+    stage.answer(0, TransitionSeen(SHOWN_AS, "ann", "Not Available", "break", 9))
     stage.until(lambda: stage.counters.get("confirmed") == 1)
     stage.end()
     story = reader.read_command(tmp_path, patch.correlation)
     assert story is not None
-    assert story.command.step is Step.CONFIRMED
-    (acknowledged,) = [row for row in story.steps if row.step == Step.ACKNOWLEDGED]
+    assert story.command.step is CommandStep.CONFIRMED
+    (acknowledged,) = [row for row in story.steps if row.step == CommandStep.ACKNOWLEDGED]
     assert acknowledged.detail["detail"] == SHOWN_AS, "the audit keeps it"

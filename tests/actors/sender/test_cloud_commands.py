@@ -7,7 +7,7 @@ from typing import Any
 from actors.messages.queries import AskAgent
 from actors.sender import signals
 from actors.sender.cloud_dialect import CHANGED_SINCE, CloudDialect
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from tests.actors.sender.around import Around
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
 
@@ -65,13 +65,15 @@ def test_an_equal_presence_that_is_set_by_hand_confirms_nothing() -> None:
     around.agent("ann", "Not Available", presence="break", definition="d-meal")
     for shown in (BY_HAND, command_id, SHOWN_AS):
         around.show(shown)
-        assert around.command(command_id).step is Step.SENT, "before its answer it has no name"
+        assert around.command(command_id).step is CommandStep.SENT, (
+            "before its answer it has no name"
+        )
     around.answer_with(command_id, SHOWN_AS)
     around.show(BY_HAND)
     around.show(SHOWN_AS, "bob")
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     around.pass_s(10.0)
-    assert around.command(command_id).step is Step.UNCONFIRMED
+    assert around.command(command_id).step is CommandStep.UNCONFIRMED
 
 
 def test_an_answer_that_is_lost_is_not_made_up_for_by_an_equal_presence() -> None:
@@ -80,12 +82,12 @@ def test_an_answer_that_is_lost_is_not_made_up_for_by_an_equal_presence() -> Non
     around.signal(signals.Unanswered(command_id, "presence of a user: 502"))
     around.agent("ann", "Not Available", presence="break", definition="d-meal")
     around.show(BY_HAND)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     around.pass_s(7.0)
     around.decline(command_id, CHANGED_SINCE, message="by this command or by hand")
     around.pass_s(30.0)
     command = around.command(command_id)
-    assert (command.step, command.acknowledged_us) == (Step.UNKNOWN, None)
+    assert (command.step, command.acknowledged_us) == (CommandStep.UNKNOWN, None)
     assert "by this command or by hand" in command.detail
 
 
@@ -97,7 +99,7 @@ def test_what_had_not_taken_is_made_again_and_confirmed_by_its_own_answer() -> N
     assert around.tries(command_id) == 2
     around.answer_with(command_id, SHOWN_AS)
     around.show(SHOWN_AS)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_two_that_are_answered_with_one_change_are_both_confirmed_by_it() -> None:
@@ -107,7 +109,7 @@ def test_two_that_are_answered_with_one_change_are_both_confirmed_by_it() -> Non
     for command_id in (first, second):
         around.answer_with(command_id, SHOWN_AS)
     around.show(SHOWN_AS)
-    assert [around.command(each).step for each in (first, second)] == [Step.CONFIRMED] * 2
+    assert [around.command(each).step for each in (first, second)] == [CommandStep.CONFIRMED] * 2
     around.show(SHOWN_AS)
     assert around.machine.counts["stray"] == 1
 
@@ -117,9 +119,9 @@ def test_an_answer_without_a_modified_date_is_acknowledged_and_never_confirmed()
     command_id = around.order("ann", "Meal")
     around.answer_with(command_id, "")
     around.show("")
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     around.pass_s(10.0)
-    assert around.command(command_id).step is Step.UNCONFIRMED
+    assert around.command(command_id).step is CommandStep.UNCONFIRMED
 
 
 def test_what_may_have_taken_is_tried_again_with_since_when() -> None:
@@ -154,10 +156,10 @@ def test_what_somebody_changed_since_is_unknown_and_not_changed_back() -> None:
     around.signal(signals.Unanswered(command_id, "presence of a user: 502"))
     around.pass_s(7.0)
     around.decline(command_id, CHANGED_SINCE, message="the agent's presence was changed to BREAK")
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     around.pass_s(30.0)
     command = around.command(command_id)
-    assert command.step is Step.UNKNOWN
+    assert command.step is CommandStep.UNKNOWN
     assert "the agent's presence was changed to BREAK" in command.detail
     assert command.ended_us is not None
     assert command.first_sent_us is not None
@@ -170,7 +172,7 @@ def test_refusals_of_the_platform_end_it() -> None:
         command_id = around.order("ann", "Meal")
         around.decline(command_id, status)
         command = around.command(command_id)
-        assert (command.step, command.code) == (Step.REFUSED, code)
+        assert (command.step, command.code) == (CommandStep.REFUSED, code)
 
 
 def test_nobody_is_judged_before_it_is_known_which_presences_there_are() -> None:
@@ -187,7 +189,7 @@ def test_nobody_is_judged_before_it_is_known_which_presences_there_are() -> None
     second, third = around.order("ann", "Meal"), around.order("ann", "Old Lunch")
     around.pass_s(1.0)
     around.signal(signals.StatesKnown(DEFINITIONS))
-    assert around.command(second).step is Step.ADMITTED
+    assert around.command(second).step is CommandStep.ADMITTED
     assert around.refused(third)[0] == Code.NO_SUCH_STATE
 
 
@@ -198,7 +200,7 @@ def test_what_was_acknowledged_is_confirmed_across_a_restart() -> None:
     restart(around)
     assert around.watches(SHOWN_AS) == 2
     around.show(SHOWN_AS)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_what_was_sent_is_in_doubt_behind_a_restart() -> None:
@@ -212,7 +214,7 @@ def test_what_was_sent_is_in_doubt_behind_a_restart() -> None:
     assert (last.correlation, last.doubted_since_us) == (command_id, first_us)
     around.answer_with(command_id, SHOWN_AS)
     around.show(SHOWN_AS)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_five_a_second_are_admitted_for_ever_because_one_call_makes_several() -> None:
@@ -223,7 +225,7 @@ def test_five_a_second_are_admitted_for_ever_because_one_call_makes_several() ->
         command_id = around.order(user_id, "Meal")
         around.answer_with(command_id, f"{SHOWN_AS} in a bulk of 5")
         around.show(SHOWN_AS, user_id)
-        assert around.command(command_id).step is Step.CONFIRMED
+        assert around.command(command_id).step is CommandStep.CONFIRMED
         around.pass_s(0.21)
     assert len(around.sent) == 200
 
@@ -233,7 +235,7 @@ def test_a_budget_that_is_spent_elsewhere_is_a_rate_that_says_when_to_come_back(
     on_queue(around, "bob")
     first = around.order("ann", "Meal")
     around.signal(signals.NotSent(first, around.now_s + 20.0))
-    assert (around.command(first).step, around.command(first).tries) == (Step.ADMITTED, 0)
+    assert (around.command(first).step, around.command(first).tries) == (CommandStep.ADMITTED, 0)
     second = around.order("bob", "Meal", key="k")
     around.pass_s(0.2)
     code, _ = around.refused(second)
@@ -252,7 +254,7 @@ def test_whoever_leaves_the_queue_counts_for_its_capacity() -> None:
     around = cloud(capacity=limits)
     on_queue(around, "bob")
     around.counts("q", available=2)
-    assert around.command(around.order("ann", "Meal")).step is Step.SENT
+    assert around.command(around.order("ann", "Meal")).step is CommandStep.SENT
     code, _ = around.refused(around.order("bob", "Meal"))
     assert code == Code.CAPACITY
     restart(around)

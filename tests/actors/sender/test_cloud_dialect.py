@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from actors.genesys.definitions import Definition, Definitions
-from actors.messages.queries import AgentTold
+from actors.messages.queries import AgentRecord
 from actors.sender.cloud_dialect import CloudDialect, changed_since, shown_as
-from actors.sender.commands import Code, Command, Refusal, Step
+from actors.sender.commands import Code, Command, CommandStep, Refusal
 from actors.sender.signals import Acknowledged, Patch, StatesKnown
-from actors.sender.transitions import Standing
+from actors.sender.transitions import AgentStatus
 from actors.settings.sender import SenderSettings
 
 AT_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -34,11 +34,11 @@ DEFINITIONS = Definitions(
 )
 COMMAND = Command(
     id="c1", key="c1", who="uid:1", user_id="ann", to_state="Meal", reason="", expected=None,
-    forced=False, step=Step.ACCEPTED, code="", detail="", held=None, queue=None, tries=0,
+    forced=False, step=CommandStep.ACCEPTED, code="", detail="", held=None, queue=None, tries=0,
     accepted_us=AT_US, first_sent_us=None, last_sent_us=None, acknowledged_us=None,
     confirmed_us=None, ended_us=None,
 )  # fmt: skip
-ON_QUEUE = AgentTold(1, "ann", "Available", "available", "q1", AT_US, None, "d-queue", "IDLE")
+ON_QUEUE = AgentRecord(1, "ann", "Available", "available", "q1", AT_US, None, "d-queue", "IDLE")
 
 
 def dialect(**settings: Any) -> CloudDialect:
@@ -51,7 +51,7 @@ def dialect(**settings: Any) -> CloudDialect:
 def test_a_presence_is_named_by_its_name_a_label_or_its_id(text: str) -> None:
     command = replace(COMMAND, to_state=text)
     assert dialect().malformed(command) is None
-    assert dialect().judge(command, ON_QUEUE) == Standing("On Queue", "q1", ())
+    assert dialect().judge(command, ON_QUEUE) == AgentStatus("On Queue", "q1", ())
 
 
 def test_what_names_no_presence_is_refused_by_name() -> None:
@@ -87,7 +87,7 @@ def test_any_change_is_allowed_but_to_the_presence_that_is_held() -> None:
     judged = dialect().judge(COMMAND, ON_QUEUE._replace(definition="d-meal"))
     assert judged == Refusal(Code.TRANSITION, "the agent is in Meal already")
     forced = dialect().judge(replace(COMMAND, forced=True), ON_QUEUE._replace(definition="d-meal"))
-    assert forced == Standing("Meal", "q1", ("the agent is in Meal already",))
+    assert forced == AgentStatus("Meal", "q1", ("the agent is in Meal already",))
 
 
 @pytest.mark.parametrize(
@@ -108,29 +108,29 @@ def test_who_is_in_an_interaction_is_moved_by_force_only(
     judged = dialect().judge(COMMAND, told)
     why = "the agent is in an interaction: only force moves them"
     assert judged == (
-        Refusal(Code.TRANSITION, why) if needs_force else Standing("On Queue", "q1", ())
+        Refusal(Code.TRANSITION, why) if needs_force else AgentStatus("On Queue", "q1", ())
     )
     forced = dialect().judge(replace(COMMAND, forced=True), told)
-    assert forced == Standing("On Queue", "q1", (why,) if needs_force else ())
+    assert forced == AgentStatus("On Queue", "q1", (why,) if needs_force else ())
 
 
 def test_settings_may_allow_less_and_name_presences_as_people_do() -> None:
     table = {"On Queue": ("Pause", "d-coffee"), "Mahlzeit": ()}
     strict = dialect(cloud_transitions=table)
     to_break = replace(COMMAND, to_state="Break")
-    assert isinstance(strict.judge(to_break, ON_QUEUE), Standing)
-    assert isinstance(strict.judge(replace(COMMAND, to_state="Kaffee"), ON_QUEUE), Standing)
+    assert isinstance(strict.judge(to_break, ON_QUEUE), AgentStatus)
+    assert isinstance(strict.judge(replace(COMMAND, to_state="Kaffee"), ON_QUEUE), AgentStatus)
     why = "from On Queue to Meal is not allowed; from On Queue to: Pause, d-coffee"
     assert strict.judge(COMMAND, ON_QUEUE) == Refusal(Code.TRANSITION, why)
     why = "from Meal to Break is not allowed; from Meal to: nowhere"
     at_meal = ON_QUEUE._replace(definition="d-meal")
     assert strict.judge(to_break, at_meal) == Refusal(Code.TRANSITION, why)
-    assert isinstance(strict.judge(COMMAND, ON_QUEUE._replace(definition="d-break")), Standing)
+    assert isinstance(strict.judge(COMMAND, ON_QUEUE._replace(definition="d-break")), AgentStatus)
 
 
 def test_a_pin_names_a_presence_too_and_force_does_not_override_it() -> None:
     for pin in ("On Queue", "on_queue", "In Warteschlange", "d-queue"):
-        assert isinstance(dialect().judge(replace(COMMAND, expected=pin), ON_QUEUE), Standing)
+        assert isinstance(dialect().judge(replace(COMMAND, expected=pin), ON_QUEUE), AgentStatus)
     pinned = replace(COMMAND, expected="Break", forced=True)
     why = "expected Break, but the agent's presence is "
     assert dialect().judge(pinned, ON_QUEUE) == Refusal(Code.NOT_AS_EXPECTED, why + "On Queue")
@@ -156,7 +156,7 @@ def test_whose_state_is_not_known_is_changed_by_force_only(
     assert isinstance(refusal, Refusal)
     assert refusal.code is code
     forced = dialect().judge(replace(COMMAND, forced=True), told)
-    assert isinstance(forced, Standing)
+    assert isinstance(forced, AgentStatus)
     assert forced.overridden == (refusal.detail,)
 
 
@@ -172,12 +172,12 @@ def test_whoever_is_on_queue_leaves_it_for_anything_else() -> None:
 
 
 def test_only_an_acknowledged_command_says_by_what_it_is_shown() -> None:
-    acknowledged = replace(COMMAND, step=Step.ACKNOWLEDGED, detail="presence@17")
+    acknowledged = replace(COMMAND, step=CommandStep.ACKNOWLEDGED, detail="presence@17")
     assert dialect().awaited(acknowledged) == "presence@17"
     in_a_bulk = replace(acknowledged, detail="presence@17 in a bulk of 9")
     assert dialect().awaited(in_a_bulk) == "presence@17"
     assert dialect().awaited(replace(acknowledged, detail="")) is None
-    assert dialect().awaited(replace(acknowledged, step=Step.SENT)) is None
+    assert dialect().awaited(replace(acknowledged, step=CommandStep.SENT)) is None
 
 
 def test_a_try_behind_one_that_may_have_taken_says_since_when() -> None:

@@ -6,10 +6,10 @@ import asyncio
 from pathlib import Path
 
 from actors.genesys.cloud import normal_name, parse_time_us
-from actors.messages.queries import Shown
+from actors.messages.queries import TransitionSeen
 from actors.sender import reader
 from actors.sender.cloud_loop import CloudLoop
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.settings.sender import SenderSettings
 from tests.actors.receiver.rig import until
 from tests.actors.sender.stage import Stage, order
@@ -42,14 +42,14 @@ async def test_a_command_changes_a_presence_and_is_confirmed_by_its_modified_dat
         watch = await asyncio.to_thread(stage.watch, user)
         now = await rest.presence(user)
         assert watch.correlation == f"presence@{parse_time_us(now['modifiedDate'])}"
-        stage.answer(0, Shown(watch.correlation, user, "Not Available", "busy", 9))
+        stage.answer(0, TransitionSeen(watch.correlation, user, "Not Available", "busy", 9))
         await until(lambda: stage.counters.get("confirmed") == 1)
         host.stop()
         await life
         await asyncio.to_thread(stage.end)
         story = reader.read_command(tmp_path, command.command_id)
         assert story is not None
-        assert story.command.step is Step.CONFIRMED
+        assert story.command.step is CommandStep.CONFIRMED
         assert normal_name(story.command.held) == normal_name(
             before["presenceDefinition"]["systemPresence"]
         )

@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from standardwebhooks import Webhook as Verifier
 
 from actors.genesys.http import GatewayAddress
-from actors.sender.delivery import Webhook
+from actors.sender.delivery import CommandWebhook
 from actors.sender.signals import Deliver, Delivered
 from actors.settings.sender import WebhookSettings
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
@@ -35,7 +35,7 @@ def message(number: int = 1) -> Deliver:
 
 
 async def attempt(url: str, **settings: Any) -> Delivered:
-    async with Webhook(WebhookSettings(url=url, **settings), ADDRESS, TLS) as webhook:
+    async with CommandWebhook(WebhookSettings(url=url, **settings), ADDRESS, TLS) as webhook:
         async with asyncio.timeout(DEADLINE_S):
             return await webhook.deliver(message())
 
@@ -151,7 +151,7 @@ def test_a_body_that_never_comes_delays_nothing(monkeypatch: pytest.MonkeyPatch)
 def test_a_connection_is_kept_for_the_next_message() -> None:
     async def test() -> None:
         async with WebhookReceiver(answer(200, b"thanks")) as receiver:
-            async with Webhook(WebhookSettings(url=receiver.url), ADDRESS, TLS) as webhook:
+            async with CommandWebhook(WebhookSettings(url=receiver.url), ADDRESS, TLS) as webhook:
                 for number in range(3):
                     assert (await webhook.deliver(message(number))).success
             assert len(receiver.posts) == 3
@@ -183,7 +183,7 @@ def test_the_file_of_a_secret_is_read_for_each_attempt(tmp_path: Path) -> None:
     async def test() -> None:
         async with WebhookReceiver(answer(200)) as receiver:
             settings = WebhookSettings(url=receiver.url, secret_file=file)
-            async with Webhook(settings, ADDRESS, TLS) as webhook:
+            async with CommandWebhook(settings, ADDRESS, TLS) as webhook:
                 await webhook.deliver(message())
                 file.write_text("whsec_" + base64.b64encode(b"another secret").decode())
                 await webhook.deliver(message())

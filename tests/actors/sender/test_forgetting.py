@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from actors.sender import reader
-from actors.sender.forgetting import Forgotten, forget
+from actors.sender.forgetting import ForgottenCommands, forget
 from actors.storage.data_dir import sender_path
 from tests.actors.sender.drawer import USER, Drawer, accepted, story
 
@@ -80,8 +80,8 @@ def test_whoever_is_forgotten_can_be_spoken_of_again_as_somebody_new(told: Drawe
     told.store.close()
     assert reader.verify_audit(told.data_dir).problem == ""
     counts = forget(sender_path(told.data_dir), USER)
-    assert counts == Forgotten(commands=1, unsettled=1, letters=0, audit_rows=1)
+    assert counts == ForgottenCommands(commands=1, unsettled=1, letters=0, audit_rows=1)
 
 
 def test_nobody_is_no_trouble(told: Drawer) -> None:
-    assert forget(sender_path(told.data_dir), "nobody") == Forgotten(0, 0, 0, 0)
+    assert forget(sender_path(told.data_dir), "nobody") == ForgottenCommands(0, 0, 0, 0)

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 import structlog
 
-from actors.sender.line import Policy
+from actors.sender.line import SenderPolicy
 from actors.sender.signals import (
     Acknowledged,
     CheckUser,
@@ -360,6 +360,6 @@ def test_a_mistake_of_ours_ends_the_loop_and_is_raised() -> None:
 
 
 def test_the_default_policy_is_the_one_of_the_contract() -> None:
-    policy = Policy()
+    policy = SenderPolicy()
     assert (policy.even_attempts, policy.even_gap_s, policy.bind_timeout_s) == (5, 1.0, 5.0)
     assert (policy.ping_after_s[0], policy.dead_after_s, policy.answers_s) == (15.0, 35.0, 5.0)

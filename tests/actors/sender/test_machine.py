@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from actors.messages.commands import NotTaken, Taken
+from actors.messages.commands import Accepted, Rejected
 from actors.sender import signals
 from actors.sender.commands import Code
 from tests.actors.sender.around import Around
@@ -63,7 +63,7 @@ def test_taken_is_said_before_anything_else_and_every_step_is_told() -> None:
     command_id = around.order()
     around.acknowledge(command_id)
     around.show(command_id)
-    assert around.said[0] == Taken(1, command_id, False)
+    assert around.said[0] == Accepted(1, command_id, False)
     assert [getattr(each, "step", "") for each in around.said[1:]] == ALL_WELL
 
 
@@ -75,7 +75,7 @@ def test_the_same_key_and_wish_is_the_same_command() -> None:
     first = around.order(key="k")
     around.said.clear()
     again = around.order(key="k")
-    assert around.said[0] == Taken(2, first, True)
+    assert around.said[0] == Accepted(2, first, True)
     assert around.told(first).step == "sent"
     assert again not in around.store
     assert len(around.sent) == 1
@@ -85,9 +85,9 @@ def test_the_same_order_told_twice_is_no_repetition_for_its_caller() -> None:
     around = Around()
     first = around.order()
     around.order(command_id=first)
-    assert [each for each in around.said if isinstance(each, Taken)] == [
-        Taken(1, first, False),
-        Taken(2, first, False),
+    assert [each for each in around.said if isinstance(each, Accepted)] == [
+        Accepted(1, first, False),
+        Accepted(2, first, False),
     ]
     assert len(around.sent) == 1
 
@@ -107,7 +107,7 @@ def test_another_wish_under_a_bound_key_is_not_taken(other: dict[str, object]) -
     first = around.order(key="k")
     around.order(key="k", **other)  # type: ignore[arg-type]  # a table of fields
     refused = around.said[-1]
-    assert isinstance(refused, NotTaken)
+    assert isinstance(refused, Rejected)
     assert refused.code == "key-bound"
     assert first in refused.detail
     assert len(around.store) == 1
@@ -118,7 +118,7 @@ def test_a_key_stays_bound_after_the_end_and_after_a_restart() -> None:
     first = around.order(key="k", to_state="asleep")
     around.start()
     around.order(key="k", to_state="asleep")
-    assert isinstance(around.said[-2], Taken)
+    assert isinstance(around.said[-2], Accepted)
     assert around.told(first) == around.said[-1]
     assert around.told(first).step == "refused"
     assert len(around.store) == 1
@@ -129,7 +129,7 @@ def test_what_ended_in_a_batch_that_is_not_committed_yet_is_known() -> None:
     around = Around()
     first = around.order(key="k", to_state="asleep")
     around.order(key="k", to_state="asleep", bound=None)
-    assert Taken(2, first, True) in around.said
+    assert Accepted(2, first, True) in around.said
 
 
 def test_a_refusal_that_is_said_again_says_as_well_when_to_come_back() -> None:
@@ -150,4 +150,4 @@ def test_a_key_released_in_a_batch_that_is_not_committed_yet_may_try_again() -> 
     around.pass_s(3)
     assert around.command(first).code == Code.UNAVAILABLE
     second = around.order(key="k", bound=bound)
-    assert Taken(2, second, False) in around.said
+    assert Accepted(2, second, False) in around.said

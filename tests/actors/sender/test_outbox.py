@@ -22,9 +22,9 @@ from actors.sender.outbox import (
     DETAIL_LENGTH_MAX,
     WAITING,
     Attempt,
-    Letter,
     Outbox,
-    Resent,
+    WebhookMessage,
+    WebhookResent,
     message_id,
     signed_headers,
 )
@@ -41,12 +41,12 @@ def outbox(seed: int = 7, settings: WebhookSettings = SETTINGS) -> Outbox:
     return Outbox(settings, random.Random(seed))
 
 
-def letter(number: int = 1, attempts: int = 0, born_us: int = NOW_US) -> Letter:
+def letter(number: int = 1, attempts: int = 0, born_us: int = NOW_US) -> WebhookMessage:
     command = accepted(number).id
-    return Letter(message_id(command), command, b"{}", attempts, born_us, born_us)
+    return WebhookMessage(message_id(command), command, b"{}", attempts, born_us, born_us)
 
 
-def failed(one: Letter) -> Delivered:
+def failed(one: WebhookMessage) -> Delivered:
     return Delivered(one.message_id, False, 503, "Service Unavailable")
 
 
@@ -181,8 +181,8 @@ class Wfm(RuleBasedStateMachine):
 
     @initialize(seed=st.integers(0, 99))
     def begin(self, seed: int) -> None:
-        self.chance = random.Random(seed)
-        self.post = Outbox(SETTINGS, self.chance)
+        self.rng = random.Random(seed)
+        self.post = Outbox(SETTINGS, self.rng)
 
     def teardown(self) -> None:
         try:
@@ -255,7 +255,7 @@ class Wfm(RuleBasedStateMachine):
             self.received[delivery.message_id] = delivery.body
         self.wire, self.pending = [], []
         self.drawer.restart()
-        self.post = Outbox(SETTINGS, self.chance)
+        self.post = Outbox(SETTINGS, self.rng)
 
     @precondition(lambda self: self.written)
     @rule(seconds=st.sampled_from((0, 1, 60, 600)))
@@ -277,10 +277,10 @@ class Wfm(RuleBasedStateMachine):
         for message in self.written:
             if message not in dead:
                 due = self.drawer.store.due(self.now_us, 99)
-                self.drawer.settle(Resent(message, "uid:0", self.now_us))
+                self.drawer.settle(WebhookResent(message, "uid:0", self.now_us))
                 assert self.drawer.store.due(self.now_us, 99) == due
         for message in dead:
-            self.drawer.settle(Resent(message, "uid:0", self.now_us))
+            self.drawer.settle(WebhookResent(message, "uid:0", self.now_us))
             self.born_us[message] = self.now_us
             self.failures[message] = 0
             assert self.drawer.store.letter_state(message) == WAITING

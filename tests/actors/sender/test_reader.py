@@ -8,9 +8,9 @@ import apsw
 import pytest
 
 from actors.sender import reader
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, message_id
-from actors.sender.store import KIND, SENDER_FILE, OutboxCounts, Store, prepare
+from actors.sender.store import KIND, SENDER_FILE, CommandStore, OutboxCounts, prepare
 from actors.storage.data_dir import sender_path
 from actors.storage.sqlite import DamagedFileError
 from runtime.errors import LocalError, TemporaryError
@@ -27,10 +27,10 @@ def test_commands_come_newest_first_by_step_and_by_user(drawer: Drawer) -> None:
     drawer.put(accepted(3), accepted(4, user_id="another"))
     assert numbers(drawer.data_dir) == [4, 3, 2, 1]
     assert numbers(drawer.data_dir, limit=2) == [4, 3]
-    assert numbers(drawer.data_dir, step=Step.CONFIRMED) == [2, 1]
+    assert numbers(drawer.data_dir, step=CommandStep.CONFIRMED) == [2, 1]
     assert numbers(drawer.data_dir, user_id="another") == [4]
-    assert numbers(drawer.data_dir, step=Step.ACCEPTED, user_id="another") == [4]
-    assert numbers(drawer.data_dir, step=Step.CONFIRMED, user_id="another") == []
+    assert numbers(drawer.data_dir, step=CommandStep.ACCEPTED, user_id="another") == [4]
+    assert numbers(drawer.data_dir, step=CommandStep.CONFIRMED, user_id="another") == []
 
 
 def test_the_filters_use_indices(drawer: Drawer) -> None:
@@ -46,7 +46,7 @@ def test_one_command_has_its_steps_and_its_message(drawer: Drawer) -> None:
     drawer.tell([1])
     story = reader.read_command(drawer.data_dir, accepted(1).id)
     assert story is not None
-    assert story.command.step is Step.CONFIRMED
+    assert story.command.step is CommandStep.CONFIRMED
     assert [step.step for step in story.steps] == ["accepted", "sent", "acknowledged", "confirmed"]
     assert {step.user_id for step in story.steps} == {USER}
     assert "salt" not in story.steps[0].detail
@@ -146,7 +146,7 @@ def test_a_backup_is_whole_while_the_sender_goes_on_and_overwrites_nothing(
     with pytest.raises(LocalError, match="overwrites nothing"):
         SENDER_FILE.copy(drawer.path, sender_path(target))
     prepare(copy, "run-9")  # it can be used as it is
-    store = Store(copy, "run-9")
+    store = CommandStore(copy, "run-9")
     store.commit([record(accepted(4))])
     store.close()
     assert reader.verify_audit(target).rows == 9
@@ -158,4 +158,4 @@ def test_what_a_clean_stop_left_is_read_without_its_log(drawer: Drawer) -> None:
     drawer.close()
     assert not drawer.path.with_name("sender.db-wal").exists()
     assert numbers(drawer.data_dir) == [1]
-    drawer.store = Store(drawer.path, RUN)
+    drawer.store = CommandStore(drawer.path, RUN)

@@ -2,18 +2,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actors.messages.commands import Order
-from actors.sender.commands import Step
-from actors.sender.register import ENDED_MAX, Register
+from actors.messages.commands import CommandRequest
+from actors.sender.commands import CommandStep
+from actors.sender.register import ENDED_MAX, CommandIndex
 from tests.actors.sender.drawer import accepted
 
 
-def order(command_id: str, key: str) -> Order:
-    return Order(1, command_id, key, "uid:1", "ann", "busy", "", None, False, 0)
+def order(command_id: str, key: str) -> CommandRequest:
+    return CommandRequest(1, command_id, key, "uid:1", "ann", "busy", "", None, False, 0)
 
 
 def test_a_command_is_found_by_its_id_and_by_its_key() -> None:
-    register = Register()
+    register = CommandIndex()
     command = accepted()
     register.put(command)
     assert register.find(order(command.id, "another"), None) == command
@@ -22,38 +22,38 @@ def test_a_command_is_found_by_its_id_and_by_its_key() -> None:
 
 
 def test_what_the_store_says_is_older() -> None:
-    register = Register()
+    register = CommandIndex()
     bound = accepted()
     register.put(bound)
-    refused = replace(bound, step=Step.REFUSED, key=None)
+    refused = replace(bound, step=CommandStep.REFUSED, key=None)
     register.put(refused)
     assert register.find(order("another", bound.key or ""), bound) is None
     assert register.find(order(bound.id, bound.key or ""), bound) == refused
 
 
 def test_what_only_the_store_knows_is_believed() -> None:
-    bound = replace(accepted(), step=Step.CONFIRMED)
-    assert Register().find(order("another", bound.key or ""), bound) == bound
-    assert Register().find(order(bound.id, "another"), bound) == bound
+    bound = replace(accepted(), step=CommandStep.CONFIRMED)
+    assert CommandIndex().find(order("another", bound.key or ""), bound) == bound
+    assert CommandIndex().find(order(bound.id, "another"), bound) == bound
 
 
 def test_a_released_key_may_be_bound_again_before_the_first_is_forgotten() -> None:
-    register = Register()
+    register = CommandIndex()
     first = accepted(1)
     register.put(first)
-    register.put(replace(first, step=Step.REFUSED, key=None))
+    register.put(replace(first, step=CommandStep.REFUSED, key=None))
     second = replace(accepted(2), key=first.key)
     register.put(second)
     assert register.find(order("another", first.key or ""), None) == second
 
 
 def test_those_with_an_end_are_forgotten_and_those_without_are_not() -> None:
-    register = Register()
+    register = CommandIndex()
     unsettled = accepted(0)
     register.put(unsettled)
     for number in range(1, ENDED_MAX + 2):
         register.put(accepted(number))
-        register.put(replace(accepted(number), step=Step.CONFIRMED))
+        register.put(replace(accepted(number), step=CommandStep.CONFIRMED))
     assert register.find(order(accepted(1).id, accepted(1).key or ""), None) is None
     assert register.find(order(accepted(2).id, "another"), None) is not None
     assert register.find(order(unsettled.id, "another"), None) == unsettled

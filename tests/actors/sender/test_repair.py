@@ -11,9 +11,9 @@ import pytest
 
 from actors.sender import reader
 from actors.sender.repair import repair
-from actors.sender.store import Store, prepare
-from actors.storage.data_dir import DataDir, Identity, sender_path
-from actors.storage.sqlite import Finding
+from actors.sender.store import CommandStore, prepare
+from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
+from actors.storage.sqlite import FileFinding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, Drawer, accepted, record
 
@@ -22,7 +22,7 @@ STAMP = "20261118T110640Z"
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[DataDir]:
-    identity = Identity(dialect="wsp", gateway="http://localhost")
+    identity = GatewayIdentity(dialect="wsp", gateway="http://localhost")
     data_dir = DataDir.claim(tmp_path / "data", identity, shards=1)
     drawer = Drawer(data_dir.path)
     drawer.tell(range(1, 30))
@@ -59,7 +59,7 @@ BREAKS: dict[str, Callable[[Path], object]] = {
 def test_a_healthy_store_is_left_as_it_is(data_dir: DataDir) -> None:
     path = sender_path(data_dir.path)
     before = path.read_bytes()
-    assert repair(data_dir, NOW_US) == Finding(path, "")
+    assert repair(data_dir, NOW_US) == FileFinding(path, "")
     assert path.read_bytes() == before
     assert not list(data_dir.path.glob("broken-*"))
 
@@ -83,7 +83,7 @@ def test_a_broken_store_is_set_aside_and_the_sender_begins_anew(
     assert (finding.kept_in / path.name).read_bytes() == broken
     assert not path.exists()
     prepare(path, "run-2")
-    store = Store(path, "run-2")
+    store = CommandStore(path, "run-2")
     assert store.unsettled() == []
     store.commit([record(accepted())])
     store.close()
@@ -93,7 +93,7 @@ def test_a_broken_store_is_set_aside_and_the_sender_begins_anew(
 def test_a_log_without_its_file_is_never_played_into_a_fresh_one(data_dir: DataDir) -> None:
     """What a repair leaves that was killed between the two."""
     path = sender_path(data_dir.path)
-    store = Store(path, "run-1")
+    store = CommandStore(path, "run-1")
     store.commit([record(accepted(40))])
     log = path.with_name(f"{path.name}-wal").read_bytes()
     store.close()
@@ -106,7 +106,7 @@ def test_a_log_without_its_file_is_never_played_into_a_fresh_one(data_dir: DataD
 
 def test_a_tampered_audit_is_no_damage(data_dir: DataDir) -> None:
     run(sender_path(data_dir.path), "UPDATE progress SET audit_head = 'x'")
-    assert repair(data_dir, NOW_US) == Finding(sender_path(data_dir.path), "")
+    assert repair(data_dir, NOW_US) == FileFinding(sender_path(data_dir.path), "")
     assert reader.verify_audit(data_dir.path).problem
 
 

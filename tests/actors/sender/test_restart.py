@@ -6,7 +6,7 @@ import pytest
 
 from actors.messages.queries import AskAgent
 from actors.sender import signals
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from tests.actors.sender.around import Around
 
 
@@ -23,7 +23,7 @@ def test_what_was_accepted_only_is_validated_again_and_sent() -> None:
     command_id = around.order("ann")
     restart(around)
     around.pass_s(10.0)
-    assert around.command(command_id).step is Step.ACCEPTED, "a shard may start more slowly"
+    assert around.command(command_id).step is CommandStep.ACCEPTED, "a shard may start more slowly"
     around.silent = set()
     around.pass_s(1.0)
     assert around.steps(command_id) == ["accepted", "validated", "admitted", "sent"]
@@ -32,11 +32,11 @@ def test_what_was_accepted_only_is_validated_again_and_sent() -> None:
 def test_what_waited_for_permits_is_validated_again_because_much_may_have_changed() -> None:
     around = Around(line=None)
     command_id = around.order("ann", "busy")
-    assert around.command(command_id).step is Step.ADMITTED
+    assert around.command(command_id).step is CommandStep.ADMITTED
     around.agent("ann", "Talking")
     restart(around)
     command = around.command(command_id)
-    assert (command.step, command.code) == (Step.REFUSED, Code.TRANSITION)
+    assert (command.step, command.code) == (CommandStep.REFUSED, Code.TRANSITION)
 
 
 def test_what_is_resumed_waits_for_permits_for_as_long_as_it_has() -> None:
@@ -60,10 +60,10 @@ def test_what_never_got_its_permits_is_refused_when_its_time_is_over() -> None:
     command_id = around.order("bob", key="k")
     restart(around, down_s=0.0)
     around.pass_s(7.9)
-    assert around.command(command_id).step is Step.VALIDATED
+    assert around.command(command_id).step is CommandStep.VALIDATED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.RATE, None)
+    assert (command.step, command.code, command.key) == (CommandStep.REFUSED, Code.RATE, None)
     assert command.detail == "no permit within 8 s: at most 0.1 updates a second are sent"
     assert around.told(command_id).retry_after_ms == pytest.approx(2_001, abs=1)
 
@@ -73,7 +73,11 @@ def test_an_order_of_long_ago_is_not_carried_out_any_more() -> None:
     command_id = around.order("ann", key="k")
     restart(around, down_s=31.0)
     command = around.command(command_id)
-    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.UNAVAILABLE, None)
+    assert (command.step, command.code, command.key) == (
+        CommandStep.REFUSED,
+        Code.UNAVAILABLE,
+        None,
+    )
     assert command.detail == "the sender was down; it was accepted 31 s ago"
     assert around.sent == []
 
@@ -83,11 +87,11 @@ def test_what_was_sent_is_in_doubt_counts_as_in_flight_and_is_watched_at_once() 
     command_id = around.order("ann")
     restart(around)
     command = around.command(command_id)
-    assert (command.step, command.detail) == (Step.UNANSWERED, "the sender was restarted")
+    assert (command.step, command.detail) == (CommandStep.UNANSWERED, "the sender was restarted")
     assert around.machine.in_flight == 1
     assert around.watches(command_id) == 2
     around.show(command_id)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
     assert around.machine.in_flight == 0
     assert around.tries(command_id) == 1
 
@@ -114,7 +118,7 @@ def test_a_refusal_after_a_restart_says_nothing_of_what_the_predecessor_sent() -
     around.pass_s(1.1)
     assert around.tries(command_id) == 2
     around.decline(command_id, 404)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
 
 
 def test_a_restart_every_2_s_ends_every_command_all_the_same() -> None:
@@ -127,7 +131,7 @@ def test_a_restart_every_2_s_ends_every_command_all_the_same() -> None:
         restart(around)
         assert around.now_s < began_s + 60.0
     command = around.command(command_id)
-    assert command.step is Step.UNKNOWN
+    assert command.step is CommandStep.UNKNOWN
     assert (command.ended_us or 0) - (command.first_sent_us or 0) >= 30_000_000
     assert around.tries(command_id) > 1
 
@@ -136,10 +140,10 @@ def test_unknown_is_never_said_before_a_shard_had_time_to_show_it() -> None:
     around = Around()
     command_id = around.order("ann")
     restart(around, down_s=3_600.0)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     around.pass_s(0.9)
     around.show(command_id)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_what_was_acknowledged_is_confirmed_by_the_stream_or_not() -> None:
@@ -150,11 +154,11 @@ def test_what_was_acknowledged_is_confirmed_by_the_stream_or_not() -> None:
     around.pass_s(4.0)
     restart(around)
     around.show(seen)
-    assert around.command(seen).step is Step.CONFIRMED
+    assert around.command(seen).step is CommandStep.CONFIRMED
     around.pass_s(5.4)
-    assert around.command(unseen).step is Step.ACKNOWLEDGED
+    assert around.command(unseen).step is CommandStep.ACKNOWLEDGED
     around.pass_s(0.2)
-    assert around.command(unseen).step is Step.UNCONFIRMED
+    assert around.command(unseen).step is CommandStep.UNCONFIRMED
     assert [each.webhook for each in around.records].count(None) == len(around.records) - 2
 
 
@@ -167,7 +171,7 @@ def test_what_the_gateway_found_too_many_is_certainly_not_applied_and_starts_ove
     assert sum(isinstance(each.question, AskAgent) for each in around.asked) == asked + 1
     around.pass_s(1.1)
     assert around.command(command_id).tries == 2
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
 
 
 def test_departures_are_counted_again() -> None:
@@ -204,6 +208,6 @@ def test_a_wall_clock_that_was_set_back_only_makes_it_wait_longer(set_back_s: fl
     )
     restart(around)
     around.pass_s(29.0)
-    assert around.command(command_id).step in {Step.SENT, Step.UNANSWERED}
+    assert around.command(command_id).step in {CommandStep.SENT, CommandStep.UNANSWERED}
     around.pass_s(10.0)
-    assert around.command(command_id).step is Step.UNKNOWN
+    assert around.command(command_id).step is CommandStep.UNKNOWN

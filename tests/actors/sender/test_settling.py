@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.sender import signals
-from actors.sender.commands import Code, Step
+from actors.sender.commands import Code, CommandStep
 from tests.actors.sender.around import Around
 
 
@@ -25,7 +25,7 @@ def test_a_negative_answer_is_the_end(status: int, code: Code, message: str) -> 
     command_id = around.order(key="k")
     around.decline(command_id, status, code="not.ok", message="no")
     command = around.command(command_id)
-    assert (command.step, command.code, command.detail) == (Step.REFUSED, code, message)
+    assert (command.step, command.code, command.detail) == (CommandStep.REFUSED, code, message)
     assert command.key == "k"
     assert around.machine.in_flight == 0
     assert around.machine.due_s is None
@@ -36,14 +36,14 @@ def test_429_is_sent_again_after_what_the_gateway_asked_for() -> None:
     around = Around()
     command_id = around.order()
     around.decline(command_id, 429, retry_after_ms=4_000)
-    assert around.command(command_id).step is Step.ADMITTED
+    assert around.command(command_id).step is CommandStep.ADMITTED
     assert around.machine.in_flight == 0
     around.pass_s(3.9)
     assert around.tries(command_id) == 1
     around.pass_s(0.2)
     assert around.tries(command_id) == 2
     around.acknowledge(command_id)
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
 
 
 def test_429_five_times_is_refused() -> None:
@@ -54,7 +54,7 @@ def test_429_five_times_is_refused() -> None:
         around.decline(command_id, 429)
         around.pass_s(5.6)
     command = around.command(command_id)
-    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert (command.step, command.code) == (CommandStep.REFUSED, Code.GATEWAY_RATE)
     assert (command.key, around.told(command_id).retry_after_ms) == (None, 5_000)
     assert command.detail == "the gateway finds our updates too many"
     assert (command.tries, around.tries(command_id)) == (5, 5)
@@ -65,10 +65,10 @@ def test_429_that_asks_for_too_long_a_wait_is_refused_after_30_s() -> None:
     command_id = around.order()
     around.decline(command_id, 429, retry_after_ms=600_000)
     around.pass_s(29.9)
-    assert around.command(command_id).step is Step.ADMITTED
+    assert around.command(command_id).step is CommandStep.ADMITTED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert (command.step, command.code) == (Step.REFUSED, Code.GATEWAY_RATE)
+    assert (command.step, command.code) == (CommandStep.REFUSED, Code.GATEWAY_RATE)
     assert command.detail == "not within 30 s, 1 tries; the gateway finds our updates too many"
 
 
@@ -77,7 +77,7 @@ def test_a_lost_line_is_settled_by_the_stream() -> None:
     command_id = around.order()
     around.signal(signals.LineDown(1, "closed with 1006"))
     command = around.command(command_id)
-    assert command.step is Step.UNANSWERED
+    assert command.step is CommandStep.UNANSWERED
     assert command.detail == "its line was lost: closed with 1006"
     assert around.machine.in_flight == 0
     around.show(command_id)
@@ -95,7 +95,7 @@ def test_a_lost_line_is_settled_by_another_try_over_the_next_one() -> None:
     assert [each.line for each in around.sent] == [1, 2]
     around.acknowledge(command_id)
     around.show(command_id)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
     assert around.command(command_id).tries == 2
 
 
@@ -105,8 +105,8 @@ def test_only_what_went_over_the_lost_line_is_unanswered() -> None:
     around.signal(signals.LineUp(2))
     new = around.order("bob")
     around.signal(signals.LineDown(1, "replaced"))
-    assert around.command(old).step is Step.UNANSWERED
-    assert around.command(new).step is Step.SENT
+    assert around.command(old).step is CommandStep.UNANSWERED
+    assert around.command(new).step is CommandStep.SENT
     assert [each.line for each in around.sent] == [1, 2]
 
 
@@ -115,15 +115,18 @@ def test_silence_is_a_timeout_then_another_try_then_unknown_after_30_s() -> None
     around = Around()
     command_id = around.order()
     around.pass_s(4.9)
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert (command.step, command.detail) == (Step.UNANSWERED, "no acknowledgement within 5 s")
+    assert (command.step, command.detail) == (
+        CommandStep.UNANSWERED,
+        "no acknowledgement within 5 s",
+    )
     around.pass_s(24.8)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert command.step is Step.UNKNOWN
+    assert command.step is CommandStep.UNKNOWN
     assert command.detail == (
         "neither answered nor shown within 30 s, 3 tries; no acknowledgement within 5 s"
     )
@@ -141,7 +144,7 @@ def test_the_30_s_are_spent_by_the_kept_times_too_unless_the_clock_was_set(
     around.wall_slip_us = slip_us
     around.pass_s(30.1)
     command = around.command(command_id)
-    assert command.step is Step.UNKNOWN
+    assert command.step is CommandStep.UNKNOWN
     spent = (command.ended_us or 0) - (command.first_sent_us or 0)
     assert (spent >= 30_000_000) == is_spent
 
@@ -150,11 +153,11 @@ def test_spent_tries_wait_for_the_stream_until_30_s_are_over() -> None:
     around = Around(tries_max=1)
     command_id = around.order()
     around.pass_s(29)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     assert around.tries(command_id) == 1
     assert around.watches(command_id) == 30
     around.show(command_id)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_an_answer_that_comes_too_late_acknowledges_what_has_no_end() -> None:
@@ -162,7 +165,7 @@ def test_an_answer_that_comes_too_late_acknowledges_what_has_no_end() -> None:
     command_id = around.order()
     around.pass_s(6)
     around.acknowledge(command_id)
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     assert around.machine.counts["late"] == 1
     around.pass_s(9)
     assert around.tries(command_id) == 1
@@ -173,7 +176,7 @@ def test_a_late_refusal_of_the_only_try_is_the_end() -> None:
     command_id = around.order()
     around.pass_s(6)
     around.decline(command_id, 404)
-    assert around.command(command_id).step is Step.REFUSED
+    assert around.command(command_id).step is CommandStep.REFUSED
 
 
 def test_a_refusal_says_nothing_of_an_earlier_try_that_was_never_answered() -> None:
@@ -183,9 +186,9 @@ def test_a_refusal_says_nothing_of_an_earlier_try_that_was_never_answered() -> N
     around.pass_s(12)
     assert around.tries(command_id) == 2
     around.decline(command_id, 500)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     around.show(command_id)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
 
 
 def test_what_is_shown_while_it_waits_for_another_permit_is_not_sent_again() -> None:
@@ -223,7 +226,7 @@ def test_a_late_refusal_says_nothing_if_there_were_several_tries() -> None:
     around.pass_s(17.0)
     assert around.tries(command_id) == 2
     around.decline(command_id, 404)
-    assert around.command(command_id).step is Step.UNANSWERED
+    assert around.command(command_id).step is CommandStep.UNANSWERED
     assert around.machine.counts["late"] == 1
 
 
@@ -234,11 +237,11 @@ def test_a_try_that_never_left_takes_no_doubt_from_the_one_before() -> None:
     assert around.tries(command_id) == 2
     around.signal(signals.NotSent(command_id))
     command = around.command(command_id)
-    assert (command.step, command.tries) == (Step.UNANSWERED, 1)
+    assert (command.step, command.tries) == (CommandStep.UNANSWERED, 1)
     around.pass_s(17.9)
     assert not around.command(command_id).step.is_end
     around.pass_s(0.2)
-    assert around.command(command_id).step is Step.UNKNOWN
+    assert around.command(command_id).step is CommandStep.UNKNOWN
 
 
 def test_a_try_late_in_the_30_s_still_has_its_5_s_for_an_answer() -> None:
@@ -249,9 +252,9 @@ def test_a_try_late_in_the_30_s_still_has_its_5_s_for_an_answer() -> None:
     around.pass_s(29.5)
     around.signal(signals.LineUp(2))
     around.pass_s(4.0)
-    assert around.command(first).step is Step.SENT
+    assert around.command(first).step is CommandStep.SENT
     around.acknowledge(first)
-    assert around.command(first).step is Step.ACKNOWLEDGED
+    assert around.command(first).step is CommandStep.ACKNOWLEDGED
 
 
 def test_answers_to_nothing_and_second_answers_change_nothing() -> None:
@@ -276,10 +279,10 @@ def test_acknowledged_and_never_shown_is_unconfirmed_after_10_s() -> None:
     command_id = around.order()
     around.acknowledge(command_id)
     around.pass_s(9.9)
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert command.step is Step.UNCONFIRMED
+    assert command.step is CommandStep.UNCONFIRMED
     assert command.detail == "no transition with its id within 10 s"
     assert around.watches(command_id) == 11  # the last one is asked when its time is over
 
@@ -292,7 +295,7 @@ def test_trap_25_the_wanted_state_entered_by_hand_confirms_nothing() -> None:
     around.agent("ann", "Talking")
     around.show("another id")
     around.pass_s(40)
-    assert around.command(command_id).step is Step.UNKNOWN
+    assert around.command(command_id).step is CommandStep.UNKNOWN
     assert around.machine.counts["acknowledged"] == 0
     assert around.machine.counts["confirmed"] == 0
 
@@ -301,7 +304,7 @@ def test_an_id_that_another_agent_bears_confirms_nothing() -> None:
     around = Around()
     command_id = around.order("ann")
     around.show(command_id, "bob")
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
 
 
 def test_what_never_left_is_sent_over_the_next_line_at_once() -> None:
@@ -309,14 +312,14 @@ def test_what_never_left_is_sent_over_the_next_line_at_once() -> None:
     command_id = around.order()
     around.signal(signals.NotSent(command_id))
     command = around.command(command_id)
-    assert (command.step, command.tries, command.first_sent_us) == (Step.ADMITTED, 0, None)
+    assert (command.step, command.tries, command.first_sent_us) == (CommandStep.ADMITTED, 0, None)
     assert command.detail == "its line had gone before it left"
     around.pass_s(2)
     assert len(around.sent) == 1
     around.signal(signals.LineDown(1, "gone"))
     around.signal(signals.LineUp(2))
     command = around.command(command_id)
-    assert (command.step, command.tries) == (Step.SENT, 1)
+    assert (command.step, command.tries) == (CommandStep.SENT, 1)
     assert command.first_sent_us == around.now_us
 
 
@@ -326,10 +329,10 @@ def test_it_is_known_to_have_never_left_also_if_its_line_was_lost_before() -> No
     around.signal(signals.LineDown(1, "gone"))
     around.signal(signals.NotSent(command_id))
     around.pass_s(29.9)
-    assert around.command(command_id).step is Step.ADMITTED
+    assert around.command(command_id).step is CommandStep.ADMITTED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert (command.step, command.code) == (Step.REFUSED, Code.UNAVAILABLE)
+    assert (command.step, command.code) == (CommandStep.REFUSED, Code.UNAVAILABLE)
     assert command.detail == "no line to the gateway within 30 s: gone"
 
 
@@ -337,13 +340,17 @@ def test_without_a_line_an_admitted_command_waits_for_one_and_is_refused_after_3
     around = Around(line=None)
     around.signal(signals.LineDown(0, "the handshake was refused with 401"))
     waiting, refused = around.order(key="k"), around.order("bob")
-    assert around.command(waiting).step is Step.ADMITTED
+    assert around.command(waiting).step is CommandStep.ADMITTED
     assert (around.machine.waiting, around.machine.in_flight) == (2, 0)
     around.pass_s(29.9)
-    assert around.command(refused).step is Step.ADMITTED
+    assert around.command(refused).step is CommandStep.ADMITTED
     around.pass_s(0.2)
     command = around.command(waiting)
-    assert (command.step, command.code, command.key) == (Step.REFUSED, Code.UNAVAILABLE, None)
+    assert (command.step, command.code, command.key) == (
+        CommandStep.REFUSED,
+        Code.UNAVAILABLE,
+        None,
+    )
     assert command.detail == (
         "no line to the gateway within 30 s: the handshake was refused with 401"
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from actors.genesys import presence
-from actors.genesys.presence import OddFrame
+from actors.genesys.presence import InvalidPresenceFrame
 from actors.genesys.tokens import TokenUnavailableError
 from actors.sender import line_signals as words
 from actors.sender.socket import PresenceSocket
@@ -143,7 +143,7 @@ def test_a_first_frame_that_binds_nothing_is_told_with_its_reason(
         async with open_line(script) as (line, _):
             end = asyncio.ensure_future(line.end())
             await until(lambda: len(line.told) == 3)
-            assert line.told[1:] == [OddFrame(reason), words.NotBound(7, reason)]
+            assert line.told[1:] == [InvalidPresenceFrame(reason), words.NotBound(7, reason)]
             assert not line.socket.can_send
             line.socket.close(1002)
             assert await end == words.Lost(7, 1002)

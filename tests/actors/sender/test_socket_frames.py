@@ -10,7 +10,7 @@ import pytest
 from picows.picows import _make_test_ws_frame
 
 from actors.genesys import presence
-from actors.genesys.presence import Acknowledgement, OddFrame
+from actors.genesys.presence import InvalidPresenceFrame, UpdateAcknowledgement
 from actors.sender import line_signals as words
 from actors.sender.socket import MESSAGE_BYTES_MAX, Heard
 from tests.actors.receiver.rig import in_loop
@@ -45,11 +45,11 @@ def test_what_is_malformed_is_told_and_ends_nothing() -> None:
             frame((1012).to_bytes(2, "big"), CLOSE),
         ),
         words.Lost(7, 1012),
-        OddFrame(presence.REASON_NOT_JSON),
-        OddFrame(presence.REASON_BINARY),
-        OddFrame(presence.REASON_NOT_JSON),
-        OddFrame(presence.REASON_NO_CORRELATION),
-        Acknowledgement("c2", True, 200, "", "", None),
+        InvalidPresenceFrame(presence.REASON_NOT_JSON),
+        InvalidPresenceFrame(presence.REASON_BINARY),
+        InvalidPresenceFrame(presence.REASON_NOT_JSON),
+        InvalidPresenceFrame(presence.REASON_NO_CORRELATION),
+        UpdateAcknowledgement("c2", True, 200, "", "", None),
     )
 
 
@@ -64,7 +64,7 @@ def test_a_message_in_fragments_is_one_and_a_ping_may_stand_between() -> None:
             frame(b"", CLOSE),
         ),
         words.Lost(7, 1005),
-        Acknowledgement("c1", True, 200, "", "", None),
+        UpdateAcknowledgement("c1", True, 200, "", "", None),
     )
 
 
@@ -86,7 +86,7 @@ def test_a_frame_that_breaks_the_protocol_ends_the_line_behind_what_came_before(
     ends(
         then(frame(ack("c1")) + bad + frame(ack("c2")) + frame(ack("c3"))),
         words.Lost(7, code, is_ours=True),
-        Acknowledgement("c1", True, 200, "", "", None),
+        UpdateAcknowledgement("c1", True, 200, "", "", None),
     )
 
 
@@ -103,7 +103,7 @@ def test_of_a_line_that_has_sent_its_close_frame_one_more_message_is_taken() -> 
     transport.is_close_frame_sent = True
     read(ack("before"))
     read(ack("behind"))
-    heard = Acknowledgement("before", True, 200, "", "", None)
+    heard = UpdateAcknowledgement("before", True, 200, "", "", None)
     assert line.told == [words.ChannelBound(7), heard]
 
 
@@ -156,7 +156,7 @@ def test_what_the_listener_of_signals_raises_ends_the_line_and_is_not_swallowed(
 
             def careless(number: int, heard: Heard) -> None:
                 told(number, heard)
-                if isinstance(heard, Acknowledgement):
+                if isinstance(heard, UpdateAcknowledgement):
                     raise KeyError("ours")
 
             line.socket._tell = careless

@@ -17,9 +17,9 @@ import apsw
 import pytest
 
 from actors.sender import reader
-from actors.sender.commands import Record, Step
-from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, Resent, message_id
-from actors.sender.store import FORMAT, OutboxCounts, Store, prepare
+from actors.sender.commands import CommandStep, Record
+from actors.sender.outbox import DEAD, DELIVERED, WAITING, Attempt, WebhookResent, message_id
+from actors.sender.store import FORMAT, CommandStore, OutboxCounts, prepare
 from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, Drawer, accepted, record, story
@@ -44,8 +44,8 @@ def test_a_command_comes_back_as_it_was(drawer: Drawer) -> None:
 
 def test_unsettled_commands_come_in_the_order_of_their_acceptance(drawer: Drawer) -> None:
     drawer.put(accepted(3), accepted(1), accepted(2))
-    drawer.put(replace(accepted(3), step=Step.VALIDATED))
-    drawer.put(replace(accepted(1), step=Step.REFUSED, code="stale", ended_us=NOW_US))
+    drawer.put(replace(accepted(3), step=CommandStep.VALIDATED))
+    drawer.put(replace(accepted(1), step=CommandStep.REFUSED, code="stale", ended_us=NOW_US))
     assert [command.accepted_us - NOW_US for command in drawer.store.unsettled()] == [3, 2]
 
 
@@ -53,7 +53,7 @@ def test_a_released_key_may_be_bound_again_and_a_kept_one_may_not(drawer: Drawer
     drawer.put(accepted(1, key="k"))
     with pytest.raises(apsw.ConstraintError):
         drawer.put(accepted(2, key="k"))
-    drawer.put(accepted(1, key=None, step=Step.REFUSED, code="rate", ended_us=NOW_US))
+    drawer.put(accepted(1, key=None, step=CommandStep.REFUSED, code="rate", ended_us=NOW_US))
     drawer.put(accepted(2, key="k"))
     assert drawer.store.bound("k") == accepted(2, key="k")
 
@@ -62,7 +62,7 @@ def test_a_command_that_ended_gets_no_other_end(drawer: Drawer) -> None:
     drawer.tell([1])
     before = drawer.store.command(accepted(1).id)
     with pytest.raises(LocalError, match="has its end already, not 'unknown' again"):
-        drawer.put(accepted(2), accepted(1, step=Step.UNKNOWN, ended_us=NOW_US))
+        drawer.put(accepted(2), accepted(1, step=CommandStep.UNKNOWN, ended_us=NOW_US))
     assert drawer.store.command(accepted(1).id) == before
     assert drawer.store.unsettled() == []  # all of a transaction, or nothing
 
@@ -123,8 +123,8 @@ def test_a_dead_letter_is_not_lent_until_it_is_sent_again_which_is_audited(drawe
     assert drawer.store.outbox_counts() == OutboxCounts(0, 1, None)
     assert drawer.store.letter_state(message) == DEAD
     again_us = NOW_US + 2 * DAY_US
-    drawer.settle(Resent(message, "uid:7", again_us))
-    drawer.settle(Resent(message, "uid:7", again_us + 1))  # it is not dead any more
+    drawer.settle(WebhookResent(message, "uid:7", again_us))
+    drawer.settle(WebhookResent(message, "uid:7", again_us + 1))  # it is not dead any more
     (letter,) = drawer.store.due(again_us, 4)
     assert (letter.message_id, letter.attempts, letter.born_us) == (message, 0, again_us)
     story_ = reader.read_command(drawer.data_dir, accepted(1).id)
@@ -161,7 +161,7 @@ def test_retention_frees_keys_and_keeps_audit_and_what_is_still_owed(drawer: Dra
 def test_retention_is_done_in_slices(drawer: Drawer) -> None:
     drawer.put(
         *(
-            accepted(number, step=Step.REFUSED, code="stale", ended_us=NOW_US + number)
+            accepted(number, step=CommandStep.REFUSED, code="stale", ended_us=NOW_US + number)
             for number in range(1, 26)
         )
     )
@@ -178,15 +178,15 @@ def test_another_run_takes_the_file_over_and_the_orphan_commits_nothing(drawer: 
     with pytest.raises(LocalError, match="another run"):
         drawer.store.prune(older_than_us=NOW_US + DAY_US, slice_rows=9)
     with pytest.raises(LocalError, match="run-2"):
-        Store(drawer.path, RUN)
-    successor = Store(drawer.path, "run-2")
+        CommandStore(drawer.path, RUN)
+    successor = CommandStore(drawer.path, "run-2")
     successor.commit([record(accepted(3))])
     successor.close()
     assert reader.verify_audit(drawer.data_dir).problem == ""
 
 
 def test_two_writers_of_one_run_do_not_write_two_chains(drawer: Drawer) -> None:
-    second = Store(drawer.path, RUN)
+    second = CommandStore(drawer.path, RUN)
     drawer.put(accepted(1))
     with pytest.raises((LocalError, apsw.ConstraintError)):
         second.commit([record(accepted(2))])
@@ -226,7 +226,7 @@ def test_a_locked_file_is_waited_for_and_the_same_transaction_is_tried_again(
 
 
 def test_without_a_webhook_nothing_is_owed(drawer: Drawer) -> None:
-    store = Store(drawer.path, RUN, is_owing=False)
+    store = CommandStore(drawer.path, RUN, is_owing=False)
     *_, acknowledged, _ = story(accepted())
     store.commit([record(acknowledged)])
     assert store.outbox_counts() == OutboxCounts(0, 0, None)
@@ -235,7 +235,7 @@ def test_without_a_webhook_nothing_is_owed(drawer: Drawer) -> None:
 
 def test_a_newer_format_is_refused_and_left_as_it_is(drawer: Drawer) -> None:
     drawer.store._connection.pragma("user_version", FORMAT + 1)
-    for use in (lambda: prepare(drawer.path, "run-2"), lambda: Store(drawer.path, RUN)):
+    for use in (lambda: prepare(drawer.path, "run-2"), lambda: CommandStore(drawer.path, RUN)):
         with pytest.raises(ConfigurationError, match="newer version"):
             use()
 
@@ -317,8 +317,8 @@ def test_a_killed_writer_leaves_whole_transactions_and_a_successor_goes_on(
     last = told[0].step if told else None
     ended = [command for command in told if command.ended_us is not None]
     assert len(ended) == verdict.rows // 4
-    assert all(command.step is Step.CONFIRMED for command in ended)
-    steps = (None, Step.ACCEPTED, Step.SENT, Step.ACKNOWLEDGED)
+    assert all(command.step is CommandStep.CONFIRMED for command in ended)
+    steps = (None, CommandStep.ACCEPTED, CommandStep.SENT, CommandStep.ACKNOWLEDGED)
     if verdict.rows % 4:
         assert last is steps[verdict.rows % 4]
     # A letter stands exactly where an acknowledgement does.
@@ -327,12 +327,14 @@ def test_a_killed_writer_leaves_whole_transactions_and_a_successor_goes_on(
         command.id for command in told if command.acknowledged_us is not None
     }
 
-    store = Store(path, RUN)
+    store = CommandStore(path, RUN)
     unsettled = store.unsettled()
     assert len(unsettled) == (1 if verdict.rows % 4 else 0)
     store.commit(
         [
-            Record(replace(one, step=Step.UNKNOWN, ended_us=NOW_US), "unknown", NOW_US, "", None)
+            Record(
+                replace(one, step=CommandStep.UNKNOWN, ended_us=NOW_US), "unknown", NOW_US, "", None
+            )
             for one in unsettled
         ]
     )

@@ -9,8 +9,8 @@ import pytest
 from actors.genesys.presences import PRESENCES
 from actors.messages.control import UNKNOWN
 from actors.messages.partition import shard_of
-from actors.messages.queries import AgentTold, AskAgent, QueueTold
-from actors.sender.commands import Code, Step
+from actors.messages.queries import AgentRecord, AskAgent, QueueRecord
+from actors.sender.commands import Code, CommandStep
 from actors.sender.signals import UserChecked
 from actors.settings.sender import DEFAULT_TRANSITIONS
 from tests.actors.sender.around import SHARDS, WALL_US, Around
@@ -40,7 +40,7 @@ def test_a_reason_has_at_most_500_characters_whatever_they_are() -> None:
         Code.REASON_TOO_LONG,
         "the reason has 502 characters, at most 500",
     )
-    assert around.command(around.order(reason="|\n" * 250)).step is Step.SENT
+    assert around.command(around.order(reason="|\n" * 250)).step is CommandStep.SENT
 
 
 # The agent
@@ -83,9 +83,9 @@ def test_what_is_not_known_of_an_agent_is_named_with_since_when_and_force_overri
     around.agent("ann", state, **fields)
     assert around.refused(around.order("ann")) == (code, detail)
     forced = around.order("ann", forced=True)
-    assert around.command(forced).step is Step.SENT
+    assert around.command(forced).step is CommandStep.SENT
     (validated,) = [each for each in around.records if each.detail.startswith("forced: ")]
-    assert (validated.step, validated.detail) == (Step.VALIDATED, f"forced: {detail}")
+    assert (validated.step, validated.detail) == (CommandStep.VALIDATED, f"forced: {detail}")
     assert around.machine.counts["forced"] == 1
 
 
@@ -96,13 +96,13 @@ def test_the_transition_matrix(held: str, to_state: str) -> None:
     around.agent("ann", "Not Available", presence=held)
     command_id = around.order("ann", to_state)
     if to_state in DEFAULT_TRANSITIONS[held]:  # type: ignore[index]  # a str of PRESENCES
-        assert around.command(command_id).step is Step.SENT
+        assert around.command(command_id).step is CommandStep.SENT
         return
     code, detail = around.refused(command_id)
     assert code == Code.TRANSITION
     assert detail.startswith(f"from {held} to {to_state} is not allowed; from {held} to: ")
     forced = around.order("ann", to_state, forced=True)
-    assert around.command(forced).step is Step.SENT
+    assert around.command(forced).step is CommandStep.SENT
     assert any(each.detail == f"forced: {detail}" for each in around.records)
 
 
@@ -132,7 +132,7 @@ def test_a_pin_that_does_not_hold_is_refused_with_both_named_even_by_force() -> 
             Code.NOT_AS_EXPECTED,
             "expected available, but the agent's presence is busy",
         )
-    assert around.command(around.order("ann", "offline", expected="busy")).step is Step.SENT
+    assert around.command(around.order("ann", "offline", expected="busy")).step is CommandStep.SENT
 
 
 def test_nothing_is_as_expected_of_an_agent_that_is_not_known() -> None:
@@ -149,7 +149,7 @@ def test_a_shard_that_does_not_answer_is_asked_again_and_refused_after_2_s_even_
     around.silent = {shard}
     command_id = around.order("ann", forced=True, key="k")
     around.pass_s(1.9)
-    assert around.command(command_id).step is Step.ACCEPTED
+    assert around.command(command_id).step is CommandStep.ACCEPTED
     assert len(around.asked) == 2
     assert len({each.question for each in around.asked}) == 1
     around.pass_s(0.2)
@@ -169,7 +169,7 @@ def test_an_answer_in_time_after_a_lost_question_is_good() -> None:
     around.pass_s(0.5)
     around.silent = set()
     around.pass_s(0.6)
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
 
 
 def test_answers_that_nobody_asked_for_change_nothing() -> None:
@@ -179,15 +179,15 @@ def test_answers_that_nobody_asked_for_change_nothing() -> None:
     command_id = around.order("ann")
     (asked,) = around.asked
     assert isinstance(asked.question, AskAgent)
-    told = AgentTold(asked.question.question, "ann", "Talking", None, None, 1, None)
+    told = AgentRecord(asked.question.question, "ann", "Talking", None, None, 1, None)
     around.answer(asked.shard, told._replace(question=told.question + 1))
     around.answer(asked.shard, told._replace(user_id="bob"))
-    around.answer(0, QueueTold(told.question, "support", 1, 1, 1, 1, None))
-    assert around.command(command_id).step is Step.ACCEPTED
+    around.answer(0, QueueRecord(told.question, "support", 1, 1, 1, 1, None))
+    assert around.command(command_id).step is CommandStep.ACCEPTED
     around.answer(asked.shard, told._replace(state="Available"))
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
     around.answer(asked.shard, told)
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
 
 
 def test_numbers_of_questions_are_far_from_a_predecessors() -> None:
@@ -230,7 +230,7 @@ def test_a_check_that_failed_once_is_repeated() -> None:
     around.signal(UserChecked("ann", "failed", "timeout"))
     assert around.checked == ["ann", "ann"]
     around.signal(UserChecked("ann", "exists", ""))
-    assert around.command(command_id).step is Step.SENT
+    assert around.command(command_id).step is CommandStep.SENT
 
 
 def test_one_check_serves_all_who_wait_for_it() -> None:
@@ -239,7 +239,7 @@ def test_one_check_serves_all_who_wait_for_it() -> None:
     first, second = around.order("ann"), around.order("ann")
     assert around.checked == ["ann"]
     around.signal(UserChecked("ann", "exists", ""))
-    assert [around.command(each).step for each in (first, second)] == [Step.SENT] * 2
+    assert [around.command(each).step for each in (first, second)] == [CommandStep.SENT] * 2
 
 
 def test_a_check_that_never_comes_back_is_refused_and_the_next_command_asks_anew() -> None:
@@ -253,10 +253,10 @@ def test_a_check_that_never_comes_back_is_refused_and_the_next_command_asks_anew
     )
     around.signal(UserChecked("ann", "exists", ""))
     around.is_user_check_silent = False
-    assert around.command(around.order("ann")).step is Step.SENT
+    assert around.command(around.order("ann")).step is CommandStep.SENT
 
 
 def test_users_are_not_checked_if_the_setting_says_so() -> None:
     around = Around(user_check=False)
-    assert around.command(around.order("ann")).step is Step.SENT
+    assert around.command(around.order("ann")).step is CommandStep.SENT
     assert around.checked == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.sender.commands import Step
+from actors.sender.commands import CommandStep
 from tests.actors.sender.around import SHARDS, WALL_US, Around
 
 
@@ -18,11 +18,11 @@ def test_while_the_stream_is_down_it_is_waited_for_and_what_it_then_shows_confir
     around.acknowledge(command_id)
     stale(around)
     around.pass_s(60.0)
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     around.agent("ann")  # it is back; what was replayed is shown before the question is answered
     around.show(command_id)
     around.pass_s(2.0)
-    assert around.command(command_id).step is Step.CONFIRMED
+    assert around.command(command_id).step is CommandStep.CONFIRMED
     assert around.machine.due_s is None
 
 
@@ -35,7 +35,7 @@ def test_a_stream_that_is_back_and_shows_nothing_says_so() -> None:
     around.agent("ann")
     around.pass_s(1.0)
     command = around.command(command_id)
-    assert command.step is Step.UNCONFIRMED
+    assert command.step is CommandStep.UNCONFIRMED
     assert command.detail == "no transition with its id within 10 s"
 
 
@@ -48,10 +48,10 @@ def test_a_stream_that_stays_down_is_waited_for_60_s_longer(is_dead: bool) -> No
     if is_dead:
         around.silent |= set(range(SHARDS))
     around.pass_s(69.9)
-    assert around.command(command_id).step is Step.ACKNOWLEDGED
+    assert around.command(command_id).step is CommandStep.ACKNOWLEDGED
     around.pass_s(0.2)
     command = around.command(command_id)
-    assert command.step is Step.UNCONFIRMED
+    assert command.step is CommandStep.UNCONFIRMED
     assert command.detail.startswith("no transition with its id within 70 s; ")
     why = "its shard did not answer" if is_dead else "not confirmed since 2026-01-01T00:00:00.000Z"
     assert why in command.detail
@@ -65,7 +65,7 @@ def test_a_stream_that_was_down_before_its_time_was_over_costs_nothing() -> None
     around.pass_s(5.0)
     around.agent("ann")
     around.pass_s(5.0)
-    assert around.command(command_id).step is Step.UNCONFIRMED
+    assert around.command(command_id).step is CommandStep.UNCONFIRMED
 
 
 def test_a_restart_makes_the_wait_for_the_stream_no_longer() -> None:
@@ -77,4 +77,4 @@ def test_a_restart_makes_the_wait_for_the_stream_no_longer() -> None:
         around.pass_s(4.0)
         around.start()
     around.pass_s(2.0)
-    assert around.command(command_id).step is Step.UNCONFIRMED
+    assert around.command(command_id).step is CommandStep.UNCONFIRMED

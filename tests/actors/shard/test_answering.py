@@ -11,13 +11,13 @@ import structlog
 
 from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.queries import (
-    AgentTold,
+    AgentRecord,
     Answer,
     AskAgent,
     AskQueue,
     Question,
-    QueueTold,
-    Shown,
+    QueueRecord,
+    TransitionSeen,
     Watch,
     decode_answer,
     encode_question,
@@ -106,11 +106,11 @@ def test_questions_are_answered_between_batches_in_their_order(
     bench.wait(lambda: bench.counters.get("applied") == 1)
     bench.ask(AskQueue(1, "q"), AskAgent(2, A), AskAgent(3, "nobody"))
     queue, agent, nobody = bench.hear(3)
-    assert isinstance(queue, QueueTold)
+    assert isinstance(queue, QueueRecord)
     assert (queue.question, queue.available, queue.busy) == (1, 0, 1)
-    assert isinstance(agent, AgentTold)
+    assert isinstance(agent, AgentRecord)
     assert (agent.question, agent.state, agent.queue) == (2, "Talking", "q")
-    assert isinstance(nobody, AgentTold)
+    assert isinstance(nobody, AgentRecord)
     assert (nobody.question, nobody.state) == (3, None)
     bench.stop()
     assert (bench.counters.get("questions"), bench.counters.get("answers")) == (3, 3)
@@ -127,7 +127,7 @@ def test_a_watched_transition_is_told_by_itself_and_again_when_renewed(
     bench.wait(lambda: bench.counters.get("watches") == 1)
     bench.feed(event(1_001, A, "Talking", presence="busy", correlationId=COMMAND))
     (shown,) = bench.hear(1)
-    assert isinstance(shown, Shown)
+    assert isinstance(shown, TransitionSeen)
     assert (shown.correlation, shown.user_id, shown.presence) == (COMMAND, A, "busy")
     bench.ask(Watch(A, COMMAND))
     assert bench.hear(2) == [shown, shown]
@@ -148,7 +148,7 @@ def test_nothing_is_told_before_its_commit(
     bench.start(BROKE)  # watches died with it; the event did not, and is told when asked for again
     bench.wait(lambda: bench.counters.get("applied") == 1)
     bench.ask(Watch(A, COMMAND))
-    assert [type(each) for each in bench.hear(1)] == [Shown]
+    assert [type(each) for each in bench.hear(1)] == [TransitionSeen]
 
 
 def test_what_was_committed_before_a_death_is_known_to_the_successor(bench: AskedBench) -> None:
@@ -157,13 +157,13 @@ def test_what_was_committed_before_a_death_is_known_to_the_successor(bench: Aske
     bench.stop()
     bench.start()
     bench.ask(Watch(A, COMMAND))
-    assert [type(each) for each in bench.hear(1)] == [Shown]
+    assert [type(each) for each in bench.hear(1)] == [TransitionSeen]
 
 
 def test_questions_that_stand_in_the_ring_wait_for_the_successor(bench: AskedBench) -> None:
     bench.ask(AskAgent(1, A))
     bench.start()
-    assert [type(each) for each in bench.hear(1)] == [AgentTold]
+    assert [type(each) for each in bench.hear(1)] == [AgentRecord]
 
 
 def test_a_death_while_answering_suspects_nothing_and_the_question_is_met_again(
@@ -204,7 +204,7 @@ def test_a_full_ring_of_answers_drops_them_and_holds_up_no_event(bench: AskedBen
     assert heard == bench.counters.get("answers")
     assert heard + bench.counters.get("answers_dropped") == asked
     bench.ask(AskAgent(asked, A))  # asked again once there is room
-    assert isinstance(bench.hear(heard + 1)[-1], AgentTold)
+    assert isinstance(bench.hear(heard + 1)[-1], AgentRecord)
 
 
 def test_a_sender_that_begins_anew_is_answered(bench: AskedBench) -> None:
@@ -213,7 +213,7 @@ def test_a_sender_that_begins_anew_is_answered(bench: AskedBench) -> None:
     bench.hear(1)
     bench.begin_sender()
     bench.ask(AskAgent(2, A))
-    assert [each.question for each in bench.hear(2) if isinstance(each, AgentTold)] == [1, 2]
+    assert [each.question for each in bench.hear(2) if isinstance(each, AgentRecord)] == [1, 2]
 
 
 def test_what_is_no_question_is_counted_told_once_and_stops_nothing(bench: AskedBench) -> None:
@@ -225,7 +225,7 @@ def test_what_is_no_question_is_counted_told_once_and_stops_nothing(bench: Asked
         bench.asker.stage(encode_question(AskAgent(2, "x" * 5_000)), KIND_CONTROL)
         bench.ask(AskAgent(3, A))
         (told,) = bench.hear(1)
-    assert isinstance(told, AgentTold)
+    assert isinstance(told, AgentRecord)
     assert told.question == 3
     assert bench.counters.get("questions_malformed") == 4
     assert [line["event"] for line in lines].count("question.malformed") == 1

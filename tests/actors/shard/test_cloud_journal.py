@@ -10,12 +10,12 @@ import pytest
 from actors import main as cli
 from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.partition import shard_of
-from actors.messages.queries import Answer, AskAgent, Question, Shown, Watch
+from actors.messages.queries import Answer, AskAgent, Question, TransitionSeen, Watch
 from actors.shard import reader
 from actors.shard.journal import Journal, prepare
 from actors.shard.redistribute import settle
 from actors.shard.replies import Replies
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from tests.actors.shard.cloud_lending import (
     DEFINITION,
     OTHER_SCOPE,
@@ -36,7 +36,7 @@ from tests.actors.shard.cloud_lending import (
 from tests.actors.shard.lending import QUEUE, A, B, C
 from tests.actors.shard.rig import RUN, Rig
 
-IDENTITY = Identity(dialect="cloud", gateway="https://api.example.test")
+IDENTITY = GatewayIdentity(dialect="cloud", gateway="https://api.example.test")
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_presence_is_confirmed_by_its_time_however_long_it_has_been_held(cloud
     for _ in range(3):
         cloud.restart()
         assert answers(cloud, Watch(A, f"presence@{at_us(10.067)}")) == [
-            Shown(f"presence@{at_us(10.067)}", A, "Not Available", "break", at_us(10.067))
+            TransitionSeen(f"presence@{at_us(10.067)}", A, "Not Available", "break", at_us(10.067))
         ]
     assert answers(cloud, Watch(A, f"presence@{at_us(10)}"), Watch("nobody", "presence@0")) == []
 
@@ -202,5 +202,5 @@ def test_a_presence_that_was_replaced_is_still_known_to_have_been(cloud: Rig) ->
     (shown,) = replies.answer(
         [Watch(A, f"presence@{at_us(10)}")], cloud.shard.holding, None, cloud.now_s
     )
-    assert isinstance(shown, Shown)
+    assert isinstance(shown, TransitionSeen)
     assert shown.presence == "break"

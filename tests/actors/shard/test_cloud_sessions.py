@@ -8,7 +8,7 @@ import pytest
 
 from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.control import END_EXHAUSTED, SCOPE_ALL, UNKNOWN
-from actors.messages.queries import AskQueue, QueueTold
+from actors.messages.queries import AskQueue, QueueRecord
 from actors.shard.replies import Replies
 from tests.actors.shard.cloud_lending import (
     OTHER_SCOPE,
@@ -241,7 +241,7 @@ def test_the_counts_of_a_queue_are_confirmed_as_soon_as_all_of_its_agents_are(cl
         told = replies.answer(
             questions, cloud.shard.holding, sessions.stale_since_us, 0.0, sessions.stale_of
         )
-        return [each.stale_since_us for each in told if isinstance(each, QueueTold)]
+        return [each.stale_since_us for each in told if isinstance(each, QueueRecord)]
 
     assert since() == [None, None]
     cloud.feed(ends(2, OTHER_SCOPE, at_s=7))

@@ -11,8 +11,8 @@ from actors.shard.decode import (
     JOINT,
     SEPARATOR,
     UNDECODABLE,
-    Event,
-    Names,
+    InternedNames,
+    StateEvent,
     Times,
     checked,
     parse_frames,
@@ -105,7 +105,7 @@ def test_what_breaks_the_contract_is_refused_with_its_reason(
 def test_a_usual_event_is_read_whole() -> None:
     (value,) = parse(event(7, queueId="q", presence="busy", correlationId="c").payload)
     outcome = checked(value)
-    assert isinstance(outcome, Event)
+    assert isinstance(outcome, StateEvent)
     assert outcome.sequence == 7
     assert (outcome.queue, outcome.presence, outcome.correlation) == ("q", "busy", "c")
     assert outcome.at_us == 1_795_298_400_000_000
@@ -116,10 +116,10 @@ def test_a_name_is_kept_once_and_queues_are_forgotten_rather_than_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("actors.shard.decode.QUEUES_MAX", 2)
-    names = Names()
+    names = InternedNames()
     for queue in ("q1", "q2", "q3", "q2"):
         outcome = checked(parse(event(7, queueId=queue).payload)[0])
-        assert isinstance(outcome, Event)
+        assert isinstance(outcome, StateEvent)
         assert names.shared(outcome).queue == queue
         assert len(names.queues) <= 2
 

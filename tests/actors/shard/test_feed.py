@@ -24,7 +24,7 @@ from actors.shard.actor import StateActor
 from actors.shard.arguments import SHARD_WORDS, ShardArguments
 from actors.shard.feed import Feed, FeedArguments, payloads
 from actors.shard.journal import Journal, prepare
-from actors.shard.shard import Fed
+from actors.shard.shard import RefeedResult
 from runtime.block import Block
 from runtime.child import Child
 from runtime.counters import Counters
@@ -276,11 +276,11 @@ def test_a_frame_of_the_cloud_is_judged_by_its_times_alone(tmp_path: Path) -> No
     rig = Rig(tmp_path / "shard-00.db", "cloud")
     rig.feed(cloud.begins(1), cloud.watches(A), cloud.snapshot("ON_QUEUE", 2, "IDLE", 2))
     newer = cloud.activity("MEAL", 3, "OFF_QUEUE", 3).payload
-    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == Fed("applied")
+    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == RefeedResult("applied")
     assert rig.state(A) == "Not Available"
-    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == Fed("duplicates")
+    assert rig.shard.feed_again(newer, cloud.at_us(4), rig.now_s) == RefeedResult("duplicates")
     older = cloud.activity("ON_QUEUE", 1, "IDLE", 1).payload
-    assert rig.shard.feed_again(older, cloud.at_us(4), rig.now_s) == Fed("duplicates")
+    assert rig.shard.feed_again(older, cloud.at_us(4), rig.now_s) == RefeedResult("duplicates")
     assert rig.counts["received"] == sum(rig.counts.values()) - rig.counts["received"]
 
 
@@ -288,9 +288,9 @@ def test_a_frame_of_long_ago_is_late_and_no_later_event_is_late_for_it(rig: Rig)
     rig.begin(newest=10)
     rig.feed(event(11, A, "Talking", "2026-11-21T22:00:30.000Z"))
     old = event(900, A, "Reserved", "2026-11-21T22:00:10.000Z").payload
-    assert rig.shard.feed_again(old, RECEIVED_NS // 1_000, rig.now_s) == Fed("late")
+    assert rig.shard.feed_again(old, RECEIVED_NS // 1_000, rig.now_s) == RefeedResult("late")
     new = event(900, A, "Reserved", "2026-11-21T22:00:40.000Z").payload
-    assert rig.shard.feed_again(new, RECEIVED_NS // 1_000, rig.now_s) == Fed("applied")
+    assert rig.shard.feed_again(new, RECEIVED_NS // 1_000, rig.now_s) == RefeedResult("applied")
     rig.feed(event(12, A, "Available", "2026-11-21T22:00:50.000Z"))
     assert rig.state(A) == "Available"
     assert rig.causes()[-3:] == ["late", "live", "live"]
@@ -299,7 +299,7 @@ def test_a_frame_of_long_ago_is_late_and_no_later_event_is_late_for_it(rig: Rig)
 def test_a_history_that_is_fed_again_names_nobody(rig: Rig) -> None:
     rig.begin(newest=10)
     told = event(5, A, history=True).payload
-    assert rig.shard.feed_again(told, RECEIVED_NS // 1_000, rig.now_s) == Fed("applied")
+    assert rig.shard.feed_again(told, RECEIVED_NS // 1_000, rig.now_s) == RefeedResult("applied")
     rig.end_history()
     assert rig.state(A) == "Unknown"
 

@@ -12,7 +12,7 @@ import pytest
 
 from actors.shard import reader
 from actors.shard.checkpoint import PAGE_AGENTS
-from actors.shard.forgetting import Forgotten, forget
+from actors.shard.forgetting import ForgottenRows, forget
 from actors.shard.journal import KIND, Journal
 from actors.storage import sqlite
 from tests.actors.shard.cloud_lending import OTHER_SCOPE, activity, watch
@@ -72,7 +72,7 @@ def test_all_others_are_as_they_were_whatever_was_checkpointed(
     rig.journal.close()
 
     told = forget(rig.path, user(forgotten), NOBODY_MENTIONED)
-    assert told == Forgotten(agents=1, transitions=2, quarantined=0)
+    assert told == ForgottenRows(agents=1, transitions=2, quarantined=0)
 
     rig.restart()
     assert known(rig) == expected
@@ -124,7 +124,7 @@ def test_frames_that_mention_them_go_and_others_stay(tmp_path: Path) -> None:
     rig.feed(event("x", A), event("x", B), rejected(f"odd: {A}", b"frame"))
     rig.journal.close()
     told = forget(rig.path, A, re.compile(A.encode()))
-    assert told == Forgotten(agents=0, transitions=0, quarantined=2)
+    assert told == ForgottenRows(agents=0, transitions=0, quarantined=2)
     with closing(apsw.Connection(str(rig.path))) as connection:
         (frame,) = [row[0] for row in connection.execute("SELECT frame FROM quarantine")]
     assert B.encode() in frame

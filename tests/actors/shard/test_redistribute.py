@@ -14,11 +14,11 @@ from actors.shard.journal import Journal, prepare
 from actors.shard.reader import read_history, read_states, summary
 from actors.shard.redistribute import settle
 from actors.shard.shard import Shard
-from actors.storage.data_dir import DataDir, Identity
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from tests.actors.shard.lending import batch, control, event
 from tests.actors.shard.test_shard import stream
 
-IDENTITY = Identity(dialect="wsp", gateway="http://127.0.0.1")
+IDENTITY = GatewayIdentity(dialect="wsp", gateway="http://127.0.0.1")
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from actors.shard.journal import Journal, prepare
 from actors.shard.repair import REASON, Known, lowest, repair
 from actors.shard.sessions import Scope
 from actors.shard.shard import Shard
-from actors.storage.data_dir import DataDir, Identity
-from actors.storage.sqlite import Finding
+from actors.storage.data_dir import DataDir, GatewayIdentity
+from actors.storage.sqlite import FileFinding
 from runtime.errors import ConfigurationError, TemporaryError
 from tests.actors.shard.lending import Record, batch, control, event
 from tests.actors.shard.test_shard import stream
@@ -43,7 +43,7 @@ def fill(path: Path, *records: Record) -> None:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Iterator[DataDir]:
-    identity = Identity(dialect="wsp", gateway="http://localhost")
+    identity = GatewayIdentity(dialect="wsp", gateway="http://localhost")
     data_dir = DataDir.claim(tmp_path / "data", identity, shards=SHARDS)
     for shard in range(SHARDS):
         ended = control(HistoryEnds(1, SCOPE_ALL, True, 2))
@@ -80,7 +80,7 @@ def statement(text: str) -> object:
 def test_healthy_journals_are_left_as_they_are(data_dir: DataDir) -> None:
     paths = [data_dir.shard_path(shard) for shard in range(SHARDS)]
     before = [dump(path) for path in paths]
-    assert repair(data_dir, NOW_US) == [Finding(path, "") for path in paths]
+    assert repair(data_dir, NOW_US) == [FileFinding(path, "") for path in paths]
     assert [dump(path) for path in paths] == before
     assert not list(data_dir.path.glob("broken-*"))
 

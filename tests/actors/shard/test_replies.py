@@ -8,13 +8,13 @@ from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.control import SCOPE_ALL, UNKNOWN, SessionEnds
 from actors.messages.queries import (
     WATCH_LEASE_S,
-    AgentTold,
+    AgentRecord,
     Answer,
     AskAgent,
     AskQueue,
     Question,
-    QueueTold,
-    Shown,
+    QueueRecord,
+    TransitionSeen,
     Watch,
 )
 from actors.shard import replies as replies_module
@@ -37,7 +37,7 @@ def ask(replies: Replies, rig: Rig, *questions: Question) -> list[Answer]:
     return list(replies.answer(questions, rig.shard.holding, since_us, rig.now_s))
 
 
-def note(replies: Replies, rig: Rig) -> list[Shown]:
+def note(replies: Replies, rig: Rig) -> list[TransitionSeen]:
     shown = replies.note(rig.shard.holding.correlated)
     rig.shard.holding.correlated.clear()
     return shown
@@ -48,14 +48,14 @@ def test_an_agent_is_told_as_the_last_event_left_it(rig: Rig, replies: Replies) 
     rig.feed(event(1_001, A, "Not Available", T1, presence="offline", queueId=QUEUE))
     rig.end_history()
     assert ask(replies, rig, AskAgent(7, A)) == [
-        AgentTold(7, A, "Not Available", "offline", QUEUE, T0_US + 1_000_000, None)
+        AgentRecord(7, A, "Not Available", "offline", QUEUE, T0_US + 1_000_000, None)
     ]
 
 
 def test_nobody_has_seen_an_agent_that_no_event_named(rig: Rig, replies: Replies) -> None:
     rig.begin()
     rig.end_history()
-    assert ask(replies, rig, AskAgent(1, B)) == [AgentTold(1, B, None, None, None, 0, None)]
+    assert ask(replies, rig, AskAgent(1, B)) == [AgentRecord(1, B, None, None, None, 0, None)]
 
 
 def test_an_agent_whom_a_history_did_not_name_is_unknown(rig: Rig, replies: Replies) -> None:
@@ -65,14 +65,14 @@ def test_an_agent_whom_a_history_did_not_name_is_unknown(rig: Rig, replies: Repl
     rig.begin(session=2, newest=1_001)
     rig.end_history(session=2)
     (told,) = ask(replies, rig, AskAgent(1, A))
-    assert isinstance(told, AgentTold)
+    assert isinstance(told, AgentRecord)
     assert told.state == UNKNOWN
 
 
 def test_nothing_is_confirmed_before_the_first_session(rig: Rig, replies: Replies) -> None:
     agent, queue = ask(replies, rig, AskAgent(1, A), AskQueue(2, QUEUE))
-    assert isinstance(agent, AgentTold)
-    assert isinstance(queue, QueueTold)
+    assert isinstance(agent, AgentRecord)
+    assert isinstance(queue, QueueRecord)
     assert agent.stale_since_us == queue.stale_since_us == 0
 
 
@@ -84,7 +84,7 @@ def test_after_a_session_it_is_told_since_when_nothing_is_confirmed(
     rig.end_history()
     rig.feed(control(SessionEnds(1, SCOPE_ALL, "closed", 9_000_000)))
     (told,) = ask(replies, rig, AskAgent(1, A))
-    assert isinstance(told, AgentTold)
+    assert isinstance(told, AgentRecord)
     assert (told.state, told.stale_since_us) == ("Available", 9_000_000)
 
 
@@ -110,9 +110,9 @@ def test_a_queue_is_counted_by_what_its_agents_are_held_in(rig: Rig, replies: Re
     agent = rig.agent("user-0")
     agent.state = UNKNOWN
     assert ask(replies, rig, AskQueue(1, QUEUE), AskQueue(2, "elsewhere"), AskQueue(3, "none")) == [
-        QueueTold(1, QUEUE, available=1, busy=4, other=3, unknown=1, stale_since_us=None),
-        QueueTold(2, "elsewhere", available=1, busy=0, other=0, unknown=0, stale_since_us=None),
-        QueueTold(3, "none", available=0, busy=0, other=0, unknown=0, stale_since_us=None),
+        QueueRecord(1, QUEUE, available=1, busy=4, other=3, unknown=1, stale_since_us=None),
+        QueueRecord(2, "elsewhere", available=1, busy=0, other=0, unknown=0, stale_since_us=None),
+        QueueRecord(3, "none", available=0, busy=0, other=0, unknown=0, stale_since_us=None),
     ]
 
 
@@ -147,7 +147,7 @@ def test_a_watched_transition_is_told_once_it_is_committed(rig: Rig, replies: Re
     rig.begin()
     assert ask(replies, rig, Watch(A, COMMAND)) == []
     rig.feed(event(1_001, A, "Talking", T0, presence="busy", correlationId=COMMAND))
-    assert note(replies, rig) == [Shown(COMMAND, A, "Talking", "busy", T0_US)]
+    assert note(replies, rig) == [TransitionSeen(COMMAND, A, "Talking", "busy", T0_US)]
     assert replies.watches == 0
 
 
@@ -155,7 +155,7 @@ def test_each_renewal_tells_again_what_was_told_before(rig: Rig, replies: Replie
     rig.begin()
     rig.feed(event(1_001, A, "Talking", T0, correlationId=COMMAND))
     assert note(replies, rig) == []  # nobody watched yet
-    shown = Shown(COMMAND, A, "Talking", None, T0_US)
+    shown = TransitionSeen(COMMAND, A, "Talking", None, T0_US)
     assert ask(replies, rig, Watch(A, COMMAND)) == [shown]
     assert ask(replies, rig, Watch(A, COMMAND)) == [shown]
     assert replies.watches == 0
@@ -188,7 +188,7 @@ def test_a_transition_that_a_history_tells_or_that_came_late_was_made_as_well(
     rig.feed(event(1_001, A, "Talking", T1, history=cause == "history", correlationId=COMMAND))
     assert rig.causes()[-1] == cause
     assert ask(replies, rig, Watch(A, COMMAND)) == []
-    assert note(replies, rig) == [Shown(COMMAND, A, "Talking", None, T0_US + 1_000_000)]
+    assert note(replies, rig) == [TransitionSeen(COMMAND, A, "Talking", None, T0_US + 1_000_000)]
 
 
 def test_a_watch_that_is_not_renewed_is_forgotten(rig: Rig, replies: Replies) -> None:
@@ -220,8 +220,8 @@ def test_a_restart_knows_the_correlated_transitions_of_its_journal(
     fresh = Replies(PRESENCE_OF_STATE)
     assert note(fresh, rig) == []
     assert ask(fresh, rig, Watch(A, COMMAND), Watch(B, "other")) == [
-        Shown(COMMAND, A, "Talking", None, T0_US),
-        Shown("other", B, "Talking", "busy", T0_US + 1_000_000),
+        TransitionSeen(COMMAND, A, "Talking", None, T0_US),
+        TransitionSeen("other", B, "Talking", "busy", T0_US + 1_000_000),
     ]
 
 
@@ -244,6 +244,10 @@ def test_only_the_newest_transitions_and_a_bounded_number_of_watches_are_kept(
         rig.feed(event(1_001 + number, f"u{number}", "Talking", T0, correlationId=f"c{number}"))
         note(replies, rig)
     shown = ask(replies, rig, *(Watch(f"u{number}", f"c{number}") for number in range(5)))
-    assert [each.correlation for each in shown if isinstance(each, Shown)] == ["c2", "c3", "c4"]
+    assert [each.correlation for each in shown if isinstance(each, TransitionSeen)] == [
+        "c2",
+        "c3",
+        "c4",
+    ]
     ask(replies, rig, Watch("u7", "c7"))
     assert replies.watches == 2

@@ -21,12 +21,12 @@ T0, T1, T2 = (f"2026-11-21T22:00:0{second}.000Z" for second in range(3))
 
 def stream(count: int, agents: int, seed: int = 7, first: int = 1_001) -> list[Record]:
     """Real changes, a second apart, of agents in random order."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     states = ("Available", "Talking", "Reserved", "Wrapped Up")
     return [
         event(
             1_001 + i,
-            f"user-{chance.randrange(agents):05d}",
+            f"user-{rng.randrange(agents):05d}",
             states[i % len(states)],
             f"2026-11-21T{i // 3600 % 24:02d}:{i // 60 % 60:02d}:{i % 60:02d}.000Z",
         )

@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 
 from actors.shard.suspicion import (
     NO_SUSPICION,
-    Hand,
-    Step,
+    BatchInHand,
+    BatchStep,
     Suspicion,
     Verdict,
     suspicion_after,
 )
 from runtime.exit import Exit
 
-BATCH = Hand(0, 1_000, 9_000, 40, Step.JUDGING)
-ALONE = Hand(0, 3_000, 3_200, 1, Step.JUDGING)
+BATCH = BatchInHand(0, 1_000, 9_000, 40, BatchStep.JUDGING)
+ALONE = BatchInHand(0, 3_000, 3_200, 1, BatchStep.JUDGING)
 SUSPECT = Suspicion(0, 1_000, 9_000, Verdict.SUSPECT)
 CONDEMNED = Suspicion(0, 3_000, 3_200, Verdict.CONDEMNED)
 
@@ -46,7 +46,7 @@ def test_a_record_that_was_alone_in_hand_at_the_second_death_is_condemned(end: E
 @pytest.mark.parametrize("before", [NO_SUSPICION, SUSPECT, CONDEMNED])
 @pytest.mark.parametrize("hand", [BATCH, ALONE])
 def test_an_end_from_outside_changes_nothing(
-    end: Exit | None, before: Suspicion, hand: Hand
+    end: Exit | None, before: Suspicion, hand: BatchInHand
 ) -> None:
     assert suspicion_after(before, hand, end) == before
 
@@ -56,7 +56,7 @@ def test_a_record_that_came_alone_is_not_condemned_for_its_first_death() -> None
 
 
 def test_a_death_elsewhere_accuses_the_batch_there() -> None:
-    beyond = Hand(0, 9_000, 9_200, 1, Step.JUDGING)
+    beyond = BatchInHand(0, 9_000, 9_200, 1, BatchStep.JUDGING)
     other_ring = ALONE._replace(ring=1)
     for hand in (beyond, other_ring):
         expected = Suspicion(hand.ring, hand.cursor_from, hand.cursor_to, Verdict.SUSPECT)
@@ -64,18 +64,18 @@ def test_a_death_elsewhere_accuses_the_batch_there() -> None:
 
 
 def test_a_death_with_nothing_in_hand_accuses_nobody() -> None:
-    idle = BATCH._replace(step=Step.NOTHING)
+    idle = BATCH._replace(step=BatchStep.NOTHING)
     assert suspicion_after(NO_SUSPICION, idle, RAISED) == NO_SUSPICION
 
 
 def test_who_hangs_in_the_disk_accuses_nobody_but_an_exception_there_does() -> None:
-    writing = ALONE._replace(step=Step.COMMITTING)
+    writing = ALONE._replace(step=BatchStep.COMMITTING)
     assert suspicion_after(SUSPECT, writing, HUNG) == SUSPECT
     assert suspicion_after(SUSPECT, writing, RAISED) == CONDEMNED
 
 
 def test_a_neighbour_of_a_condemned_record_has_died_of_nothing_yet() -> None:
-    neighbour = Hand(0, 3_200, 3_400, 1, Step.JUDGING)
+    neighbour = BatchInHand(0, 3_200, 3_400, 1, BatchStep.JUDGING)
     after = suspicion_after(CONDEMNED, neighbour, RAISED)
     assert after == Suspicion(0, 3_200, 3_400, Verdict.SUSPECT)
 
@@ -101,7 +101,7 @@ def test_whoever_kills_is_quarantined_after_two_deaths_and_nobody_else(
     deadly: set[int], size: int, killed_at: list[int], ends: list[Exit]
 ) -> None:
     """Lives of a shard over twenty records, with kills from outside thrown in between."""
-    suspicion, hand, end = NO_SUSPICION, Hand(0, 0, 0, 0, Step.NOTHING), None
+    suspicion, hand, end = NO_SUSPICION, BatchInHand(0, 0, 0, 0, BatchStep.NOTHING), None
     cursor, step, deaths = 0, 0, dict.fromkeys(range(20), 0)
     quarantined: list[int] = []
     own_ends = cycle(ends)
@@ -110,7 +110,7 @@ def test_whoever_kills_is_quarantined_after_two_deaths_and_nobody_else(
         end = None
         while cursor < 20 and end is None:
             upto = min(cursor + (1 if suspicion.verdict else size), 20)
-            hand = Hand(0, cursor, upto, upto - cursor, Step.JUDGING)
+            hand = BatchInHand(0, cursor, upto, upto - cursor, BatchStep.JUDGING)
             held = deadly.intersection(range(cursor, upto))
             step += 1
             if step in killed_at:

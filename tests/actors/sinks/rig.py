@@ -10,14 +10,14 @@ import apsw
 
 from actors.settings.sinks import SinkSettings
 from actors.shard import journal
-from actors.shard.holding import Agent, GapRow, Holding
-from actors.shard.journal import Journal, Progress, Transaction
-from actors.sinks.envelope import Envelope, Event, Filter
+from actors.shard.holding import Agent, AgentTable, GapRow
+from actors.shard.journal import Journal, ShardProgress, Transaction
+from actors.sinks.envelope import EventEnvelope, SinkEvent, SinkFilter
 from actors.sinks.journals import JournalFile, JournalReader, find
 from actors.sinks.preparation import prepare as prepare_sinks
-from actors.sinks.sink import Batch, UndeliveredError
+from actors.sinks.sink import SinkBatch, UndeliveredError
 from actors.sinks.source import Source
-from actors.sinks.store import Store, sinks_path
+from actors.sinks.store import SinkStore, sinks_path
 from actors.storage.data_dir import shard_path
 
 SOURCE = "//api.example/presence-runtime/test"
@@ -32,7 +32,7 @@ class FakeShard:
         self.path = path
         journal.prepare(path, run)
         self._journal = Journal(path, run)
-        self._holding = Holding()
+        self._holding = AgentTable()
         stored = self._journal.stored().progress
         self._holding.next_row = stored.next_row
         for number, user in self._journal.agents():
@@ -74,7 +74,7 @@ class FakeShard:
         self._journal.close()
 
     def _commit(self) -> None:
-        progress = Progress((), 1, 0, self._holding.next_row, {}, {}, 0)
+        progress = ShardProgress((), 1, 0, self._holding.next_row, {}, {}, 0)
         self._journal.commit(Transaction(self._holding.take(), progress))
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> None:
@@ -98,14 +98,14 @@ def prepared(data_dir: Path, *sinks: SinkSettings, run: str = "run") -> None:
 
 def source_for(
     data_dir: Path, sink: SinkSettings | None = None, *, rows_max: int = 100, run: str = "run"
-) -> tuple[Source, Store]:
+) -> tuple[Source, SinkStore]:
     settings = sink or lines_sink()
-    store = Store(sinks_path(data_dir), run, settings.name)
+    store = SinkStore(sinks_path(data_dir), run, settings.name)
     source = Source(
         find(data_dir),
         store.places,
-        Envelope(SOURCE),
-        Filter(settings),
+        EventEnvelope(SOURCE),
+        SinkFilter(settings),
         rows_max=rows_max,
         wall_us=lambda: BEGAN_US,
         open_reader=JournalReader,
@@ -113,9 +113,9 @@ def source_for(
     return source, store
 
 
-def drain(source: Source, store: Store) -> list[Event]:
+def drain(source: Source, store: SinkStore) -> list[SinkEvent]:
     """Everything that comes, each delivered and written down."""
-    events: list[Event] = []
+    events: list[SinkEvent] = []
     while True:
         pulled = source.pull()
         events += pulled.events
@@ -125,9 +125,9 @@ def drain(source: Source, store: Store) -> list[Event]:
             return events
 
 
-def all_events(data_dir: Path) -> list[Event]:
+def all_events(data_dir: Path) -> list[SinkEvent]:
     """Of every row that the journals hold, by the journals alone."""
-    envelope, events = Envelope(SOURCE), []
+    envelope, events = EventEnvelope(SOURCE), []
     for file in find(data_dir):
         reader = JournalReader(file)
         events += [envelope.row(row) for row in reader.behind(0, 1_000_000).rows]
@@ -139,7 +139,7 @@ def file_of(data_dir: Path, name: str) -> JournalFile:
     return next(file for file in find(data_dir) if file.name == name)
 
 
-def by_subject(events: Iterable[Event]) -> dict[str | None, list[str]]:
+def by_subject(events: Iterable[SinkEvent]) -> dict[str | None, list[str]]:
     """The first time that each event came, in order, by agent."""
     seen: set[str] = set()
     order: dict[str | None, list[str]] = {}
@@ -155,14 +155,14 @@ class Other:
 
     def __init__(self, *answers: UndeliveredError | None) -> None:
         self.answers = list(answers)
-        self.taken: list[Event] = []
+        self.taken: list[SinkEvent] = []
         self.opened = 0
         self.is_closed = False
 
     async def open(self) -> None:
         self.opened += 1
 
-    async def deliver(self, batch: Batch) -> None:
+    async def deliver(self, batch: SinkBatch) -> None:
         answer = self.answers.pop(0) if self.answers else None
         if answer is not None:
             raise answer

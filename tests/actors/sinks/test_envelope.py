@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from actors.genesys.times import iso_ms
 from actors.shard.holding import GapRow
-from actors.sinks.envelope import Envelope, Filter, Missed, Row, source_of
+from actors.sinks.envelope import EventEnvelope, JournalRow, LostRows, SinkFilter, source_of
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 
 S_US = 1_000_000
-ROW = Row(
+ROW = JournalRow(
     journal="0badcafe",
     id=41,
     user_id="u1",
@@ -38,8 +38,8 @@ GAP = ROW._replace(
 )
 
 
-def event(row: Row) -> dict[str, object]:
-    told: dict[str, object] = orjson.loads(Envelope(SOURCE).row(row).body)
+def event(row: JournalRow) -> dict[str, object]:
+    told: dict[str, object] = orjson.loads(EventEnvelope(SOURCE).row(row).body)
     return told
 
 
@@ -83,7 +83,9 @@ def test_a_gap_is_about_nobody_in_particular_and_says_why() -> None:
 
 
 def test_what_a_sink_missed_is_an_event_of_its_own() -> None:
-    missed = Envelope(SOURCE).missed(Missed("0badcafe", 3, 9, "past its retention", BEGAN_US))
+    missed = EventEnvelope(SOURCE).missed(
+        LostRows("0badcafe", 3, 9, "past its retention", BEGAN_US)
+    )
     told = orjson.loads(missed.body)
     assert (missed.id, missed.subject) == ("0badcafe-3..9", None)
     assert told["type"] == "io.presence-runtime.sink.gap"
@@ -137,7 +139,7 @@ def test_who_caused_it_and_what_the_cloud_says_itself_stand_there_if_known() -> 
 
 def test_a_row_has_one_id_for_ever_and_no_other_row_has_it() -> None:
     others = [ROW._replace(journal="1badcafe"), ROW._replace(id=42), ROW._replace(received_us=1)]
-    envelope = Envelope(SOURCE)
+    envelope = EventEnvelope(SOURCE)
     assert envelope.row(ROW) == envelope.row(ROW)
     assert len({envelope.row(each).id for each in [ROW, *others]}) == 4
 
@@ -155,15 +157,15 @@ def test_a_source_names_the_gateway_and_the_runtime() -> None:
 
 
 def test_a_filter_passes_what_enters_or_leaves_a_state_and_every_gap_it_does_not_name() -> None:
-    assert Filter(lines_sink()).is_open
-    leaves = Filter(lines_sink(states=["Available"]))
+    assert SinkFilter(lines_sink()).is_open
+    leaves = SinkFilter(lines_sink(states=["Available"]))
     assert [leaves.wants(each) for each in (ROW, ROW._replace(from_state="Idle"), GAP)] == [
         True, False, True,
     ]  # fmt: skip
-    assert Filter(lines_sink(states=["Talking"])).wants(ROW)
-    assert Filter(lines_sink(queues=["q1"])).wants(ROW)
-    assert not Filter(lines_sink(queues=["q2"])).wants(ROW)
-    only_live = Filter(lines_sink(causes=["live"]))
+    assert SinkFilter(lines_sink(states=["Talking"])).wants(ROW)
+    assert SinkFilter(lines_sink(queues=["q1"])).wants(ROW)
+    assert not SinkFilter(lines_sink(queues=["q2"])).wants(ROW)
+    only_live = SinkFilter(lines_sink(causes=["live"]))
     assert [only_live.wants(each) for each in (ROW, ROW._replace(cause="late"), GAP)] == [
         True, False, False,
     ]  # fmt: skip

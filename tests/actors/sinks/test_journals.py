@@ -11,7 +11,7 @@ import pytest
 from actors.shard import redistribute
 from actors.shard.journal import CLOUD_SCHEMA
 from actors.sinks.journals import JournalReader, find
-from actors.storage.data_dir import DataDir, Identity, shard_path
+from actors.storage.data_dir import DataDir, GatewayIdentity, shard_path
 from tests.actors.sinks.rig import BEGAN_US, STATES, prepared, shards
 
 
@@ -55,7 +55,9 @@ def test_native_values_come_along_from_the_moment_that_a_shard_writes_them(tmp_p
 
 
 def test_an_identity_stays_with_its_journal_into_the_archive(tmp_path: Path) -> None:
-    data_dir = DataDir.claim(tmp_path / "data", Identity(dialect="wsp", gateway="x"), shards=2)
+    data_dir = DataDir.claim(
+        tmp_path / "data", GatewayIdentity(dialect="wsp", gateway="x"), shards=2
+    )
     for number, shard in enumerate(shards(data_dir.path, 2)):
         shard.write(f"u{number}")
         shard.close()

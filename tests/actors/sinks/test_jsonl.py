@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from actors.sinks.envelope import Event
+from actors.sinks.envelope import SinkEvent
 from actors.sinks.jsonl import JsonLines, StandardOutput
-from actors.sinks.sink import Batch, Done, UndeliveredError
+from actors.sinks.sink import Done, SinkBatch, UndeliveredError
 
 
 async def at_once(work: Callable[[], Done]) -> Done:
@@ -25,8 +25,8 @@ def in_thread(work: Callable[[], Done], /) -> Awaitable[Done]:
     return at_once(work)
 
 
-def batch(*texts: str) -> Batch:
-    return Batch(tuple(Event(text, None, text.encode()) for text in texts))
+def batch(*texts: str) -> SinkBatch:
+    return SinkBatch(tuple(SinkEvent(text, None, text.encode()) for text in texts))
 
 
 def sink(path: Path, **fields: Any) -> JsonLines:
@@ -34,7 +34,7 @@ def sink(path: Path, **fields: Any) -> JsonLines:
     return JsonLines(path, **given | fields)
 
 
-def delivered(one: JsonLines | StandardOutput, *batches: Batch) -> None:
+def delivered(one: JsonLines | StandardOutput, *batches: SinkBatch) -> None:
     async def deliver() -> None:
         await one.open()
         for each in batches:

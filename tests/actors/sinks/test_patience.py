@@ -7,15 +7,15 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.sinks.patience import BACKOFF_FIRST_S, Patience
+from actors.sinks.patience import BACKOFF_FIRST_S, SinkRetry
 from actors.sinks.sink import UndeliveredError
 
 FAILED = UndeliveredError("no answer")
 REFUSED = UndeliveredError("answered with 410", is_refused=True)
 
 
-def patience(seed: int = 1) -> Patience:
-    return Patience(backoff_most_s=60.0, pause_s=300.0, chance=random.Random(seed))
+def patience(seed: int = 1) -> SinkRetry:
+    return SinkRetry(backoff_most_s=60.0, pause_s=300.0, rng=random.Random(seed))
 
 
 @given(st.integers(0, 100), st.integers(1, 200))

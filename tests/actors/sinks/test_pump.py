@@ -13,10 +13,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.sinks.arguments import SINKS, SINKS_WORDS
-from actors.sinks.patience import Patience
-from actors.sinks.pump import Pump, Thread
+from actors.sinks.patience import SinkRetry
+from actors.sinks.pump import DeliveryWorker, Thread
 from actors.sinks.sink import Sink, UndeliveredError
-from actors.sinks.store import Store, read_places, read_standings, sinks_path
+from actors.sinks.store import SinkStore, read_places, read_standings, sinks_path
 from runtime.clock import SystemClock
 from runtime.counters import Counters
 from runtime.errors import ConfigurationError
@@ -35,12 +35,12 @@ class Stage:
         self.source, self.store = source_for(folder, rows_max=rows_max)
         self.counters = Counters.create(SINKS, SINKS_WORDS)
         self.thread = Thread("test")
-        self.pump = Pump(
+        self.pump = DeliveryWorker(
             "lines",
             sink,
             self.source,
             self.store,
-            Patience(backoff_most_s=0.01, pause_s=0.02, chance=random.Random(1)),
+            SinkRetry(backoff_most_s=0.01, pause_s=0.02, rng=random.Random(1)),
             linger_s=0.0,
             clock=SystemClock(),
             counters=self.counters,
@@ -166,14 +166,14 @@ def test_a_place_that_cannot_be_written_is_written_later(
     journal(tmp_path, "u1")
     monkeypatch.setattr("actors.sinks.pump.COMMIT_RETRY_S", 0.01)
     failures = [apsw.FullError("full"), apsw.BusyError("busy")]
-    real: Callable[..., None] = Store.commit
+    real: Callable[..., None] = SinkStore.commit
 
-    def commit(store: Store, *arguments: object) -> None:
+    def commit(store: SinkStore, *arguments: object) -> None:
         if failures:
             raise failures.pop()
         real(store, *arguments)
 
-    monkeypatch.setattr(Store, "commit", commit)
+    monkeypatch.setattr(SinkStore, "commit", commit)
     other = Other()
     stage = Stage(tmp_path, other)
 

@@ -8,8 +8,8 @@ import orjson
 
 from actors.shard import redistribute
 from actors.shard.repair import repair
-from actors.sinks.envelope import GAP, MISSED, Event
-from actors.storage.data_dir import DataDir, Identity
+from actors.sinks.envelope import GAP, MISSED, SinkEvent
+from actors.storage.data_dir import DataDir, GatewayIdentity
 from tests.actors.sinks.rig import (
     all_events,
     by_subject,
@@ -22,11 +22,11 @@ from tests.actors.sinks.rig import (
 )
 
 
-def kinds(events: list[Event]) -> list[str]:
+def kinds(events: list[SinkEvent]) -> list[str]:
     return [orjson.loads(event.body)["type"] for event in events]
 
 
-def missed(events: list[Event]) -> list[tuple[object, ...]]:
+def missed(events: list[SinkEvent]) -> list[tuple[object, ...]]:
     told = [orjson.loads(event.body) for event in events]
     return [
         tuple(each["data"][key] for key in ("first_row", "last_row", "reason"))
@@ -109,7 +109,9 @@ def test_rows_that_are_gone_to_the_last_are_told_of_too(tmp_path: Path) -> None:
 def test_journals_of_an_earlier_shard_count_are_read_to_their_end_before_the_next(
     tmp_path: Path,
 ) -> None:
-    data_dir = DataDir.claim(tmp_path / "data", Identity(dialect="wsp", gateway="x"), shards=2)
+    data_dir = DataDir.claim(
+        tmp_path / "data", GatewayIdentity(dialect="wsp", gateway="x"), shards=2
+    )
     for number, shard in enumerate(shards(data_dir.path, 2)):
         shard.write(*[f"u{number}"] * 7)
         shard.close()
@@ -140,7 +142,9 @@ def test_journals_of_an_earlier_shard_count_are_read_to_their_end_before_the_nex
 def test_a_journal_that_was_set_aside_is_told_of_and_its_successor_is_read_whole(
     tmp_path: Path,
 ) -> None:
-    data_dir = DataDir.claim(tmp_path / "data", Identity(dialect="wsp", gateway="x"), shards=1)
+    data_dir = DataDir.claim(
+        tmp_path / "data", GatewayIdentity(dialect="wsp", gateway="x"), shards=1
+    )
     (shard,) = shards(data_dir.path)
     shard.write("u1", "u1")
     shard.close()

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from actors.sinks.places import Place
+from actors.sinks.places import SinkPosition
 from actors.sinks.reader import read
 from actors.sinks.store import (
     SINKS_FILE,
     DamagedSinksError,
-    Standing,
-    Store,
+    SinkStatus,
+    SinkStore,
     read_places,
     read_standings,
     sinks_path,
@@ -26,36 +26,36 @@ def test_a_place_outlives_its_process(tmp_path: Path) -> None:
     shard.write("u1", "u1")
     prepared(tmp_path)
     identity = file_of(tmp_path, "shard-00").identity
-    store = Store(sinks_path(tmp_path), "run", "lines")
-    assert store.places == {identity: Place(0)}
-    store.commit({identity: Place(2)}, 2)
-    store.commit({identity: Place(2, is_done=True)}, 0)
-    assert Store(sinks_path(tmp_path), "run", "lines").places == store.places
-    assert read_places(sinks_path(tmp_path)) == {"lines": {identity: Place(2, is_done=True)}}
+    store = SinkStore(sinks_path(tmp_path), "run", "lines")
+    assert store.places == {identity: SinkPosition(0)}
+    store.commit({identity: SinkPosition(2)}, 2)
+    store.commit({identity: SinkPosition(2, is_done=True)}, 0)
+    assert SinkStore(sinks_path(tmp_path), "run", "lines").places == store.places
+    assert read_places(sinks_path(tmp_path)) == {"lines": {identity: SinkPosition(2, is_done=True)}}
     assert read_standings(sinks_path(tmp_path))[0].delivered == 2
 
 
 def test_another_run_takes_the_file_and_the_old_one_can_write_nothing(tmp_path: Path) -> None:
     shards(tmp_path)
     prepared(tmp_path, run="first")
-    orphan = Store(sinks_path(tmp_path), "first", "lines")
+    orphan = SinkStore(sinks_path(tmp_path), "first", "lines")
     prepared(tmp_path, run="second")
     with pytest.raises(LocalError, match="belongs to another run"):
         orphan.commit({}, 1)
     with pytest.raises(LocalError, match="belongs to another run"):
         orphan.tell("no", is_paused=True, since_us=1)
     with pytest.raises(LocalError, match="belongs to run 'second'"):
-        Store(sinks_path(tmp_path), "first", "lines")
+        SinkStore(sinks_path(tmp_path), "first", "lines")
     assert read_standings(sinks_path(tmp_path))[0].delivered == 0
 
 
 def test_what_is_the_matter_is_kept_for_people(tmp_path: Path) -> None:
     shards(tmp_path)
     prepared(tmp_path, lines_sink("one"), lines_sink("two", path="other.jsonl"))
-    Store(sinks_path(tmp_path), "run", "two").tell("answered 410", is_paused=True, since_us=9)
+    SinkStore(sinks_path(tmp_path), "run", "two").tell("answered 410", is_paused=True, since_us=9)
     assert read_standings(sinks_path(tmp_path)) == [
-        Standing("one", "x.jsonl", 0, "", False, 0),
-        Standing("two", "other.jsonl", 0, "answered 410", True, 9),
+        SinkStatus("one", "x.jsonl", 0, "", False, 0),
+        SinkStatus("two", "other.jsonl", 0, "answered 410", True, 9),
     ]
 
 

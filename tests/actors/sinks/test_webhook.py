@@ -13,9 +13,9 @@ from standardwebhooks import Webhook as Verifier
 
 from actors.genesys.http import GatewayAddress
 from actors.settings.sinks import SinkSettings
-from actors.sinks.envelope import Event
-from actors.sinks.sink import Batch, UndeliveredError
-from actors.sinks.webhook import CONTENT_TYPE, Webhook
+from actors.sinks.envelope import SinkEvent
+from actors.sinks.sink import SinkBatch, UndeliveredError
+from actors.sinks.webhook import CONTENT_TYPE, WebhookSink
 from runtime.clock import SystemClock
 from tests.actors.receiver.rig import DEADLINE_S, credentials, in_loop
 from tests.gateway.loopback import answer
@@ -23,16 +23,18 @@ from tests.gateway.scripted import WebhookReceiver
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 ADDRESS = GatewayAddress(api_url="http://127.0.0.1:9", credentials=credentials)
-BATCH = Batch((Event("j-1", "u1", b'{"id":"j-1"}'), Event("j-2", None, b'{"id":"j-2"}')))
+BATCH = SinkBatch(
+    (SinkEvent("j-1", "u1", b'{"id":"j-1"}'), SinkEvent("j-2", None, b'{"id":"j-2"}'))
+)
 NEVER = b""
 
 
-def webhook(url: str, **fields: Any) -> Webhook:
+def webhook(url: str, **fields: Any) -> WebhookSink:
     given = {"name": "w", "kind": "webhook", "url": url} | fields
-    return Webhook(SinkSettings.model_validate(given), ADDRESS, SystemClock().wall_us)
+    return WebhookSink(SinkSettings.model_validate(given), ADDRESS, SystemClock().wall_us)
 
 
-async def attempt(url: str, *batches: Batch, **fields: Any) -> None:
+async def attempt(url: str, *batches: SinkBatch, **fields: Any) -> None:
     sink = webhook(url, **fields)
     try:
         async with asyncio.timeout(DEADLINE_S):

@@ -12,7 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.storage.data_dir import FORMAT, META, DataDir, Identity, Lock, read_meta, shard_path
+from actors.storage.data_dir import (
+    FORMAT,
+    META,
+    DataDir,
+    GatewayIdentity,
+    Lock,
+    read_meta,
+    shard_path,
+)
 from runtime.errors import (
     EXIT_CONFIGURATION,
     EXIT_TEMPORARY,
@@ -20,10 +28,10 @@ from runtime.errors import (
     TemporaryError,
 )
 
-OURS = Identity(dialect="wsp", gateway="https://api.mypurecloud.com")
+OURS = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
 
 
-def claim(path: Path, identity: Identity = OURS, *, shards: int = 2) -> DataDir:
+def claim(path: Path, identity: GatewayIdentity = OURS, *, shards: int = 2) -> DataDir:
     return DataDir.claim(path, identity, shards=shards)
 
 
@@ -79,13 +87,13 @@ def test_a_lock_travels_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (Identity(dialect="cloud", gateway=OURS.gateway), "belongs to dialect wsp"),
-        (Identity(dialect="wsp", gateway="https://other"), "the settings say https://other"),
-        (Identity(dialect="wsp", gateway=OURS.gateway, organisation="x"), "organisation"),
+        (GatewayIdentity(dialect="cloud", gateway=OURS.gateway), "belongs to dialect wsp"),
+        (GatewayIdentity(dialect="wsp", gateway="https://other"), "the settings say https://other"),
+        (GatewayIdentity(dialect="wsp", gateway=OURS.gateway, organisation="x"), "organisation"),
     ],
 )
 def test_the_journals_of_two_identities_are_never_mixed(
-    other: Identity, named: str, tmp_path: Path
+    other: GatewayIdentity, named: str, tmp_path: Path
 ) -> None:
     claim(tmp_path).lock.release()
     with pytest.raises(ConfigurationError, match=named) as caught:

@@ -16,19 +16,19 @@ from typing import NamedTuple
 import httpx
 
 from actors.messages.commands import (
-    NotTaken,
-    Order,
-    OrderRecord,
+    Accepted,
+    CommandRequest,
     OutcomeRecord,
+    Rejected,
+    RequestRecord,
     Resend,
-    Taken,
-    Told,
-    decode_order,
+    StatusChanged,
+    decode_request,
     encode_outcome,
 )
 from actors.sender import store
 from actors.sender.actor import NOT_DEAD
-from actors.sender.commands import KEY_BOUND, RETRY_AFTER_MS, Command, Record, Step
+from actors.sender.commands import KEY_BOUND, RETRY_AFTER_MS, Command, CommandStep, Record
 from actors.storage.data_dir import sender_path
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments
@@ -47,15 +47,16 @@ NOW_US = 1_795_000_000_000_000
 class Fate(NamedTuple):
     """What becomes of an order. `until`: the last step that is told and committed."""
 
-    until: Step = Step.CONFIRMED
+    until: CommandStep = CommandStep.CONFIRMED
     code: str = ""
     detail: str = ""
     retry_after_ms: int | None = None
 
 
-Judge = Callable[[Order], Fate]
+Judge = Callable[[CommandRequest], Fate]
 _WAY = (
-    Step.ACCEPTED, Step.VALIDATED, Step.ADMITTED, Step.SENT, Step.ACKNOWLEDGED, Step.CONFIRMED,
+    CommandStep.ACCEPTED, CommandStep.VALIDATED, CommandStep.ADMITTED,
+    CommandStep.SENT, CommandStep.ACKNOWLEDGED, CommandStep.CONFIRMED,
 )  # fmt: skip
 
 
@@ -73,7 +74,7 @@ class FakeSender:
         self.judge = judge
         self.is_deaf = False  # orders stay in the ring
         self.is_mute = False  # handled, but nothing is said
-        self.orders: list[OrderRecord] = []
+        self.orders: list[RequestRecord] = []
         self.applied: list[Command] = []
         self.resendable: set[str] = set()
         self.webhooks = False  # whether somebody is to be told
@@ -84,7 +85,7 @@ class FakeSender:
         )
         self._consumer = Consumer(arguments.orders, generation=generation)
         self._is_over = False
-        self._finishing: Step | None = None
+        self._finishing: CommandStep | None = None
         store.prepare(self.path, RUN)
         self._thread = threading.Thread(target=self._live, daemon=True)
         self._thread.start()
@@ -102,19 +103,19 @@ class FakeSender:
                 assert self._producer.stage(encode_outcome(outcome), KIND_CONTROL)
         self._producer.publish()
 
-    def finish(self, end: Step) -> None:
+    def finish(self, end: CommandStep) -> None:
         """Every command that has no end yet comes to this one."""
         self._finishing = end
         eventually(lambda: self._finishing is None, "the unsettled have their end")
 
-    def _finish(self, end: Step) -> None:
+    def _finish(self, end: CommandStep) -> None:
         for command in self._store.unsettled():
             ended = replace(command, step=end, ended_us=NOW_US)
             self._store.commit([Record(ended, end, NOW_US, "", None)])
-            self.say(Told(ended.id, end, "", "", None))
+            self.say(StatusChanged(ended.id, end, "", "", None))
 
     def _live(self) -> None:
-        self._store = store.Store(self.path, RUN)
+        self._store = store.CommandStore(self.path, RUN)
         while not self._is_over:
             if self._finishing is not None:
                 self._finish(self._finishing)
@@ -123,17 +124,17 @@ class FakeSender:
             self._arguments.sender_doorbell.cancel()
             while not self.is_deaf and (batch := self._consumer.peek()) is not None:
                 for i in range(batch.count):
-                    self._handle(decode_order(batch.frame(i)))
+                    self._handle(decode_request(batch.frame(i)))
                 self._consumer.commit(batch.cursor_to)
         self._store.close()
 
-    def _handle(self, order: OrderRecord) -> None:
+    def _handle(self, order: RequestRecord) -> None:
         self.orders.append(order)
         if isinstance(order, Resend):
             if order.message_id in self.resendable:
-                self.say(Taken(order.order, order.message_id, is_repeated=False))
+                self.say(Accepted(order.order, order.message_id, is_repeated=False))
             else:
-                self.say(NotTaken(order.order, NOT_DEAD, f"{order.message_id} is no dead message"))
+                self.say(Rejected(order.order, NOT_DEAD, f"{order.message_id} is no dead message"))
             return
         bound = self._store.bound(order.key) or self._store.command(order.command_id)
         if bound is None:
@@ -141,17 +142,17 @@ class FakeSender:
         elif (bound.user_id, bound.to_state, bound.reason, bound.expected, bound.forced) != (
             order.user_id, order.to_state, order.reason, order.expected, order.forced,
         ):  # fmt: skip
-            self.say(NotTaken(order.order, KEY_BOUND, f"the key belongs to {bound.id}"))
+            self.say(Rejected(order.order, KEY_BOUND, f"the key belongs to {bound.id}"))
         else:
             self.say(
-                Taken(order.order, bound.id, is_repeated=bound.id != order.command_id),
-                Told(bound.id, bound.step, bound.code, bound.detail, None),
+                Accepted(order.order, bound.id, is_repeated=bound.id != order.command_id),
+                StatusChanged(bound.id, bound.step, bound.code, bound.detail, None),
             )
 
-    def _carry_out(self, order: Order, fate: Fate) -> None:
+    def _carry_out(self, order: CommandRequest, fate: Fate) -> None:
         steps = _WAY[: _WAY.index(fate.until) + 1] if fate.until in _WAY else _way_to(fate.until)
         command = new_command(order)
-        if fate.until != Step.REFUSED:
+        if fate.until != CommandStep.REFUSED:
             self.applied.append(command)  # first: whoever is told may look at once
         for step in steps:
             is_last = step == fate.until
@@ -160,38 +161,40 @@ class FakeSender:
                 step=step,
                 code=fate.code if is_last else "",
                 detail=fate.detail if is_last else "",
-                key=None if step == Step.REFUSED and fate.code in RETRY_AFTER_MS else command.key,
+                key=None
+                if step == CommandStep.REFUSED and fate.code in RETRY_AFTER_MS
+                else command.key,
                 ended_us=NOW_US if step.is_end else None,
             )
-            owes = self.webhooks and step == Step.ACKNOWLEDGED
+            owes = self.webhooks and step == CommandStep.ACKNOWLEDGED
             self._store.commit(
                 [Record(command, step, NOW_US, command.detail, b"{}" if owes else None)]
             )
-            if step == Step.ACCEPTED:
-                self.say(Taken(order.order, command.id, is_repeated=False))
-            told = Told(command.id, step, command.code, command.detail, None)
+            if step == CommandStep.ACCEPTED:
+                self.say(Accepted(order.order, command.id, is_repeated=False))
+            told = StatusChanged(command.id, step, command.code, command.detail, None)
             self.say(told._replace(retry_after_ms=fate.retry_after_ms) if is_last else told)
 
 
-def _way_to(end: Step) -> tuple[Step, ...]:
-    if end == Step.REFUSED:
-        return (Step.ACCEPTED, Step.REFUSED)
-    if end == Step.UNCONFIRMED:
+def _way_to(end: CommandStep) -> tuple[CommandStep, ...]:
+    if end == CommandStep.REFUSED:
+        return (CommandStep.ACCEPTED, CommandStep.REFUSED)
+    if end == CommandStep.UNCONFIRMED:
         return (*_WAY[:-1], end)
-    return (*_WAY[:4], Step.UNANSWERED, end)
+    return (*_WAY[:4], CommandStep.UNANSWERED, end)
 
 
-def new_command(order: Order) -> Command:
+def new_command(order: CommandRequest) -> Command:
     return Command(
         id=order.command_id, key=order.key, who=order.who, user_id=order.user_id,
         to_state=order.to_state, reason=order.reason, expected=order.expected,
-        forced=order.forced, step=Step.ACCEPTED, code="", detail="", held=None, queue=None,
+        forced=order.forced, step=CommandStep.ACCEPTED, code="", detail="", held=None, queue=None,
         tries=1, accepted_us=NOW_US, first_sent_us=None, last_sent_us=None,
         acknowledged_us=None, confirmed_us=None, ended_us=None,
     )  # fmt: skip
 
 
-def confirm(_order: Order) -> Fate:
+def confirm(_order: CommandRequest) -> Fate:
     return Fate()
 
 

@@ -12,10 +12,10 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from actors.web.book import Book
-from actors.web.identity import VISITOR, Identity, identify
+from actors.web.book import CommandReader
+from actors.web.identity import VISITOR, CallerIdentity, identify
 from actors.web.journals import Journals
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import handle_problems
 from actors.web.routes import agents, audit, overview, page, probes, quarantine, stream
 from tests.actors.web.telling import Told
@@ -44,10 +44,10 @@ class Reading:
         self.told = told
         self.feed = FakeFeed()
         self.reasons: list[str] = []
-        self.who: Identity = VISITOR
-        self.book, self.journals = Book(data_dir), Journals(data_dir)
+        self.who: CallerIdentity = VISITOR
+        self.book, self.journals = CommandReader(data_dir), Journals(data_dir)
         parts = cast(
-            "Parts",
+            "WebParts",
             SimpleNamespace(
                 board=told.board,
                 book=self.book,

@@ -11,7 +11,7 @@ from actors.messages.control import Dialect
 from actors.messages.feed import AgentEntry
 from actors.shard.sessions import Scope
 from actors.web.board import Board
-from actors.web.hub import EVERYTHING, RESYNC_ID, Filter, Hub, Reader
+from actors.web.hub import EVERYTHING, RESYNC_ID, Hub, StreamFilter, Subscriber
 from actors.web.read_model import ReadModel
 from runtime.clock import ManualClock
 
@@ -96,13 +96,13 @@ def events_in(stream: bytes) -> Iterator[Event]:
 class Page:
     """Reads the stream as `docs/design.md` says that a page does."""
 
-    def __init__(self, told: Told, wanted: Filter = EVERYTHING) -> None:
+    def __init__(self, told: Told, wanted: StreamFilter = EVERYTHING) -> None:
         self.told = told
         self.wanted = wanted
         self.agents: dict[str, list[Any]] = {}
         self.last_id = ""
         self.resyncs = 0
-        self.reader: Reader | None = None
+        self.reader: Subscriber | None = None
         self.begin()
 
     def begin(self) -> None:
@@ -158,7 +158,7 @@ class Page:
             self.agents.pop(told[0], None)
 
 
-def shown_of(told: Told, wanted: Filter = EVERYTHING) -> dict[str, list[Any]]:
+def shown_of(told: Told, wanted: StreamFilter = EVERYTHING) -> dict[str, list[Any]]:
     """What a page must show, by the model alone."""
     return {
         view.user_id: [

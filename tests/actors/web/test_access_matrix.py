@@ -23,7 +23,7 @@ from actors.settings.web import WebSettings
 from actors.web import app as web_app
 from actors.web import server
 from actors.web.address import connect_path
-from actors.web.parts import Parts
+from actors.web.parts import WebParts
 from actors.web.problems import STATUS_OF
 from tests.actors.web.rig import PATIENCE_S, FakeSender, Web, confirm, eventually, web_arguments
 
@@ -138,7 +138,7 @@ class Scene(NamedTuple):
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     apps: list[FastAPI] = []
 
-    def noted(parts: Parts) -> FastAPI:
+    def noted(parts: WebParts) -> FastAPI:
         apps.append(make_app(parts))
         return apps[-1]
 

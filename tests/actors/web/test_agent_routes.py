@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from actors.web import agent_shapes as shapes
-from actors.web.identity import Identity, Scope
+from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.names import Names
 from tests.actors.web.serving import Reading
 from tests.actors.web.telling import START_US, Told, entry
@@ -179,7 +179,7 @@ def test_the_summary_counts_everyone_and_says_who_asks(reading: Reading) -> None
     assert (body["queues"], body["stale"], body["name"]) == (2, 0, "test")
     assert body["health"]["live"]
     assert (body["who"], body["may_write"]) == (None, False)
-    reading.who = Identity("token:ann", Scope.WRITE)
+    reading.who = CallerIdentity("token:ann", AccessScope.WRITE)
     body = told_by(reading.get("/api/summary"), shapes.Summary)
     assert (body["who"], body["may_write"]) == ("token:ann", True)
 

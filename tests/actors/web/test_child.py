@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from actors.messages.commands import Told
-from actors.sender.commands import Step
+from actors.messages.commands import StatusChanged
+from actors.sender.commands import CommandStep
 from actors.web import address, server
 from actors.web.arguments import WEB_WORDS, WebArguments
 from runtime.child import Child
@@ -156,7 +156,7 @@ def test_an_answer_that_was_lost_is_found_in_the_database(
 def test_whoever_waits_when_it_stops_is_told_at_once(
     arguments: WebArguments, sender: FakeSender
 ) -> None:
-    sender.judge = lambda _order: Fate(Step.SENT)
+    sender.judge = lambda _order: Fate(CommandStep.SENT)
     web = Web(arguments)
     answers: list[httpx.Response] = []
 
@@ -177,7 +177,7 @@ def test_a_mistake_of_ours_ends_the_child(arguments: WebArguments, sender: FakeS
     web = Web(arguments)
     Consumer(arguments.outcomes, generation=9)  # somebody takes its end of the ring
     sender.is_deaf = True
-    sender.say(Told("id", "sent", "", "", None))
+    sender.say(StatusChanged("id", "sent", "", "", None))
     eventually(lambda: web.failure is not None, "it ends")
     assert "was taken over by generation 9" in str(web.failure)
 

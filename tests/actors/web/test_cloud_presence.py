@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from actors.messages.commands import Order
+from actors.messages.commands import CommandRequest
 from actors.web.app import OPENAPI
 from tests.actors.web.rig import FakeSender, Web, client, confirm, web_arguments
 
@@ -24,7 +24,7 @@ def test_a_presence_has_any_name_and_the_description_says_so(tmp_path: Path) -> 
             asked = {"state": "In Warteschlange", "expected": "Mahlzeit"}
             answer = http.post(AGENT, json=asked)
             assert answer.status_code in {HTTPStatus.OK, HTTPStatus.ACCEPTED}, answer.text
-            (order,) = [each for each in sender.orders if isinstance(each, Order)]
+            (order,) = [each for each in sender.orders if isinstance(each, CommandRequest)]
             assert (order.to_state, order.expected) == ("In Warteschlange", "Mahlzeit")
             for wrong in (
                 {},

@@ -11,13 +11,13 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from actors.web.arguments import WEB_WORDS
-from actors.web.front import Front, Guards
-from actors.web.hosts import Hosts
-from actors.web.identity import Identity, identity_of
-from actors.web.identity import Scope as May
+from actors.web.front import AccessChecks, AccessMiddleware
+from actors.web.hosts import AllowedHosts
+from actors.web.identity import AccessScope as May
+from actors.web.identity import CallerIdentity, identity_of
 from actors.web.limits import AT_ONCE_MIN, RateLimit
 from actors.web.peer import PEER_UID
-from actors.web.sessions import KEY_BYTES, OneTimeToken, Sessions
+from actors.web.sessions import KEY_BYTES, BrowserSessions, OneTimeToken
 from actors.web.tokens import Tokens, token
 from runtime.clock import ManualClock
 from runtime.counters import Counters
@@ -44,14 +44,14 @@ class Scene:
         self.page = Counters.create("web", WEB_WORDS)
         self.clock = ManualClock()
         self.is_over = False
-        self.came: list[Identity] = []
+        self.came: list[CallerIdentity] = []
         tokens = Tokens([OPS, WALL])
-        self.front = Front(
+        self.front = AccessMiddleware(
             self._behind,
-            Guards(
-                hosts=Hosts(listen, ("wall.example",)),
+            AccessChecks(
+                hosts=AllowedHosts(listen, ("wall.example",)),
                 tokens=tokens,
-                sessions=Sessions(
+                sessions=BrowserSessions(
                     b"k" * KEY_BYTES,
                     tokens,
                     lives_s=60,
@@ -155,7 +155,7 @@ def test_over_the_unix_socket_the_owner_and_root_may_do_everything() -> None:
     for uid in (OWNER, ROOT):
         for _ in range(AT_ONCE_MIN * 2):
             assert scene.ask("POST", uid=uid, host="whatever").status == 204
-        assert scene.came[-1] == Identity(f"uid:{uid}", May.WRITE)
+        assert scene.came[-1] == CallerIdentity(f"uid:{uid}", May.WRITE)
     assert scene.ask(uid=SOMEBODY).code == "not-the-owner"
 
 
@@ -203,7 +203,7 @@ def test_the_demos_address_signs_one_browser_in_and_hides_its_secret() -> None:
     assert first.headers["cache-control"] == "no-store"
     cookie = first.headers["set-cookie"].partition(";")[0]
     assert scene.ask("POST", cookie=cookie).status == 204
-    assert scene.came[-1] == Identity("token:demo", May.WRITE)
+    assert scene.came[-1] == CallerIdentity("token:demo", May.WRITE)
     assert scene.ask(path="/", query=f"token={ONCE}").code == "wrong-token"
     assert "set-cookie" not in scene.ask(path="/", query=f"token={ONCE}", cookie=cookie).headers
     assert scene.ask(path="/", query=f"token={ONCE}", cookie=cookie).status == 303

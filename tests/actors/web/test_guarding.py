@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from actors.settings.web import WebSettings
 from actors.web.arguments import WEB_WORDS
-from actors.web.front import Guards
+from actors.web.front import AccessChecks
 from actors.web.guarding import make_guards, read_again
 from actors.web.sessions import KEY_FILE
 from runtime.clock import ManualClock
@@ -21,7 +21,7 @@ from tests.actors.web.rig import web_arguments
 SECRET = "s" * 32
 
 
-def guarded(folder: Path, settings: WebSettings) -> tuple[Guards, list[Any]]:
+def guarded(folder: Path, settings: WebSettings) -> tuple[AccessChecks, list[Any]]:
     """What a child would ask, and what it has logged."""
     arguments = replace(web_arguments(folder), settings=settings)
     with capture_logs() as lines:

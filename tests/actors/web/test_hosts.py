@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.web.hosts import Hosts, authority
+from actors.web.hosts import AllowedHosts, authority
 
-LOOPBACK = Hosts("127.0.0.1", ())
-EVERYWHERE = Hosts("0.0.0.0", ("wall.example", "10.9.9.9"))
+LOOPBACK = AllowedHosts("127.0.0.1", ())
+EVERYWHERE = AllowedHosts("0.0.0.0", ("wall.example", "10.9.9.9"))
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_where_we_listen_everywhere_we_are_called_by_the_address_that_was_reache
     assert EVERYWHERE.serves("Wall.Example", "10.1.2.3")
     assert EVERYWHERE.serves("wall.example:443", "10.1.2.3")
     assert EVERYWHERE.serves("10.9.9.9", "172.17.0.2")
-    assert Hosts("wall.example", ()).serves("wall.example:8321", "10.1.2.3")
+    assert AllowedHosts("wall.example", ()).serves("wall.example:8321", "10.1.2.3")
 
 
 @pytest.mark.parametrize(

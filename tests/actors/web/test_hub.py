@@ -6,11 +6,11 @@ from __future__ import annotations
 import pytest
 
 from actors.web import board, hub
-from actors.web.hub import EVERYTHING, RESYNC_ID, Filter, Hub, Reader, TooManyFiltersError
+from actors.web.hub import EVERYTHING, RESYNC_ID, Hub, StreamFilter, Subscriber, TooManyFiltersError
 from actors.web.names import Names
 from tests.actors.web.telling import START_US, Page, Told, entry, events_in
 
-NORTH = Filter(queues=frozenset({"north"}))
+NORTH = StreamFilter(queues=frozenset({"north"}))
 
 
 class Said:
@@ -18,19 +18,19 @@ class Said:
 
     def __init__(self, size: int = 1, padding: int = 0) -> None:
         self.size = size
-        self.asked: list[Filter] = []
+        self.asked: list[StreamFilter] = []
         self._data = b'{"changes":[' + b" " * padding + b"]}"
 
-    def data_for(self, wanted: Filter) -> bytes:
+    def data_for(self, wanted: StreamFilter) -> bytes:
         self.asked.append(wanted)
         return self._data
 
 
-def attach(to: Hub, wanted: Filter = EVERYTHING, last_id: str | None = None) -> Reader:
+def attach(to: Hub, wanted: StreamFilter = EVERYTHING, last_id: str | None = None) -> Subscriber:
     return to.attach(wanted, last_id, lambda: None, b"{}")
 
 
-def kinds(reader: Reader) -> list[tuple[str, str]]:
+def kinds(reader: Subscriber) -> list[tuple[str, str]]:
     return [(event.kind, event.id) for event in events_in(reader.take())]
 
 
@@ -104,7 +104,7 @@ def test_so_many_filters_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     attach(tested)
     attach(tested, NORTH)
     with pytest.raises(TooManyFiltersError):
-        attach(tested, Filter(states=frozenset({"Talking"})))
+        attach(tested, StreamFilter(states=frozenset({"Talking"})))
     assert tested.readers == 3
     assert not reader.is_over
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from actors.messages.commands import (
-    NotTaken,
-    Order,
+    Accepted,
+    CommandRequest,
+    Rejected,
     Resend,
-    Taken,
-    Told,
-    decode_order,
-    encode_order,
+    StatusChanged,
+    decode_request,
     encode_outcome,
+    encode_request,
 )
 from actors.web.arguments import WEB_WORDS
 from actors.web.link import ORDERS_PER_LIFE, STOPPING, TOLD_KEPT_MAX, Link
@@ -53,21 +53,21 @@ class Ends:
         link.open()
         return link
 
-    def asked(self) -> list[Order | Resend]:
+    def asked(self) -> list[CommandRequest | Resend]:
         batch = self.reader.peek()
         if batch is None:
             return []
-        orders = [decode_order(batch.frame(i)) for i in range(batch.count)]
+        orders = [decode_request(batch.frame(i)) for i in range(batch.count)]
         self.reader.commit(batch.cursor_to)
         return orders
 
-    async def next_order(self) -> Order | Resend:
+    async def next_order(self) -> CommandRequest | Resend:
         async with asyncio.timeout(PATIENCE_S):
             while not (orders := self.asked()):
                 await asyncio.sleep(0.001)
         return orders[0]
 
-    def say(self, *outcomes: Taken | Told | NotTaken) -> None:
+    def say(self, *outcomes: Accepted | StatusChanged | Rejected) -> None:
         for outcome in outcomes:
             self.say_bytes(encode_outcome(outcome))
 
@@ -80,8 +80,8 @@ def resend(order: int) -> Resend:
     return Resend(order=order, message_id="msg_1", who="uid:1")
 
 
-def told(command_id: str, step: str = "sent") -> Told:
-    return Told(command_id, step, "", "", None)
+def told(command_id: str, step: str = "sent") -> StatusChanged:
+    return StatusChanged(command_id, step, "", "", None)
 
 
 @pytest.fixture
@@ -111,9 +111,9 @@ def test_an_order_is_answered_by_its_number(ends: Ends, play: Play) -> None:
         asking = [asyncio.create_task(link.ask(each, times=1_000)) for each in (first, second)]
         await ends.next_order()
         assert link.waiting == 2
-        refused = NotTaken(second.order, "no", "because")
-        ends.say(refused, Taken(first.order, "id", is_repeated=False))
-        assert await asking[0] == Taken(first.order, "id", is_repeated=False)
+        refused = Rejected(second.order, "no", "because")
+        ends.say(refused, Accepted(first.order, "id", is_repeated=False))
+        assert await asking[0] == Accepted(first.order, "id", is_repeated=False)
         assert await asking[1] == refused
         assert link.waiting == ends.counters.get("orders_waiting") == 0
         link.close()
@@ -127,7 +127,7 @@ def test_an_order_is_written_again_until_it_is_answered(ends: Ends, play: Play) 
         order = resend(link.number())
         asking = asyncio.create_task(link.ask(order, times=1_000))
         assert [await ends.next_order() for _ in range(3)] == [order] * 3
-        ends.say(Taken(order.order, "id", is_repeated=False))
+        ends.say(Accepted(order.order, "id", is_repeated=False))
         await asking
         assert ends.counters.get("orders_repeated") >= 2
         link.close()
@@ -139,10 +139,10 @@ def test_an_order_whose_answer_was_lost_is_found_elsewhere(ends: Ends, play: Pla
     async def scene() -> None:
         link = ends.link()
         order = resend(link.number())
-        found = Taken(order.order, "id", is_repeated=False)
+        found = Accepted(order.order, "id", is_repeated=False)
         looks = iter([None, found])
 
-        async def look() -> Taken | None:
+        async def look() -> Accepted | None:
             return next(looks)
 
         assert await link.ask(order, times=1_000, look=look) == found
@@ -157,7 +157,7 @@ def test_an_order_that_nobody_answers_is_given_up(ends: Ends, play: Play) -> Non
         link = ends.link()
         assert await link.ask(resend(link.number()), times=3) is None
         assert len(ends.asked()) == 3
-        ends.say(Taken(link.number(), "id", is_repeated=False))  # too late, and for nobody
+        ends.say(Accepted(link.number(), "id", is_repeated=False))  # too late, and for nobody
         link.look()
         link.close()
 
@@ -178,7 +178,7 @@ def test_a_full_ring_is_counted_and_the_order_written_once_there_is_room(play: P
         while len(met) < len(filling):
             for order in ends.asked():
                 met.add(order.order)
-                ends.say(Taken(order.order, "id", is_repeated=False))
+                ends.say(Accepted(order.order, "id", is_repeated=False))
             await asyncio.sleep(0.001)
         await asyncio.gather(*filling)
         link.close()
@@ -248,7 +248,7 @@ def test_an_odd_outcome_is_counted_and_stops_nothing(ends: Ends, play: Play) -> 
     async def scene() -> None:
         link = ends.link()
         ends.say_bytes(b"\xff")
-        ends.say_bytes(encode_order(resend(1)))
+        ends.say_bytes(encode_request(resend(1)))
         ends.say(told("id"))
         link.look()
         assert ends.counters.get("outcomes_odd") == 2
@@ -267,7 +267,7 @@ def test_a_link_that_closes_lets_nobody_wait(ends: Ends, play: Play) -> None:
         await ends.next_order()
         link.close()
         answer = await asking
-        assert isinstance(answer, NotTaken)
+        assert isinstance(answer, Rejected)
         assert answer.code == STOPPING
         await listening
 

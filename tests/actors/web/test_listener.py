@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from actors.settings.web import ListenAddress, WebSettings, parsed
 from actors.web import listener
 from actors.web.arguments import WEB_WORDS, WebArguments
-from actors.web.listener import SEND_BUFFER_BYTES, Listener, bind, trouble_of
+from actors.web.listener import SEND_BUFFER_BYTES, ListeningSocket, bind, trouble_of
 from actors.web.port_holder import holder
 from runtime.counters import Counters
 from tests.actors.web.rig import Web, client, eventually, web_arguments
@@ -70,7 +70,7 @@ def test_an_address_in_use_is_told_by_its_setting_and_taken_when_it_is_free(
 
 def test_what_keeps_it_from_listening_is_at_hand_for_whoever_asks(taken: socket.socket) -> None:
     page = Counters.create("web", WEB_WORDS)
-    busy = Listener(parsed(f"127.0.0.1:{taken.getsockname()[1]}"), page)
+    busy = ListeningSocket(parsed(f"127.0.0.1:{taken.getsockname()[1]}"), page)
     assert busy.trouble is None
     assert busy._bind() is None
     (reason,) = busy.reasons()
@@ -119,7 +119,7 @@ def test_unless_somebody_else_has_it_now(taken: socket.socket) -> None:
 
 
 def bind_of_successor(page: Counters) -> socket.socket:
-    bound = Listener(parsed("127.0.0.1:0"), page)._bind()
+    bound = ListeningSocket(parsed("127.0.0.1:0"), page)._bind()
     assert bound is not None
     return bound
 
@@ -131,7 +131,7 @@ def test_ipv6_is_an_address_like_any_other() -> None:
 
 def test_a_name_that_nobody_knows_is_told_like_any_trouble() -> None:
     page = Counters.create("web", WEB_WORDS)
-    lost = Listener(ListenAddress("nowhere.invalid", 1), page)
+    lost = ListeningSocket(ListenAddress("nowhere.invalid", 1), page)
     assert lost._bind() is None
     assert str(lost.trouble).startswith("web.listen = nowhere.invalid:1: ")
 

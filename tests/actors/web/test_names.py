@@ -15,7 +15,7 @@ from actors.planner import store
 from actors.web import names
 from actors.web.encoding import encode, mended
 from actors.web.names import Names, read
-from actors.web.naming import Naming
+from actors.web.naming import NameReader
 from runtime.errors import LocalError, RuntimeFault
 
 ANY_TEXT = st.text(st.characters())  # halves of surrogate pairs included
@@ -66,7 +66,7 @@ def test_in_the_cloud_dialect_the_planner_knows_them_and_the_file_knows_better(
     assert read(tmp_path, "cloud", None) == Names()
     path = store.roster_path(tmp_path)
     store.prepare(path, "run")
-    planner = store.Store(path, "run")
+    planner = store.RosterStore(path, "run")
     planner.commit(EMPTY, {}, 1)
     planner.name_queues({"q": "Queue", "r": "Other"})
     planner.close()
@@ -93,7 +93,7 @@ def test_names_that_cannot_be_read_change_nothing() -> None:
         return answer
 
     async def scene() -> None:
-        naming = Naming(next_answer, taken.append)
+        naming = NameReader(next_answer, taken.append)
         for _ in range(4):
             await naming.refresh()
 

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from actors.messages.commands import Order
+from actors.messages.commands import CommandRequest
 from actors.sender.actor import NOT_DEAD
-from actors.sender.commands import KEY_BOUND, Code, Step
+from actors.sender.commands import KEY_BOUND, Code, CommandStep
 from actors.web.problems import MEDIA_TYPE, STATUS_OF
 from tests.actors.web.rig import FakeSender, Fate, Serving, confirm
 
@@ -40,18 +40,18 @@ def key() -> dict[str, str]:
 
 
 def refused_with(code: str, detail: str = "", retry_after_ms: int | None = None) -> Fate:
-    return Fate(Step.REFUSED, code, detail, retry_after_ms)
+    return Fate(CommandStep.REFUSED, code, detail, retry_after_ms)
 
 
 def test_a_command_is_accepted_once_it_is_durable(http: httpx.Client, sender: FakeSender) -> None:
-    sender.judge = lambda _order: Fate(Step.SENT)
+    sender.judge = lambda _order: Fate(CommandStep.SENT)
     answer = http.post(AGENT, json={"state": "busy", "reason": "lunch", "expected": "available"})
     assert answer.status_code == HTTPStatus.ACCEPTED
     body = answer.json()
     assert answer.headers["location"] == f"/api/commands/{body['id']}"
     assert uuid.UUID(body["id"]).version == 4
     [order] = sender.orders
-    assert isinstance(order, Order)
+    assert isinstance(order, CommandRequest)
     assert (order.who, order.user_id, order.to_state, order.reason, order.expected) == (
         f"uid:{os.getuid()}", "agent-7", "busy", "lunch", "available",
     )  # fmt: skip
@@ -60,8 +60,12 @@ def test_a_command_is_accepted_once_it_is_durable(http: httpx.Client, sender: Fa
     assert http.get(answer.headers["location"]).json()["id"] == body["id"]
 
 
-@pytest.mark.parametrize("end", [Step.CONFIRMED, Step.UNCONFIRMED, Step.UNKNOWN])
-def test_whoever_waits_is_told_the_end(http: httpx.Client, sender: FakeSender, end: Step) -> None:
+@pytest.mark.parametrize(
+    "end", [CommandStep.CONFIRMED, CommandStep.UNCONFIRMED, CommandStep.UNKNOWN]
+)
+def test_whoever_waits_is_told_the_end(
+    http: httpx.Client, sender: FakeSender, end: CommandStep
+) -> None:
     sender.judge = lambda _order: Fate(end, detail="so it ended")
     answer = http.post(AGENT, json=BUSY, params={"wait": 30})
     assert answer.status_code == HTTPStatus.OK
@@ -72,7 +76,7 @@ def test_whoever_waits_is_told_the_end(http: httpx.Client, sender: FakeSender, e
 def test_whoever_waits_too_short_is_told_where_it_stands(
     http: httpx.Client, sender: FakeSender
 ) -> None:
-    sender.judge = lambda _order: Fate(Step.ACKNOWLEDGED)
+    sender.judge = lambda _order: Fate(CommandStep.ACKNOWLEDGED)
     answer = http.post(AGENT, json=BUSY, params={"wait": 0.2})
     assert (answer.status_code, answer.json()["step"]) == (HTTPStatus.ACCEPTED, "acknowledged")
 
@@ -153,7 +157,7 @@ def test_any_user_id_arrives_as_it_was_meant(
 ) -> None:
     answer = http.post(f"/api/agents/{quote(user, safe='')}/presence", json=BUSY)
     assert answer.is_success  # it may have its end by now
-    assert [order.user_id for order in sender.orders if isinstance(order, Order)] == [user]
+    assert [order.user_id for order in sender.orders if isinstance(order, CommandRequest)] == [user]
 
 
 @pytest.mark.parametrize(

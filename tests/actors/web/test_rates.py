@@ -10,12 +10,12 @@ from actors.receiver.gauges import RECEIVER_WORDS
 from actors.sender.words import SENDER_WORDS
 from actors.shard.arguments import SHARD_WORDS
 from actors.web.arguments import WEB_WORDS
-from actors.web.rates import RATES, Look, pace
+from actors.web.rates import RATES, CounterSample, pace
 
 
-def look(at_s: float, **counters: Mapping[str, int]) -> Look:
+def look(at_s: float, **counters: Mapping[str, int]) -> CounterSample:
     named = {name.replace("_", "-"): {"cpu_ns": 0, **words} for name, words in counters.items()}
-    return Look(at_s, named)
+    return CounterSample(at_s, named)
 
 
 def test_a_word_is_summed_over_all_children_of_its_role_and_told_a_second() -> None:

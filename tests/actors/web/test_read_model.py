@@ -11,7 +11,7 @@ import pytest
 
 from actors.shard.native import Native
 from actors.shard.sessions import Scope
-from actors.web.read_model import LAST_MAX, MINUTE_US, NEVER, READING, ReadModel, Vitals
+from actors.web.read_model import LAST_MAX, MINUTE_US, NEVER, READING, ChildHealth, ReadModel
 
 AT_US = 1_795_000_000_000_000
 CONFIRMED = Scope(session=1, is_up=True, stale_since_us=None).to_json()
@@ -169,7 +169,7 @@ def test_a_shard_that_lags_is_told_of_and_shown_as_it_was() -> None:
 
 def test_a_child_that_does_not_live_makes_all_stale_whatever_its_last_words_were() -> None:
     model = whole(entry(1, "a"))
-    model.vitals = Vitals(AT_US, ("receiver-0 does not beat",))
+    model.vitals = ChildHealth(AT_US, ("receiver-0 does not beat",))
     assert model.health(AT_US) == (False, False, AT_US, 1, ("receiver-0 does not beat",))
     assert model.stale_since_us(model.agents["a"]) == AT_US
 

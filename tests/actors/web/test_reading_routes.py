@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from actors.messages.commands import Order, Resend
-from actors.sender.commands import Step
+from actors.messages.commands import CommandRequest, Resend
+from actors.sender.commands import CommandStep
 from actors.storage.data_dir import sender_path
 from tests.actors.web.rig import FakeSender, Fate, Web
 
@@ -27,8 +27,8 @@ def change(http: httpx.Client, user: str, **more: Any) -> dict[str, Any]:
 def test_commands_come_newest_first_filtered_and_bounded(
     http: httpx.Client, sender: FakeSender
 ) -> None:
-    def judge(order: Order) -> Fate:
-        return Fate(Step.UNKNOWN) if order.user_id == "B" else Fate()
+    def judge(order: CommandRequest) -> Fate:
+        return Fate(CommandStep.UNKNOWN) if order.user_id == "B" else Fate()
 
     sender.judge = judge
     ids = [change(http, user)["id"] for user in ("A", "B", "A")]
@@ -50,7 +50,7 @@ def test_a_filter_that_means_nothing_is_refused(http: httpx.Client, query: str) 
 
 
 def test_a_command_is_shown_with_its_audit(http: httpx.Client, sender: FakeSender) -> None:
-    sender.judge = lambda _order: Fate(Step.UNCONFIRMED, detail="nobody saw it")
+    sender.judge = lambda _order: Fate(CommandStep.UNCONFIRMED, detail="nobody saw it")
     command = change(http, "A", reason="lunch", force=True)
     shown = http.get(f"/api/commands/{command['id']}").json()
     assert (shown["user_id"], shown["state"], shown["reason"], shown["forced"]) == (
@@ -68,7 +68,7 @@ def test_a_command_is_shown_with_its_audit(http: httpx.Client, sender: FakeSende
 def test_whoever_asks_for_a_command_may_wait_for_its_end(
     http: httpx.Client, sender: FakeSender
 ) -> None:
-    sender.judge = lambda _order: Fate(Step.SENT)
+    sender.judge = lambda _order: Fate(CommandStep.SENT)
     command = http.post("/api/agents/A/presence", json={"state": "busy"}).json()
     answers: list[httpx.Response] = []
     path = f"/api/commands/{command['id']}"
@@ -78,7 +78,7 @@ def test_whoever_asks_for_a_command_may_wait_for_its_end(
 
     asking = threading.Thread(target=ask)
     asking.start()
-    sender.finish(Step.CONFIRMED)
+    sender.finish(CommandStep.CONFIRMED)
     asking.join(30)
     assert answers[0].json()["step"] == "confirmed"
 

@@ -10,29 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.web.arguments import WEB_WORDS
-from actors.web.identity import Identity, Scope
+from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.sessions import (
     COOKIE,
     KEY_BYTES,
     KEY_FILE,
+    BrowserSessions,
     OneTimeToken,
-    Sessions,
     ended,
     load_key,
 )
-from actors.web.tokens import Token, Tokens, token
+from actors.web.tokens import ApiToken, Tokens, token
 from runtime.counters import Counters
 
-OPS = token("ops", Scope.WRITE, "o" * 32)
-WALL = token("wall.1", Scope.READ, "w" * 32)
+OPS = token("ops", AccessScope.WRITE, "o" * 32)
+WALL = token("wall.1", AccessScope.READ, "w" * 32)
 KEY = b"k" * KEY_BYTES
 NOW_S = 1_795_000_000.5
 LIVES_S = 3600.0
 ONCE = "1" * 32
 
 
-def sessions(*known: Token, key: bytes = KEY, one_time: OneTimeToken | None = None) -> Sessions:
-    return Sessions(key, Tokens(known or (OPS, WALL)), lives_s=LIVES_S, one_time=one_time)
+def sessions(
+    *known: ApiToken, key: bytes = KEY, one_time: OneTimeToken | None = None
+) -> BrowserSessions:
+    return BrowserSessions(key, Tokens(known or (OPS, WALL)), lives_s=LIVES_S, one_time=one_time)
 
 
 def cookie_of(header: str) -> str:
@@ -57,10 +59,10 @@ def test_it_survives_a_restart_and_no_other_key_knows_it() -> None:
 
 @pytest.mark.parametrize(
     "known",
-    [WALL, token("ops", Scope.READ, "o" * 32), token("ops", Scope.WRITE, "p" * 32)],
+    [WALL, token("ops", AccessScope.READ, "o" * 32), token("ops", AccessScope.WRITE, "p" * 32)],
     ids=["removed", "may less", "another secret"],
 )
-def test_it_dies_with_its_token_whatever_of_that_has_changed(known: Token) -> None:
+def test_it_dies_with_its_token_whatever_of_that_has_changed(known: ApiToken) -> None:
     cookie = cookie_of(sessions().cookie(OPS, NOW_S, is_secure=False))
     assert sessions(known).holder(cookie, NOW_S) is None
 
@@ -97,7 +99,7 @@ def test_a_one_time_token_signs_one_browser_in_also_across_restarts() -> None:
     assert first.spend(ONCE[:-1]) is None
     holder = first.open(ONCE)
     assert holder is not None
-    assert holder.identity == Identity("token:demo", Scope.WRITE)
+    assert holder.identity == CallerIdentity("token:demo", AccessScope.WRITE)
     assert first.open(ONCE) is None
     cookie = cookie_of(first.cookie(holder, NOW_S, is_secure=False))
     successor = sessions(one_time=OneTimeToken(ONCE, page))

@@ -164,7 +164,7 @@ def test_a_filtered_stream_says_who_left_and_nobody_else(told: Told) -> None:
     told.move("ann", "Talking", "south")
     told.move("bob", "Available")
     told.tick()
-    wanted = hub.Filter(queues=frozenset({"north"}))
+    wanted = hub.StreamFilter(queues=frozenset({"north"}))
     reader = told.hub.attach(wanted, known, lambda: None, b"{}")
     changes = next(events_in(reader.take())).data
     assert [each[0] for each in changes["changes"]] == ["ann"]

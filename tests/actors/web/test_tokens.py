@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.web.identity import Identity, Scope
+from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.tokens import SECRET_CHARS_MIN, Tokens, is_exposed, line, parse, read
 from runtime.errors import ConfigurationError
 
@@ -14,18 +14,18 @@ SECRET, OTHER = "a" * 32, "b" * 32
 
 
 def test_a_line_that_the_command_prints_is_one_that_the_file_takes() -> None:
-    (token,) = parse(line("ops@wall-1", Scope.WRITE, SECRET) + "\n")
-    assert token.identity == Identity("token:ops@wall-1", Scope.WRITE)
+    (token,) = parse(line("ops@wall-1", AccessScope.WRITE, SECRET) + "\n")
+    assert token.identity == CallerIdentity("token:ops@wall-1", AccessScope.WRITE)
 
 
 def test_comments_and_space_mean_nothing() -> None:
     text = f"# who\n\n  read\twall  {SECRET}\r\n#write x {OTHER}\n"
-    assert [(each.name, each.scope) for each in parse(text)] == [("wall", Scope.READ)]
+    assert [(each.name, each.scope) for each in parse(text)] == [("wall", AccessScope.READ)]
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# nobody any more\n"])
 def test_an_empty_file_takes_all_tokens_back(text: str, tmp_path: Path) -> None:
-    tokens = Tokens(parse(line("ops", Scope.WRITE, SECRET)))
+    tokens = Tokens(parse(line("ops", AccessScope.WRITE, SECRET)))
     path = tmp_path / "tokens"
     path.write_text(text)
     tokens.replace(read(path))
@@ -75,10 +75,10 @@ def test_a_file_that_others_may_read_is_told_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("secret", ["", SECRET[:-1], SECRET + "a", "\udcff", "ü" * 1000])
 def test_only_the_whole_secret_is_one(secret: str) -> None:
-    tokens = Tokens(parse(line("ops", Scope.WRITE, SECRET)))
+    tokens = Tokens(parse(line("ops", AccessScope.WRITE, SECRET)))
     assert tokens.find(secret) is None
     assert tokens.find(SECRET) is not None
 
 
 def test_the_secret_is_in_nothing_that_is_kept() -> None:
-    assert SECRET not in repr(parse(line("ops", Scope.WRITE, SECRET)))
+    assert SECRET not in repr(parse(line("ops", AccessScope.WRITE, SECRET)))

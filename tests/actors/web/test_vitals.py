@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actors.web.read_model import Vitals
-from actors.web.vitals import BEAT_AGE_MAX_S, VitalSigns
+from actors.web.read_model import ChildHealth
+from actors.web.vitals import BEAT_AGE_MAX_S, ChildHealthReader
 from runtime.clock import ManualClock
 from runtime.counters import DRAINING, RUNNING, WAITING, Counters
 
@@ -14,7 +14,7 @@ class Scene:
         self.receiver = Counters.create("receiver-0")
         self.shard = Counters.create("shard-0")
         self.sender = Counters.create("sender")
-        self.signs = VitalSigns((self.sender, self.shard, self.receiver), self.clock)
+        self.signs = ChildHealthReader((self.sender, self.shard, self.receiver), self.clock)
         for page in (self.shard, self.receiver):
             page.set("phase", RUNNING)
             self.beat(page)
@@ -24,7 +24,7 @@ class Scene:
 
 
 def test_children_that_run_and_beat_are_alive() -> None:
-    assert Scene().signs.look() == Vitals()
+    assert Scene().signs.look() == ChildHealth()
 
 
 def test_a_child_that_does_not_beat_is_named_since_it_was_seen() -> None:
@@ -32,11 +32,11 @@ def test_a_child_that_does_not_beat_is_named_since_it_was_seen() -> None:
     scene.clock.advance(BEAT_AGE_MAX_S + 0.1)
     scene.beat(scene.shard)
     since_us = scene.clock.wall_us()
-    assert scene.signs.look() == Vitals(since_us, ("receiver-0 does not beat",))
+    assert scene.signs.look() == ChildHealth(since_us, ("receiver-0 does not beat",))
     scene.clock.advance(0.5)
     assert scene.signs.look().stale_since_us == since_us
     scene.beat(scene.receiver)
-    assert scene.signs.look() == Vitals()
+    assert scene.signs.look() == ChildHealth()
 
 
 def test_a_shard_that_waits_for_its_disk_says_so_however_old_its_beat_is() -> None:

@@ -94,7 +94,7 @@ def test_a_frame_of_the_quarantine_is_listed_shown_and_fed_again(
 ) -> None:
     rig.begin()
     rig.feed(Record(BAD), Record(BAD))
-    [listed] = told_by(reading.get("/api/quarantine"), shapes.Quarantine)["quarantine"]
+    [listed] = told_by(reading.get("/api/quarantine"), shapes.QuarantineList)["quarantine"]
     assert (listed["shard"], listed["count"], listed["size"]) == (0, 2, len(BAD))
     path = f"/api/quarantine/0/{listed['key']}"
     shown = told_by(reading.get(path), shapes.QuarantinedWhole)
@@ -128,7 +128,7 @@ def test_the_audit_is_told_newest_first_of_an_agent_or_a_command(
 ) -> None:
     path = sender_path(tmp_path)
     store.prepare(path, "run")
-    opened = store.Store(path, "run")
+    opened = store.CommandStore(path, "run")
     for n, user in enumerate((A, B, A)):
         one = accepted(n + 1, id=f"id-{n}", key=f"key-{n}", user_id=user)
         opened.commit([record(one)])
