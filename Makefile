@@ -19,7 +19,7 @@ BIN := .venv/bin
 # Errors only: what a build backend says to packagers is 45 lines of nobody's concern here.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 # Two modules are compiled from their Python: an old .so would go before a new source.
-COMPILED := actors/shard/holding.py actors/shard/event_run.py
+COMPILED := actors/shard/agent_table.py actors/shard/event_run.py
 EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd') $(COMPILED)
 export PYTHON
 

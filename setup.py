@@ -14,7 +14,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 FOLDERS: Final = ("runtime", "actors", "tools")
-COMPILED_PYTHON: Final = ("actors/shard/event_run.py", "actors/shard/holding.py")
+COMPILED_PYTHON: Final = ("actors/shard/event_run.py", "actors/shard/agent_table.py")
 """Python as it stands; the `.pxd` beside it says what is typed in the hot loop."""
 CORES: Final = os.cpu_count() or 1
 

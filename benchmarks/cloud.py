@@ -18,10 +18,10 @@ import orjson
 from actors.genesys.cloud import mapped, normal_name, parse_time_us, snapshot_topic
 from actors.genesys.times import iso_ms
 from actors.messages.control import SessionBegins, Watches
+from actors.shard.agent_table import AgentTable
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
 from actors.shard.decode import JOINT, parse_frames
-from actors.shard.holding import AgentTable
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 
 AGENTS = 10_000
@@ -104,7 +104,7 @@ class Ours:
 
     def held(self) -> Held:
         held: Held = {}
-        for agent in self._merge.holding.by_id:
+        for agent in self._merge.agent_table.by_id:
             assert agent.state is not None
             assert agent.native is not None
             native = agent.native

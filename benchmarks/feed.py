@@ -157,7 +157,9 @@ class Side:
         return self._model.is_whole(0)
 
     def verify(self) -> None:
-        held = {agent.user_id: (agent.state, agent.at_us) for agent in self._shard.holding.by_id}
+        held = {
+            agent.user_id: (agent.state, agent.at_us) for agent in self._shard.agent_table.by_id
+        }
         verify("agents held", len(held), AGENTS)
         if self._reader is not None:
             shown = {

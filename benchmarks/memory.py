@@ -11,9 +11,9 @@ from uuid import UUID
 import orjson
 
 from actors.messages.control import STATE_EVENT, SessionBegins, Watches
+from actors.shard.agent_table import AgentTable
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
-from actors.shard.holding import AgentTable
 from actors.shard.merge import Merge
 from benchmarks.harness import Answer, Benchmark, Options, Target, take_turns, verify
 from runtime.process_use import resident_bytes
@@ -61,8 +61,8 @@ def _bytes_per_agent_of_the_cloud() -> float:
         for kind in ("snapshot", "activity"):
             values = [orjson.loads(_told(user, kind)) for user in users]
             merge.events(values, [0] * count, [1] * count, bytes(count), 0.0)
-        merge.holding.take()
-    verify("agents held", len(merge.holding.by_user), AGENTS_OF_THE_CLOUD)
+        merge.agent_table.take()
+    verify("agents held", len(merge.agent_table.by_user), AGENTS_OF_THE_CLOUD)
     return (resident_bytes(os.getpid()) - before) / AGENTS_OF_THE_CLOUD
 
 
@@ -95,8 +95,8 @@ def _bytes_per_agent() -> float:
         values = [_named(number) for number in range(first, min(first + BATCH, AGENTS))]
         count = len(values)
         merge.events(values, [0] * count, [1] * count, bytes(count), 0.0)
-        merge.holding.take()
-    verify("agents held", len(merge.holding.by_user), AGENTS)
+        merge.agent_table.take()
+    verify("agents held", len(merge.agent_table.by_user), AGENTS)
     return (resident_bytes(os.getpid()) - before) / AGENTS
 
 

@@ -25,7 +25,7 @@ from xxhash import xxh3_64, xxh3_64_intdigest
 
 from actors.messages.partition import shard_of
 from actors.receiver.listener import Listener
-from actors.receiver.outlet import OUTLET_WORDS, RingWriter
+from actors.receiver.ring_writer import OUTLET_WORDS, RingWriter
 from benchmarks.feed import Course
 from benchmarks.harness import (
     Answer,
@@ -118,8 +118,8 @@ def ours(rings: Rings) -> Counting:
         raise WrongResultError("a ring is full")
 
     counters = Counters.create("receiver", OUTLET_WORDS)
-    outlet = RingWriter(rings.producers, counters, soon, lambda _: None, overflow)
-    listener = Listener(_Line(), outlet)
+    ring_writer = RingWriter(rings.producers, counters, soon, lambda _: None, overflow)
+    listener = Listener(_Line(), ring_writer)
     listener.is_fast = True
     listener.epoch = 1
     return listener

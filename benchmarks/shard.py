@@ -20,9 +20,9 @@ from typing import Final
 import orjson
 
 from actors.messages.control import SCOPE_ALL, SessionBegins, encode_control
+from actors.shard.agent_table import AgentTable
 from actors.shard.decode import JOINT, StateEvent, checked, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.shard.holding import AgentTable
 from actors.shard.journal import Journal, ShardProgress, Transaction, connect, prepare
 from actors.shard.merge import digest_of
 from actors.shard.shard import Shard
@@ -98,15 +98,15 @@ class Ours:
         spent.end("commit")
 
     @property
-    def holding(self) -> AgentTable:
-        return self._shard.holding
+    def agent_table(self) -> AgentTable:
+        return self._shard.agent_table
 
 
 class Plain:
     """One frame after the other, each rule a call."""
 
     def __init__(self, journal: Journal | None) -> None:
-        self.holding = AgentTable(rows_kept=journal is not None)
+        self.agent_table = AgentTable(rows_kept=journal is not None)
         self._journal = journal
         self._window, self._hashes = SequenceWindow(), HashWindow()
         self._mark, self._cursor = 0, 0
@@ -130,9 +130,9 @@ class Plain:
         if self._journal is None:
             return
         progress = ShardProgress(
-            (self._cursor,), 1, self._mark, self.holding.next_row, dict(self._counts), {}, 0
+            (self._cursor,), 1, self._mark, self.agent_table.next_row, dict(self._counts), {}, 0
         )
-        transaction = Transaction(self.holding.take(), progress)
+        transaction = Transaction(self.agent_table.take(), progress)
         spent.end("prepare")
         self._journal.commit(transaction)
         spent.end("commit")
@@ -146,15 +146,15 @@ class Plain:
         self._window.add(sequence)
         self._mark = max(self._mark, sequence)
         digest = digest_of(event.user_id, event.state, event.stamp, event.queue)
-        agent = self.holding.by_user.get(event.user_id)
+        agent = self.agent_table.by_user.get(event.user_id)
         if agent is None:
-            agent = self.holding.admit(event.user_id)
+            agent = self.agent_table.admit(event.user_id)
         elif digest in self._hashes or event.at_us <= agent.at_us:
             self._counts["duplicates"] += 1
             return
         self._hashes.younger.add(digest)
         self._counts["applied"] += 1
-        self.holding.write(
+        self.agent_table.write(
             agent,
             event.state,
             at_us=event.at_us,
@@ -171,10 +171,10 @@ class Plain:
         return sequence <= self._mark - WINDOW_WIDTH or sequence in self._window
 
 
-def held(holding: AgentTable) -> dict[str, tuple[str | None, int, str | None, int]]:
+def held(agent_table: AgentTable) -> dict[str, tuple[str | None, int, str | None, int]]:
     return {
         agent.user_id: (agent.state, agent.at_us, agent.queue, agent.sequence)
-        for agent in holding.by_id
+        for agent in agent_table.by_id
     }
 
 
@@ -191,12 +191,12 @@ def _measured(kind: type[Ours | Plain], is_journalled: bool, seconds: float) -> 
         finally:
             if journal is not None:
                 journal.close()
-        verify("what is held", held(contestant.holding) == held(other.holding), True)
+        verify("what is held", held(contestant.agent_table) == held(other.agent_table), True)
         if is_journalled:
             with closing(connect(path)) as connection:
                 rows = connection.execute("SELECT count(*) FROM transitions").get
-            verify("rows in the journal", rows, contestant.holding.next_row - 1)
-            verify("rows written", rows, other.holding.next_row - 1)
+            verify("rows in the journal", rows, contestant.agent_table.next_row - 1)
+            verify("rows written", rows, other.agent_table.next_row - 1)
     figures = {f"{stage} µs/event": ns / 1e3 / events for stage, ns in spent.ns.items() if ns}
     return {CPU: sum(spent.ns.values()) / 1e3 / events, **figures}
 

@@ -145,7 +145,7 @@ class Wall:
         self.supervisor.step(0.0)
 
     def held(self) -> dict[str, tuple[str | None, int]]:
-        by_id = self._shard.holding.by_id
+        by_id = self._shard.agent_table.by_id
         return {agent.user_id: (agent.state, agent.at_us // 1_000) for agent in by_id}
 
     def _give(self, payload: bytes, kind: int, sequence: int = 0) -> None:

@@ -132,7 +132,7 @@ class Supervisor:
         self._on_reload = on_reload
         self._notifier = notifier
         self._page = page
-        self._wards = {spec.name: ManagedChild(spec) for spec in specs}
+        self._managed = {spec.name: ManagedChild(spec) for spec in specs}
         self._wishes: deque[tuple[float, str]] = deque()
         self._reload_wanted = self._dump_wanted = False
         self._stopping: Stopping | None = None
@@ -220,24 +220,24 @@ class Supervisor:
 
     @property
     def restarts(self) -> dict[str, int]:
-        return {name: max(0, ward.generation - 1) for name, ward in self._wards.items()}
+        return {name: max(0, managed.generation - 1) for name, managed in self._managed.items()}
 
     @property
     def pids(self) -> dict[str, int | None]:
         return {
-            name: ward.process.pid if ward.process is not None else None
-            for name, ward in self._wards.items()
+            name: managed.process.pid if managed.process is not None else None
+            for name, managed in self._managed.items()
         }
 
     def close(self) -> None:
         """Kill and reap what still runs, undrained: nothing outlives an embedder that failed."""
-        running = [ward for ward in self._wards.values() if ward.process is not None]
-        for ward in running:
-            signal.pidfd_send_signal(ward.pidfd, signal.SIGKILL)
-        for ward in running:
-            assert ward.process is not None
-            ward.process.wait()
-            self._forget_process(ward)
+        running = [managed for managed in self._managed.values() if managed.process is not None]
+        for managed in running:
+            signal.pidfd_send_signal(managed.pidfd, signal.SIGKILL)
+        for managed in running:
+            assert managed.process is not None
+            managed.process.wait()
+            self._forget_process(managed)
         if self._wake_fd >= 0:
             os.close(self._wake_fd)
             self._wake_fd = -1
@@ -261,7 +261,7 @@ class Supervisor:
         self._hear()
         self._reap()
         situation = Situation(
-            children={name: ward.facts() for name, ward in self._wards.items()},
+            children={name: managed.facts() for name, managed in self._managed.items()},
             now_s=self._clock.now_s(),
             looked_s=self._looked_s,
             renewed_s=self._renewed_s,
@@ -305,60 +305,60 @@ class Supervisor:
         if self._notifier is not None:
             self._notifier.reloading(self._clock.now_ns())
         if self._on_reload():
-            for ward in self._wards.values():
-                if ward.process is not None:
-                    signal.pidfd_send_signal(ward.pidfd, signal.SIGHUP)
+            for managed in self._managed.values():
+                if managed.process is not None:
+                    signal.pidfd_send_signal(managed.pidfd, signal.SIGHUP)
 
     def _dump(self) -> None:
         """Ours stand on stderr already. One after the other: all write where we write."""
-        for ward in self._wards.values():
-            if ward.process is not None:
-                self._log.info("child.stacks", child=ward.spec.name, pid=ward.process.pid)
-                signal.pidfd_send_signal(ward.pidfd, signal.SIGUSR1)
+        for managed in self._managed.values():
+            if managed.process is not None:
+                self._log.info("child.stacks", child=managed.spec.name, pid=managed.process.pid)
+                signal.pidfd_send_signal(managed.pidfd, signal.SIGUSR1)
                 time.sleep(DUMP_S)
 
     def _reap(self) -> None:
         now_s = self._clock.now_s()
-        for ward in self._wards.values():
-            if ward.process is not None and (code := ward.process.poll()) is not None:
-                pid = ward.process.pid
-                self._forget_process(ward)
-                self._note_exit(ward, Exit(now_s, code, hung=ward.hung), pid=pid)
+        for managed in self._managed.values():
+            if managed.process is not None and (code := managed.process.poll()) is not None:
+                pid = managed.process.pid
+                self._forget_process(managed)
+                self._note_exit(managed, Exit(now_s, code, hung=managed.hung), pid=pid)
 
-    def _forget_process(self, ward: ManagedChild) -> None:
-        self._poll.unregister(ward.pidfd)
-        os.close(ward.pidfd)
-        ward.process, ward.pidfd = None, -1
+    def _forget_process(self, managed: ManagedChild) -> None:
+        self._poll.unregister(managed.pidfd)
+        os.close(managed.pidfd)
+        managed.process, managed.pidfd = None, -1
 
-    def _note_exit(self, ward: ManagedChild, last: Exit, **values: object) -> None:
-        remembered = [old for old in ward.exits if last.at_s - old.at_s <= ward.spec.period_s]
-        ward.exits = (*remembered, last)
+    def _note_exit(self, managed: ManagedChild, last: Exit, **values: object) -> None:
+        remembered = [old for old in managed.exits if last.at_s - old.at_s <= managed.spec.period_s]
+        managed.exits = (*remembered, last)
         if last.code == EXIT_TEMPORARY and self._stopping is None:
-            values["retry_in_s"] = ward.spec.temporary_delay_s
-        expected = ward.told and last.code == EXIT_CLEAN
+            values["retry_in_s"] = managed.spec.temporary_delay_s
+        expected = managed.told and last.code == EXIT_CLEAN
         (self._log.info if expected else self._log.warning)(
             "child.exited",
-            child=ward.spec.name,
-            generation=ward.generation,
+            child=managed.spec.name,
+            generation=managed.generation,
             how=str(last),
-            lived_s=round(last.at_s - ward.started_s, 3),
+            lived_s=round(last.at_s - managed.started_s, 3),
             **values,
         )
 
     def _carry_out(self, action: Action, now_s: float) -> None:
         match action:
             case Start(name, generation):
-                self._start(self._wards[name], generation)
+                self._start(self._managed[name], generation)
             case Terminate(name):
-                ward = self._wards[name]
-                ward.told = True
-                signal.pidfd_send_signal(ward.pidfd, signal.SIGTERM)
+                managed = self._managed[name]
+                managed.told = True
+                signal.pidfd_send_signal(managed.pidfd, signal.SIGTERM)
             case Kill(name, reason, hung):
-                ward = self._wards[name]
-                ward.killed, ward.hung = True, hung
-                signal.pidfd_send_signal(ward.pidfd, signal.SIGKILL)
+                managed = self._managed[name]
+                managed.killed, managed.hung = True, hung
+                signal.pidfd_send_signal(managed.pidfd, signal.SIGKILL)
                 event = "child.hung" if hung else "child.killed"
-                self._log.error(event, child=name, generation=ward.generation, reason=reason)
+                self._log.error(event, child=name, generation=managed.generation, reason=reason)
             case Renew(overslept_s):
                 self._renewed_s = now_s
                 self._log.warning("runtime.overslept", seconds=round(overslept_s, 1))
@@ -376,17 +376,17 @@ class Supervisor:
 
     def _causes(self) -> dict[str, str]:
         """In their own words, why children have ended everything; nothing if none says so."""
-        ended = [ward for ward in self._wards.values() if ward.exits]
-        wrong = [ward for ward in ended if ward.exits[-1].code == EXIT_CONFIGURATION]
-        causes = filter(None, dict.fromkeys(cause_left(ward.spec.counters) for ward in wrong))
+        ended = [managed for managed in self._managed.values() if managed.exits]
+        wrong = [managed for managed in ended if managed.exits[-1].code == EXIT_CONFIGURATION]
+        causes = filter(None, dict.fromkeys(cause_left(managed.spec.counters) for managed in wrong))
         return {"cause": told} if (told := "; ".join(causes)) else {}
 
     def _where_told(self) -> dict[str, str]:
         """Whose last end was a bad one, and where it stands why."""
         return {
-            name: "child.killed" if ward.killed and not ward.hung else ward.exits[-1].told_in
-            for name, ward in self._wards.items()
-            if ward.exits and ward.exits[-1].code != EXIT_CLEAN
+            name: "child.killed" if child.killed and not child.hung else child.exits[-1].told_in
+            for name, child in self._managed.items()
+            if child.exits and child.exits[-1].code != EXIT_CLEAN
         }
 
     def _stop(self, reason: str, exit_code: int, since_s: float) -> None:
@@ -399,21 +399,21 @@ class Supervisor:
         if self._page is not None:
             self._page.set("phase", DRAINING)
 
-    def _start(self, ward: ManagedChild, generation: int) -> None:
-        assert ward.process is None, f"{ward.spec.name} was not reaped"
+    def _start(self, managed: ManagedChild, generation: int) -> None:
+        assert managed.process is None, f"{managed.spec.name} was not reaped"
         if generation > 1:
-            self._log.info("child.restarting", child=ward.spec.name, generation=generation)
-        ward.generation = generation
-        ward.told = ward.killed = ward.hung = False
-        ward.started_s = self._clock.now_s()
+            self._log.info("child.restarting", child=managed.spec.name, generation=generation)
+        managed.generation = generation
+        managed.told = managed.killed = managed.hung = False
+        managed.started_s = self._clock.now_s()
         try:
-            ward.process, ward.pidfd = spawn(
-                ward.spec, generation, ward.exits[-1] if ward.exits else None, self._environment
-            )
+            last = managed.exits[-1] if managed.exits else None
+            started = spawn(managed.spec, generation, last, self._environment)
+            managed.process, managed.pidfd = started
         except OSError as error:  # no memory, no process, no descriptor: a life that ended at once
-            self._note_exit(ward, Exit(ward.started_s, EXIT_FAILURE), error=str(error))
+            self._note_exit(managed, Exit(managed.started_s, EXIT_FAILURE), error=str(error))
             return
-        self._poll.register(ward.pidfd, select.POLLIN)
+        self._poll.register(managed.pidfd, select.POLLIN)
         self._log.info(
-            "child.started", child=ward.spec.name, generation=generation, pid=ward.process.pid
+            "child.started", child=managed.spec.name, generation=generation, pid=managed.process.pid
         )

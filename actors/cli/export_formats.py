@@ -14,7 +14,7 @@ import orjson
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import iso_ms, microseconds
 from actors.messages.control import SEQUENCE_END
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.shard.scan import ScannedRow
 
 Format: TypeAlias = Literal["jsonl", "csv"]

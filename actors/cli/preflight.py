@@ -138,7 +138,7 @@ class _Client:
     async def _watched(self, rest: CloudRest, cloud: CloudSettings) -> str:
         watch = WatchSelection(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file)
         rng = random.Random()  # noqa: S311 - jitter
-        read = await RosterReader(rest, watch, rng=rng, patience=PATIENCE).read({})
+        read = await RosterReader(rest, watch, rng=rng, retry=PATIENCE).read({})
         self._seen = len(read.names)
         if cloud.watch == "file":
             missing = f"; {read.missing} are no active user's" if read.missing else ""

@@ -11,7 +11,7 @@ from actors.cli import tables
 from actors.genesys.times import utc
 from actors.messages.control import SEQUENCE_END
 from actors.shard import reader
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.shard.native import TIMELESS_US, Native, native_json, presence_json
 from actors.shard.reader import AgentState, ShardSummary, TransitionRow
 

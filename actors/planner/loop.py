@@ -58,13 +58,13 @@ class Planner:
         arguments: PlannerArguments,
         clock: Clock,
         *,
-        patience: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self._child = child
         self._counters = child.counters
         self._arguments = arguments
         self._clock = clock
-        self._patience = patience
+        self._retry = retry
         self._rng = random.Random()  # noqa: S311 - jitter
         self._log = structlog.get_logger("actors.planner")
         self._disk = DiskWait(child, self._log, arguments.path)
@@ -110,7 +110,7 @@ class Planner:
             pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             self._reader = RosterReader(
-                self._rest, self._arguments.watch, rng=self._rng, patience=self._patience
+                self._rest, self._arguments.watch, rng=self._rng, retry=self._retry
             )
             await self._work_until_stopped()
 

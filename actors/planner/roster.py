@@ -71,12 +71,12 @@ class RosterReader:
         watch: WatchSelection,
         *,
         rng: random.Random,
-        patience: RetryPolicy | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self._rest = rest
         self._watch = watch
         self._rng = rng
-        self._patience = patience or RetryPolicy()
+        self._retry = retry or RetryPolicy()
         self._missed: set[str] = set()  # by a read that may have overlooked them
 
     async def read(self, held: Mapping[str, str], told: Told = lambda _: None) -> Read:
@@ -196,18 +196,18 @@ class RosterReader:
                 return await call()
             except CloudError as error:
                 tries += 1
-                if not error.is_passing or tries >= self._patience.tries_max:
+                if not error.is_passing or tries >= self._retry.tries_max:
                     raise
                 await asyncio.sleep(self._wait_s(error, tries))
 
     def _wait_s(self, error: CloudError, tries: int) -> float:
-        patience = self._patience
+        retry = self._retry
         return wait_s(
             tries,
             self._rng,
             error.retry_after_s,
-            first_s=patience.backoff_first_s,
-            most_s=patience.backoff_most_s,
+            first_s=retry.backoff_first_s,
+            most_s=retry.backoff_most_s,
         )
 
 

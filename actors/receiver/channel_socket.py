@@ -19,7 +19,7 @@ from actors.receiver import channel_signals as signals
 from actors.receiver.channel_session import EPOCH
 from actors.receiver.cloud_listener import CloudListener
 from actors.receiver.connection import ConnectionCounts
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 from actors.receiver.signals import Abort, Close, Ping, Refused, Unreachable
 from actors.receiver.wire import Wire
 
@@ -33,13 +33,13 @@ class ChannelSocket(Wire):
         connect_uri: Secret,
         *,
         way: Route,
-        outlet: RingWriter,
+        ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
     ) -> None:
-        listener = CloudListener(self, outlet)
+        listener = CloudListener(self, ring_writer)
         listener.epoch = EPOCH
-        super().__init__(listener, outlet)
+        super().__init__(listener, ring_writer)
         self.line = line
         self._connect_uri = connect_uri
         self._way = way
@@ -71,10 +71,10 @@ class ChannelSocket(Wire):
         match frame:
             case cloud.CloudEvent(user_id=user_id):
                 flags = self._listener.flags
-                self._outlet.event(user_id.encode(), payload, EPOCH, 0, flags)
+                self._ring_writer.event(user_id.encode(), payload, EPOCH, 0, flags)
                 return
             case cloud.InvalidCloudFrame(reason=reason):
-                self._outlet.reject(payload, reason, EPOCH)
+                self._ring_writer.reject(payload, reason, EPOCH)
                 return
             case cloud.Closing():
                 self._tell(signals.ClosingTold(self.line))

@@ -19,7 +19,7 @@ from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.secret import Secret
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
-from actors.receiver.life import TaskGroup
+from actors.receiver.task_group import TaskGroup
 from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters

@@ -12,7 +12,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.receiver.channel import ChannelMachine
 from actors.receiver.cloud_client import CloudClient
 from actors.receiver.connection import ConnectionCounts
-from actors.receiver.snapshot_desk import SnapshotScheduler
+from actors.receiver.snapshot_scheduler import SnapshotScheduler
 from runtime.counters import Counters
 
 _COUNTED: Final = (
@@ -32,14 +32,14 @@ class CloudGauges:
         counters: Counters,
         *,
         clients: Sequence[CloudClient],
-        desk: SnapshotScheduler,
+        scheduler: SnapshotScheduler,
         tokens: Sequence[TokenProvider],
         tally: ConnectionCounts,
         log: Any,
     ) -> None:
         self._counters = counters
         self._clients = clients
-        self._desk = desk
+        self._scheduler = scheduler
         self._tokens = tokens
         self._tally = tally
         self._log = log
@@ -80,7 +80,7 @@ class CloudGauges:
         put("history_running", int(connected > current))
         put("topics_refused", sum(len(each.refused) for each in machines))
         put("channels_foreign", sum(client.foreign for client in self._clients))
-        put("snapshots_waiting", self._desk.waiting)
+        put("snapshots_waiting", self._scheduler.waiting)
         if current == len(machines) > 0:
             put("stale_since_us", 0)
         elif self._counters.get("stale_since_us") == 0:

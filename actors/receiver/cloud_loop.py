@@ -47,9 +47,8 @@ from actors.receiver.cloud_client import CloudClient
 from actors.receiver.cloud_gauges import CloudGauges
 from actors.receiver.connection import ConnectionCounts
 from actors.receiver.gauges import PressureLines
-from actors.receiver.life import STAGED_POINTS, TICK_S, TaskGroup
-from actors.receiver.outlet import RingWriter
 from actors.receiver.plan_reader import PlanReader
+from actors.receiver.ring_writer import RingWriter
 from actors.receiver.signals import (
     Abort,
     Close,
@@ -62,6 +61,7 @@ from actors.receiver.signals import (
     Write,
 )
 from actors.receiver.snapshots import Snapshots
+from actors.receiver.task_group import STAGED_POINTS, TICK_S, TaskGroup
 from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -128,7 +128,7 @@ class CloudReceiver:
             Producer(ring, generation=child.generation, doorbell=doorbell)
             for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
         ]
-        self._outlet = RingWriter(
+        self._ring_writer = RingWriter(
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
         self._numbers = Numbers(session=counters.get("session"))
@@ -137,7 +137,7 @@ class CloudReceiver:
         self._clients: dict[int, CloudClient] = {}
         self._snapshots = Snapshots(
             life=self._life,
-            outlet=self._outlet,
+            ring_writer=self._ring_writer,
             clock=clock,
             rng=self._rng,
             policy=self._policy,
@@ -205,7 +205,7 @@ class CloudReceiver:
         self._gauges = CloudGauges(
             self._counters,
             clients=list(self._clients.values()),
-            desk=self._snapshots.desk,
+            scheduler=self._snapshots.scheduler,
             tokens=self._tokens,
             tally=self._tally,
             log=self._log,
@@ -213,9 +213,9 @@ class CloudReceiver:
         self._show()  # nothing of our predecessor's is true any more
         for number, client in self._clients.items():
             ends = SessionEnds(0, f"c{number}", "the receiver starts", self._clock.wall_us())
-            self._outlet.control(encode_control(ends), EPOCH)
+            self._ring_writer.control(encode_control(ends), EPOCH)
             self._life.spawn(client.count_foreign())
-        self._outlet.publish()
+        self._ring_writer.publish()
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
@@ -227,13 +227,13 @@ class CloudReceiver:
             raise self._life.failure
 
     async def _drain(self) -> None:
-        await self._life.drain(self._outlet)
+        await self._life.drain(self._ring_writer)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
         await self._life.end_tasks()
         self._show()
-        self._outlet.publish()
+        self._ring_writer.publish()
 
     def _renew_soon(self) -> None:
         for tokens in self._tokens:
@@ -259,7 +259,7 @@ class CloudReceiver:
         if self._plan is None:
             for slot in unused_slots(self._clients, ours):  # it may have vanished before we lived
                 vacates = Vacates(slot.scope, self._clock.wall_us())
-                self._outlet.control(encode_control(vacates), EPOCH)
+                self._ring_writer.control(encode_control(vacates), EPOCH)
             self._make_machines(ours)
         self._plan = roster.plan
         for slot in sorted(ours | self._machines.keys()):
@@ -269,7 +269,7 @@ class CloudReceiver:
                 if slot not in self._machines:
                     self._make_machine(slot, is_known=False)
                 self._signal(slot, signals.Planned(users, moved))
-        self._snapshots.desk.watch(frozenset(user for user in places if places[user] in ours))
+        self._snapshots.scheduler.watch(frozenset(user for user in places if places[user] in ours))
         self._counters.set("plan_version", roster.version)
         self._log.info("plan.applied", version=roster.version, channels=len(ours))
         crash_point("after-plan-applied")
@@ -309,16 +309,16 @@ class CloudReceiver:
         for action in actions:
             self._carry_out(slot, action)
         if actions:
-            self._outlet.publish()
+            self._ring_writer.publish()
 
     def _carry_out(self, slot: Slot, action: signals.Action) -> None:
         match action:
             case Write(record=record):
-                self._outlet.control(encode_control(record), EPOCH)
+                self._ring_writer.control(encode_control(record), EPOCH)
                 self._count(_COUNTED.get(type(record)))
                 crash_point(STAGED_POINTS[type(record)])
             case signals.WriteOf(record=record):
-                self._outlet.control_of(record.user_id.encode(), encode_control(record), EPOCH)
+                self._ring_writer.control_of(record.user_id.encode(), encode_control(record), EPOCH)
             case Number(session=session):
                 self._counters.set("session", session)
                 crash_point("after-session-number")
@@ -349,7 +349,7 @@ class CloudReceiver:
             line,
             self._clients[slot.client].connect_uri(channel),
             way=self._ways[slot.client],
-            outlet=self._outlet,
+            ring_writer=self._ring_writer,
             tally=self._tally,
             tell=lambda signal: self._signal(slot, signal),
         )
@@ -367,7 +367,7 @@ class CloudReceiver:
     def _on_rung(self) -> None:
         """By a shard that has made room, or by the planner."""
         self._arguments.own_doorbell.cancel()
-        self._outlet.relieve()
+        self._ring_writer.relieve()
         self._plans.read_if_new()
 
     def _on_pressure(self, is_on: bool) -> None:
@@ -382,7 +382,7 @@ class CloudReceiver:
         self._loop.call_soon(self._overflowed)
 
     def _overflowed(self) -> None:
-        dropped = self._outlet.drop_spill(0)
+        dropped = self._ring_writer.drop_spill(0)
         self._log.warning("spill.dropped", records=dropped)
         self._signal_all(signals.Overflowed())
 
@@ -401,16 +401,16 @@ class CloudReceiver:
     def _tick(self) -> None:
         if self._life.over.is_set():
             return
-        self._outlet.relieve()
+        self._ring_writer.relieve()
         self._plans.read_if_new()
         self._give_histories()
         frames = {line: socket.frames for line, socket in self._sockets.items()}
-        self._signal_all(signals.Tick(frames, is_reading=not self._outlet.is_pressed))
+        self._signal_all(signals.Tick(frames, is_reading=not self._ring_writer.is_pressed))
         self._rotate()
         self._show()
         self._child.beat()
-        if self._outlet.failure is not None:
-            self._life.fail(self._outlet.failure)
+        if self._ring_writer.failure is not None:
+            self._life.fail(self._ring_writer.failure)
             return
         self._timer = self._loop.call_later(TICK_S, self._tick)
 

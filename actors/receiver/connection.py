@@ -20,7 +20,7 @@ from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, session_flags
 from actors.receiver import signals
 from actors.receiver.listener import Listener
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 from actors.receiver.wire import Wire
 
 SHED_TYPES_MAX: Final = 16  # hostile names must not grow a table,
@@ -29,7 +29,7 @@ SHED_TYPE_CHARS_MAX: Final = 64  # nor a line of the log
 
 @dataclass(slots=True)
 class ConnectionCounts:
-    """What the lines of a receiver count beside the outlet."""
+    """What the lines of a receiver count beside the ring writer."""
 
     control_frames: int = 0
     shed: Counter[str] = field(default_factory=Counter)
@@ -58,13 +58,13 @@ class Connection(Wire):
         address: GatewayAddress,
         way: Route,
         resource: str | None,
-        outlet: RingWriter,
+        ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
         marks: Callable[[], tuple[signals.Mark, ...]],
         appointments: bool = False,
     ) -> None:
-        super().__init__(Listener(self, outlet), outlet)
+        super().__init__(Listener(self, ring_writer), ring_writer)
         self.line = line
         self.token: Token | None = None
         self._address = address
@@ -111,8 +111,8 @@ class Connection(Wire):
         match frame:
             case wsp.OwnedEvent():
                 self._on_event(frame, payload)
-            case wsp.GapRecord() if frame.last > self._outlet.known + SEQUENCE_STEP_MAX:
-                self._outlet.reject(payload, wsp.REASON_BAD_GAP, self._listener.epoch)
+            case wsp.GapRecord() if frame.last > self._ring_writer.known + SEQUENCE_STEP_MAX:
+                self._ring_writer.reject(payload, wsp.REASON_BAD_GAP, self._listener.epoch)
             case wsp.GapRecord():
                 self._tally.control_frames += 1
                 self._listener.unbroken = max(self._listener.unbroken, frame.last)
@@ -123,7 +123,7 @@ class Connection(Wire):
             case wsp.SubscriptionAcknowledgement():
                 self._tally.control_frames += 1
             case wsp.InvalidFrame():
-                self._outlet.reject(payload, frame.reason, self._listener.epoch)
+                self._ring_writer.reject(payload, frame.reason, self._listener.epoch)
 
     def _on_first(self, frame: wsp.Frame) -> None:
         self._tally.control_frames += 1
@@ -135,16 +135,16 @@ class Connection(Wire):
             self._tell(signals.NotAcknowledged(self.line))
 
     def _on_event(self, event: wsp.OwnedEvent, payload: bytes) -> None:
-        listener, outlet = self._listener, self._outlet
-        is_plausible = event.sequence <= outlet.known + SEQUENCE_STEP_MAX
+        listener, ring_writer = self._listener, self._ring_writer
+        is_plausible = event.sequence <= ring_writer.known + SEQUENCE_STEP_MAX
         if not listener.is_fast and is_plausible and event.is_whole:
             self._tell(signals.EventSeen(self.line, event.sequence, event.is_history))
         listener.note_event(event.sequence, event.is_history)
-        if event.type != STATE_EVENT and outlet.is_pressed:
+        if event.type != STATE_EVENT and ring_writer.is_pressed:
             self._tally.add_shed(event.type)
             return
         user_id = event.user_id.encode("utf-8", "surrogatepass")
-        outlet.event(user_id, payload, listener.epoch, event.sequence, listener.flags)
+        ring_writer.event(user_id, payload, listener.epoch, event.sequence, listener.flags)
 
     # What the session machine wants
 
@@ -159,7 +159,7 @@ class Connection(Wire):
             resume_after=resume_after,
             epoch_name=epoch_name,
         )
-        self._watermark = self._outlet.watermark
+        self._watermark = self._ring_writer.watermark
         self._listener.unbroken = resume_after or 0
         self._opened.send(picows.WSMsgType.TEXT, frame)
 

@@ -12,7 +12,7 @@ from actors.genesys.token_gauges import TOKEN_WORDS, TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.messages.control import APPOINTMENT_EVENT
 from actors.receiver.connection import ConnectionCounts
-from actors.receiver.outlet import OUTLET_WORDS
+from actors.receiver.ring_writer import OUTLET_WORDS
 from runtime.counters import Counters
 
 RECEIVER_WORDS: Final = (
@@ -38,7 +38,7 @@ PRESSURE_LINE_EVERY_S: Final = 10.0  # a full ring may come and go several times
 
 
 class Gauges:
-    """For one receiver; the outlet writes the words of `OUTLET_WORDS` itself."""
+    """For one receiver; the ring writer writes the words of `OUTLET_WORDS` itself."""
 
     def __init__(
         self, counters: Counters, tokens: TokenProvider, tally: ConnectionCounts, log: Any

@@ -2,13 +2,13 @@
 from libc.stdint cimport int64_t, uint8_t
 from picows.picows cimport WSFrame, WSListener, WSTransport
 
-from actors.receiver.outlet cimport RingWriter
+from actors.receiver.ring_writer cimport RingWriter
 
 
 cdef class Listener(WSListener):
     cdef:
         readonly object line
-        readonly RingWriter outlet
+        readonly RingWriter ring_writer
         public bint is_fast
         public bint is_muted
         public bint history_runs

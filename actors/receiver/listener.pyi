@@ -2,7 +2,7 @@ from typing import Protocol
 
 from picows import WSListener, WSTransport
 
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 
 MESSAGE_BYTES_MAX: int
 
@@ -18,11 +18,11 @@ class Listener(WSListener):
     flags: int
     newest: int
     unbroken: int
-    def __init__(self, line: LineEnd, outlet: RingWriter) -> None: ...
+    def __init__(self, line: LineEnd, ring_writer: RingWriter) -> None: ...
     @property
     def line(self) -> LineEnd: ...
     @property
-    def outlet(self) -> RingWriter: ...
+    def ring_writer(self) -> RingWriter: ...
     @property
     def frames(self) -> int: ...
     @property

@@ -1,12 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False
 # cython: cdivision=True
 # distutils: extra_compile_args = -O3
-"""Owns the way of a frame from picows' read buffer to the outlet. It decides nothing of a session.
+"""Owns the way of a frame from picows' read buffer to the ring writer.
+Decides nothing of a session.
 
 Theory. picows calls `on_ws_frame` for each frame of a read. The usual frame is routed without being
 parsed (routing.pyx) and copied once, from the read buffer into the ring of its shard: no Python
 frame, no object, no clock. Everything else goes to the line (loop.py), which parses it and hands
-what it found to the outlet.
+what it found to the ring writer.
 
 PINGs are answered here, not by picows: they are a sign of life, and the last frame of a read bears
 its mark only if it is delivered.
@@ -19,7 +20,7 @@ cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t
 from picows.picows cimport WSCloseCode, WSFrame, WSListener, WSMsgType, WSTransport
 
-from actors.receiver.outlet cimport RingWriter
+from actors.receiver.ring_writer cimport RingWriter
 from actors.receiver.routing cimport Route, route_frame
 
 from picows import WSProtocolError
@@ -45,37 +46,37 @@ cdef class Listener(WSListener):
     that is not routed here: all of them until `is_fast`. It may raise WSProtocolError to end the
     connection. A muted listener answers the peer's control frames and hands on nothing.
     """
-    def __cinit__(self, line, RingWriter outlet not None):
+    def __cinit__(self, line, RingWriter ring_writer not None):
         self.line = line
-        self.outlet = outlet
+        self.ring_writer = ring_writer
 
     cpdef on_ws_connected(self, WSTransport transport):
         self.line.on_connected(transport)
 
     cpdef on_ws_frame(self, WSTransport transport, WSFrame frame):
-        cdef RingWriter outlet = self.outlet
+        cdef RingWriter ring_writer = self.ring_writer
         cdef Route route
         self.frames += 1
-        outlet.count_frame(frame.payload_size)
+        ring_writer.count_frame(frame.payload_size)
         if cython.likely(
             self.is_routable(transport, frame)
             and route_frame(
                 <const unsigned char*>frame.payload_ptr, frame.payload_size, &route)
-            and frame.payload_size <= outlet.payload_max
+            and frame.payload_size <= ring_writer.payload_max
         ):
-            outlet.stage_event(
+            ring_writer.stage_event(
                 route.partition, frame.payload_ptr, frame.payload_size, self.flags,
                 <uint16_t>self.epoch, route.sequence)
             if cython.unlikely(self.history_runs):
                 self.note_event(
                     route.sequence,
                     memmem(frame.payload_ptr, frame.payload_size, HISTORY, HISTORY_LENGTH) != NULL)
-            elif route.sequence > self.highest and route.sequence <= outlet.known:
+            elif route.sequence > self.highest and route.sequence <= ring_writer.known:
                 self.highest = route.sequence
         else:
             self.take_unusual(transport, frame)
-        if frame.last_in_buffer and outlet.dirty:
-            outlet.publish_dirty()
+        if frame.last_in_buffer and ring_writer.dirty:
+            ring_writer.publish_dirty()
 
     cdef bint is_routable(self, WSTransport transport, WSFrame frame) noexcept:
         return (
@@ -88,7 +89,7 @@ cdef class Listener(WSListener):
         """While a history runs, its events and what is replayed before them show that it does."""
         if is_history or sequence <= self.newest:
             self.history_frames += 1
-        is_plausible = sequence <= self.outlet.known + STEP_MAX
+        is_plausible = sequence <= self.ring_writer.known + STEP_MAX
         if not is_history and is_plausible and sequence > self.highest:
             self.highest = sequence
         if not is_history and sequence == self.unbroken + 1:
@@ -119,7 +120,7 @@ cdef class Listener(WSListener):
             raise
         except Exception as error:      # our own mistake: picows would only log it
             self.is_muted = True
-            self.outlet.fail(error)
+            self.ring_writer.fail(error)
             raise
         return 0
 
@@ -143,7 +144,7 @@ cdef class Listener(WSListener):
         return 0
 
     cdef int take_message(self, bytes message) except -1:
-        self.outlet.count_python_path()
+        self.ring_writer.count_python_path()
         self.line.on_message(message, bool(self.is_text))
         return 0
 

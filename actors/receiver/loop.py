@@ -25,11 +25,11 @@ from actors.messages.control import (
 from actors.receiver import signals
 from actors.receiver.connection import Connection, ConnectionCounts
 from actors.receiver.gauges import RECEIVER_WORDS, Gauges
-from actors.receiver.life import STAGED_POINTS, TICK_S, TaskGroup
 from actors.receiver.line import ReceiverPolicy, lowest_mark
 from actors.receiver.numbering import kept_epoch
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 from actors.receiver.session import SessionMachine
+from actors.receiver.task_group import STAGED_POINTS, TICK_S, TaskGroup
 from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -105,7 +105,7 @@ class Receiver:
             Producer(ring, generation=child.generation, doorbell=doorbell)
             for ring, doorbell in zip(arguments.rings, arguments.shard_doorbells, strict=True)
         ]
-        self._outlet = RingWriter(
+        self._ring_writer = RingWriter(
             producers, counters, self._loop.call_soon, self._on_pressure, self._on_overflow
         )
         marks = self._marks()
@@ -120,7 +120,7 @@ class Receiver:
             epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
         )
-        self._outlet.restart_watermark(lowest_mark(marks, epoch))
+        self._ring_writer.restart_watermark(lowest_mark(marks, epoch))
         self._tally = ConnectionCounts()
         self._gauges = Gauges(counters, self._tokens, self._tally, self._log)
         self._connections: dict[int, Connection] = {}
@@ -156,14 +156,14 @@ class Receiver:
     async def _drain(self) -> None:
         """Hand over what has no room yet, let the lines say goodbye, end."""
         self._write_shed()
-        await self._life.drain(self._outlet)
+        await self._life.drain(self._ring_writer)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
         await self._life.end_tasks()
         await self._tokens.close()
         self._gauges.show()
-        self._outlet.publish()
+        self._ring_writer.publish()
 
     def _on_stop(self) -> None:
         """In the middle of any bytecode of ours."""
@@ -189,7 +189,7 @@ class Receiver:
                     self._connect(line, fresh_token)
                 case signals.Write(record=record):
                     epoch = self._counters.get("gateway_epoch")
-                    self._outlet.control(encode_control(record), epoch)
+                    self._ring_writer.control(encode_control(record), epoch)
                     crash_point(STAGED_POINTS[type(record)])
                 case signals.Number(session=session):
                     self._counters.set("session", session)
@@ -199,9 +199,9 @@ class Receiver:
                     crash_point("after-stream")
                 case signals.StopHistory(line=line, sequence=sequence):
                     self._connections[line].stop_history()
-                    self._outlet.raise_watermark(sequence)
+                    self._ring_writer.raise_watermark(sequence)
                 case signals.DropSpill(mark=mark):
-                    dropped = self._outlet.drop_spill(mark)
+                    dropped = self._ring_writer.drop_spill(mark)
                     self._log.warning("spill.dropped", records=dropped, resume_after=mark)
                 case signals.GiveUp():
                     self._given_up = action
@@ -212,7 +212,7 @@ class Receiver:
                 case _:
                     self._at_line(action)
         if actions:
-            self._outlet.publish()
+            self._ring_writer.publish()
             machine = self._machine
             self._gauges.show_session(machine.is_up, machine.has_history, self._clock.wall_us())
 
@@ -237,7 +237,7 @@ class Receiver:
             way=self._way,
             resource=self._arguments.resource,
             appointments=self._arguments.appointments,
-            outlet=self._outlet,
+            ring_writer=self._ring_writer,
             tally=self._tally,
             tell=self._signal,
             marks=self._marks,
@@ -253,7 +253,7 @@ class Receiver:
         self._life.spawn(live(), f"line {line}")
 
     def _stream(self, action: signals.Stream) -> None:
-        self._outlet.publish()  # what begins the session, before the epoch is kept
+        self._ring_writer.publish()  # what begins the session, before the epoch is kept
         counters = self._counters
         if (counters.get("gateway_epoch"), counters.note) != (action.epoch, action.epoch_name):
             # The number first: killed in between, a successor that knows the new number by its old
@@ -263,8 +263,8 @@ class Receiver:
         counters.add("sessions_begun")
         counters.set("reconnects", counters.get("sessions_begun") - 1)
         if action.watermark is not None:
-            self._outlet.restart_watermark(action.watermark)
-        self._outlet.know(action.newest)
+            self._ring_writer.restart_watermark(action.watermark)
+        self._ring_writer.know(action.newest)
         session = counters.get("session")
         self._connections[action.line].stream(session, action.epoch, action.newest)
 
@@ -281,7 +281,7 @@ class Receiver:
 
     def _on_room(self) -> None:
         self._arguments.own_doorbell.cancel()
-        self._outlet.relieve()
+        self._ring_writer.relieve()
 
     def _on_pressure(self, is_on: bool) -> None:
         for connection in self._connections.values():
@@ -307,17 +307,17 @@ class Receiver:
     def _tick(self) -> None:
         if self._life.over.is_set():
             return
-        self._outlet.relieve()
+        self._ring_writer.relieve()
         signs = {line: connection.signs for line, connection in self._connections.items()}
         if self._history_is_wanted():
             self._signal(signals.HistoryWanted())
-        self._signal(signals.Tick(signs, is_reading=not self._outlet.is_pressed))
+        self._signal(signals.Tick(signs, is_reading=not self._ring_writer.is_pressed))
         self._write_watermark()
         self._write_shed()
         self._gauges.show()
         self._child.beat()
-        if self._outlet.failure is not None:
-            self._life.fail(self._outlet.failure)
+        if self._ring_writer.failure is not None:
+            self._life.fail(self._ring_writer.failure)
             return
         due_s = self._machine.due_s
         left_s = TICK_S if due_s is None else due_s - self._clock.now_s()
@@ -325,21 +325,21 @@ class Receiver:
 
     def _write_watermark(self) -> None:
         """Once a second while it moves, and once it stands still."""
-        now = Watermark(self._counters.get("gateway_epoch"), self._outlet.watermark)
+        now = Watermark(self._counters.get("gateway_epoch"), self._ring_writer.watermark)
         moves, self._watermark_seen = self._watermark_seen != now.sequence, now.sequence
         is_due = self._clock.now_s() >= self._written_at_s + WATERMARK_EVERY_S
-        if now == self._written or (moves and not is_due) or self._outlet.is_spilling:
+        if now == self._written or (moves and not is_due) or self._ring_writer.is_spilling:
             return
         self._written, self._written_at_s = now, self._clock.now_s()
-        self._outlet.control(encode_control(now), now.epoch)
+        self._ring_writer.control(encode_control(now), now.epoch)
         crash_point("after-watermark-staged")
-        self._outlet.publish()
+        self._ring_writer.publish()
 
     def _write_shed(self) -> None:
         """What was dropped under pressure since the last tick: the shards' sum has it, too."""
         if shed := self._tally.take_shed():
-            self._outlet.shed(shed, self._counters.get("gateway_epoch"))
-            self._outlet.publish()
+            self._ring_writer.shed(shed, self._counters.get("gateway_epoch"))
+            self._ring_writer.publish()
 
 
 def _mark(page: Counters) -> signals.Mark:

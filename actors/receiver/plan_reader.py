@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.planner.store import Roster, read_roster
-from actors.receiver.life import TaskGroup
+from actors.receiver.task_group import TaskGroup
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.errors import LocalError, TemporaryError

@@ -26,9 +26,9 @@ from actors.messages.control import session_flags
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_line import ChannelPolicy
 from actors.receiver.channel_session import EPOCH
-from actors.receiver.life import TaskGroup
-from actors.receiver.outlet import RingWriter
-from actors.receiver.snapshot_desk import Call, SnapshotScheduler
+from actors.receiver.ring_writer import RingWriter
+from actors.receiver.snapshot_scheduler import Call, SnapshotScheduler
+from actors.receiver.task_group import TaskGroup
 from runtime.clock import Clock
 from runtime.crash_point import crash_point
 
@@ -60,16 +60,16 @@ class Snapshots:
         self,
         *,
         life: TaskGroup,
-        outlet: RingWriter,
+        ring_writer: RingWriter,
         clock: Clock,
         rng: random.Random,
         policy: ChannelPolicy,
         tell: Tell,
         log: Any,
     ) -> None:
-        self.desk = SnapshotScheduler()
+        self.scheduler = SnapshotScheduler()
         self._life = life
-        self._outlet = outlet
+        self._ring_writer = ring_writer
         self._clock = clock
         self._rng = rng
         self._policy = policy
@@ -84,11 +84,11 @@ class Snapshots:
         self._life.spawn(self._work(hand))
 
     def want(self, slot: Slot, session: int, users: Iterable[str]) -> None:
-        self.desk.want(slot, session, users)
+        self.scheduler.want(slot, session, users)
         self._wake()
 
     def stop(self, slot: Slot) -> None:
-        self.desk.stop(slot)
+        self.scheduler.stop(slot)
 
     def _wake(self) -> None:
         for hand in self._hands:
@@ -101,7 +101,7 @@ class Snapshots:
             await hand.free.acquire()
             await self._rest_of(hand)
             await hand.pacer.room(SPARE)
-            call = self.desk.next_call(hand.client)
+            call = self.scheduler.next_call(hand.client)
             if call is None:
                 hand.is_wanted.clear()
                 hand.free.release()
@@ -132,17 +132,17 @@ class Snapshots:
     def _answered(self, call: Call, found: Iterable[Entity], pages: int) -> None:
         """Whoever is active is in the rings before their slot hears of it."""
         by_id: dict[str, Entity] = {user["id"]: user for user in found}
-        for slot, session, users in self.desk.answered(call, by_id, pages):
+        for slot, session, users in self.scheduler.answered(call, by_id, pages):
             flags = session_flags(session)
             for user_id in users:
                 if (user := by_id.get(user_id)) is not None:
-                    self._outlet.event(user_id.encode(), _frame(user), EPOCH, 0, flags)
+                    self._ring_writer.event(user_id.encode(), _frame(user), EPOCH, 0, flags)
             crash_point("after-snapshot-staged")
             self._tell(slot, signals.Named(session, users))
 
     def _failed(self, hand: _Hand, call: Call, error: CloudError) -> None:
         """Of calls that fail together only the first one makes the next wait longer."""
-        self.desk.failed(call)
+        self.scheduler.failed(call)
         now_s, left_s = self._clock.now_s(), error.retry_after_s or 0.0
         if now_s >= hand.retry_at_s:
             policy = self._policy

@@ -14,15 +14,15 @@ from actors.genesys.http import Route
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import CLOSE_TIMEOUT_S, close_code, open_socket
 from actors.receiver.listener import MESSAGE_BYTES_MAX, Listener
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 
 
 class Wire:
     """One try to be connected, and what comes of it."""
 
-    def __init__(self, listener: Listener, outlet: RingWriter) -> None:
+    def __init__(self, listener: Listener, ring_writer: RingWriter) -> None:
         self._listener = listener
-        self._outlet = outlet
+        self._ring_writer = ring_writer
         self._transport: WSTransport | None = None
         self._is_over = False  # nobody waits for it any more
 
@@ -43,7 +43,7 @@ class Wire:
         except picows.WSProtocolError:
             is_ours = True
         except Exception as error:
-            self._outlet.fail(error)
+            self._ring_writer.fail(error)
         return close_code(transport), is_ours
 
     def _take(self, transport: WSTransport) -> bool:
@@ -52,7 +52,7 @@ class Wire:
             transport.underlying_transport.abort()
             return False
         self._transport = transport
-        if self._outlet.is_pressed:
+        if self._ring_writer.is_pressed:
             self.pause()
         return True
 

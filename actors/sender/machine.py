@@ -13,7 +13,7 @@ from typing import Final
 from actors.messages.commands import Accepted, CommandRequest, Rejected
 from actors.messages.queries import AgentRecord, Answer, QueueRecord, TransitionSeen
 from actors.sender import signals
-from actors.sender.book import ActiveCommands
+from actors.sender.active_commands import ActiveCommands
 from actors.sender.capacity import CapacityAnalyzer, LimitsAnalyzer
 from actors.sender.commands import (
     KEY_BOUND,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.sender.book import COUNTED
+from actors.sender.active_commands import COUNTED
 from actors.sender.commands import CommandStep
 from actors.sender.latency import Latency
 from actors.sender.machine import CommandMachine
@@ -47,11 +47,11 @@ class SenderPage:
         self._show_latency("acknowledgement", machine.to_acknowledgement)
         self._show_latency("confirmation", machine.to_confirmation)
 
-    def show_outbox(self, owed: OutboxCounts) -> None:
+    def show_outbox(self, pending: OutboxCounts) -> None:
         put = self._counters.set
-        put("webhooks_waiting", owed.waiting)
-        put("webhooks_dead", owed.dead)
-        put("webhooks_oldest_us", owed.oldest_us or 0)
+        put("webhooks_waiting", pending.waiting)
+        put("webhooks_dead", pending.dead)
+        put("webhooks_oldest_us", pending.oldest_us or 0)
 
     def _show_latency(self, name: str, measured: Latency) -> None:
         if measured.count == self._measured[name]:

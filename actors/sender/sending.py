@@ -15,8 +15,8 @@ import random
 from typing import Any, Final, Literal, NamedTuple
 
 from actors.messages.queries import AgentRecord, TransitionSeen
+from actors.sender.active_commands import ActiveCommands, Flight, Stage
 from actors.sender.admission import Admission, Granted, TimedOut
-from actors.sender.book import ActiveCommands, Flight, Stage
 from actors.sender.commands import Code, CommandStep, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect

@@ -13,7 +13,7 @@ from typing import Final
 
 from actors.messages.partition import shard_of
 from actors.messages.queries import AgentRecord, AskAgent, TransitionSeen, Watch
-from actors.sender.book import ActiveCommands, Flight
+from actors.sender.active_commands import ActiveCommands, Flight
 from actors.sender.commands import Ask
 from actors.sender.dialect import Dialect
 from actors.sender.transitions import not_confirmed

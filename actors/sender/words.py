@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors.genesys.token_gauges import TOKEN_WORDS
-from actors.sender.book import COUNTED
+from actors.sender.active_commands import COUNTED
 from actors.sender.latency import BOUNDS_MS
 
 LOOP_WORDS: Final = (  # in both dialects

@@ -115,7 +115,7 @@ class StateActor(RingActor):
         self._show()
         self._child.set_phase(LOADED)
         self._child.beat()
-        self._log.info("shard.loaded", agents=len(self._shard.holding.by_id))
+        self._log.info("shard.loaded", agents=len(self._shard.agent_table.by_id))
         self._child.set_phase(RUNNING)
 
     def on_batch(self, batch: Batch) -> None:
@@ -144,7 +144,7 @@ class StateActor(RingActor):
         crash_point("after-feed")
         self._events_took.add_events(batch.kinds, batch.received_ns, self._clock.wall_us() * 1_000)
         self._show()
-        if self._answering is not None and self._shard.holding.correlated:
+        if self._answering is not None and self._shard.agent_table.correlated:
             self._answering.show(self._shard)
         crash_point("after-show")
         counters = self._child.counters

@@ -62,7 +62,7 @@ class Answering:
         sessions = shard.sessions
         self._send(
             self._replies.answer(
-                questions, shard.holding, sessions.stale_since_us, now_s, sessions.stale_of
+                questions, shard.agent_table, sessions.stale_since_us, now_s, sessions.stale_of
             )
         )
         self._counters.set("watches", self._replies.watches)
@@ -70,7 +70,7 @@ class Answering:
     def show(self, shard: Shard) -> None:
         """After a commit or a restart: remembers the correlated transitions that it brought, and
         tells of those that are watched."""
-        correlated = shard.holding.correlated
+        correlated = shard.agent_table.correlated
         shown = self._replies.note(correlated)
         correlated.clear()
         self._send(shown)

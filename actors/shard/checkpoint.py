@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from actors.shard.holding import Agent, AgentTable, Appointment
+from actors.shard.agent_table import Agent, AgentTable, Appointment
 from actors.shard.journal import CheckpointPage
 from actors.shard.native import unpacked
 
@@ -44,22 +44,22 @@ class Checkpoint:
         )
 
     def due(
-        self, holding: AgentTable, now_s: float, pages_max: int, *, finish: bool = False
+        self, agent_table: AgentTable, now_s: float, pages_max: int, *, finish: bool = False
     ) -> tuple[CheckpointPage, ...]:
         """The next dirty pages of the running cycle, at most `pages_max`; begins a cycle when one
         is due, and with `finish` completes a whole new one (a clean stop)."""
-        last_row = holding.next_row - 1
+        last_row = agent_table.next_row - 1
         if finish:
-            self._begin(holding, now_s, last_row)
-            pages_max = len(holding.by_id) + 1
-        elif not self.is_due(last_row, now_s, is_appointed=bool(holding.appointed)):
+            self._begin(agent_table, now_s, last_row)
+            pages_max = len(agent_table.by_id) + 1
+        elif not self.is_due(last_row, now_s, is_appointed=bool(agent_table.appointed)):
             return ()
         elif self._remaining is None:
-            self._begin(holding, now_s, last_row)
+            self._begin(agent_table, now_s, last_row)
         assert self._remaining is not None
         pages: list[CheckpointPage] = []
         for number in self._remaining:
-            agents = holding.by_id[number * PAGE_AGENTS : (number + 1) * PAGE_AGENTS]
+            agents = agent_table.by_id[number * PAGE_AGENTS : (number + 1) * PAGE_AGENTS]
             upto = self._upto.get(number, 0)
             if number in self._appointed or any(agent.row > upto for agent in agents):
                 pages.append(CheckpointPage(number, last_row, encode_page(agents)))
@@ -70,11 +70,11 @@ class Checkpoint:
         self.replay_from = self._cycle_row
         return tuple(pages)
 
-    def _begin(self, holding: AgentTable, now_s: float, last_row: int) -> None:
+    def _begin(self, agent_table: AgentTable, now_s: float, last_row: int) -> None:
         self._began_s, self._cycle_row = now_s, last_row
-        self._remaining = iter(range(-(-len(holding.by_id) // PAGE_AGENTS)))
-        self._appointed = {page_of(agent_id) for agent_id in holding.appointed}
-        holding.appointed.clear()
+        self._remaining = iter(range(-(-len(agent_table.by_id) // PAGE_AGENTS)))
+        self._appointed = {page_of(agent_id) for agent_id in agent_table.appointed}
+        agent_table.appointed.clear()
 
 
 def page_of(agent_id: int) -> int:

@@ -14,6 +14,7 @@ import orjson
 
 from actors.genesys.cloud import ROUTING_STATUSES, SYSTEM_PRESENCES, USER_TOPIC, mapped
 from actors.messages.control import UNKNOWN, session_flags
+from actors.shard.agent_table import Agent, AgentTable
 from actors.shard.cloud_decode import (
     MESSAGE_CHARS_MAX,
     NOTHING,
@@ -24,7 +25,6 @@ from actors.shard.cloud_decode import (
 )
 from actors.shard.decode import QUEUES_MAX, InternedNames, Times
 from actors.shard.event_run import RejectedFrame
-from actors.shard.holding import Agent, AgentTable
 from actors.shard.merge import NO_SESSION, Merge
 from actors.shard.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
 
@@ -48,8 +48,8 @@ News = tuple[Presence | None, Routing | None, Queues | None, Office | None]
 class CloudMerge(Merge):
     """Judges events and snapshots one after the other and applies what is newer."""
 
-    def __init__(self, holding: AgentTable, names: InternedNames | None = None) -> None:
-        super().__init__(holding, names)
+    def __init__(self, agent_table: AgentTable, names: InternedNames | None = None) -> None:
+        super().__init__(agent_table, names)
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
         self._limit_us = 0
@@ -90,7 +90,7 @@ class CloudMerge(Merge):
     ) -> None:
         """The hot loop: a live event of an agent whom this session has confirmed. Only what it says
         anew is read, told by the texts of the times; nothing changes before all of it was read."""
-        by_user, session_of = self.holding.by_user, self.session_of
+        by_user, session_of = self.agent_table.by_user, self.session_of
         start, end = len(USER_TOPIC), -len(_TOPIC_END)
         for index, value in enumerate(values):
             received_us = received_ns[index] // 1000
@@ -191,13 +191,13 @@ class CloudMerge(Merge):
         says = told(value)
         if isinstance(says, str):
             return says
-        agent = self.holding.by_user.get(says.user_id)
+        agent = self.agent_table.by_user.get(says.user_id)
         if agent is None:
-            if not self.holding.owns(says.user_id):
+            if not self.agent_table.owns(says.user_id):
                 return "another shard owns this agent"
-            if self.holding.is_full:
+            if self.agent_table.is_full:
                 return "too many agents"
-            agent = self.holding.admit(says.user_id)
+            agent = self.agent_table.admit(says.user_id)
         native = agent.native
         if native is None:
             native = agent.native = Native()
@@ -224,7 +224,7 @@ class CloudMerge(Merge):
         session = self.session_of.get(native.scope, 0)
         if native.named != session and flags in (0, session_flags(session)):
             native.named = session
-            self.holding.watch(agent, native.scope, session)
+            self.agent_table.watch(agent, native.scope, session)
 
     def _set_apart(self, agent: Agent, native: Native, source: str, presence: Presence) -> None:
         apart = native.apart = native.apart or {}
@@ -232,7 +232,7 @@ class CloudMerge(Merge):
         is_room = held is not None or len(apart) < SOURCES_MAX
         if is_room and (held is None or self._is_newer(presence.at_us, held.at_us)):
             apart[source] = presence._replace(definition=self._definition(presence.definition))
-            self.holding.touch(agent)
+            self.agent_table.touch(agent)
 
     def _news(self, says: AgentReading, native: Native) -> Values:
         """What of it is newer than what is held."""
@@ -315,8 +315,8 @@ class CloudMerge(Merge):
         self.counts["applied"] += 1
         since_us = at_us or received_us
         queue = native.queues[0] if native.queues else None
-        holding = self.holding
-        holding.write(
+        agent_table = self.agent_table
+        agent_table.write(
             agent,
             state,
             at_us=since_us,
@@ -328,8 +328,8 @@ class CloudMerge(Merge):
             correlation=None if presence is None else native.correlation,
             cause=cause,
         )
-        if holding.rows is not None:
-            holding.natives.append((agent.row, orjson.dumps(native.packed()).decode()))
+        if agent_table.rows is not None:
+            agent_table.natives.append((agent.row, orjson.dumps(native.packed()).decode()))
         agent.state, agent.at_us = state, since_us
         agent.queue, agent.presence = queue, held
         agent.epoch = EPOCH
@@ -341,7 +341,7 @@ class CloudMerge(Merge):
         self.counts["unchanged"] += 1
         native.queues, native.queues_us = queues
         agent.queue = native.queues[0] if native.queues else None
-        self.holding.touch(agent)
+        self.agent_table.touch(agent)
 
     def _definition(self, definition: str) -> str:
         """The one text of it that is kept."""

@@ -17,8 +17,8 @@ from actors.messages.control import (
     Vacates,
     Watches,
 )
+from actors.shard.agent_table import Agent
 from actors.shard.cloud_merge import CloudMerge
-from actors.shard.holding import Agent
 from actors.shard.merge import Merge
 from actors.shard.native import Native
 from actors.shard.sessions import Scope, Scopes
@@ -39,7 +39,7 @@ class CloudSessions(Scopes):
 
     def restore(self, watched: dict[int, tuple[str, int]]) -> None:
         """By an agent's number, where it is watched, and the session that named it last."""
-        agents = self._merge.holding.by_id
+        agents = self._merge.agent_table.by_id
         for agent_id, (scope, named) in watched.items():
             if scope:
                 native = _native(agents[agent_id - 1])
@@ -75,35 +75,35 @@ class CloudSessions(Scopes):
         return stale_since(self.scopes.get(native.scope), native.named, agent.at_us)
 
     def _watch(self, scope: str, user_id: str) -> None:
-        holding = self._merge.holding
-        agent = holding.by_user.get(user_id)
+        agent_table = self._merge.agent_table
+        agent = agent_table.by_user.get(user_id)
         if agent is None:
-            assert holding.owns(user_id), "a receiver tells the owner only"
-            if holding.is_full:
+            assert agent_table.owns(user_id), "a receiver tells the owner only"
+            if agent_table.is_full:
                 return
-            agent = holding.admit(user_id)
+            agent = agent_table.admit(user_id)
         native = _native(agent)
         if native.scope == scope:
             return
         left, native.scope, native.named = native.scope, scope, 0
         self._members[scope] += 1
-        holding.watch(agent, scope, 0)
+        agent_table.watch(agent, scope, 0)
         self._leave(left)
 
     def _unwatch(self, record: Unwatches) -> None:
-        holding = self._merge.holding
-        agent = holding.by_user.get(record.user_id)
+        agent_table = self._merge.agent_table
+        agent = agent_table.by_user.get(record.user_id)
         if agent is None or agent.native is None or agent.native.scope != record.scope:
             return
         agent.native.scope, agent.native.named = "", 0
-        holding.watch(agent, "", 0)
+        agent_table.watch(agent, "", 0)
         self._leave(record.scope)
         self._lose_one(agent, record.at_us)
 
     def _vacate(self, scope: str, at_us: int) -> None:
         if not self._members[scope] and scope not in self.scopes:
             return
-        agents = self._merge.holding.by_id
+        agents = self._merge.agent_table.by_id
         for agent in [each for each in agents if each.native and each.native.scope == scope]:
             self._unwatch(Unwatches(scope, agent.user_id, "", at_us))
 

@@ -1,6 +1,6 @@
 cimport cython
 
-from actors.shard.holding cimport Agent
+from actors.shard.agent_table cimport Agent
 
 
 @cython.locals(

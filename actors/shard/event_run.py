@@ -1,8 +1,9 @@
 # cython: annotation_typing=False
 """EventRun: the hot loop over frames of one gateway epoch; it applies the usual ones itself.
 
-Plain Python, which Cython compiles (`event_run.pxd` and `holding.pxd` say what is typed): beside
-other load 1.6 µs an event instead of 2.5, digest included; the same frames, three rounds in turn.
+Plain Python, which Cython compiles (`event_run.pxd` and `agent_table.pxd` say what is typed):
+beside other load 1.6 µs an event instead of 2.5, digest included; the same frames, three rounds
+in turn.
 """
 
 from __future__ import annotations
@@ -13,15 +14,15 @@ from typing import Any, NamedTuple, Protocol
 from xxhash import xxh3_64_intdigest
 
 from actors.messages.control import SEQUENCE_END, SEQUENCE_STEP_MAX, STATE_EVENT
+from actors.shard.agent_table import AgentTable
 from actors.shard.decode import InternedNames, Times
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
-from actors.shard.holding import AgentTable
 
 
 class Judging(Protocol):
     """What the loop takes from the merge, whose events these are: a `Merge`."""
 
-    holding: AgentTable
+    agent_table: AgentTable
     names: InternedNames
     times: Times
     window: SequenceWindow
@@ -58,15 +59,15 @@ def judge_run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of
     """The hot loop, over frames of one epoch. The usual event is read, judged and applied in line
     with local names: half of what it costs when each goes through `checked` and `_judge`.
     """
-    holding, epoch = merge.holding, merge.epoch
-    by_user, rows, names = holding.by_user, holding.rows, merge.names
+    agent_table, epoch = merge.agent_table, merge.epoch
+    by_user, rows, names = agent_table.by_user, agent_table.rows, merge.names
     states, queues, times = names.states, names.queues, merge.times
     slots, younger, xxh3 = merge.window.slots, merge.hashes.younger, xxh3_64_intdigest
     slot_mask, mark = WINDOW_WIDTH - 1, merge.mark
     limit = min(max(merge.newest, mark) + SEQUENCE_STEP_MAX + 1, SEQUENCE_END)
     if not merge.newest and not mark and not merge.session:
         limit = SEQUENCE_END  # nobody has told us anything yet
-    row, applied, duplicates = holding.next_row, 0, 0
+    row, applied, duplicates = agent_table.next_row, 0, 0
     for index in range(first, last):
         value = values[index]
         try:
@@ -127,12 +128,12 @@ def judge_run(  # noqa: PLR0915, PLR0917  one loop without calls is the point of
                 continue
         except (KeyError, TypeError, ValueError, OverflowError):
             pass  # unusual: looked at slowly and exactly below
-        merge.mark, holding.next_row = mark, row
+        merge.mark, agent_table.next_row = mark, row
         received_us = received_ns[index] // 1000
         reason = merge.judge_slowly(value, received_us, epoch, flags[index], limit)
-        mark, row = merge.mark, holding.next_row
+        mark, row = merge.mark, agent_table.next_row
         if reason is not None:
             findings.append(RejectedFrame(index, reason))
-    merge.mark, holding.next_row = mark, row
+    merge.mark, agent_table.next_row = mark, row
     merge.counts["applied"] += applied
     merge.counts["duplicates"] += duplicates

@@ -26,7 +26,7 @@ from actors.messages.feed import (
     Want,
     decode_want,
 )
-from actors.shard.holding import Agent, AgentTable, Row
+from actors.shard.agent_table import Agent, AgentTable, Row
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from runtime.block import Block
@@ -130,32 +130,32 @@ class Feed:
 
     def publish(self, shard: Shard, transaction: Transaction | None) -> None:
         """Tells what was committed, or, without a journal, merged; if somebody reads along."""
-        holding = shard.holding
+        agent_table = shard.agent_table
         if not self.is_attached:
-            holding.touched.clear()
+            agent_table.touched.clear()
             return
         if transaction is not None:
-            rows, natives = transaction.owed.rows, transaction.owed.natives
+            rows, natives = transaction.pending.rows, transaction.pending.natives
             scopes = transaction.progress.sessions
         else:
-            rows, natives = holding.take_rows()
+            rows, natives = agent_table.take_rows()
             scopes = shard.sessions.to_json()
         # Who is new before their rows, and what made no row behind them: it is newer.
-        newcomers = holding.by_id[self._known :]
+        newcomers = agent_table.by_id[self._known :]
         self._known += len(newcomers)
         is_told = not newcomers or self._tell(Tag.AGENTS, list(map(entry_of, newcomers)))
         if rows and is_told:
             is_told = self._tell_rows(with_natives(rows, natives) if natives else rows)
-        if holding.touched and is_told:
-            agents = [holding.by_id[number - 1] for number in holding.touched]
-            holding.touched.clear()
+        if agent_table.touched and is_told:
+            agents = [agent_table.by_id[number - 1] for number in agent_table.touched]
+            agent_table.touched.clear()
             is_told = self._tell(Tag.AGENTS, list(map(entry_of, agents)))
         if scopes != self._scopes and is_told:
             self._scopes = scopes
             is_told = self._stage(Tag.SCOPES, orjson.dumps(scopes))
         self._producer.publish()
         if not is_told:
-            self._lose(holding)
+            self._lose(agent_table)
 
     def tell_more(self, shard: Shard, now_s: float) -> None:
         """Begins the snapshot that is wanted, or tells the next agents of the one that runs."""
@@ -163,7 +163,7 @@ class Feed:
             self._begin(shard, now_s)
         if self._upto is None:
             return
-        agents = shard.holding.by_id
+        agents = shard.agent_table.by_id
         part = agents[self._upto : self._upto + PART_AGENTS]
         if part and not self._tell(Tag.AGENTS, list(map(entry_of, part)), self._begun):
             self._producer.publish()  # told again as a whole: an agent may be told twice
@@ -184,15 +184,15 @@ class Feed:
             return
         self._next_snapshot_s = now_s + SNAPSHOT_EVERY_S
         self._begun, self._upto, self._scopes = self._wanted, 0, scopes
-        shard.holding.touched.clear()
-        shard.holding.keep_rows()
-        self._known = len(shard.holding.by_id)
+        shard.agent_table.touched.clear()
+        shard.agent_table.keep_rows()
+        self._known = len(shard.agent_table.by_id)
         self.is_attached = True
         self._counters.set("feed_attached", 1)
 
-    def _lose(self, holding: AgentTable) -> None:
+    def _lose(self, agent_table: AgentTable) -> None:
         self.is_attached, self._upto = False, None
-        holding.drop_rows()
+        agent_table.drop_rows()
         self._counters.set("feed_attached", 0)
         self._counters.add("feed_losses")
 

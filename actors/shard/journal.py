@@ -16,7 +16,7 @@ import apsw
 import orjson
 
 from actors.messages.control import Dialect
-from actors.shard.holding import GapRow, PendingWrites, Transition
+from actors.shard.agent_table import GapRow, PendingWrites, Transition
 from actors.shard.quarantine import Kept, Quarantine, Rejection
 from actors.storage import sqlite
 from actors.storage.data_file import DataFile, OwnedFile
@@ -117,7 +117,7 @@ class Commit(NamedTuple):
 class Transaction(NamedTuple):
     """Everything that becomes durable together. It can be tried again as it is."""
 
-    owed: PendingWrites
+    pending: PendingWrites
     progress: ShardProgress
     silent: bytes | None = None
     rejections: tuple[Rejection, ...] = ()
@@ -229,7 +229,7 @@ class Journal(OwnedFile):
 
     def _write(self, connection: apsw.Connection, transaction: Transaction) -> None:
         execute, executemany = connection.execute, connection.executemany
-        owed, progress = transaction.owed, transaction.progress
+        pending, progress = transaction.pending, transaction.progress
         execute(
             _UPDATE_PROGRESS,
             (
@@ -242,16 +242,16 @@ class Journal(OwnedFile):
                 progress.replay_from,
             ),
         )
-        if owed.agents:
-            executemany("INSERT INTO agents VALUES (?, ?)", owed.agents)
-        if owed.rows:
-            executemany(_INSERT_TRANSITION, owed.rows)
-        if owed.gaps:
-            executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", owed.gaps)
-        if owed.natives:
-            executemany("INSERT INTO natives VALUES (?, ?)", owed.natives)
-        if owed.watched:
-            watched = [(agent, *where) for agent, where in owed.watched.items()]
+        if pending.agents:
+            executemany("INSERT INTO agents VALUES (?, ?)", pending.agents)
+        if pending.rows:
+            executemany(_INSERT_TRANSITION, pending.rows)
+        if pending.gaps:
+            executemany("INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", pending.gaps)
+        if pending.natives:
+            executemany("INSERT INTO natives VALUES (?, ?)", pending.natives)
+        if pending.watched:
+            watched = [(agent, *where) for agent, where in pending.watched.items()]
             executemany("INSERT OR REPLACE INTO watched VALUES (?, ?, ?)", watched)
         if transaction.rejections:
             self._quarantine.add(transaction.rejections)

@@ -20,10 +20,10 @@ from actors.messages.control import (
     UNKNOWN,
     session_flags,
 )
+from actors.shard.agent_table import Agent, AgentTable, Appointment
 from actors.shard.decode import AppointmentEvent, InternedNames, StateEvent, Times, checked
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
 from actors.shard.event_run import RejectedFrame, judge_run
-from actors.shard.holding import Agent, AgentTable, Appointment
 
 LATE_US = 5_000_000
 """An event this much older than what is held is late, whatever its sequence."""
@@ -42,8 +42,8 @@ OUTCOMES = ("received", "applied", "unchanged", "duplicates", "late", "shed", "q
 class Merge:
     """Judges events one after the other and applies what is new."""
 
-    def __init__(self, holding: AgentTable, names: InternedNames | None = None) -> None:
-        self.holding = holding
+    def __init__(self, agent_table: AgentTable, names: InternedNames | None = None) -> None:
+        self.agent_table = agent_table
         self.names = names or InternedNames()
         self.counts = dict.fromkeys(OUTCOMES, 0)
         self.epoch = 0
@@ -155,13 +155,13 @@ class Merge:
             return event
         if event.sequence >= limit:
             return "sequence is implausibly far above the highest known"
-        agent = self.holding.by_user.get(event.user_id)
-        if agent is None and not self.holding.owns(event.user_id):
+        agent = self.agent_table.by_user.get(event.user_id)
+        if agent is None and not self.agent_table.owns(event.user_id):
             return "another shard owns this agent"
         if isinstance(event, AppointmentEvent):
             self._appoint(agent, event)
             return None
-        if agent is None and self.holding.is_full:
+        if agent is None and self.agent_table.is_full:
             return "too many agents"
         if self.names.is_full and event.state not in self.names.states:
             return "too many unknown states"
@@ -180,7 +180,7 @@ class Merge:
         an agent that nobody has named yet it is not kept."""
         self.counts["unchanged"] += 1
         if agent is not None:
-            self.holding.appoint(agent, Appointment(event.start_us, event.end_us, event.at_us))
+            self.agent_table.appoint(agent, Appointment(event.start_us, event.end_us, event.at_us))
 
     def _apply_history(
         self, agent: Agent | None, event: StateEvent, received_us: int, epoch: int, flags: int
@@ -190,7 +190,7 @@ class Merge:
         beginning, tells it as well. The history of an old socket names nobody for the session that
         has begun since."""
         if agent is None:
-            agent = self.holding.admit(event.user_id)
+            agent = self.agent_table.admit(event.user_id)
         if flags in (0, session_flags(self.session)):
             agent.named = self.session
         is_news = (
@@ -233,7 +233,7 @@ class Merge:
         sequence, counts = event.sequence, self.counts
         digest = digest_of(event.user_id, event.state, event.stamp, event.queue)
         if agent is None:
-            agent = self.holding.admit(event.user_id)
+            agent = self.agent_table.admit(event.user_id)
         elif _repeats(agent, event, was_seen=digest in self.hashes):
             counts["duplicates"] += 1
             if is_told:
@@ -262,7 +262,7 @@ class Merge:
     def _write(
         self, agent: Agent, event: StateEvent, received_us: int, epoch: int, cause: str
     ) -> None:
-        self.holding.write(
+        self.agent_table.write(
             agent,
             event.state,
             at_us=event.at_us,

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
+from actors.shard.agent_table import Agent, Appointment, GapRow, Transition
 from actors.shard.checkpoint import decode_page, page_of
 from actors.shard.cloud_sessions import stale_since
-from actors.shard.holding import Agent, Appointment, GapRow, Transition
 from actors.shard.journal import KIND, dialect_of, gap_rows, watched_in
 from actors.shard.native import Native, unpacked
 from actors.shard.sessions import Scope

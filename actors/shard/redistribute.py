@@ -22,8 +22,8 @@ from typing import NamedTuple
 
 from actors.messages.control import RESUME_MARGIN, SCOPE_ALL, Dialect
 from actors.messages.partition import shard_of
+from actors.shard.agent_table import Agent, AgentTable, GapRow
 from actors.shard.checkpoint import PAGE_AGENTS, encode_page
-from actors.shard.holding import Agent, AgentTable, GapRow
 from actors.shard.journal import CheckpointPage, Journal, ShardProgress, Transaction, prepare
 from actors.shard.merge import OUTCOMES
 from actors.shard.sessions import Scope
@@ -98,7 +98,7 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
     for shard in shards:  # of an older gateway epoch: how that ended it will never be told
         shard.sessions.enter(epoch, SCOPE_ALL, shard.sessions.stale_since_us or 0)
     marks = [shard.merge.mark for shard in shards]
-    gaps = [gap for shard in shards for gap in shard.holding.gaps]
+    gaps = [gap for shard in shards for gap in shard.agent_table.gaps]
     handled = array("q")
     counts = dict.fromkeys(OUTCOMES, 0)
     scopes: dict[str, Scope] = {}
@@ -112,7 +112,7 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
     mark = min(marks, default=0)
     # No resume reaches further back.
     handled = array("q", sorted(n for n in handled if n >= mark - RESUME_MARGIN))
-    next_row = max((shard.holding.next_row for shard in shards), default=1)
+    next_row = max((shard.agent_table.next_row for shard in shards), default=1)
     dialect = shards[0].dialect if shards else None
     return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes, gaps, dialect)
 
@@ -130,26 +130,28 @@ def _restore(path: Path) -> Shard:
 
 def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
     """One new journal, in one transaction."""
-    holding = AgentTable()
+    agent_table = AgentTable()
     for old in gathered.shards:
-        for agent in old.holding.by_id:
+        for agent in old.agent_table.by_id:
             if shard_of(agent.user_id, shards) == index:
-                _adopt(holding, agent)
+                _adopt(agent_table, agent)
     last_row = gathered.next_row - 1
-    holding.next_row = gathered.next_row
+    agent_table.next_row = gathered.next_row
     for gap in gathered.gaps if index == 0 else ():
-        holding.write_gap(gap._replace(row=holding.next_row), gap.at_us)
+        agent_table.write_gap(gap._replace(row=agent_table.next_row), gap.at_us)
     pages = tuple(
         CheckpointPage(
-            first // PAGE_AGENTS, last_row, encode_page(holding.by_id[first : first + PAGE_AGENTS])
+            first // PAGE_AGENTS,
+            last_row,
+            encode_page(agent_table.by_id[first : first + PAGE_AGENTS]),
         )
-        for first in range(0, len(holding.by_id), PAGE_AGENTS)
+        for first in range(0, len(agent_table.by_id), PAGE_AGENTS)
     )
     progress = ShardProgress(
         cursors=(),
         mark_epoch=gathered.epoch,
         mark_sequence=gathered.mark,
-        next_row=holding.next_row,
+        next_row=agent_table.next_row,
         counts=gathered.counts if index == 0 else {},  # the sum stays exact
         sessions={name: scope.to_json() for name, scope in gathered.scopes.items()},
         replay_from=last_row,
@@ -157,17 +159,19 @@ def _write(path: Path, index: int, shards: int, gathered: _Gathered) -> None:
     prepare(path, _RUN)
     journal = Journal(path, _RUN, gathered.dialect)
     try:
-        journal.commit(Transaction(holding.take(), progress, gathered.handled.tobytes(), (), pages))
+        journal.commit(
+            Transaction(agent_table.take(), progress, gathered.handled.tobytes(), (), pages)
+        )
     finally:
         journal.close()
 
 
-def _adopt(holding: AgentTable, old: Agent) -> None:
+def _adopt(agent_table: AgentTable, old: Agent) -> None:
     """The same agent under a new number; its rows stay behind, so its chain begins anew."""
-    agent = holding.admit(old.user_id)
+    agent = agent_table.admit(old.user_id)
     agent.state, agent.at_us = old.state, old.at_us
     agent.queue, agent.presence = old.queue, old.presence
     agent.epoch, agent.sequence = old.epoch, old.sequence
     agent.appointment, agent.native = old.appointment, old.native
     if old.native is not None and old.native.scope:
-        holding.watched[agent.id] = (old.native.scope, 0)
+        agent_table.watched[agent.id] = (old.native.scope, 0)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.messages.control import SCOPE_ALL
-from actors.shard.holding import AgentTable, GapRow
+from actors.shard.agent_table import AgentTable, GapRow
 from actors.shard.journal import (
     KIND,
     Journal,
@@ -124,10 +124,10 @@ def _replace(path: Path, known: Known, now_us: int) -> Path | None:
 
 def _build(path: Path, known: Known, now_us: int) -> None:
     """A journal of no agents that was not confirmed since now."""
-    holding = AgentTable()
+    agent_table = AgentTable()
     first = min(1, known.mark)
-    gap = GapRow(holding.next_row, SCOPE_ALL, known.epoch, first, known.mark, now_us, REASON)
-    holding.write_gap(gap, now_us)
+    gap = GapRow(agent_table.next_row, SCOPE_ALL, known.epoch, first, known.mark, now_us, REASON)
+    agent_table.write_gap(gap, now_us)
     scopes = {
         name: Scope(
             epoch=scope.epoch,
@@ -137,10 +137,10 @@ def _build(path: Path, known: Known, now_us: int) -> None:
         ).to_json()
         for name, scope in known.scopes.items()
     }
-    progress = ShardProgress((), known.epoch, known.mark, holding.next_row, {}, scopes, 0)
+    progress = ShardProgress((), known.epoch, known.mark, agent_table.next_row, {}, scopes, 0)
     prepare(path, _RUN)
     journal = Journal(path, _RUN)
     try:
-        journal.commit(Transaction(holding.take(), progress))
+        journal.commit(Transaction(agent_table.take(), progress))
     finally:
         journal.close()

@@ -21,7 +21,7 @@ from actors.messages.queries import (
     TransitionSeen,
     Watch,
 )
-from actors.shard.holding import CORRELATED_MAX, Agent, AgentTable, Correlated
+from actors.shard.agent_table import CORRELATED_MAX, Agent, AgentTable, Correlated
 from actors.shard.native import TIMELESS_US
 
 WATCHES_MAX = 10_000
@@ -70,7 +70,7 @@ class Replies:
     def answer(
         self,
         questions: Sequence[Question],
-        holding: AgentTable,
+        agent_table: AgentTable,
         stale_since_us: int | None,
         now_s: float,
         stale_of: Callable[[Agent], int | None] | None = None,
@@ -80,12 +80,12 @@ class Replies:
         `stale_of`: since when one agent is not confirmed, where that is not the same for all.
         """
         queues = {each.queue for each in questions if isinstance(each, AskQueue)}
-        counts = queue_counts(holding.by_id, queues, self._presence_of_state) if queues else {}
-        stale = earliest_stale(holding.by_id, queues, stale_of) if stale_of and queues else {}
+        counts = queue_counts(agent_table.by_id, queues, self._presence_of_state) if queues else {}
+        stale = earliest_stale(agent_table.by_id, queues, stale_of) if stale_of and queues else {}
         for question in questions:
             match question:
                 case AskAgent(number, user_id):
-                    agent = holding.by_user.get(user_id)
+                    agent = agent_table.by_user.get(user_id)
                     since_us = stale_of(agent) if stale_of and agent else stale_since_us
                     yield _told(number, user_id, agent, since_us)
                 case AskQueue(number, queue):
@@ -93,7 +93,7 @@ class Replies:
                     yield QueueRecord(number, queue, *counts[queue], since_us)
                 case Watch(user_id, correlation):
                     shown = self._watch((user_id, correlation), now_s)
-                    shown = shown or _held(holding.by_user.get(user_id), correlation)
+                    shown = shown or _held(agent_table.by_user.get(user_id), correlation)
                     if shown is not None:
                         yield shown
 

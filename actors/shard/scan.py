@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.shard.journal import KIND
 from actors.storage import sqlite
 

@@ -24,7 +24,7 @@ from actors.messages.control import (
     Shed,
     Watermark,
 )
-from actors.shard.holding import Agent, GapRow
+from actors.shard.agent_table import Agent, GapRow
 from actors.shard.merge import Merge
 
 
@@ -152,14 +152,14 @@ class Scopes:
 
     def _lose(self, is_lost: Callable[[Agent], bool], at_us: int) -> None:
         """Whom nothing confirms any more becomes Unknown, never Available."""
-        for agent in self._merge.holding.by_id:
+        for agent in self._merge.agent_table.by_id:
             if is_lost(agent):
                 self._lose_one(agent, at_us)
 
     def _lose_one(self, agent: Agent, at_us: int) -> None:
         if agent.state == UNKNOWN:
             return
-        self._merge.holding.write(
+        self._merge.agent_table.write(
             agent,
             UNKNOWN,
             at_us=at_us,
@@ -215,10 +215,10 @@ class Scopes:
 
     def _write_gap(self, record: Gap) -> None:
         self.gaps += 1
-        holding, scope = self._merge.holding, self.scopes.get(record.scope)
-        holding.write_gap(
+        agent_table, scope = self._merge.agent_table, self.scopes.get(record.scope)
+        agent_table.write_gap(
             GapRow(
-                row=holding.next_row,
+                row=agent_table.next_row,
                 scope=record.scope,
                 epoch=record.epoch,
                 first_sequence=record.first,

@@ -16,12 +16,12 @@ import orjson
 from actors.genesys.times import iso_ms
 from actors.messages.control import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.messages.partition import shard_of
+from actors.shard.agent_table import Agent, AgentTable, Correlated, Transition
 from actors.shard.checkpoint import Checkpoint, decode_page
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
 from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
-from actors.shard.holding import Agent, AgentTable, Correlated, Transition
 from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transaction
 from actors.shard.merge import OUTCOMES, Merge, digest_of
 from actors.shard.native import unpacked
@@ -93,10 +93,10 @@ class Shard:
         journalled: bool = True,
         dialect: Dialect = "wsp",
     ) -> None:
-        self.holding = AgentTable(
+        self.agent_table = AgentTable(
             owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
         )
-        self.merge = Merge(self.holding) if dialect == "wsp" else CloudMerge(self.holding)
+        self.merge = Merge(self.agent_table) if dialect == "wsp" else CloudMerge(self.agent_table)
         self._sessions_of = Scopes if dialect == "wsp" else CloudSessions
         self.sessions = self._sessions_of(self.merge)
         self.dialect = dialect
@@ -113,9 +113,9 @@ class Shard:
             merge.mark,
             sessions.wants_history,
             merge.session,
-            len(self.holding.by_id),
+            len(self.agent_table.by_id),
             0 if sessions.stale_since_us is None else max(1, sessions.stale_since_us),
-            self.holding.next_row - 1,
+            self.agent_table.next_row - 1,
             any(scope.is_up for scope in sessions.scopes.values()),
             any(scope.history_runs for scope in sessions.scopes.values()),
             sessions.gaps,
@@ -132,10 +132,10 @@ class Shard:
         start = min(progress.replay_from, journal.behind_newest_events(WINDOW_WIDTH))
         for count, row in enumerate(journal.rows_behind(progress.replay_from)):
             if row.agent:
-                self.holding.by_id[row.agent - 1].replay(row)
+                self.agent_table.by_id[row.agent - 1].replay(row)
             if count % 10_000 == 0:
                 beat()
-        self.holding.next_row = progress.next_row
+        self.agent_table.next_row = progress.next_row
         self.cursors[: len(progress.cursors)] = progress.cursors
         self.merge.counts.update(progress.counts)
         self._restore_natives(journal, progress.replay_from)
@@ -166,7 +166,7 @@ class Shard:
             paged.update((agent.id, agent) for agent in decode_page(page.data))
             beat()
         for agent_id, user_id in journal.agents():
-            self.holding.restore(paged.get(agent_id) or Agent(agent_id, user_id))
+            self.agent_table.restore(paged.get(agent_id) or Agent(agent_id, user_id))
         return upto
 
     def _restore_natives(self, journal: Journal, replay_from: int) -> None:
@@ -174,13 +174,13 @@ class Shard:
         if self.dialect == "wsp":
             return
         for agent_id, data in dict(journal.natives_behind(replay_from)).items():
-            self.holding.by_id[agent_id - 1].native = unpacked(orjson.loads(data))
+            self.agent_table.by_id[agent_id - 1].native = unpacked(orjson.loads(data))
 
     def _restore_windows(
         self, told: Iterable[ToldRow], silent: array[int], now_s: float, beat: Callable[[], None]
     ) -> None:
         """In one pass with local names: most of the time that a start takes goes by here."""
-        merge, users = self.merge, [agent.user_id for agent in self.holding.by_id]
+        merge, users = self.merge, [agent.user_id for agent in self.agent_table.by_id]
         epoch, handled, digests = merge.epoch, silent[:], deque[int](maxlen=WINDOW_WIDTH)
         for agent, state, at_us, of, sequence, queue, cause in told:
             if of == epoch:
@@ -193,8 +193,8 @@ class Shard:
         merge.hashes.restore(digests, now_s)
 
     def _restore_correlated(self, recent: Iterable[Transition]) -> None:
-        users = self.holding.by_id
-        self.holding.correlated.extend(
+        users = self.agent_table.by_id
+        self.agent_table.correlated.extend(
             Correlated(
                 users[row.agent - 1].user_id, row.correlation, row.to_state, row.presence, row.at_us
             )
@@ -280,7 +280,7 @@ class Shard:
     def prepare(self, now_s: float, *, finish: bool = False) -> Transaction:
         """Everything owed, as one value; from here on it must be committed or the process end."""
         merge = self.merge
-        pages = self.checkpoint.due(self.holding, now_s, PAGES_PER_TRANSACTION, finish=finish)
+        pages = self.checkpoint.due(self.agent_table, now_s, PAGES_PER_TRANSACTION, finish=finish)
         silent = None
         if merge.silent_changed:
             silent = merge.silent_sequences().tobytes()
@@ -289,13 +289,13 @@ class Shard:
             tuple(self.cursors),
             merge.epoch,
             merge.mark,
-            self.holding.next_row,
+            self.agent_table.next_row,
             dict(merge.counts),
             self.sessions.to_json(),
             self.checkpoint.replay_from,
         )
         transaction = Transaction(
-            self.holding.take(), progress, silent, tuple(self._rejections), pages, self._durable
+            self.agent_table.take(), progress, silent, tuple(self._rejections), pages, self._durable
         )
         self._rejections.clear()
         self._durable = None
@@ -303,13 +303,13 @@ class Shard:
 
     def committed(self, transaction: Transaction, now_us: int) -> None:
         """The transaction is durable: the next one will say since when."""
-        if transaction.owed.rows:
+        if transaction.pending.rows:
             self._durable = Commit(transaction.progress.next_row - 1, now_us)
 
     def owes_quietly(self, now_s: float) -> bool:
         """Whether an idle shard owes its journal something: a commit time, or pages."""
-        holding = self.holding
+        agent_table = self.agent_table
         is_due = self.checkpoint.is_due(
-            holding.next_row - 1, now_s, is_appointed=bool(holding.appointed)
+            agent_table.next_row - 1, now_s, is_appointed=bool(agent_table.appointed)
         )
         return self._durable is not None or is_due

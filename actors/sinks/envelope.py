@@ -11,7 +11,7 @@ import orjson
 
 from actors.genesys.times import iso_ms
 from actors.settings.sinks import SinkSettings
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.shard.native import native_json, unpacked
 
 TYPE_PREFIX: Final = "io.presence-runtime"

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import apsw
 import structlog
 
-from actors.shard.holding import GapRow, Transition
+from actors.shard.agent_table import GapRow, Transition
 from actors.shard.journal import KIND, connect, dialect_of
 from actors.shard.reader import archived_paths, journal_paths
 from actors.sinks.envelope import JournalRow

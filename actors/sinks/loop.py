@@ -18,12 +18,12 @@ import uvloop
 
 from actors.settings.sinks import SinkSettings
 from actors.sinks.arguments import SinksArguments
+from actors.sinks.delivery_worker import DeliveryWorker, Thread
 from actors.sinks.envelope import EventEnvelope, SinkFilter
 from actors.sinks.journals import JournalFile, JournalReader, find
 from actors.sinks.jsonl import MB, JsonLines, StandardOutput
-from actors.sinks.patience import SinkRetry
-from actors.sinks.pump import DeliveryWorker, Thread
 from actors.sinks.sink import Sink
+from actors.sinks.sink_retry import SinkRetry
 from actors.sinks.source import Source
 from actors.sinks.store import SinkStore, sinks_path
 from actors.sinks.webhook import WebhookSink
@@ -73,7 +73,7 @@ class Sinks:
         self._child.on_stop(self._on_stop)
         try:
             files = self._disk.until_done(lambda: find(self._arguments.data_dir))
-            pumps = [self._pump(settings, files) for settings in self._arguments.settings]
+            pumps = [self._worker(settings, files) for settings in self._arguments.settings]
             self._child.set_phase(LOADED)
             self._child.set_phase(RUNNING)
             await self._serve(pumps, files)
@@ -86,7 +86,7 @@ class Sinks:
         with suppress(RuntimeError):  # it has just ended by itself
             self._loop.call_soon_threadsafe(self._stopped.set)
 
-    def _pump(self, settings: SinkSettings, files: list[JournalFile]) -> DeliveryWorker:
+    def _worker(self, settings: SinkSettings, files: list[JournalFile]) -> DeliveryWorker:
         arguments = self._arguments
         path = sinks_path(arguments.data_dir)
         store = self._disk.until_done(lambda: SinkStore(path, arguments.run, settings.name))
@@ -134,7 +134,7 @@ class Sinks:
     # -- while it runs
 
     async def _serve(self, pumps: list[DeliveryWorker], files: list[JournalFile]) -> None:
-        tasks = [self._loop.create_task(pump.run()) for pump in pumps]
+        tasks = [self._loop.create_task(worker.run()) for worker in pumps]
         stopped = self._loop.create_task(self._stopped.wait())
         rows: tuple[int, ...] = ()
         anyhow_s = end_s = float("inf")
@@ -143,16 +143,16 @@ class Sinks:
                 now_s = self._clock.now_s()
                 if self._stopped.is_set() and end_s == float("inf"):
                     end_s = now_s + DRAIN_S
-                    for pump in pumps:
-                        pump.stop()
+                    for worker in pumps:
+                        worker.stop()
                 if now_s >= end_s:
                     self._log.warning("sinks.left_behind", what="the next start goes on there")
                     break
                 was, rows = rows, self._rows()
                 if rows != was or now_s >= anyhow_s:
                     anyhow_s = now_s + ANYHOW_S
-                    for pump in pumps:
-                        pump.wake()
+                    for worker in pumps:
+                        worker.wake()
                 self._show(pumps, files, rows)
                 waited = [task for task in (*tasks, stopped) if not task.done()]
                 await asyncio.wait(waited, timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
@@ -175,10 +175,10 @@ class Sinks:
         put, now_us = self._child.counters.set, self._clock.wall_us()
         last_rows = _last_rows(files, rows)
         put("sinks", len(pumps))
-        put("sinks_failing", sum(pump.is_failing for pump in pumps))
-        put("sinks_paused", sum(pump.is_paused for pump in pumps))
-        put("behind_rows", max(_behind(pump, last_rows) for pump in pumps))
-        waits = [now_us - pump.oldest_us for pump in pumps if pump.oldest_us]
+        put("sinks_failing", sum(worker.is_failing for worker in pumps))
+        put("sinks_paused", sum(worker.is_paused for worker in pumps))
+        put("behind_rows", max(_behind(worker, last_rows) for worker in pumps))
+        waits = [now_us - worker.oldest_us for worker in pumps if worker.oldest_us]
         put("behind_ms", max(waits, default=0) // 1_000)
         self._child.beat()
 
@@ -190,9 +190,9 @@ def _last_rows(files: list[JournalFile], rows: tuple[int, ...]) -> Mapping[str, 
     return {file.identity: max(file.last_row, grown.get(file.identity, 0)) for file in files}
 
 
-def _behind(pump: DeliveryWorker, last_rows: Mapping[str, int]) -> int:
+def _behind(worker: DeliveryWorker, last_rows: Mapping[str, int]) -> int:
     """Rows that this sink is still to be given."""
-    places = pump.source.places
+    places = worker.source.places
     return sum(
         max(0, last - places[identity].row)
         for identity, last in last_rows.items()

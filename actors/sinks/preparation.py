@@ -13,7 +13,7 @@ import structlog
 
 from actors.settings.sinks import SinkSettings
 from actors.sinks import journals, store
-from actors.sinks.places import beginning
+from actors.sinks.positions import beginning
 from actors.sinks.store import sinks_path
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from actors.sinks import store
 from actors.sinks.journals import JournalFile, find
-from actors.sinks.places import Places, SinkPosition
+from actors.sinks.positions import Places, SinkPosition
 from actors.sinks.store import SinkStatus, sinks_path
 
 

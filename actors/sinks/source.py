@@ -20,7 +20,7 @@ from actors.sinks.envelope import (
     SinkFilter,
 )
 from actors.sinks.journals import JournalFile, Slice
-from actors.sinks.places import Places, SinkPosition
+from actors.sinks.positions import Places, SinkPosition
 
 _NOBODY_KNOWS: Final = None
 

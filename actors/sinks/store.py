@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import apsw
 
-from actors.sinks.places import Places, SinkPosition
+from actors.sinks.positions import Places, SinkPosition
 from actors.storage.data_file import DataFile, OwnedFile
 from actors.storage.sqlite import DamagedFileError, Kind, damage_named, preparing
 from actors.storage.sqlite import reading as reading_file

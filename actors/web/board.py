@@ -18,7 +18,7 @@ from actors.web.encoding import encode
 from actors.web.hub import Hub
 from actors.web.names import NO_NAMES, Names
 from actors.web.read_model import AgentView, Health, ReadModel
-from actors.web.showing import counts_shown, health_shown, health_told, history_shown
+from actors.web.rendering import counts_shown, health_shown, health_told, history_shown
 from runtime.clock import Clock
 
 CHANGES_MAX: Final = 5_000
@@ -79,7 +79,7 @@ class Board:
         self._states: dict[str, int] = {}  # numbered as they come
         self._queues: dict[str, int] = {}
         self._stale_rows = 0
-        self._owed: dict[str, AgentView] = {}
+        self._pending: dict[str, AgentView] = {}
         """Changed, and not told yet."""
         self._removals = model.removals
         self._transitions = model.transitions
@@ -94,17 +94,17 @@ class Board:
         model, now_s = self.model, self.clock.now_s()
         self._snapshot = None
         self._note_rate(now_s)
-        owed = self._owed
+        pending = self._pending
         for view in changes:
-            owed[view.user_id] = view
+            pending[view.user_id] = view
         flip = self._flip(health)
         if flip is not None:
             self._mark_all(flip)
         self._sweep(health, now_s)
-        views = list(islice(owed.values(), CHANGES_MAX))
+        views = list(islice(pending.values(), CHANGES_MAX))
         for view in views:
-            del owed[view.user_id]
-        if owed:
+            del pending[view.user_id]
+        if pending:
             reasons = (CATCHING_UP, *health.reasons)
             health = health._replace(is_live=False, is_lagging=True, reasons=reasons)
         was, self.health = self.health, health
@@ -132,7 +132,7 @@ class Board:
         agents = self.model.agents
         for user_id in self._rows:
             if before.user(user_id) != names.user(user_id) and user_id in agents:
-                self._owed[user_id] = agents[user_id]
+                self._pending[user_id] = agents[user_id]
         self._snapshot = None
         if any(before.queue(each) != names.queue(each) for each in self._queues):
             self.hub.resync(RENAMED)
@@ -235,8 +235,8 @@ class Board:
         """Those who are known no more."""
         for user_id in self._rows.keys() - self.model.agents.keys():
             self._stale_rows -= self._rows.pop(user_id).told[STALE]
-        for user_id in self._owed.keys() - self.model.agents.keys():
-            del self._owed[user_id]
+        for user_id in self._pending.keys() - self.model.agents.keys():
+            del self._pending[user_id]
 
     def _number_anew(self) -> None:
         self._queues.clear()
@@ -273,7 +273,7 @@ class Board:
         for user_id, row in self._rows.items():
             view = agents.get(user_id)
             if view is not None and (stale_since_us(view) is not None) != row.told[STALE]:
-                self._owed[user_id] = view
+                self._pending[user_id] = view
 
     def _note_rate(self, now_s: float) -> None:
         self._rates.append((now_s, self.model.transitions))

@@ -11,8 +11,8 @@ from pathlib import Path
 import structlog
 
 from actors.web import tokens
+from actors.web.access_middleware import AccessChecks
 from actors.web.arguments import WebArguments
-from actors.web.front import AccessChecks
 from actors.web.hosts import AllowedHosts
 from actors.web.limits import RateLimit
 from actors.web.sessions import KEY_BYTES, BrowserSessions, OneTimeToken, load_key

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from actors.messages.control import Dialect
 from actors.web.board import Board
-from actors.web.book import CommandReader
+from actors.web.command_reader import CommandReader
+from actors.web.command_submission import CommandSubmission
 from actors.web.feed_reader import FeedReader
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
 from actors.web.metrics import Metrics
-from actors.web.placing import CommandSubmission
 from actors.web.read_model import ReadModel
 from actors.web.sessions import BrowserSessions
 from runtime.clock import Clock

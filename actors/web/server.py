@@ -19,11 +19,12 @@ import uvloop
 
 from actors.settings.web import WebSettings
 from actors.web import address, names
+from actors.web.access_middleware import AccessMiddleware
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.board import Board
-from actors.web.book import CommandReader
-from actors.web.front import AccessMiddleware
+from actors.web.command_reader import CommandReader
+from actors.web.command_submission import CommandSubmission
 from actors.web.guarding import make_guards, read_again
 from actors.web.hub import Hub
 from actors.web.instruments import Instruments
@@ -32,11 +33,10 @@ from actors.web.link import Link
 from actors.web.listener import ListeningSocket
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
-from actors.web.naming import NameReader
+from actors.web.name_reader import NameReader
 from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import WebParts
 from actors.web.peer import PeerProtocol
-from actors.web.placing import CommandSubmission
 from actors.web.tick import TickLoop
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -108,9 +108,8 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             reasons=list if listener is None else listener.reasons,
             dialect=arguments.dialect,
         )
-        web = Web(
-            child, link, AccessMiddleware(make_app(parts), guards), arguments.settings, listener
-        )
+        app = AccessMiddleware(make_app(parts), guards)
+        web = Web(child, link, app, arguments.settings, listener)
 
         def read_tokens() -> None:
             if read_again(guards.tokens, arguments.settings.tokens_file):

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeAlias
 
 from actors.web.arguments import WebArguments
+from actors.web.child_health import ChildHealthReader
 from actors.web.feed_reader import FeedReader
 from actors.web.read_model import AgentView, Health, ReadModel
-from actors.web.vitals import ChildHealthReader
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.errors import LocalError

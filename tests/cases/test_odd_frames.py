@@ -71,7 +71,7 @@ def saying(message: bytes) -> bytes:
     return event(made).replace(b'"presenceMessage":"x"', b'"presenceMessage":"%b"' % message)
 
 
-def holding(number: bytes) -> bytes:
+def agent_table(number: bytes) -> bytes:
     """An event with a further value that is written so."""
     return event(body(), extra=1).replace(b'"extra":1', b'"extra":%b' % number)
 
@@ -95,7 +95,7 @@ def handled(folder: Path, raw: bytes) -> Handled:
         rig.feed(Record(raw, flags=session_flags(1)))
     elif isinstance(frame, InvalidCloudFrame):
         rig.feed(rejected(frame.reason, raw))
-    states = {user: rig.state(user) for user in rig.shard.holding.by_user}
+    states = {user: rig.state(user) for user in rig.shard.agent_table.by_user}
     return Handled(states, rig.counts.get("quarantined", 0))
 
 
@@ -132,9 +132,9 @@ ENVELOPES = [
         id="a number out of range",
         marks=NUMBER,
     ),
-    pytest.param(holding(b"NaN"), id="NaN", marks=NUMBER),
-    pytest.param(holding(b"1" + b"0" * 40), id="an integer of 41 digits"),
-    pytest.param(holding(b'{"a":' * 1100 + b"{}" + b"}" * 1100), id="nesting", marks=DEPTH),
+    pytest.param(agent_table(b"NaN"), id="NaN", marks=NUMBER),
+    pytest.param(agent_table(b"1" + b"0" * 40), id="an integer of 41 digits"),
+    pytest.param(agent_table(b'{"a":' * 1100 + b"{}" + b"}" * 1100), id="nesting", marks=DEPTH),
 ]
 
 

@@ -20,8 +20,8 @@ from actors.genesys.wsp import OwnedEvent, read_frame, sequence_or_0
 from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, STATES, UNKNOWN
 from actors.receiver import routing
 from actors.receiver.connection import SHED_TYPES_MAX
-from actors.shard import decode, dedup, holding, journal, merge, quarantine
-from actors.shard.holding import Transition
+from actors.shard import agent_table, decode, dedup, journal, merge, quarantine
+from actors.shard.agent_table import Transition
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from tests.hostile.frames import Forge, respelt
@@ -148,8 +148,8 @@ class Campaign:
 
     def _feed(self, kind: str, frame: bytes) -> None:
         """One message: it meets exactly one fate, and is routed as a full parse would route it."""
-        pipeline, outlet = self.pipeline, self.pipeline.outlet
-        before, known, watermark = pipeline.outcomes, outlet.known, outlet.watermark
+        pipeline, ring_writer = self.pipeline, self.pipeline.ring_writer
+        before, known, watermark = pipeline.outcomes, ring_writer.known, ring_writer.watermark
         way = self.rng.random()
         if way < 0.01:
             pipeline.bring(frame, WSMsgType.BINARY if kind == "hostile" else WSMsgType.TEXT)
@@ -164,8 +164,8 @@ class Campaign:
         self.fed += 1
         self.kinds[kind] += 1
         assert pipeline.outcomes == before + 1, (kind, frame)
-        assert outlet.known - known <= SEQUENCE_STEP_MAX, frame
-        assert watermark <= outlet.watermark <= known + SEQUENCE_STEP_MAX, frame
+        assert ring_writer.known - known <= SEQUENCE_STEP_MAX, frame
+        assert watermark <= ring_writer.watermark <= known + SEQUENCE_STEP_MAX, frame
 
     def _data(self, user: str, state: str) -> dict[str, Any]:
         self._serial += 1
@@ -179,10 +179,10 @@ class Campaign:
     # What must hold
 
     def _on_transaction(self, shard: Shard, transaction: Transaction) -> None:
-        for plain in transaction.owed.rows:
+        for plain in transaction.pending.rows:
             row = Transition._make(plain)
             if row.agent:
-                user = shard.holding.by_id[row.agent - 1].user_id
+                user = shard.agent_table.by_id[row.agent - 1].user_id
                 if user.startswith("genuine-"):
                     self._account_for(user, row)
         with self._quarantined:
@@ -191,7 +191,7 @@ class Campaign:
             self.reasons[rejection.reason] += 1
         counts = shard.merge.counts
         assert counts["received"] == sum(counts.values()) - counts["received"], counts
-        assert shard.merge.mark <= self.pipeline.outlet.known + SEQUENCE_STEP_MAX
+        assert shard.merge.mark <= self.pipeline.ring_writer.known + SEQUENCE_STEP_MAX
 
     def _account_for(self, user: str, row: Transition) -> None:
         if row.cause == "history" and row.at_us not in self._due:
@@ -217,7 +217,7 @@ class Campaign:
         held = {
             agent.user_id: (agent.state, agent.at_us)
             for shard in shards
-            for agent in shard.holding.by_id
+            for agent in shard.agent_table.by_id
             if agent.user_id.startswith("genuine-")
         }
         assert held == self._held
@@ -226,7 +226,7 @@ class Campaign:
             self._check_bounds(shard)
 
     def _check_bounds(self, shard: Shard) -> None:
-        held, names = shard.holding, shard.merge.names
+        held, names = shard.agent_table, shard.merge.names
         assert len(held.by_user) == len(held.by_id) <= AGENTS_MAX
         assert len(names.states) <= len(STATES) + decode.UNKNOWN_STATES_MAX
         assert len(names.queues) <= QUEUES_MAX
@@ -248,7 +248,7 @@ class Campaign:
 
 def small_bounds() -> None:
     """Bounds that a campaign reaches soon; the rules behind them are the product's."""
-    holding.AGENTS_MAX = AGENTS_MAX
+    agent_table.AGENTS_MAX = AGENTS_MAX
     decode.QUEUES_MAX = QUEUES_MAX
     quarantine.ROWS_MAX = QUARANTINE_MAX
 

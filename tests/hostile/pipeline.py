@@ -16,7 +16,7 @@ from actors.messages.control import Watermark, encode_control
 from actors.receiver import signals
 from actors.receiver.connection import Connection, ConnectionCounts
 from actors.receiver.line import ReceiverPolicy
-from actors.receiver.outlet import OUTLET_WORDS, RingWriter
+from actors.receiver.ring_writer import OUTLET_WORDS, RingWriter
 from actors.receiver.session import SessionMachine
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
@@ -67,7 +67,7 @@ class Pipeline:
         self._consumers = [Consumer(block, generation=1) for block in self._blocks]
         self.counters = Counters.create("receiver", OUTLET_WORDS)
         self._soon: list[Callable[[], None]] = []
-        self.outlet = RingWriter(
+        self.ring_writer = RingWriter(
             producers, self.counters, self._soon.append, lambda _: None, self._overflow
         )
         self.shards = [Shard(i, SHARDS, rings=1, now_s=0.0) for i in count]
@@ -93,7 +93,7 @@ class Pipeline:
                 case signals.Connect(line=line):
                     self.connection = self._connection(line)
                 case signals.Write(record=record):
-                    self.outlet.control(encode_control(record), self.epoch)
+                    self.ring_writer.control(encode_control(record), self.epoch)
                 case signals.Number(session=session):
                     self.session = session
                 case signals.Close() | signals.Abort():
@@ -114,14 +114,14 @@ class Pipeline:
             case signals.Stream(epoch=epoch, newest=newest, watermark=watermark):
                 self.epoch = epoch
                 if watermark is not None:
-                    self.outlet.restart_watermark(watermark)
-                self.outlet.know(newest)
+                    self.ring_writer.restart_watermark(watermark)
+                self.ring_writer.know(newest)
                 connection.stream(self.session, epoch, newest)
             case signals.GoFast():
                 connection.go_fast()
             case signals.StopHistory(sequence=sequence):
                 connection.stop_history()
-                self.outlet.raise_watermark(sequence)
+                self.ring_writer.raise_watermark(sequence)
             case _:
                 raise AssertionError(action)
 
@@ -132,7 +132,7 @@ class Pipeline:
             address=nothing,
             way=nothing,
             resource=None,
-            outlet=self.outlet,
+            ring_writer=self.ring_writer,
             tally=self.tally,
             tell=self._tell,
             marks=self._marks,
@@ -172,17 +172,19 @@ class Pipeline:
 
     def tick(self) -> None:
         """What the receiver writes of itself."""
-        outlet = self.outlet
+        ring_writer = self.ring_writer
         if shed := self.tally.take_shed():
-            outlet.shed(shed, self.epoch)
-        if not outlet.is_spilling:
-            outlet.control(encode_control(Watermark(self.epoch, outlet.watermark)), self.epoch)
-        outlet.publish()
+            ring_writer.shed(shed, self.epoch)
+        if not ring_writer.is_spilling:
+            ring_writer.control(
+                encode_control(Watermark(self.epoch, ring_writer.watermark)), self.epoch
+            )
+        ring_writer.publish()
 
     def drain(self) -> None:
         """The shards take and commit all that there is."""
         while True:
-            self.outlet.relieve()
+            self.ring_writer.relieve()
             taken = 0
             for shard, consumer in zip(self.shards, self._consumers, strict=True):
                 while (batch := consumer.peek()) is not None:
@@ -192,7 +194,7 @@ class Pipeline:
                     shard.committed(transaction, AT_US)
                     consumer.commit(batch.cursor_to)
                     taken += 1
-            if not taken and not self.outlet.is_spilling:
+            if not taken and not self.ring_writer.is_spilling:
                 return
 
     @property

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from actors.shard import decode, holding, quarantine
+from actors.shard import agent_table, decode, quarantine
 from tests.hostile.campaign import Campaign, small_bounds
 
 
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name in (
-        (holding, "AGENTS_MAX"),
+        (agent_table, "AGENTS_MAX"),
         (decode, "QUEUES_MAX"),
         (quarantine, "ROWS_MAX"),
     ):

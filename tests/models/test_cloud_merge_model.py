@@ -280,11 +280,11 @@ class CloudShardModel(RuleBasedStateMachine):
             agent.kept = agent.fields.copy()
 
     def numbered(self) -> list[str]:
-        return [agent.user_id for agent in self.rig.shard.holding.by_id]
+        return [agent.user_id for agent in self.rig.shard.agent_table.by_id]
 
     @invariant()
     def both_hold_the_same(self) -> None:
-        for agent in self.rig.shard.holding.by_id:
+        for agent in self.rig.shard.agent_table.by_id:
             plain, held = self.plain.of(agent.user_id), agent.native or Native()
             times = (held.presence_us, held.routing_us, held.queues_us, held.office_us)
             names = ("presence_s", "routing_s", "queues_s", "office_s")
@@ -296,7 +296,7 @@ class CloudShardModel(RuleBasedStateMachine):
 
     @invariant()
     def only_confirmed_agents_are_not_stale(self) -> None:
-        for agent in self.rig.shard.holding.by_id:
+        for agent in self.rig.shard.agent_table.by_id:
             plain = self.plain.of(agent.user_id)
             scope = self.plain.scopes.get(plain.scope, PlainScope())
             is_confirmed = scope.is_up and plain.named == scope.session
@@ -346,7 +346,7 @@ def test_any_order_and_any_number_of_tellings_come_to_the_newest_truth(
     shard = Shard(0, 1, rings=1, now_s=0.0, journalled=False, dialect="cloud")
     for what, p, r, q in order:
         shard.take(batch([record_of(what, p, r, q)]), 0.0)
-    agent = shard.holding.by_user[A]
+    agent = shard.agent_table.by_user[A]
     assert agent.native is not None
     newest = [max(seconds) for seconds in zip(*(each[1:] for each in told), strict=True)]
     assert [agent.native.presence_us, agent.native.routing_us, agent.native.queues_us] == [

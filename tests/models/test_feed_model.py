@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from actors.messages.control import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins, SessionEnds
 from actors.messages.feed import Tag
 from actors.shard import feed as shard_feed
+from actors.shard.agent_table import Agent
 from actors.shard.feed import FEED_WORDS, Feed, FeedArguments
-from actors.shard.holding import Agent
 from actors.shard.journal import Journal, Transaction, prepare
 from actors.shard.native import native_json
 from actors.shard.shard import Shard
@@ -142,7 +142,7 @@ class FeedModel(RuleBasedStateMachine):
                 self.shard.sessions.stale_of(agent),
                 _native(agent),
             )
-            for agent in self.shard.holding.by_id
+            for agent in self.shard.agent_table.by_id
             if agent.state is not None
         }
 

@@ -169,7 +169,7 @@ class ShardModel(RuleBasedStateMachine):
     def both_hold_the_same(self) -> None:
         held = {
             agent.user_id: (agent.state, agent.at_us, agent.sequence)
-            for agent in self.rig.shard.holding.by_id
+            for agent in self.rig.shard.agent_table.by_id
         }
         assert held == self.plain.held
 

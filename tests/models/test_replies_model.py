@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.queries import WATCH_LEASE_S, Answer, TransitionSeen, Watch
-from actors.shard.holding import AgentTable, Correlated
+from actors.shard.agent_table import AgentTable, Correlated
 from actors.shard.replies import Replies
 
 KEYS = st.tuples(st.sampled_from(("u1", "u2")), st.sampled_from(("c1", "c2", "c3")))

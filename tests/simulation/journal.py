@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from actors.shard.holding import GapRow, Transition
+from actors.shard.agent_table import GapRow, Transition
 from actors.shard.journal import CheckpointPage, Commit, ShardProgress, Stored, ToldRow, Transaction
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
@@ -75,8 +75,8 @@ class MemoryJournal:
             raise disk.errors.pop(0)
         if disk.run != self._run:
             raise LocalError("belongs to another run now: nothing is committed")
-        owed, progress = transaction.owed, transaction.progress
-        assert [row[0] for row in owed.rows] == list(
+        pending, progress = transaction.pending, transaction.progress
+        assert [row[0] for row in pending.rows] == list(
             range(len(disk.rows) + 1, progress.next_row)
         ), "row ids go on where the last transaction ended"
         crash_point("in-transaction")
@@ -85,9 +85,9 @@ class MemoryJournal:
             sessions=_copy(progress.sessions),
             replay_from=max(progress.replay_from, disk.progress.replay_from),
         )
-        disk.agents += owed.agents
-        disk.rows += map(Transition._make, owed.rows)
-        disk.gaps += owed.gaps
+        disk.agents += pending.agents
+        disk.rows += map(Transition._make, pending.rows)
+        disk.gaps += pending.gaps
         disk.rejections += len(transaction.rejections)
         if transaction.silent is not None:
             disk.silent = transaction.silent

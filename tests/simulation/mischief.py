@@ -124,7 +124,7 @@ class Mischief:
         # Without another name it shows only in a newest sequence far below what was routed.
         routed = lowest_mark(world.marks(), world.page.get("gateway_epoch"))
         if world.receiver is not None:
-            routed = min(routed, world.receiver.outlet.watermark)
+            routed = min(routed, world.receiver.ring_writer.watermark)
         if world.watch.epochs.get(world.page.get("gateway_epoch")) != organisation.epoch:
             return what == "sequence reset"  # the last one is not noticed yet
         if routed <= lowest + world.schedule.events + 4 * MARGIN:
@@ -152,7 +152,7 @@ class Mischief:
     def overflows(self) -> None:
         """As if the spill were over its bound, whenever something is spilled."""
         receiver = self._world.receiver
-        if self.overflow_wanted and receiver is not None and receiver.outlet.is_spilling:
+        if self.overflow_wanted and receiver is not None and receiver.ring_writer.is_spilling:
             self.overflow_wanted = False
             self._done("spill overflows")
             world, found = self._world, receiver

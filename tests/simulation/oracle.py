@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from actors.messages.control import UNKNOWN
-from actors.shard.holding import GapRow, Transition
+from actors.shard.agent_table import GapRow, Transition
 from actors.shard.merge import OUTCOMES
 from tests.simulation.journal import Disk
 from tests.simulation.organisation import Event
@@ -163,7 +163,7 @@ class Judge:
         for row in disk.rows:
             if row.agent and row.cause != "late":
                 states[row.agent] = row.to_state
-        held = {agent.id: agent.state for agent in shard.shard.holding.by_id}
+        held = {agent.id: agent.state for agent in shard.shard.agent_table.by_id}
         if {agent: state for agent, state in held.items() if state is not None} != states:
             self._add("memory is what the journal says", (index, held, states))
         if shard.shard.sessions.stale_since_us is not None:
@@ -175,7 +175,7 @@ class Judge:
             agent.user_id: agent.state
             for shard in self.world.shards
             if shard is not None
-            for agent in shard.shard.holding.by_id
+            for agent in shard.shard.agent_table.by_id
         }
         for user, event in organisation.truth.items():
             if held.pop(user, None) != event.state:

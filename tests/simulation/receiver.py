@@ -21,7 +21,7 @@ from actors.receiver.line import ReceiverPolicy, lowest_mark
 from actors.receiver.listener import Listener
 from actors.receiver.loop import Receiver
 from actors.receiver.numbering import kept_epoch
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 from actors.receiver.routing import routed
 from actors.receiver.session import SessionMachine
 from runtime.block import Block
@@ -87,9 +87,9 @@ class SimulatedListener:
     """picows' callbacks, as `actors/receiver/listener.pyx` takes them: the same routing, the same
     order of counting and handing on."""
 
-    def __init__(self, line: Connection, outlet: RingWriter) -> None:
+    def __init__(self, line: Connection, ring_writer: RingWriter) -> None:
         self.line = line
-        self.outlet = outlet
+        self.ring_writer = ring_writer
         self.is_fast = self.is_muted = self.history_runs = False
         self.epoch = self.newest = self.frames = self.history_frames = self.highest = 0
         self.unbroken = 0
@@ -105,7 +105,7 @@ class SimulatedListener:
             return
         sequence = route[1]
         user = payload.split(b'"userId":"', 1)[1].split(b'"', 1)[0]
-        self.outlet.event(user, payload, self.epoch, sequence, self.flags)
+        self.ring_writer.event(user, payload, self.epoch, sequence, self.flags)
         if self.history_runs:
             self.note_event(sequence, b'"history"' in payload)
         elif sequence > self.highest:
@@ -163,17 +163,17 @@ class SimulatedConnection(Connection):
         self,
         line: int,
         *,
-        outlet: RingWriter,
+        ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
         marks: Callable[[], tuple[signals.Mark, ...]],
     ) -> None:
         nothing = cast("Any", None)
         super().__init__(
-            line, address=nothing, way=nothing, resource=None, outlet=outlet, tally=tally,
+            line, address=nothing, way=nothing, resource=None, ring_writer=ring_writer, tally=tally,
             tell=tell, marks=marks,
         )  # fmt: skip
-        self.listener = SimulatedListener(self, outlet)
+        self.listener = SimulatedListener(self, ring_writer)
         self._listener = cast("Listener", self.listener)
         self.is_renewed = False  # connect with a token that no one has used yet
         self.session = 0
@@ -235,7 +235,7 @@ class SimulatedReceiver(Receiver):
         producers = [
             Producer(ring, generation=generation, doorbell=around.doorbell) for ring in around.rings
         ]
-        self.outlet = self._outlet = RingWriter(
+        self.ring_writer = self._ring_writer = RingWriter(
             producers, counters, self.loop.call_soon, self._on_pressure, self._on_overflow
         )
         marks = self._marks()
@@ -248,7 +248,7 @@ class SimulatedReceiver(Receiver):
             epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
         )
-        self.outlet.restart_watermark(lowest_mark(marks, epoch))
+        self.ring_writer.restart_watermark(lowest_mark(marks, epoch))
         self._tally = ConnectionCounts()
         self._gauges = cast("Any", Quiet())
         self._connections = {}
@@ -298,7 +298,11 @@ class SimulatedReceiver(Receiver):
 
     def _connect(self, line: int, fresh_token: bool) -> None:
         connection = SimulatedConnection(
-            line, outlet=self.outlet, tally=self._tally, tell=self._signal, marks=self._marks
+            line,
+            ring_writer=self.ring_writer,
+            tally=self._tally,
+            tell=self._signal,
+            marks=self._marks,
         )
         connection.is_renewed = fresh_token
         self._connections[line] = self._last = connection
@@ -340,13 +344,13 @@ class SimulatedReceiver(Receiver):
                 connection.listener.is_muted = True
                 socket.code = 1002
                 self.around.gateway.forget(socket)
-                self.outlet.publish()
+                self.ring_writer.publish()
                 self.lose(connection, is_ours=True)
                 return
             if frame.named is not None and not connection.listener.is_muted:
                 self.around.watch.names(connection.session, frame.named)
             connection.listener.on_frame(frame.payload)
-        self.outlet.publish()
+        self.ring_writer.publish()
 
     def lose(self, connection: SimulatedConnection, *, is_ours: bool = False) -> None:
         """The connection is gone."""

@@ -53,7 +53,7 @@ class SimulatedShard:
         self._clock = clock
         self._page = page
         self._intake = intake
-        self._owed: tuple[Transaction, Batch | None] | None = None  # the disk did not take it
+        self._pending: tuple[Transaction, Batch | None] | None = None  # the disk did not take it
         self.consumer = Consumer(ring, generation=generation, producer_doorbell=doorbell)
         self._journal = cast("Journal", MemoryJournal(disk, run))
         self.shard = Shard(index, shards, rings=1, now_s=clock.now_s())
@@ -71,12 +71,12 @@ class SimulatedShard:
 
     @property
     def has_work(self) -> bool:
-        return self._owed is not None or self.consumer.used_bytes > 0
+        return self._pending is not None or self.consumer.used_bytes > 0
 
     def step(self, records_max: int) -> None:
         """A batch; or another try to commit the last one."""
-        if self._owed is not None:
-            self._commit(*self._owed)
+        if self._pending is not None:
+            self._commit(*self._pending)
             return
         batch = self.consumer.peek(records_max)
         if batch is None:
@@ -92,7 +92,7 @@ class SimulatedShard:
 
     def beat(self) -> None:
         now_s = self._clock.now_s()
-        if self._owed is None and self.shard.owes_quietly(now_s):
+        if self._pending is None and self.shard.owes_quietly(now_s):
             self._commit(self.shard.prepare(now_s), None)
 
     def stop(self) -> None:
@@ -105,12 +105,12 @@ class SimulatedShard:
         crash_point("after-last-commit")
 
     def _commit(self, transaction: Transaction, batch: Batch | None) -> None:
-        self._owed = (transaction, batch)
+        self._pending = (transaction, batch)
         try:
             self._journal.commit(transaction)
         except TRANSIENT_ERRORS:
             return
-        self._owed = None
+        self._pending = None
         self.shard.committed(transaction, self._clock.wall_us())
         crash_point("after-commit")
         crash_point("after-feed")  # nobody reads along here: tests/models/test_feed_model.py

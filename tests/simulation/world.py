@@ -166,11 +166,11 @@ class World:
 
     def _drain(self, receiver: SimulatedReceiver) -> None:
         """What has no room yet is handed over."""
-        receiver.outlet.publish()
-        while receiver.outlet.is_spilling:
+        receiver.ring_writer.publish()
+        while receiver.ring_writer.is_spilling:
             for index in range(len(self.shards)):
                 self._at_shard(index, lambda shard: shard.step(512))
-            receiver.outlet.relieve()
+            receiver.ring_writer.relieve()
 
     def _at_shard(self, index: int, step: Callable[[SimulatedShard], None]) -> None:
         shard = self.shards[index]
@@ -395,7 +395,7 @@ class World:
 
     def _is_settled(self) -> bool:
         receiver, organisation = self.receiver, self.gateway.organisation
-        if receiver is None or not self._is_told_anew() or receiver.outlet.is_pressed:
+        if receiver is None or not self._is_told_anew() or receiver.ring_writer.is_pressed:
             return False
         machine, connections = receiver.machine, receiver.connections
         if not machine.is_up or machine.has_history or len(connections) != 1:

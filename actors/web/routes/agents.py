@@ -20,8 +20,8 @@ from actors.web.paging import CURSOR_CHARS_MAX, OddCursorError
 from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.read_model import AgentView
+from actors.web.rendering import agent_shown, position_shown, transition_shown
 from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User
-from actors.web.showing import agent_shown, position_shown, transition_shown
 
 Text = Annotated[str, Query(max_length=200, description="part of the id or the name")]
 After = Annotated[

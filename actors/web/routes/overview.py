@@ -22,7 +22,7 @@ from actors.web.encoding import encode
 from actors.web.identity import identity_of
 from actors.web.parts import WebParts
 from actors.web.problems import documented
-from actors.web.showing import queues_shown
+from actors.web.rendering import queues_shown
 
 GZIP_LEVEL: Final = 1
 _GZIP: Final = 16 + zlib.MAX_WBITS

@@ -9,8 +9,8 @@ from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 
 from actors.messages.control import USER_ID_BYTES_MAX
+from actors.web.command_submission import WAIT_MAX_S
 from actors.web.identity import identity_of
-from actors.web.placing import WAIT_MAX_S
 
 _AS_LONG: Final = "seconds to wait for the command's end"
 

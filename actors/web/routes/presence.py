@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, Response
 
 from actors.sender.commands import CommandStep
+from actors.web.command_submission import PresenceRequest, replayed
 from actors.web.parts import WebParts
-from actors.web.placing import PresenceRequest, replayed
 from actors.web.problems import documented
 from actors.web.routes.commands import COMMANDS
 from actors.web.routes.parameters import User, Wait, Who

@@ -24,7 +24,7 @@ from actors.cli.export_formats import Rows, moment
 from actors.cli.pseudonyms import FILE, Pseudonyms, open_pseudonyms
 from actors.genesys.times import microseconds
 from actors.shard import journal, scan
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.shard.scan import ScannedRow, in_order
 from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, ConfigurationError

@@ -40,7 +40,7 @@ def test_an_organisation_is_planned_and_its_joins_and_leaves_are_picked_up(tmp_p
                     roster_every_s=0.5,
                 ),
                 SystemClock(),
-                patience=RetryPolicy(backoff_first_s=0.01, backoff_most_s=0.02),
+                retry=RetryPolicy(backoff_first_s=0.01, backoff_most_s=0.02),
             )
             await gateway.fault("slow-rest", seconds=0.3, count=2)
             await gateway.fault("refuse-rest", status=503, count=2)

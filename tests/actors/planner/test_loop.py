@@ -64,7 +64,7 @@ class Rig:
         self.generation += 1
         self.counters.set("phase", STARTING)
         self.child = Child("planner", self.generation, self.counters)
-        planner = Planner(self.child, self.arguments, SystemClock(), patience=HASTY)
+        planner = Planner(self.child, self.arguments, SystemClock(), retry=HASTY)
         life = asyncio.create_task(planner.live())
         await asyncio.sleep(0)  # it begins
         try:

@@ -34,7 +34,7 @@ Make = Callable[[WatchSelection], RosterReader]
 def with_reader(test: Callable[[ScriptedCloud, Make], Awaitable[None]]) -> None:
     async def run(cloud: ScriptedCloud, rest: CloudRest) -> None:
         def make(watch: WatchSelection) -> RosterReader:
-            return RosterReader(rest, watch, rng=random.Random(1), patience=HASTY)
+            return RosterReader(rest, watch, rng=random.Random(1), retry=HASTY)
 
         await test(cloud, make)
 

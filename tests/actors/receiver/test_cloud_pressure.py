@@ -9,7 +9,7 @@ import pytest
 
 from actors.messages.control import Gap, HistoryEnds, SessionBegins, SessionEnds
 from actors.receiver.channel_socket import ChannelSocket
-from actors.receiver.outlet import SPILL_BYTES_MAX
+from actors.receiver.ring_writer import SPILL_BYTES_MAX
 from runtime.ring import KIND_EVENT
 from tests.actors.receiver.cloud_rig import CloudRig
 from tests.actors.receiver.rig import in_loop, until

@@ -10,7 +10,7 @@ import pytest
 from actors.messages.control import HistoryEnds, SessionBegins, SessionEnds, Shed, decode_control
 from actors.receiver.connection import Connection
 from actors.receiver.line import ReceiverPolicy
-from actors.receiver.outlet import SPILL_BYTES_MAX
+from actors.receiver.ring_writer import SPILL_BYTES_MAX
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
 from tests.actors.receiver.rig import Record, Rig, in_loop, until
 from tests.gateway.loopback import CLOSE, Socket

@@ -322,8 +322,8 @@ def test_a_killed_writer_leaves_whole_transactions_and_a_successor_goes_on(
     if verdict.rows % 4:
         assert last is steps[verdict.rows % 4]
     # A letter stands exactly where an acknowledgement does.
-    owed = reader.read_letters(tmp_path, limit=10_000)
-    assert {letter.command for letter in owed} == {
+    pending = reader.read_letters(tmp_path, limit=10_000)
+    assert {letter.command for letter in pending} == {
         command.id for command in told if command.acknowledged_us is not None
     }
 

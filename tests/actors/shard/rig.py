@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from actors.messages.control import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins
-from actors.shard.holding import Agent, Transition
+from actors.shard.agent_table import Agent, Transition
 from actors.shard.journal import Journal, prepare
 from actors.shard.shard import Shard
 from tests.actors.shard.lending import Record, batch, control
@@ -60,7 +60,7 @@ class Rig:
         self.feed(control(HistoryEnds(session, SCOPE_ALL, complete, 6_000_000)))
 
     def agent(self, user_id: str) -> Agent:
-        return self.shard.holding.by_user[user_id]
+        return self.shard.agent_table.by_user[user_id]
 
     def state(self, user_id: str) -> str | None:
         return self.agent(user_id).state
@@ -83,13 +83,13 @@ class Rig:
                 tuple(
                     getattr(a, name) for name in Agent.__slots__ if name not in {"named", "native"}
                 )
-                for a in self.shard.holding.by_id
+                for a in self.shard.agent_table.by_id
             ],
             "natives": [
                 None if a.native is None else (a.native.packed(), a.native.scope, a.native.named)
-                for a in self.shard.holding.by_id
+                for a in self.shard.agent_table.by_id
             ],
-            "next_row": self.shard.holding.next_row,
+            "next_row": self.shard.agent_table.next_row,
             "epoch": merge.epoch,
             "mark": merge.mark,
             "counts": dict(merge.counts),

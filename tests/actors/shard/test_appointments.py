@@ -10,8 +10,8 @@ import pytest
 
 from actors.messages.control import APPOINTMENT_EVENT, UNKNOWN, SessionEnds
 from actors.shard import reader
+from actors.shard.agent_table import Appointment
 from actors.shard.checkpoint import CYCLE_S
-from actors.shard.holding import Appointment
 from tests.actors.shard.lending import A, B, Record, event
 from tests.actors.shard.rig import Rig
 
@@ -53,7 +53,7 @@ def test_an_appointment_moves_neither_window_nor_mark(rig: Rig) -> None:
 def test_an_appointment_of_nobody_makes_no_agent(rig: Rig) -> None:
     rig.begin()
     rig.feed(appointment(1_001, B))
-    assert rig.shard.holding.by_user == {}
+    assert rig.shard.agent_table.by_user == {}
     assert rig.counts == {"received": 1, "unchanged": 1}
 
 

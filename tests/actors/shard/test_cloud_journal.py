@@ -57,7 +57,7 @@ def answers(cloud: Rig, *questions: Question) -> list[Answer]:
     sessions = shard.sessions
     return list(
         replies.answer(
-            questions, shard.holding, sessions.stale_since_us, cloud.now_s, sessions.stale_of
+            questions, shard.agent_table, sessions.stale_since_us, cloud.now_s, sessions.stale_of
         )
     )
 
@@ -130,7 +130,7 @@ def test_a_journal_of_the_other_dialect_is_as_it_was(tmp_path: Path) -> None:
 
 def test_native_values_go_with_their_rows(cloud: Rig) -> None:
     cloud.feed(activity("MEAL", 10), activity("BUSY", 20))
-    end = cloud.shard.holding.next_row
+    end = cloud.shard.agent_table.next_row
     while cloud.journal.prune(
         older_than_us=1 << 62, bytes_max=1 << 40, keep_from=end - 1, slice_rows=2
     ):
@@ -198,9 +198,9 @@ def test_a_presence_is_confirmed_by_its_time_however_long_it_has_been_held(cloud
 def test_a_presence_that_was_replaced_is_still_known_to_have_been(cloud: Rig) -> None:
     replies = Replies(PRESENCE_OF_STATE)
     cloud.feed(activity("MEAL", 10), activity("BUSY", 20))
-    replies.note(cloud.shard.holding.correlated)
+    replies.note(cloud.shard.agent_table.correlated)
     (shown,) = replies.answer(
-        [Watch(A, f"presence@{at_us(10)}")], cloud.shard.holding, None, cloud.now_s
+        [Watch(A, f"presence@{at_us(10)}")], cloud.shard.agent_table, None, cloud.now_s
     )
     assert isinstance(shown, TransitionSeen)
     assert shown.presence == "break"

@@ -282,7 +282,7 @@ def test_hostile_names_are_set_aside_and_grow_nothing(cloud: Rig, topic: str, re
     value = {"topicName": topic, "eventBody": body_of()}
     findings = cloud.shard.merge.events([value, 5], [10**18] * 2, [1, 1], b"\2\2", 0.0)
     assert [finding.reason for finding in findings] == [reason, "not an event"]
-    assert len(cloud.shard.holding.by_id) == 1
+    assert len(cloud.shard.agent_table.by_id) == 1
 
 
 def test_topics_are_compared_without_regard_to_case(cloud: Rig) -> None:

@@ -239,7 +239,7 @@ def test_the_counts_of_a_queue_are_confirmed_as_soon_as_all_of_its_agents_are(cl
     def since() -> list[int | None]:
         questions = [AskQueue(1, QUEUE), AskQueue(2, "nobody's")]
         told = replies.answer(
-            questions, cloud.shard.holding, sessions.stale_since_us, 0.0, sessions.stale_of
+            questions, cloud.shard.agent_table, sessions.stale_since_us, 0.0, sessions.stale_of
         )
         return [each.stale_since_us for each in told if isinstance(each, QueueRecord)]
 

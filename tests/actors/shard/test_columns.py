@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import apsw
 
-from actors.shard.holding import Transition
+from actors.shard.agent_table import Transition
 from actors.shard.journal import SCHEMA
 from actors.shard.reader import TransitionRow
 from actors.sinks.envelope import JournalRow

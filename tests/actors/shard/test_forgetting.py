@@ -33,7 +33,7 @@ def change(number: int, step: int, state: str = "Available") -> Record:
 
 def known(rig: Rig) -> dict[str, Any]:
     """By user, all that is held of them; numbers may be others."""
-    agents = rig.shard.holding.by_id
+    agents = rig.shard.agent_table.by_id
     assert [agent.id for agent in agents] == list(range(1, len(agents) + 1))
     return {
         agent.user_id: (agent.state, agent.at_us, agent.queue, agent.epoch, agent.sequence)
@@ -99,7 +99,7 @@ def test_what_is_told_again_of_them_was_handled(tmp_path: Path) -> None:
     rig.restart()
     rig.feed(change(1, 1))
     assert rig.counts["duplicates"] == 1
-    assert user(1) not in rig.shard.holding.by_user
+    assert user(1) not in rig.shard.agent_table.by_user
     rig.journal.close()
 
 

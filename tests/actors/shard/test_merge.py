@@ -247,7 +247,7 @@ def test_a_frame_that_is_set_aside_uses_up_no_name(rig: Rig) -> None:
 def test_made_up_agents_are_set_aside_beyond_a_bound(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.shard.holding.AGENTS_MAX", 3)
+    monkeypatch.setattr("actors.shard.agent_table.AGENTS_MAX", 3)
     rig.begin()
     rig.feed(event(1001, A), *(event(1002 + i, f"user-{i}") for i in range(5)))
     rig.feed(event(900, "user-9", history=True), event(1010, A, "Talking", T2))
@@ -262,7 +262,7 @@ def test_unknown_on_the_wire_does_not_trigger_our_own_rule(rig: Rig) -> None:
 
 
 def test_an_agent_of_another_shard_is_set_aside(rig: Rig) -> None:
-    rig.shard.holding.owns = lambda user_id: user_id == A
+    rig.shard.agent_table.owns = lambda user_id: user_id == A
     rig.begin()
     rig.feed(event(1001, A), event(1002, B))
     assert rig.counts == {"received": 2, "applied": 1, "quarantined": 1}

@@ -23,7 +23,7 @@ def test_states_are_the_pages_and_the_rows_behind_them(rig: Rig) -> None:
     rig.feed(*stream(2_000, 700))
     rig.commit(finish=True)
     rig.feed(*stream(50, 700, seed=8, first=3_001), event(3_060, A, "Talking", T0))
-    held = {agent.user_id: agent.state for agent in rig.shard.holding.by_id}
+    held = {agent.user_id: agent.state for agent in rig.shard.agent_table.by_id}
     assert {state.user_id: state.state for state in read_states(rig.path.parent)} == held
     state = read_state(rig.path.parent, A)
     assert state is not None

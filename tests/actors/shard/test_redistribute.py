@@ -93,12 +93,12 @@ def test_what_comes_again_after_a_redistribution_is_still_a_duplicate(data_dir: 
     applied = shard.merge.counts["applied"]
     # The lower of the two marks was 20 events behind: all of them come again, most were handled.
     shard.take(batch(stream(400, 60)), 0.0)
-    causes = {row[-1] for row in shard.holding.take().rows}
+    causes = {row[-1] for row in shard.agent_table.take().rows}
     assert causes <= {"live"}
     assert shard.merge.counts["late"] == 0
     assert shard.merge.counts["applied"] - applied <= 20
     shard.take(batch([event(5_000, "user-00007", "Reserved", "2026-11-22T00:00:00.000Z")]), 0.0)
-    assert shard.holding.by_user["user-00007"].state == "Reserved"
+    assert shard.agent_table.by_user["user-00007"].state == "Reserved"
     journal.close()
 
 

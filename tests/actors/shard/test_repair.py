@@ -131,7 +131,7 @@ def test_a_fresh_journal_is_filled_by_the_next_history(data_dir: DataDir) -> Non
     ended = control(HistoryEnds(1, SCOPE_ALL, True, 2))
     resumed = control(SessionBegins(1, SCOPE_ALL, 1, "e1", 1_310, 300, 1))
     shard.take(batch([resumed, named, ended, event(1_311, "user-00002")]), 0.0)
-    assert {agent.user_id: agent.state for agent in shard.holding.by_id} == {
+    assert {agent.user_id: agent.state for agent in shard.agent_table.by_id} == {
         "user-00001": "Talking",
         "user-00002": "Available",
     }

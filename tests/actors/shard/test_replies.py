@@ -34,12 +34,12 @@ def replies() -> Replies:
 
 def ask(replies: Replies, rig: Rig, *questions: Question) -> list[Answer]:
     since_us = rig.shard.sessions.stale_since_us
-    return list(replies.answer(questions, rig.shard.holding, since_us, rig.now_s))
+    return list(replies.answer(questions, rig.shard.agent_table, since_us, rig.now_s))
 
 
 def note(replies: Replies, rig: Rig) -> list[TransitionSeen]:
-    shown = replies.note(rig.shard.holding.correlated)
-    rig.shard.holding.correlated.clear()
+    shown = replies.note(rig.shard.agent_table.correlated)
+    rig.shard.agent_table.correlated.clear()
     return shown
 
 
@@ -119,7 +119,7 @@ def test_a_queue_is_counted_by_what_its_agents_are_held_in(rig: Rig, replies: Re
 def test_the_map_of_states_is_a_setting(rig: Rig) -> None:
     rig.begin()
     rig.feed(event(1_001, A, "Sleeping", T0, queueId=QUEUE))
-    counts = queue_counts(rig.shard.holding.by_id, {QUEUE}, {"Sleeping": "available"})
+    counts = queue_counts(rig.shard.agent_table.by_id, {QUEUE}, {"Sleeping": "available"})
     assert counts == {QUEUE: (1, 0, 0, 0)}
 
 

@@ -233,6 +233,6 @@ def test_without_a_journal_states_and_counts_are_written_at_the_stop(tmp_path: P
     journal.commit(shard.prepare(0.0, finish=True))
     assert list(journal.rows_behind(0)) == []
     assert journal.stored().progress.counts["applied"] == 500
-    assert {user_id for _, user_id in journal.agents()} == set(shard.holding.by_user)
+    assert {user_id for _, user_id in journal.agents()} == set(shard.agent_table.by_user)
     assert len(list(journal.pages())) == 1
     journal.close()

@@ -10,7 +10,7 @@ import apsw
 
 from actors.settings.sinks import SinkSettings
 from actors.shard import journal
-from actors.shard.holding import Agent, AgentTable, GapRow
+from actors.shard.agent_table import Agent, AgentTable, GapRow
 from actors.shard.journal import Journal, ShardProgress, Transaction
 from actors.sinks.envelope import EventEnvelope, SinkEvent, SinkFilter
 from actors.sinks.journals import JournalFile, JournalReader, find
@@ -32,18 +32,18 @@ class FakeShard:
         self.path = path
         journal.prepare(path, run)
         self._journal = Journal(path, run)
-        self._holding = AgentTable()
+        self._agent_table = AgentTable()
         stored = self._journal.stored().progress
-        self._holding.next_row = stored.next_row
+        self._agent_table.next_row = stored.next_row
         for number, user in self._journal.agents():
-            self._holding.restore(Agent(number, user))
+            self._agent_table.restore(Agent(number, user))
 
     def write(self, *users: str, cause: str = "live", **fields: Any) -> list[int]:
         """One row for each; their ids."""
-        first = self._holding.next_row
+        first = self._agent_table.next_row
         for user in users:
-            agent = self._holding.by_user.get(user) or self._holding.admit(user)
-            row = self._holding.next_row
+            agent = self._agent_table.by_user.get(user) or self._agent_table.admit(user)
+            row = self._agent_table.next_row
             given: dict[str, Any] = {
                 "at_us": BEGAN_US + row * 1_000,
                 "received_us": BEGAN_US + row * 1_000 + 7,
@@ -53,15 +53,15 @@ class FakeShard:
                 "presence": None,
             } | fields
             state = STATES[row % len(STATES)]
-            self._holding.write(agent, given.pop("to_state", state), cause=cause, **given)
+            self._agent_table.write(agent, given.pop("to_state", state), cause=cause, **given)
             agent.state = state
         self._commit()
-        return list(range(first, self._holding.next_row))
+        return list(range(first, self._agent_table.next_row))
 
     def gap(self, reason: str = "nobody will send it") -> int:
-        row = self._holding.next_row
+        row = self._agent_table.next_row
         gap = GapRow(row, "all", 1, 5, 9, BEGAN_US + row * 1_000, reason, BEGAN_US)
-        self._holding.write_gap(gap, BEGAN_US + row * 1_000 + 7)
+        self._agent_table.write_gap(gap, BEGAN_US + row * 1_000 + 7)
         self._commit()
         return row
 
@@ -74,8 +74,8 @@ class FakeShard:
         self._journal.close()
 
     def _commit(self) -> None:
-        progress = ShardProgress((), 1, 0, self._holding.next_row, {}, {}, 0)
-        self._journal.commit(Transaction(self._holding.take(), progress))
+        progress = ShardProgress((), 1, 0, self._agent_table.next_row, {}, {}, 0)
+        self._journal.commit(Transaction(self._agent_table.take(), progress))
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> None:
         connection = apsw.Connection(str(self.path))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.genesys.times import iso_ms
-from actors.shard.holding import GapRow
+from actors.shard.agent_table import GapRow
 from actors.sinks.envelope import EventEnvelope, JournalRow, LostRows, SinkFilter, source_of
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.sinks.places import SinkPosition
+from actors.sinks.positions import SinkPosition
 from actors.sinks.reader import read
 from actors.sinks.store import (
     SINKS_FILE,

@@ -12,7 +12,7 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from actors.web.book import CommandReader
+from actors.web.command_reader import CommandReader
 from actors.web.identity import VISITOR, CallerIdentity, identify
 from actors.web.journals import Journals
 from actors.web.parts import WebParts

@@ -128,7 +128,7 @@ def test_without_a_sender_a_change_is_refused_and_the_past_is_shown(tmp_path: Pa
 def test_a_sender_that_answers_nobody_is_told_and_the_same_key_is_one_command(
     http: httpx.Client, sender: FakeSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("actors.web.placing.ORDER_TIMES", 1)
+    monkeypatch.setattr("actors.web.command_submission.ORDER_TIMES", 1)
     sender.is_deaf = True
     key = {"Idempotency-Key": "k"}
     answer = http.post(AGENT, json=BUSY, headers=key)

@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.settings.web import WebSettings
+from actors.web.access_middleware import AccessChecks
 from actors.web.arguments import WEB_WORDS
-from actors.web.front import AccessChecks
 from actors.web.guarding import make_guards, read_again
 from actors.web.sessions import KEY_FILE
 from runtime.clock import ManualClock

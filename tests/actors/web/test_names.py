@@ -14,8 +14,8 @@ from actors.genesys.channel_plan import EMPTY
 from actors.planner import store
 from actors.web import names
 from actors.web.encoding import encode, mended
+from actors.web.name_reader import NameReader
 from actors.web.names import Names, read
-from actors.web.naming import NameReader
 from runtime.errors import LocalError, RuntimeFault
 
 ANY_TEXT = st.text(st.characters())  # halves of surrogate pairs included

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from actors.web.child_health import BEAT_AGE_MAX_S, ChildHealthReader
 from actors.web.read_model import ChildHealth
-from actors.web.vitals import BEAT_AGE_MAX_S, ChildHealthReader
 from runtime.clock import ManualClock
 from runtime.counters import DRAINING, RUNNING, WAITING, Counters
 

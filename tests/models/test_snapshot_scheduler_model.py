@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.genesys.channel_plan import Slot
-from actors.receiver.snapshot_desk import Call, SnapshotScheduler
+from actors.receiver.snapshot_scheduler import Call, SnapshotScheduler
 
 USERS = tuple(f"u{number:03}" for number in range(260))
 PER_PAGE = 130  # more than a call takes by id
@@ -27,8 +27,8 @@ class Wanted:
 class DeskModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.desk = SnapshotScheduler()
-        self.desk.watch(frozenset(USERS))
+        self.scheduler = SnapshotScheduler()
+        self.scheduler.watch(frozenset(USERS))
         self.active = list(USERS)  # in the gateway's order
         self.wanted: dict[Slot, Wanted] = {}
         self.calls: list[tuple[Call, int]] = []  # under way, by which client
@@ -57,18 +57,18 @@ class DeskModel(RuleBasedStateMachine):
         since = {user: before.get(user, self.made) for user in users}
         if since:
             self.wanted[slot] = Wanted(session, since)
-        self.desk.want(slot, session, users)
+        self.scheduler.want(slot, session, users)
 
     @rule(slot=st.sampled_from(SLOTS))
     def stop(self, slot: Slot) -> None:
         self.wanted.pop(slot, None)
-        self.desk.stop(slot)
+        self.scheduler.stop(slot)
 
     # What becomes of it
 
     @rule(client=st.sampled_from([0, 0, 1]))
     def ask(self, client: int) -> None:
-        call = self.desk.next_call(client)
+        call = self.scheduler.next_call(client)
         if call is not None:
             self.made += 1
             assert call.number == self.made
@@ -88,7 +88,7 @@ class DeskModel(RuleBasedStateMachine):
     def answer(self, data: st.DataObject, fails: bool) -> None:
         call, _ = self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1)))
         if fails:
-            self.desk.failed(call)
+            self.scheduler.failed(call)
         else:
             self.answer_well(call)
 
@@ -97,7 +97,7 @@ class DeskModel(RuleBasedStateMachine):
             found = [user for user in call.ids if user in self.active]
         else:
             found = self.active[(call.page - 1) * PER_PAGE : call.page * PER_PAGE]
-        for slot, session, users in self.desk.answered(
+        for slot, session, users in self.scheduler.answered(
             call, found, -(-len(self.active) // PER_PAGE)
         ):
             wanted = self.wanted[slot]
@@ -115,7 +115,7 @@ class DeskModel(RuleBasedStateMachine):
 
     @invariant()
     def it_knows_what_is_wanted(self) -> None:
-        assert self.desk.waiting == len(self.wanted)
+        assert self.scheduler.waiting == len(self.wanted)
 
     def teardown(self) -> None:
         """No call fails any more: soon everybody is answered for, at the price of a pass and some
@@ -129,7 +129,7 @@ class DeskModel(RuleBasedStateMachine):
         assert not self.wanted
 
     def ask_well(self, client: int) -> bool:
-        call = self.desk.next_call(client)
+        call = self.scheduler.next_call(client)
         if call is not None:
             self.made += 1
             self.answer_well(call)

@@ -16,8 +16,8 @@ from typing import Any, Final, TypeVar
 import apsw
 import structlog
 
-from actors.sinks.patience import SinkRetry
 from actors.sinks.sink import Sink, SinkBatch, UndeliveredError
+from actors.sinks.sink_retry import SinkRetry
 from actors.sinks.source import Pulled, Source
 from actors.sinks.store import SinkStore
 from actors.storage.sqlite import TRANSIENT_ERRORS
@@ -55,7 +55,7 @@ class DeliveryWorker:
         sink: Sink,
         source: Source,
         store: SinkStore,
-        patience: SinkRetry,
+        retry: SinkRetry,
         *,
         linger_s: float,
         clock: Clock,
@@ -65,7 +65,7 @@ class DeliveryWorker:
         self._sink = sink
         self._source = source
         self._store = store
-        self._patience = patience
+        self._retry = retry
         self._linger_s = linger_s
         self._clock = clock
         self._counters = counters
@@ -177,14 +177,14 @@ class DeliveryWorker:
 
     async def _after(self, failure: UndeliveredError) -> bool:
         """Counts it, tells it if it is news, and waits; False: it was stopped."""
-        wait_s = self._patience.after(failure)
+        wait_s = self._retry.after(failure)
         self._counters.add("failed")
         self._counters.add("refused", failure.is_refused)
         await self._tell(str(failure), is_paused=failure.is_refused, retry_in_s=round(wait_s, 1))
         return await self._pause(wait_s)
 
     async def _succeeded(self) -> None:
-        self._patience.succeeded()
+        self._retry.succeeded()
         await self._tell("", is_paused=False)
 
     async def _tell(self, problem: str, *, is_paused: bool, **values: object) -> None:

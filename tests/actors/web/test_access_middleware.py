@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from actors.web.access_middleware import AccessChecks, AccessMiddleware
 from actors.web.arguments import WEB_WORDS
-from actors.web.front import AccessChecks, AccessMiddleware
 from actors.web.hosts import AllowedHosts
 from actors.web.identity import AccessScope as May
 from actors.web.identity import CallerIdentity, identity_of

@@ -13,9 +13,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from actors.sinks.arguments import SINKS, SINKS_WORDS
-from actors.sinks.patience import SinkRetry
-from actors.sinks.pump import DeliveryWorker, Thread
+from actors.sinks.delivery_worker import DeliveryWorker, Thread
 from actors.sinks.sink import Sink, UndeliveredError
+from actors.sinks.sink_retry import SinkRetry
 from actors.sinks.store import SinkStore, read_places, read_standings, sinks_path
 from runtime.clock import SystemClock
 from runtime.counters import Counters
@@ -35,7 +35,7 @@ class Stage:
         self.source, self.store = source_for(folder, rows_max=rows_max)
         self.counters = Counters.create(SINKS, SINKS_WORDS)
         self.thread = Thread("test")
-        self.pump = DeliveryWorker(
+        self.worker = DeliveryWorker(
             "lines",
             sink,
             self.source,
@@ -55,10 +55,10 @@ class Stage:
 
 @asynccontextmanager
 async def running(stage: Stage) -> AsyncIterator[asyncio.Task[None]]:
-    task = asyncio.get_running_loop().create_task(stage.pump.run())
+    task = asyncio.get_running_loop().create_task(stage.worker.run())
     try:
         yield task
-        stage.pump.stop()
+        stage.worker.stop()
         await task
     finally:
         task.cancel()
@@ -82,9 +82,9 @@ def test_what_is_there_and_what_comes_is_delivered_and_written_down(tmp_path: Pa
         async with running(stage):
             await until(lambda: len(other.taken) == 25)
             shard.write("u2", "u2")
-            stage.pump.wake()
+            stage.worker.wake()
             await until(lambda: stage.row == 27)
-            await until(lambda: not stage.pump.oldest_us)  # a moment after it is written down
+            await until(lambda: not stage.worker.oldest_us)  # a moment after it is written down
 
     in_loop(test)
     assert other.taken == all_events(tmp_path)
@@ -119,14 +119,14 @@ def test_a_refusal_pauses_it_loudly_and_drops_nothing(tmp_path: Path) -> None:
     async def test() -> None:
         async with running(stage):
             await until(lambda: stage.counters.get("refused") > 2)
-            assert stage.pump.is_paused
-            assert stage.pump.oldest_us > 0
+            assert stage.worker.is_paused
+            assert stage.worker.oldest_us > 0
             (standing,) = read_standings(sinks_path(tmp_path))
             assert (standing.problem, standing.is_paused) == ("answered with 410", True)
             other.answers.clear()
             await until(lambda: stage.row == 1)
-            assert not stage.pump.is_failing
-            assert not stage.pump.is_paused
+            assert not stage.worker.is_failing
+            assert not stage.worker.is_paused
 
     with capture_logs() as lines:
         in_loop(test)
@@ -164,7 +164,7 @@ def test_a_place_that_cannot_be_written_is_written_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal(tmp_path, "u1")
-    monkeypatch.setattr("actors.sinks.pump.COMMIT_RETRY_S", 0.01)
+    monkeypatch.setattr("actors.sinks.delivery_worker.COMMIT_RETRY_S", 0.01)
     failures = [apsw.FullError("full"), apsw.BusyError("busy")]
     real: Callable[..., None] = SinkStore.commit
 
@@ -221,7 +221,7 @@ def test_what_a_sink_does_not_foresee_ends_it(tmp_path: Path) -> None:
 
     async def test() -> None:
         with pytest.raises(LookupError):
-            await stage.pump.run()
+            await stage.worker.run()
 
     in_loop(test)
     stage.thread.leave()

@@ -1,4 +1,4 @@
-"""The outlet: nothing is lost, reordered or shown too early, however full the rings are."""
+"""The ring writer: nothing is lost, reordered or shown too early, however full the rings are."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from actors.messages.control import Gap, HistoryEnds, Watches, Watermark, encode_control
 from actors.messages.partition import shard_of
-from actors.receiver import outlet as outlet_module
-from actors.receiver.outlet import OUTLET_WORDS, SPILL_RECORD_BYTES, RingWriter
+from actors.receiver import ring_writer as ring_writer_module
+from actors.receiver.ring_writer import OUTLET_WORDS, SPILL_RECORD_BYTES, RingWriter
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -20,7 +20,7 @@ from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED, Consumer, Prod
 
 
 class Bench:
-    """An outlet over small rings, with everything that it calls."""
+    """A ring writer over small rings, with everything that it calls."""
 
     def __init__(self, shards: int = 2, capacity: int = 4096) -> None:
         self.blocks = [Block.create(f"ring-{i}", ring_bytes(capacity)) for i in range(shards)]
@@ -30,7 +30,7 @@ class Bench:
         self.soon: list[Callable[[], None]] = []
         self.pressure: list[bool] = []
         self.overflows = 0
-        self.outlet = self.successor(1)
+        self.ring_writer = self.successor(1)
 
     def successor(self, generation: int) -> RingWriter:
         producers = [
@@ -66,27 +66,27 @@ class Bench:
 
 def test_nothing_is_seen_before_it_is_published() -> None:
     bench = Bench()
-    bench.outlet.event(b"A", b"payload", 1, 7)
+    bench.ring_writer.event(b"A", b"payload", 1, 7)
     assert bench.take(shard_of("A", 2)) == []
-    bench.outlet.publish()
+    bench.ring_writer.publish()
     assert bench.take(shard_of("A", 2)) == [(KIND_EVENT, 7, b"payload")]
 
 
 def test_the_first_staged_record_arms_one_publish_of_its_own() -> None:
     bench = Bench()
     for _ in range(3):
-        bench.outlet.event(b"A", b"x", 1, 7)
+        bench.ring_writer.event(b"A", b"x", 1, 7)
     assert len(bench.soon) == 1
     bench.turn()
     assert len(bench.take(shard_of("A", 2))) == 3
-    bench.outlet.event(b"A", b"x", 1, 8)
+    bench.ring_writer.event(b"A", b"x", 1, 8)
     assert len(bench.soon) == 1
 
 
 def test_a_long_read_is_published_on_its_way() -> None:
     bench = Bench(shards=1, capacity=1 << 20)
     for sequence in range(1, 1025):
-        bench.outlet.event(b"A", b"x", 1, sequence)
+        bench.ring_writer.event(b"A", b"x", 1, sequence)
     assert len(bench.take(0)) == 1024
     assert bench.counters.get("published") == 2
 
@@ -94,16 +94,16 @@ def test_a_long_read_is_published_on_its_way() -> None:
 def test_a_control_record_goes_to_every_ring() -> None:
     bench = Bench(shards=3)
     payload = encode_control(Watermark(1, 5))
-    bench.outlet.control(payload, 1)
-    bench.outlet.publish()
+    bench.ring_writer.control(payload, 1)
+    bench.ring_writer.publish()
     assert [bench.take(shard) for shard in range(3)] == [[(KIND_CONTROL, 0, payload)]] * 3
 
 
 def test_a_control_record_of_an_agent_goes_to_its_owner_only() -> None:
     bench = Bench()
     payload = encode_control(Watches("c0/3", "A"))
-    bench.outlet.control_of(b"A", payload, 1)
-    bench.outlet.publish()
+    bench.ring_writer.control_of(b"A", payload, 1)
+    bench.ring_writer.publish()
     owner = shard_of("A", 2)
     assert [payload for _, _, payload in bench.take(owner)] == [payload]
     assert bench.take(1 - owner) == []
@@ -111,13 +111,13 @@ def test_a_control_record_of_an_agent_goes_to_its_owner_only() -> None:
 
 def test_a_rejected_record_says_why_and_is_cut() -> None:
     bench = Bench(capacity=1 << 16)
-    bench.outlet.reject(b"y" * 5000, "not JSON", 1)
-    bench.outlet.publish()
+    bench.ring_writer.reject(b"y" * 5000, "not JSON", 1)
+    bench.ring_writer.publish()
     assert bench.take(0) == [(KIND_REJECTED, 0, b"not JSON\0" + b"y" * 4096)]
     small = Bench(capacity=1024)
-    small.outlet.reject(b"y" * 5000, "not JSON", 1)
-    small.outlet.publish()
-    assert len(small.take(0)[0][2]) == small.outlet.payload_max
+    small.ring_writer.reject(b"y" * 5000, "not JSON", 1)
+    small.ring_writer.publish()
+    assert len(small.take(0)[0][2]) == small.ring_writer.payload_max
 
 
 @pytest.mark.parametrize(
@@ -134,30 +134,30 @@ def test_the_watermark_moves_by_plausible_sequences_only(
 ) -> None:
     bench = Bench(capacity=1 << 16)
     for sequence in sequences:
-        bench.outlet.event(b"A", b"x", 1, sequence)
-    assert bench.outlet.watermark == bench.counters.get("watermark") == watermark
+        bench.ring_writer.event(b"A", b"x", 1, sequence)
+    assert bench.ring_writer.watermark == bench.counters.get("watermark") == watermark
 
 
 def test_what_the_gateway_names_is_known_without_being_routed() -> None:
     bench = Bench()
-    bench.outlet.restart_watermark(50)
-    bench.outlet.know(9_000_000)
-    assert bench.outlet.watermark == 50
-    bench.outlet.event(b"A", b"x", 1, 9_500_000)
-    assert bench.outlet.watermark == 9_500_000
+    bench.ring_writer.restart_watermark(50)
+    bench.ring_writer.know(9_000_000)
+    assert bench.ring_writer.watermark == 50
+    bench.ring_writer.event(b"A", b"x", 1, 9_500_000)
+    assert bench.ring_writer.watermark == 9_500_000
 
 
 def test_pressure_begins_above_80_percent_and_ends_below_50() -> None:
     bench = Bench(shards=1, capacity=4096)
     for sequence in range(1, 27):  # 128 bytes each
-        bench.outlet.event(b"A", b"x" * 104, 1, sequence)
-        bench.outlet.publish()
+        bench.ring_writer.event(b"A", b"x" * 104, 1, sequence)
+        bench.ring_writer.publish()
         assert bench.pressure == ([True] if sequence * 128 > 0.8 * 4096 else [])
     bench.take(0, 10)
-    bench.outlet.relieve()
+    bench.ring_writer.relieve()
     assert bench.pressure == [True], "exactly half full"
     bench.take(0, 1)
-    bench.outlet.relieve()
+    bench.ring_writer.relieve()
     assert bench.pressure == [True, False]
 
 
@@ -166,9 +166,9 @@ def test_the_doorbell_rings_when_there_is_room_again() -> None:
     own = Doorbell.create("receiver")
     bench.consumers = [Consumer(bench.blocks[0], generation=2, producer_doorbell=own)]
     for sequence in range(1, 60):
-        bench.outlet.event(b"A", b"x" * 104, 1, sequence)
-    bench.outlet.publish()
-    bench.outlet.relieve()  # asks to be told
+        bench.ring_writer.event(b"A", b"x" * 104, 1, sequence)
+    bench.ring_writer.publish()
+    bench.ring_writer.relieve()  # asks to be told
     own.cancel()
     bench.take(0, 31)
     assert own.wait(5.0)
@@ -195,45 +195,45 @@ def test_records_arrive_once_and_in_order_however_full_the_rings_are(
         if step == "stage":
             payload = b"%06d" % number + b"x" * amount
             user = b"user-%d" % (number % 9)
-            bench.outlet.event(user, payload, 1, number + 1)
+            bench.ring_writer.event(user, payload, 1, number + 1)
             sent[shard_of(user, 2)].append(payload)
         elif step == "control":
             for shard in range(2):
                 sent[shard].append(b"%06d" % number)
-            bench.outlet.control(b"%06d" % number, 1)
+            bench.ring_writer.control(b"%06d" % number, 1)
         elif step == "take":
             got[number % 2] += [record[2] for record in bench.take(number % 2, amount)]
         else:
-            bench.turn() if step == "turn" else getattr(bench.outlet, step)()
-    bench.outlet.publish()
-    while bench.outlet.is_spilling:
+            bench.turn() if step == "turn" else getattr(bench.ring_writer, step)()
+    bench.ring_writer.publish()
+    while bench.ring_writer.is_spilling:
         for shard in range(2):
             got[shard] += [record[2] for record in bench.take(shard)]
-        bench.outlet.relieve()
+        bench.ring_writer.relieve()
     for shard in range(2):
         got[shard] += [record[2] for record in bench.take(shard)]
-    bench.outlet.relieve()
+    bench.ring_writer.relieve()
     assert got == sent
-    assert bench.outlet.spill_bytes == bench.counters.get("spilled") == 0
-    assert not bench.outlet.is_pressed
+    assert bench.ring_writer.spill_bytes == bench.counters.get("spilled") == 0
+    assert not bench.ring_writer.is_pressed
     assert bench.pressure == [True, False] * (len(bench.pressure) // 2)
 
 
 def test_a_dropped_spill_keeps_gaps_and_takes_the_watermark_back() -> None:
     bench = Bench(shards=1, capacity=1024)
-    outlet = bench.outlet
+    ring_writer = bench.ring_writer
     gap = encode_control(Gap(1, "all", 1, 5, 6, "why", 0))
     for sequence in range(1, 41):
-        outlet.event(b"A", b"x" * 40, 1, sequence)
-    outlet.control(gap, 1)
-    outlet.control(encode_control(HistoryEnds(1, "all", True, 0)), 1)
-    outlet.publish()
+        ring_writer.event(b"A", b"x" * 40, 1, sequence)
+    ring_writer.control(gap, 1)
+    ring_writer.control(encode_control(HistoryEnds(1, "all", True, 0)), 1)
+    ring_writer.publish()
     ring = bench.take(0)
-    assert outlet.is_spilling
-    assert outlet.drop_spill(12) == 40 - len(ring) + 1
-    assert outlet.spill_bytes == SPILL_RECORD_BYTES + len(gap)
-    assert outlet.watermark == bench.counters.get("watermark") == 12
-    outlet.relieve()
+    assert ring_writer.is_spilling
+    assert ring_writer.drop_spill(12) == 40 - len(ring) + 1
+    assert ring_writer.spill_bytes == SPILL_RECORD_BYTES + len(gap)
+    assert ring_writer.watermark == bench.counters.get("watermark") == 12
+    ring_writer.relieve()
     assert bench.take(0) == [(KIND_CONTROL, 0, gap)]
     assert bench.counters.get("spill_dropped") == 40 - len(ring) + 1
 
@@ -241,23 +241,23 @@ def test_a_dropped_spill_keeps_gaps_and_takes_the_watermark_back() -> None:
 def test_an_overflow_is_told_once_until_the_spill_is_dropped() -> None:
     bench = Bench(shards=1, capacity=1024)
     big = b"x" * 400
-    needed = outlet_module.SPILL_BYTES_MAX // (len(big) + SPILL_RECORD_BYTES) + 100
+    needed = ring_writer_module.SPILL_BYTES_MAX // (len(big) + SPILL_RECORD_BYTES) + 100
     for _ in range(needed):
-        bench.outlet.event(b"A", big, 1, 1)
+        bench.ring_writer.event(b"A", big, 1, 1)
     assert bench.overflows == 1
-    assert bench.outlet.is_overflowing
-    bench.outlet.drop_spill(0)
-    assert not bench.outlet.is_overflowing
-    assert bench.outlet.spill_bytes == 0
+    assert bench.ring_writer.is_overflowing
+    bench.ring_writer.drop_spill(0)
+    assert not bench.ring_writer.is_overflowing
+    assert bench.ring_writer.spill_bytes == 0
 
 
 def test_a_successor_stops_us() -> None:
     bench = Bench()
-    bench.outlet.event(b"A", b"x", 1, 1)
+    bench.ring_writer.event(b"A", b"x", 1, 1)
     successor = bench.successor(2)
-    bench.outlet.publish()
+    bench.ring_writer.publish()
     with pytest.raises(LocalError, match="successor"):
-        bench.outlet.raise_failure()
+        bench.ring_writer.raise_failure()
     successor.event(b"A", b"y", 1, 1)
     successor.publish()
     assert [payload for _, _, payload in bench.take(shard_of("A", 2))] == [b"y"]

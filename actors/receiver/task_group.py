@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from typing import Any, Final
 
 from actors.messages.control import ControlRecord, Gap, HistoryEnds, SessionBegins, SessionEnds
-from actors.receiver.outlet import RingWriter
+from actors.receiver.ring_writer import RingWriter
 from runtime.child import Child
 from runtime.clock import Clock
 
@@ -68,13 +68,13 @@ class TaskGroup:
         else:
             self.fail(error)
 
-    async def drain(self, outlet: RingWriter) -> None:
+    async def drain(self, ring_writer: RingWriter) -> None:
         """Hand over what has no room yet."""
         deadline_s = self._clock.now_s() + DRAIN_S
-        outlet.publish()
-        while outlet.is_spilling and self._clock.now_s() < deadline_s:
+        ring_writer.publish()
+        while ring_writer.is_spilling and self._clock.now_s() < deadline_s:
             await asyncio.sleep(TICK_S / 10)  # the shards ring as well, but only below 50 %
-            outlet.relieve()
+            ring_writer.relieve()
             self._child.beat()
 
     async def end_tasks(self) -> None:

@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from actors.sinks.journals import JournalFile
-from actors.sinks.places import InitialPositions, SinkPosition, beginning
+from actors.sinks.positions import InitialPositions, SinkPosition, beginning
 
 
 def journal(

@@ -275,7 +275,7 @@ class AgentTable:
 
     def take(self) -> PendingWrites:
         """What the journal is owed since the last call; the caller now answers for it."""
-        owed = PendingWrites(
+        pending = PendingWrites(
             self.new_agents,
             self.rows if self.rows is not None else [],
             self.gaps,
@@ -288,7 +288,7 @@ class AgentTable:
         self.watched = {}
         if self.rows is not None:
             self.rows = []
-        return owed
+        return pending
 
 
 class PendingWrites(NamedTuple):

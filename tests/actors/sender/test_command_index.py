@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actors.messages.commands import CommandRequest
+from actors.sender.command_index import ENDED_MAX, CommandIndex
 from actors.sender.commands import CommandStep
-from actors.sender.register import ENDED_MAX, CommandIndex
 from tests.actors.sender.drawer import accepted
 
 

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import Any, Final
 
 from actors.messages.commands import Accepted, StatusChanged
+from actors.sender.command_index import CommandIndex
 from actors.sender.commands import (
     RETRY_AFTER_MS,
     Action,
@@ -24,7 +25,6 @@ from actors.sender.commands import (
     webhook_body,
 )
 from actors.sender.latency import Latency
-from actors.sender.register import CommandIndex
 
 COUNTED: Final = (
     "accepted", "repeated", "key_bound", "resumed", "validated", "forced", "admitted",

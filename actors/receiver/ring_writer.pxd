@@ -1,4 +1,4 @@
-# Every ring of the receiver, for the listener: see outlet.pyx.
+# Every ring of the receiver, for the listener: see ring_writer.pyx.
 from cpython.ref cimport PyObject
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint64_t
 

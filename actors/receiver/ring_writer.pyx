@@ -3,11 +3,11 @@
 # distutils: extra_compile_args = -O3
 """Owns every ring that a receiver writes to: staging, publishing, spilling. It knows no socket.
 
-Theory. All producers stand in one outlet, because two listeners overlap in a controlled reconnect
-and share the rings. What was staged is published when picows marks the last frame of a read, every
-512 records (a read may bring 20,000, and the shards would idle), and by one `call_soon`, armed at
-the first staged record: our own code stages between two reads, where no frame bears that mark. The
-wall clock is read once for all records of one publish.
+Theory. All producers stand in one ring writer, because two listeners overlap in a controlled
+reconnect and share the rings. What was staged is published when picows marks the last frame of a
+read, every 512 records (a read may bring 20,000, and the shards would idle), and by one
+`call_soon`, armed at the first staged record: our own code stages between two reads, where no frame
+bears that mark. The wall clock is read once for all records of one publish.
 
 A record that finds no room goes to the spill list of its ring, and everything behind it follows, so
 that no ring sees its records out of order. Pausing does not stop the rest of a read, so the list is
