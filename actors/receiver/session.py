@@ -19,7 +19,7 @@ from actors.events import (
     SessionBegins,
     SessionEnds,
 )
-from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, refusal_of
 from actors.genesys.retry_after import wait_s
 from actors.receiver import signals
 from actors.receiver.line import Line, Phase, Policy, Verdict, lowest_mark, resume_behind
@@ -242,7 +242,7 @@ class SessionMachine:
     # The ways in which a line ends
 
     def _refused(self, line: Line, signal: signals.Refused) -> None:
-        reason = f"handshake refused with {signal.status}"
+        reason = refusal_of(signal.status, signal.at)
         self._let_go(line, reason)
         match signal.status:
             case 401:

@@ -202,6 +202,7 @@ def test_a_refusal_says_its_status(answer: Answer, status: int) -> None:
     opening = opening_of(answer)
     assert (opening.is_open, opening.status) == (False, status)
     assert str(status) in opening.refusal
+    assert "127.0.0.1:" in opening.refusal
 
 
 def test_a_refusal_until_a_date_says_how_long() -> None:
