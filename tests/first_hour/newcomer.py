@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from actors.data_dir import LOCK, DataDir, Identity
+from actors.demo_gateway import BundledGateway
 from runtime.errors import EXIT_CONFIGURATION
 from tests.actors.state.lending import event
 from tests.actors.state.rig import Rig
@@ -19,6 +20,17 @@ PROGRAM = Path(sys.executable).with_name("presence-runtime")
 TIMEOUT_S = 60
 WITHOUT_ALL_RIGHTS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 HINT = "presence-runtime demo"
+CLIENT = {"PRESENCE_CLIENT_ID": "client-7", "PRESENCE_CLIENT_SECRET": "s3cret"}
+
+
+def given_to(gateway: BundledGateway, **more: str) -> dict[str, str]:
+    """The settings of somebody who was given an OAuth client there."""
+    return {
+        "PRESENCE_CLIENT_ID": gateway.client_id,
+        "PRESENCE_CLIENT_SECRET": gateway.client_secret,
+        "PRESENCE_BASE_URL": gateway.base_url,
+        **more,
+    }
 
 
 class Said(NamedTuple):
