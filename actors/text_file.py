@@ -97,8 +97,9 @@ def _marked(content: bytes) -> str:
     for looked_at in _LOOKED_AT_BYTES:
         some = content[:looked_at]
         for encoding, half in (("UTF-16BE", some[0::2]), ("UTF-16LE", some[1::2])):
-            # Half of them are zeros and the others are not: else it is no text at all.
             zeros = half.count(0)
-            if len(some) >= 4 and zeros >= _ZEROS_LEAST * len(half) > some.count(0) - zeros:
+            others = some.count(0) - zeros  # many: no text but what a short one was padded with
+            most = _ZEROS_LEAST * len(half)
+            if len(some) >= 4 and zeros >= most and others <= len(half) - most:
                 return encoding
     return ""
