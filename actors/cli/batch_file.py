@@ -20,6 +20,7 @@ from actors.genesys.presences import misnamed
 from actors.messages.control import USER_ID_BYTES_MAX
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.transitions import REASON_CHARS_MAX
+from actors.storage.text_file import LATIN, EncodingError, text_of
 from runtime.errors import LocalError
 
 NEEDED: Final = ("user", "state")
@@ -33,9 +34,6 @@ SHOWN_MISTAKES_MAX: Final = 10
 DELIMITERS: Final = (",", ";", "\t")
 """A spreadsheet separates cells by what its country writes numbers with."""
 _NAMED_DELIMITER: Final = re.compile(r'"?sep=([,;\t])"?')
-_UTF_16_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
-_LOOKED_AT: Final = 1_000
-"""Bytes in which UTF-16 without a mark has a NUL: every other one of the header's."""
 
 
 class CsvLine(NamedTuple):
@@ -73,24 +71,17 @@ def read(path: Path, name: str, dialect: str = "wsp") -> list[CsvLine]:
 
 def _decoded(content: bytes, path: Path) -> str:
     """Raises LocalError that names the encoding it seems to have, and how to convert it."""
-    seems = ""
-    if content.startswith(_UTF_16_MARKS):
-        seems = "UTF-16"
-    elif b"\0" in content[:_LOOKED_AT]:
-        seems = "UTF-16BE" if content.startswith(b"\0") else "UTF-16LE"
     try:
-        if not seems:
-            return content.decode("utf-8-sig")
-        where = ""
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        where, seems = f" (line {line}, byte {error.start})", "WINDOWS-1252"
-    name = "Latin-1 or Windows-1252" if seems == "WINDOWS-1252" else seems
-    new = path.with_suffix(".utf8.csv")
-    raise LocalError(
-        f"{path} is not UTF-8{where}, but {name}, it seems. Convert it: iconv -f {seems} "
-        f"-t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(new))}; or save it as CSV UTF-8"
-    )
+        return text_of(content)
+    except EncodingError as error:
+        where = f" (line {error.line})" if error.line else ""
+        name = "Latin-1 or Windows-1252" if error.encoding == LATIN else error.encoding
+        new = path.with_suffix(".utf8.csv")
+        raise LocalError(
+            f"{path} is not UTF-8{where}, but {name}, it seems. Convert it: iconv -f "
+            f"{error.encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(new))}; or "
+            "save it as CSV UTF-8"
+        ) from None
 
 
 def _delimited(text: str) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from actors.genesys.proxy import proxy_for, without_password
+from actors.storage.text_file import LATIN, EncodingError, text_of
 from runtime.errors import ConfigurationError
 
 REQUEST_TIMEOUT_S = 10.0
@@ -101,10 +102,23 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is not None:
         try:
-            context.load_verify_locations(cafile=ca_file)
-        except (OSError, ssl.SSLError) as error:
+            context.load_verify_locations(cadata=_certificates(ca_file))
+        except (OSError, ValueError) as error:  # of TLS as well
             raise ConfigurationError(f"ca_file = {ca_file}: no certificates: {error}") from None
     return context
+
+
+def _certificates(path: Path) -> str:
+    """The text of a PEM file, whatever editor has saved it; comments beside the certificates may
+    be in any 8-bit encoding. Raises OSError, and EncodingError for UTF-16."""
+    content = path.read_bytes()
+    try:
+        text = text_of(content)
+    except EncodingError as error:
+        if error.encoding != LATIN:
+            raise
+        text = content.decode("latin-1")
+    return text.encode("ascii", "replace").decode()
 
 
 def http_client(way: Route) -> httpx.AsyncClient:

@@ -31,3 +31,9 @@ def backoff_s(
 ) -> float:
     """What to wait after so many failures in a row: full jitter under a doubling bound."""
     return rng.uniform(0.0, min(first_s * 2.0 ** min(tries, _DOUBLINGS_MAX), most_s))
+
+
+def refusal_of(status: int, at: str) -> str:
+    """What a log says of a handshake that was answered so. `at`: the host, and the proxy if there
+    is one; empty where nobody knows it."""
+    return f"{at}: handshake refused with {status}" if at else f"handshake refused with {status}"

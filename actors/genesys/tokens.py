@@ -47,6 +47,9 @@ CHECK_DIALECT: Final = (
     'the tutorials dialect = "wsp"; check base_url as well, if it is given'
 )
 CHECK_IDENTITY = "check client_id and client_secret"
+CHECK_IDENTITY_OR_DIALECT: Final = (
+    f'{CHECK_IDENTITY}; is dialect right? An organisation of Genesys Cloud speaks dialect = "cloud"'
+)
 GIVE_SCOPE = "give it to the client"
 
 
@@ -358,16 +361,22 @@ class TokenProvider:
         said = f" ({described})" if described else ""
         if status in _REFUSED:
             reason = f"{self._at}: the token request was refused with {status}{said}"
-            return _FailedError(reason, is_refused=True)
+            # A cloud refuses the path of the other dialect so, like any that it was asked without a
+            # token, whoever asks.
+            cure = CHECK_IDENTITY if self._is_cloud else CHECK_IDENTITY_OR_DIALECT
+            return _FailedError(reason, is_refused=True, cure=cure)
         reason = f"{self._at}: the token request was answered with {status}{said}"
         if status in _NO_SUCH_PATH and not self._in_service:
             return _FailedError(reason, is_refused=True, cure=CHECK_DIALECT)
         return _FailedError(reason, retry_after=asked_s)
 
     @property
+    def _is_cloud(self) -> bool:
+        return self._address.token_url is not None
+
+    @property
     def _life_default_s(self) -> float:
-        is_cloud = self._address.token_url is not None
-        return LIFE_DEFAULT_CLOUD_S if is_cloud else LIFE_DEFAULT_S
+        return LIFE_DEFAULT_CLOUD_S if self._is_cloud else LIFE_DEFAULT_S
 
     @property
     def _url(self) -> str:

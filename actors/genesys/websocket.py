@@ -20,7 +20,7 @@ from picows.url import parse_url
 
 from actors.genesys.handshake import Answer, OddAnswerError, read_answer, upgraded
 from actors.genesys.http import Route, host_of, through
-from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, refusal_of
 from actors.genesys.retry_after import retry_after_s
 from actors.genesys.secret import Secret
 from runtime.clock import SystemClock
@@ -38,10 +38,11 @@ _SILENT = logging.Logger("picows", logging.CRITICAL + 1)
 
 
 class HandshakeRefusedError(RemoteError):
-    """The handshake was answered with an HTTP status that says no."""
+    """The handshake was answered with an HTTP status that says no. `at`: by whom."""
 
-    def __init__(self, status: int, after_s: float | None) -> None:
-        super().__init__(f"handshake refused with {status}")
+    def __init__(self, status: int, after_s: float | None, at: str) -> None:
+        super().__init__(refusal_of(status, at))
+        self.at = at
         self.status = status
         self.retry_after_s = after_s
 
@@ -73,6 +74,7 @@ async def open_socket(
     def reader() -> _Reader:
         parts = urlsplit(url)
         return _Reader(
+            at,
             WSProtocol(
                 host_port=parts.netloc,
                 ws_path=(parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
@@ -89,7 +91,7 @@ async def open_socket(
                 max_frame_size=frame_bytes_max,
                 extra_headers=headers,
                 read_buffer_init_size=READ_BUFFER_BYTES,
-            )
+            ),
         )
 
     try:
@@ -110,8 +112,9 @@ async def open_socket(
 class _Reader(asyncio.Protocol):
     """Stands before picows until the gateway has answered, and hands on what follows."""
 
-    def __init__(self, behind: Any) -> None:
+    def __init__(self, at: str, behind: Any) -> None:
         self.behind = behind
+        self._at = at
         self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport | None = None
         self._received = b""
@@ -134,7 +137,7 @@ class _Reader(asyncio.Protocol):
     def _judge(self, answer: Answer) -> None:
         assert self.transport is not None, "connected before it reads"
         if answer.status != HTTPStatus.SWITCHING_PROTOCOLS:
-            raise _refusal(answer)
+            raise _refusal(answer, self._at)
         words = upgraded(answer)
         self.transport.set_protocol(self.behind)
         self._hand_on(words + answer.rest)
@@ -208,14 +211,14 @@ async def _opened(reader: _Reader) -> WSTransport:
     return cast("WSTransport", reader.behind.transport)
 
 
-def _refusal(answer: Answer) -> RemoteError:
+def _refusal(answer: Answer, at: str) -> RemoteError:
     asked_s = retry_after_s(
         answer.headers.get("retry-after"),
         date=answer.headers.get("date"),
         wall_us=SystemClock().wall_us(),
     )
     if HTTPStatus.BAD_REQUEST <= answer.status < END_OF_STATUSES:
-        return HandshakeRefusedError(answer.status, asked_s)
+        return HandshakeRefusedError(answer.status, asked_s, at)
     return UnreachableError(f"handshake answered with {answer.status}")
 
 

@@ -16,6 +16,7 @@ import random
 from collections.abc import Mapping
 
 from actors.genesys.channel_plan import Slot
+from actors.genesys.reconnect import refusal_of
 from actors.receiver import channel_signals as signals
 from actors.receiver import signals as lines
 from actors.receiver.channel_line import (
@@ -246,9 +247,9 @@ class ChannelMachine:
             case signals.Opened() if line is self._coming:
                 self._opened(line)
             case lines.Refused(status=status) if status in GONE_STATUSES:
-                self._channel_gone(line.channel, f"handshake refused with {status}")
+                self._channel_gone(line.channel, refusal_of(status, signal.at))
             case lines.Refused(status=status):
-                self._line_lost(line, f"handshake refused with {status}", signal.retry_after_s)
+                self._line_lost(line, refusal_of(status, signal.at), signal.retry_after_s)
             case lines.Unreachable(reason=reason):
                 self._line_lost(line, reason)
             case signals.ClosingTold():

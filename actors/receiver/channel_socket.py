@@ -52,7 +52,7 @@ class ChannelSocket(Wire):
         try:
             transport = await self._open(url, self._way, self._connect_uri)
         except HandshakeRefusedError as error:
-            return Refused(self.line, error.status, error.retry_after_s)
+            return Refused(self.line, error.status, error.retry_after_s, error.at)
         except UnreachableError as error:
             return Unreachable(self.line, error.reason)
         code, _ = await self._until_lost(transport)

@@ -90,7 +90,7 @@ class Connection(Wire):
         try:
             transport = await self._open(url, self._way, token)
         except HandshakeRefusedError as error:
-            return signals.Refused(self.line, error.status, error.retry_after_s)
+            return signals.Refused(self.line, error.status, error.retry_after_s, error.at)
         except UnreachableError as error:
             return signals.Unreachable(self.line, error.reason)
         code, is_ours = await self._until_lost(transport)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME
+from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, refusal_of
 from actors.genesys.retry_after import wait_s
 from actors.messages.control import (
     END_EXHAUSTED,
@@ -252,7 +252,7 @@ class SessionMachine:
     # The ways in which a line ends
 
     def _refused(self, line: ReceiverConnection, signal: signals.Refused) -> None:
-        reason = f"handshake refused with {signal.status}"
+        reason = refusal_of(signal.status, signal.at)
         self._let_go(line, reason)
         match signal.status:
             case 401:

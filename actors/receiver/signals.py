@@ -32,6 +32,7 @@ class Refused:
     line: int
     status: int
     retry_after_s: float | None = None
+    at: str = ""  # host, and proxy if there is one
 
 
 @dataclass(frozen=True, slots=True)

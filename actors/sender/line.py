@@ -193,7 +193,7 @@ class ConnectionMachine:
     # The ways in which a line ends
 
     def _refused(self, line: SenderConnection, signal: words.Refused) -> None:
-        reason = f"handshake refused with {signal.status}"
+        reason = reconnect.refusal_of(signal.status, signal.at)
         match signal.status:
             case HTTPStatus.UNAUTHORIZED:
                 is_first, self._token_doubted = not self._token_doubted, True

@@ -27,6 +27,7 @@ class Refused(NamedTuple):
     line: int
     status: int
     retry_after_s: float | None = None
+    at: str = ""  # host, and proxy if there is one
 
 
 class Unreachable(NamedTuple):

@@ -68,7 +68,7 @@ class PresenceSocket(WSListener):
         except TokenUnavailableError as error:
             return words.TokenMissing(self.line, error.reason, error.retry_s)
         except HandshakeRefusedError as error:
-            return words.Refused(self.line, error.status, error.retry_after_s)
+            return words.Refused(self.line, error.status, error.retry_after_s, error.at)
         except UnreachableError as error:
             return words.Unreachable(self.line, error.reason)
         finally:

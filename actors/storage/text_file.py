@@ -11,6 +11,17 @@ import stat
 from pathlib import Path
 from typing import Final
 
+
+class EncodingError(ValueError):
+    """The text is not UTF-8. `encoding`: what it seems to be, as iconv calls it; `line`: the first
+    one that shows it, 0 if all do."""
+
+    def __init__(self, reason: str, encoding: str, line: int = 0) -> None:
+        super().__init__(reason)
+        self.encoding = encoding
+        self.line = line
+
+
 _MARKS: Final = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -18,9 +29,10 @@ _MARKS: Final = {
     b"\xfe\xff": "UTF-16",
 }
 """In this order: the mark of UTF-32 begins with that of UTF-16."""
+LATIN: Final = "WINDOWS-1252"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
 _ZEROS_LEAST: Final = 0.8  # of every other byte: Western text in UTF-16 without a mark
-_LOOKED_AT_BYTES: Final = 4096
+_LOOKED_AT_BYTES: Final = (16, 4096)  # a header may be Western and the rest not
 
 
 def read_text(path: Path, bytes_max: int) -> str:
@@ -42,19 +54,22 @@ def read_text(path: Path, bytes_max: int) -> str:
 
 
 def text_of(content: bytes) -> str:
-    """The same of bytes that have been read. Raises ValueError."""
+    """The same of bytes that have been read. Raises EncodingError."""
     if encoding := _marked(content):
-        raise ValueError(
+        raise EncodingError(
             f"it is {encoding}, as PowerShell's `>` or Notepad's \"Unicode\" write it: save it as "
-            f"UTF-8, or convert it: iconv -f {encoding} -t UTF-8 OLD > NEW"
+            f"UTF-8, or convert it: iconv -f {encoding} -t UTF-8 OLD > NEW",
+            encoding,
         )
     try:
         text = content.removeprefix(_UTF8_MARK).decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise ValueError(
+        raise EncodingError(
             f"line {line} is not UTF-8 but perhaps Latin-1 (Windows-1252): save it as UTF-8, or "
-            "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+            "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW",
+            LATIN,
+            line,
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
@@ -79,8 +94,12 @@ def _marked(content: bytes) -> str:
     for mark, encoding in _MARKS.items():
         if content.startswith(mark):
             return encoding
-    some = content[:_LOOKED_AT_BYTES]
-    for half in (some[0::2], some[1::2]):
-        if len(some) >= 4 and half.count(0) >= _ZEROS_LEAST * len(half):
-            return "UTF-16"
+    for looked_at in _LOOKED_AT_BYTES:
+        some = content[:looked_at]
+        for encoding, half in (("UTF-16BE", some[0::2]), ("UTF-16LE", some[1::2])):
+            zeros = half.count(0)
+            others = some.count(0) - zeros  # many: no text but what a short one was padded with
+            most = _ZEROS_LEAST * len(half)
+            if len(some) >= 4 and zeros >= most and others <= len(half) - most:
+                return encoding
     return ""

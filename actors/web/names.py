@@ -7,6 +7,7 @@ UTF-8 is all that is made of it here.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Final
 
 from actors.messages.control import Dialect
 from actors.planner.store import read_names, roster_path
+from actors.storage.text_file import read_text
 from actors.web.encoding import mended
 from runtime.errors import LocalError
 
@@ -80,22 +82,20 @@ def read(data_dir: Path, dialect: Dialect, names_file: Path | None) -> Names:
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        size = path.stat().st_size
-        if size > FILE_BYTES_MAX:
-            raise LocalError(f"{path} has {size:,} bytes, at most {FILE_BYTES_MAX:,}")
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-            rows = csv.reader(file)
-            if next(rows, None) != HEADER:
-                raise LocalError(f"{path}: the first line must be {','.join(HEADER)}")
-            for row in rows:
-                if row and len(row) != len(HEADER):
-                    raise LocalError(
-                        f"{path}:{rows.line_num}: {len(row)} fields, not {len(HEADER)}"
-                    )
-                if row:
-                    yield row[0], row[1]
+        text = read_text(path, FILE_BYTES_MAX)
     except OSError as error:
         raise LocalError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # what is wrong with it as a text
+        raise LocalError(f"{path}: {error}") from None
+    rows = csv.reader(io.StringIO(text, newline=""))
+    try:
+        if next(rows, None) != HEADER:
+            raise LocalError(f"{path}: the first line must be {','.join(HEADER)}")
+        for row in rows:
+            if row and len(row) != len(HEADER):
+                raise LocalError(f"{path}:{rows.line_num}: {len(row)} fields, not {len(HEADER)}")
+            if row:
+                yield row[0], row[1]
     except csv.Error as error:
         raise LocalError(f"{path}: {error}") from None
 

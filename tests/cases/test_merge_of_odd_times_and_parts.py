@@ -36,7 +36,6 @@ TIMELESS = not_yet("R7: a value without a time is ignored")
 FORGOTTEN = not_yet("R3: a part that is missing makes the agent Unknown")
 MADE_UP = not_yet("R3: a state is made up from half of what there is to tell, and confirmed")
 PART_LOST = not_yet("R12: one impossible time sets the whole event aside")
-LEAP = not_yet("R19: second 60 is no time")
 OUT_OF_RANGE = not_yet("trap 32: a time that leaves the calendar in UTC is taken in")
 
 
@@ -189,7 +188,7 @@ def test_cloud_whatever_the_time_it_can_be_shown_and_the_next_life_reads_it(
         BEHIND_LAST,
         pytest.param(BEFORE_FIRST, marks=PART_LOST),
         pytest.param(FIRST, marks=PART_LOST),
-        pytest.param(LEAP_SECOND, marks=LEAP),
+        LEAP_SECOND,
     ],
 )
 def test_cloud_beside_an_impossible_time_the_other_parts_apply(tmp_path: Path, stamp: str) -> None:
@@ -197,7 +196,6 @@ def test_cloud_beside_an_impossible_time_the_other_parts_apply(tmp_path: Path, s
     assert (native(rig).routing_status, rig.state(A)) == ("OFF_QUEUE", "Not Available")
 
 
-@LEAP
 def test_second_60_is_a_time(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     body = body_of("MEAL", 1, "OFF_QUEUE", 10)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from actors.demo.gateway import BundledGateway
 from actors.storage.data_dir import LOCK, DataDir, GatewayIdentity
 from runtime.errors import EXIT_CONFIGURATION
 from tests.actors.shard.lending import event
@@ -19,6 +20,17 @@ PROGRAM = Path(sys.executable).with_name("presence-runtime")
 TIMEOUT_S = 60
 WITHOUT_ALL_RIGHTS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search")
 HINT = "presence-runtime demo"
+CLIENT = {"PRESENCE_CLIENT_ID": "client-7", "PRESENCE_CLIENT_SECRET": "s3cret"}
+
+
+def given_to(gateway: BundledGateway, **more: str) -> dict[str, str]:
+    """The settings of somebody who was given an OAuth client there."""
+    return {
+        "PRESENCE_CLIENT_ID": gateway.client_id,
+        "PRESENCE_CLIENT_SECRET": gateway.client_secret,
+        "PRESENCE_BASE_URL": gateway.base_url,
+        **more,
+    }
 
 
 class Said(NamedTuple):

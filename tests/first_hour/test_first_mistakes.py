@@ -5,24 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from actors.demo.gateway import BundledGateway
 from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY
-from tests.first_hour.newcomer import HINT, TIMEOUT_S, Newcomer
+from tests.first_hour.newcomer import CLIENT, HINT, TIMEOUT_S, Newcomer, given_to
 
 EXIT_USAGE = 2
-CLIENT = {"PRESENCE_CLIENT_ID": "client-7", "PRESENCE_CLIENT_SECRET": "s3cret"}
 SECRET_FILE = {"PRESENCE_CLIENT_ID": "client-7", "PRESENCE_CLIENT_SECRET_FILE": "secret"}
-
-
-@pytest.fixture
-def newcomer(tmp_path: Path) -> Newcomer:
-    return Newcomer(tmp_path)
 
 
 # -- settings ------------------------------------------------------------------------------------
@@ -127,6 +119,31 @@ def test_a_secret_file_that_is_empty(newcomer: Newcomer, content: str) -> None:
     newcomer.types("check", **SECRET_FILE).refuses("client_secret_file = secret: the file is empty")
 
 
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbfs3cret\r\n", b"s3cret", b"\n s3cret \n\n"])
+def test_a_secret_file_is_taken_as_an_editor_saves_it(
+    newcomer: Newcomer, gateway: BundledGateway, content: bytes
+) -> None:
+    newcomer.writes("secret", content.replace(b"s3cret", gateway.client_secret.encode()))
+    given = given_to(gateway, PRESENCE_CLIENT_SECRET_FILE="secret")
+    del given["PRESENCE_CLIENT_SECRET"]
+    said = newcomer.types("check", "--online", **given)
+    assert said.exit_code == EXIT_CLEAN, said
+
+
+def test_a_secret_file_of_two_lines(newcomer: Newcomer) -> None:
+    newcomer.writes("secret", "client-7\ns3cret\n")
+    said = newcomer.types("check", **SECRET_FILE)
+    said.refuses("client_secret_file = secret: it has 2 lines: it must hold nothing but the value")
+    assert "s3cret" not in said.out + said.err
+
+
+def test_a_secret_file_in_another_encoding(newcomer: Newcomer) -> None:
+    newcomer.writes("secret", "s3cret\r\n".encode("utf-16"))
+    newcomer.types("check", **SECRET_FILE).refuses(
+        "client_secret_file = secret: it is UTF-16", "iconv -f UTF-16 -t UTF-8"
+    )
+
+
 def test_a_secret_file_that_this_user_may_not_read(newcomer: Newcomer) -> None:
     newcomer.writes("secret", "s3cret", mode=0o000)
     newcomer.without_all_rights().types("check", **SECRET_FILE).refuses(
@@ -202,23 +219,6 @@ def test_a_look_before_the_first_start(newcomer: Newcomer, command: tuple[str, .
 
 
 # -- a running one -------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BundledGateway]:
-    ledger = tmp_path_factory.mktemp("gateway") / "ledger"
-    running = BundledGateway.start(ledger, agents=10, seed=1, tls=False)
-    yield running
-    running.close()
-
-
-def given_to(gateway: BundledGateway, **more: str) -> dict[str, str]:
-    return {
-        "PRESENCE_CLIENT_ID": gateway.client_id,
-        "PRESENCE_CLIENT_SECRET": gateway.client_secret,
-        "PRESENCE_BASE_URL": gateway.base_url,
-        **more,
-    }
 
 
 @pytest.mark.parametrize("wrong", ["PRESENCE_CLIENT_ID", "PRESENCE_CLIENT_SECRET"])

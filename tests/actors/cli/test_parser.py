@@ -127,3 +127,28 @@ def test_no_command_ends_in_a_traceback_where_letters_are_missing(
     assert text + complained.getvalue().decode(encoding)
     if "--json" in command and text:
         assert json.loads(text)
+
+
+# -- what a shell asks while somebody types ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("st", {"state", "status"}),
+        ("status --js", {"--json"}),
+        ("audit ver", {"verify"}),
+        ("--config X chec", {"check"}),
+        ("--show", {"--show-completion"}),
+        ("nothing-begins-so", set()),
+    ],
+)
+def test_a_shell_is_offered_what_can_follow(
+    typed: str, offered: set[str], capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("_PRESENCE_RUNTIME_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", f"presence-runtime {typed}")
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split())))
+    assert cli.main([]) == EXIT_CLEAN
+    assert set(capsys.readouterr().out.split()) == offered

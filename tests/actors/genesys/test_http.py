@@ -96,7 +96,24 @@ def test_tls_is_checked_and_at_least_1_2(tmp_path: Path) -> None:
     assert any(ca["subject"] for ca in way.ssl_context.get_ca_certs() if "trustme" in str(ca))
 
 
-@pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"# B\xfcro\r\n", "# Büro\n".encode()])
+def test_certificates_are_read_as_editors_save_them(tmp_path: Path, before: bytes) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(before + trustme.CA().cert_pem.bytes().replace(b"\n", b"\r\n"))
+    address = GatewayAddress(api_url=API, credentials=_credentials, ca_file=ca_file)
+    found = reach(address, {}).ssl_context.get_ca_certs()
+    assert any("trustme" in str(ca) for ca in found)
+
+
+def test_certificates_in_utf_16_are_refused_by_the_name_of_the_encoding(tmp_path: Path) -> None:
+    ca_file = tmp_path / "ca.pem"
+    ca_file.write_bytes(trustme.CA().cert_pem.bytes().decode().encode("utf-16"))
+    address = GatewayAddress(api_url=API, credentials=_credentials, ca_file=ca_file)
+    with pytest.raises(ConfigurationError, match=r"ca\.pem: .*UTF-16"):
+        reach(address, {})
+
+
+@pytest.mark.parametrize("content", [None, "", "no certificate"])
 def test_a_bad_ca_file_is_named(tmp_path: Path, content: str | None) -> None:
     ca_file = tmp_path / "ca.pem"
     if content is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import re
 import ssl
 from collections.abc import Callable
 
@@ -132,3 +133,4 @@ def test_a_refusal_bears_its_status_and_what_it_asks_for(status: int, after: str
         asyncio.run(attempt(lambda _: answer))
     assert caught.value.status == status
     assert caught.value.retry_after_s == (7.0 if after == "7" else 0.0)
+    assert re.fullmatch(rf"127.0.0.1:[0-9]+: handshake refused with {status}", str(caught.value))

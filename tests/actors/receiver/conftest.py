@@ -19,4 +19,4 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
             replace_gap_s=0.0,
         )
 
-    monkeypatch.setattr("actors.receiver.loop.Policy", hasty)
+    monkeypatch.setattr("actors.receiver.loop.ReceiverPolicy", hasty)

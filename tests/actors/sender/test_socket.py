@@ -26,7 +26,8 @@ def test_a_refused_handshake_says_its_status(status: int) -> None:
         async with open_line() as (line, gateway):
             gateway.statuses = [status]
             gateway.retry_after = "17"
-            assert await line.end() == words.Refused(7, status, 17.0)
+            host = gateway.url.partition("//")[2]
+            assert await line.end() == words.Refused(7, status, 17.0, host)
             assert line.told == []
 
     in_loop(test)

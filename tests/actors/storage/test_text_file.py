@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from actors.genesys.credentials import Credentials
-from actors.storage.text_file import read_text, secret_of, text_of
+from actors.storage.text_file import EncodingError, read_text, secret_of, text_of
 from runtime.errors import ConfigurationError
 
 
@@ -36,6 +36,15 @@ def test_a_wide_encoding_is_named_with_the_way_out(encoding: str) -> None:
     assert "eu-central" not in str(caught.value)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_without_a_mark_the_order_of_the_bytes_is_named_whatever_follows_the_first_line(
+    encoding: str,
+) -> None:
+    with pytest.raises(EncodingError) as caught:
+        text_of(f"user,state\n{'山田太郎' * 1000},busy\n".encode(encoding))
+    assert caught.value.encoding == encoding.upper().replace("UTF-16-", "UTF-16")
+
+
 def test_and_so_is_latin_1_with_its_line() -> None:
     with pytest.raises(ValueError, match=r"line 2 is not UTF-8 .* iconv -f WINDOWS-1252"):
         text_of("a\n# Büro\n".encode("latin-1"))
@@ -44,6 +53,7 @@ def test_and_so_is_latin_1_with_its_line() -> None:
 @pytest.mark.parametrize(
     "content",
     [b"hunter2", b"hunter2\r\n", b"\xef\xbb\xbfhunter2\n", b" hunter2 \n\n", b"hunter2\0",
+     b"hunter2" + bytes(25), b"hunter2" + bytes(9),
      b"hunter2\0\r\n", b"\n\thunter2\xc2\xa0\n", b"\xef\xbb\xbf\xef\xbb\xbfhunter2"],
 )  # fmt: skip
 def test_a_secret_is_the_one_line_without_what_stands_around_it(

@@ -28,10 +28,10 @@ def written(path: Path, content: bytes) -> Path:
 
 def test_a_file_names_agents_and_queues_alike(tmp_path: Path) -> None:
     file = written(
-        tmp_path / "names.csv", b'\xef\xbb\xbfid,name\r\na,"Doe, Jane"\n\nq,<b>\xff\nx,\n'
+        tmp_path / "names.csv", b'\xef\xbb\xbfid,name\r\na,"Doe, Jane"\n\nq,<b>\xc3\xa9\nx,\n'
     )
     found = read(tmp_path, "wsp", file)
-    assert (found.user("a"), found.queue("q"), found.user("x")) == ("Doe, Jane", "<b>\ufffd", None)
+    assert (found.user("a"), found.queue("q"), found.user("x")) == ("Doe, Jane", "<b>é", None)
     assert found.folded("a") == "doe, jane"
     assert found.folded("Nobody") == "nobody"
 
@@ -42,6 +42,8 @@ def test_a_file_names_agents_and_queues_alike(tmp_path: Path) -> None:
         (b"", "first line must be id,name"),
         (b"name,id\n", "first line must be id,name"),
         (b"id,name\na,b\nc\n", "names.csv:3: 1 fields, not 2"),
+        ("id,name\na,Büro\n".encode("latin-1"), "names.csv: line 2 is not UTF-8 .*iconv"),
+        ("id,name\na,Büro\n".encode("utf-16"), "names.csv: it is UTF-16"),
         (b'id,name\na,"' + b"x" * 200_000 + b'"\n', "field larger than field limit"),
     ],
 )
@@ -56,7 +58,7 @@ def test_a_file_that_is_missing_or_too_long_is_named(
     with pytest.raises(LocalError, match="cannot be read: No such file"):
         read(tmp_path, "wsp", tmp_path / "names.csv")
     monkeypatch.setattr(names, "FILE_BYTES_MAX", 3)
-    with pytest.raises(LocalError, match="has 8 bytes, at most 3"):
+    with pytest.raises(LocalError, match=r"names\.csv: over 3 bytes"):
         read(tmp_path, "wsp", written(tmp_path / "names.csv", b"id,name\n"))
 
 
