@@ -10,6 +10,7 @@ import asyncio
 import random
 import socket
 from datetime import UTC, datetime
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -92,6 +93,7 @@ class Repeat:
 
     async def run(self) -> None:
         async with ScriptedCloud() as cloud:
+            cloud.headers["Date"] = formatdate(usegmt=True)
             cloud.answers = {("GET", PATH): lambda _: self.held, ("PATCH", PATH): self.patched}
             async with http_client(reach(cloud.address, {})) as http:
                 tokens = TokenProvider(

@@ -53,7 +53,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, dead_after_s: float) -> None:
             tick_most_s=0.25,  # a stall of the machine is not taken for silence
         )
 
-    monkeypatch.setattr("actors.receiver.loop.Policy", hasty)
+    monkeypatch.setattr("actors.receiver.loop.ReceiverPolicy", hasty)
 
 
 @pytest.mark.usefixtures("late_to_pause")
