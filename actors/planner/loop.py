@@ -200,7 +200,7 @@ class Planner:
                 what="these agents are not watched; add OAuth clients to the settings",
             )
         else:
-            self._log.info("plan.clients_suffice", clients=self._arguments.clients)
+            self._log.info("plan.complete", clients=self._arguments.clients)
 
     # What is read
 
@@ -266,7 +266,7 @@ class Planner:
             names = await self._reader.queue_names()
         except CloudError as error:
             if str(error) != self._queues_problem:
-                self._log.warning("queues.unnamed", cause=str(error))
+                self._log.warning("queues.names_unavailable", cause=str(error))
             self._queues_problem = str(error)
             return
         self._queues_problem = ""

@@ -180,7 +180,10 @@ class Changing:
             why = changed_since(held, wanted, bulk_us + self._gateway_ahead_us())
             if why and _holds(held, wanted) and self.tells_each:
                 self.tells_each = False
-                self._log.error("bulk.untold", reason="a change was made that its answer left out")
+                self._log.error(
+                    "bulk.response_incomplete",
+                    reason="the response lacks a change that was applied",
+                )
         except NotFoundError as error:
             self._failed([change], error)
             return

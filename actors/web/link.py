@@ -163,7 +163,7 @@ class Link:
                 self._counters.add("outcomes_odd")
                 if not self._is_odd_told:
                     self._is_odd_told = True
-                    self._log.warning("outcome.odd", reason=str(error))
+                    self._log.warning("outcome.malformed", reason=str(error))
                 continue
             self._counters.add("outcomes")
             self._hear(outcome)
