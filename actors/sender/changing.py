@@ -104,7 +104,7 @@ class Changing:
             if isinstance(meant, NoSuchDefinition):  # since it was validated
                 self._refused(change, HTTPStatus.BAD_REQUEST, meant.reason)
             elif not is_user_id(change.user_id):  # as a path it would name something else
-                self._refused(change, HTTPStatus.NOT_FOUND, "no user can have this id")
+                self._refused(change, HTTPStatus.NOT_FOUND, "invalid user id")
             else:
                 wanted.append(_Wanted(change, meant))
         if len(wanted) > 1:

@@ -36,7 +36,7 @@ FORMAT: Final = 1
 class DamagedStoreError(DamagedFileError):
     """A file that is no store of the sender any more."""
 
-    cure = "the sender begins with no command, no audit and no webhook message"
+    cure = "the sender starts with no commands, no audit and no webhook messages"
 
 
 KIND: Final = Kind("sender", FORMAT, DamagedStoreError)

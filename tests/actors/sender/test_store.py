@@ -244,7 +244,7 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sender.db"
     path.write_bytes(b"a shopping list\n" * 900)
     with pytest.raises(
-        ConfigurationError, match=r"sender\.db is damaged: .*begins with no command"
+        ConfigurationError, match=r"sender\.db is damaged: .*starts with no commands"
     ):
         prepare(path, RUN)
 
