@@ -178,7 +178,7 @@ class AuditShown(_Shown):
     at: When
     command: str
     step: str
-    user_id: str | None = Field(description="null: this person was erased")
+    user_id: str | None = Field(description="null: this person was forgotten")
     detail: dict[str, Any] = Field(description="the request, and the state of the command")
 
 
