@@ -129,8 +129,9 @@ def _sink(call: ast.Call, sinks: dict[str, Sink]) -> Sink | None:
 
 def _method(called: ast.AST) -> str | None:
     """`warning` of `self._log.warning`; None for what is no method of a log."""
-    is_one = isinstance(called, ast.Attribute) and called.attr in LEVELS
-    return called.attr if is_one and _is_logger(called.value) else None
+    if isinstance(called, ast.Attribute) and called.attr in LEVELS and _is_logger(called.value):
+        return called.attr
+    return None
 
 
 def _is_logger(node: ast.AST) -> bool:
@@ -148,7 +149,7 @@ def _levels(call: ast.Call, sink: Sink) -> Levels:
         said = call.args[sink.position + 2]
     if said is None:
         return sink.default
-    return frozenset({said.value}) if isinstance(said, ast.Constant) else ANY_LEVEL
+    return frozenset({str(said.value)}) if isinstance(said, ast.Constant) else ANY_LEVEL
 
 
 def _constants(event: ast.AST, function: Function | None) -> Iterator[str]:
@@ -176,7 +177,7 @@ def _parameters(function: Function | None) -> list[str]:
 def _default(function: Function, name: str) -> str | None:
     pairs = zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
     found = next((default for each, default in pairs if each.arg == name), None)
-    return found.value if isinstance(found, ast.Constant) else None
+    return str(found.value) if isinstance(found, ast.Constant) else None
 
 
 def _captured(function: Function | None, name: str) -> set[str]:
