@@ -216,7 +216,9 @@ class CommandStore(OwnedFile):
                 (chain.rows, chain.head, self._chain.rows),
             )
             if connection.changes() != 1:
-                raise LocalError(f"{self.path}: somebody else has written its audit")
+                raise LocalError(
+                    f"{self.path}: the audit was modified by another process; commit refused"
+                )
         self._chain = chain
 
     def _upsert(self, command: Command) -> None:

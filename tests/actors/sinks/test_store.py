@@ -40,9 +40,9 @@ def test_another_run_takes_the_file_and_the_old_one_can_write_nothing(tmp_path: 
     prepared(tmp_path, run="first")
     orphan = SinkStore(sinks_path(tmp_path), "first", "lines")
     prepared(tmp_path, run="second")
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.commit({}, 1)
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.tell("no", is_paused=True, since_us=1)
     with pytest.raises(LocalError, match="belongs to run 'second'"):
         SinkStore(sinks_path(tmp_path), "first", "lines")
