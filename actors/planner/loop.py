@@ -227,7 +227,9 @@ class Planner:
         began_s = self._clock.now_s()
         read = await self._reader.read(self._store.roster.names, self._on_found)
         if not read.names and (self._store.roster.names or not self._has_read):
-            self._log.warning("roster.empty", what="the roles of the OAuth client see nobody")
+            self._log.warning(
+                "roster.empty", what="the OAuth client sees no active user; check its roles"
+            )
         self._plan(read.names)
         self._has_read = True
         if self._counters.get("phase") in (STARTING, LOADED):

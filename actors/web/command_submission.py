@@ -111,7 +111,9 @@ class CommandSubmission:
 
     def _assert_served(self) -> None:
         if not self._sender_enabled:
-            raise Problem("sender-off", "the sender is disabled: sender.enabled = false")
+            raise Problem(
+                "sender-off", "the sender is disabled: the setting sender.enabled is false"
+            )
         if self._link.waiting >= ORDERS_WAITING_MAX:
             raise Problem(
                 "too-many-waiting",
