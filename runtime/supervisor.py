@@ -361,7 +361,7 @@ class Supervisor:
                 self._log.error(event, child=name, generation=managed.generation, reason=reason)
             case Renew(overslept_s):
                 self._renewed_s = now_s
-                self._log.warning("runtime.overslept", seconds=round(overslept_s, 1))
+                self._log.warning("runtime.suspended", seconds=round(overslept_s, 1))
             case StopAll(reason, exit_code):
                 self._stop(reason, exit_code, now_s)
             case Finish(reason, exit_code):

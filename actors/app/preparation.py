@@ -101,8 +101,8 @@ def _tell_missing(data_dir: DataDir) -> None:
         structlog.get_logger().warning(
             "journal.missing",
             path=str(path),
-            what="its agents' past is gone; it begins empty, and the next history names them anew. "
-            "To keep what it held: stop, put the file back from a backup, start",
+            what="the history of its agents is lost; it starts empty, the next history restores "
+            "their states. To recover the file: stop, restore it from a backup, start",
         )
 
 
@@ -112,8 +112,8 @@ def _prepare_store(data_dir: DataDir, run: str) -> None:
         structlog.get_logger().warning(
             "sender.missing",
             path=str(path),
-            what="its commands, their keys, the audit and the webhook messages that waited are "
-            "gone; it begins empty. To keep them: stop, put the file back from a backup, start",
+            what="its commands, their keys, the audit and the waiting webhook messages are lost; "
+            "it starts empty. To recover the file: stop, restore it from a backup, start",
         )
     store.prepare(path, run)
     data_dir.record_store(is_there=True)

@@ -33,7 +33,7 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
     log.setup(arguments, process="supervisor")
     logger = structlog.get_logger()
     for warning in effective.warnings:
-        logger.warning("settings.doubtful", what=warning)
+        logger.warning("settings.warning", what=warning)
     if settings.web.tokens_file is not None:
         tokens.read(settings.web.tokens_file)  # what is wrong with it is told now, and ends it
     runtime = Runtime.assemble(settings, arguments)

@@ -200,7 +200,7 @@ class Planner:
                 what="these agents are not watched; add OAuth clients to the settings",
             )
         else:
-            self._log.info("plan.clients_suffice", clients=self._arguments.clients)
+            self._log.info("plan.complete", clients=self._arguments.clients)
 
     # What is read
 
@@ -227,7 +227,9 @@ class Planner:
         began_s = self._clock.now_s()
         read = await self._reader.read(self._store.roster.names, self._on_found)
         if not read.names and (self._store.roster.names or not self._has_read):
-            self._log.warning("roster.empty", what="the roles of the OAuth client see nobody")
+            self._log.warning(
+                "roster.empty", what="the OAuth client sees no active user; check its roles"
+            )
         self._plan(read.names)
         self._has_read = True
         if self._counters.get("phase") in (STARTING, LOADED):
@@ -266,7 +268,7 @@ class Planner:
             names = await self._reader.queue_names()
         except CloudError as error:
             if str(error) != self._queues_problem:
-                self._log.warning("queues.unnamed", cause=str(error))
+                self._log.warning("queues.names_unavailable", cause=str(error))
             self._queues_problem = str(error)
             return
         self._queues_problem = ""

@@ -254,7 +254,7 @@ class ChannelMachine:
                 self._line_lost(line, reason)
             case signals.ClosingTold():
                 line.is_told_closing = True
-                self._tell("channel.closing_told")
+                self._tell("channel.closing")
             case signals.ChannelGone(reason=reason):
                 self._act(lines.Close(line.number, 1000))
                 self._channel_gone(line.channel, reason)

@@ -158,7 +158,7 @@ class CloudClient:
         try:
             await self.rest.let_go(record.id)
         except CloudError as error:
-            self._log.warning("channel.not_let_go", scope=record.slot.scope, cause=str(error))
+            self._log.warning("channel.not_released", scope=record.slot.scope, cause=str(error))
             return
         await self._forget(record)
 

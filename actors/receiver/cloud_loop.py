@@ -393,7 +393,7 @@ class CloudReceiver:
             life = number, page.get("generation")
             if page.get("wants_history") and life not in self._histories_wanted:
                 self._histories_wanted.add(life)
-                self._log.warning("history.wanted", shard=number)
+                self._log.warning("history.requested", shard=number)
                 self._signal_all(HistoryWanted())
 
     # Time

@@ -265,9 +265,9 @@ class SenderActor(RingActor):
             case outbox.WAITING:
                 return taken, []
             case outbox.DELIVERED:
-                why = f"{order.message_id} was delivered"
+                why = f"message {order.message_id} was already delivered"
             case _:
-                why = f"there is no message {order.message_id}"
+                why = f"unknown message {order.message_id}"
         return Rejected(order.order, NOT_DEAD, why), []
 
     # --- what others see ---------------------------------------------------------------------

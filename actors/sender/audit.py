@@ -160,9 +160,9 @@ def verify(
     if chain == promised:
         return ChainVerdict(chain.rows, chain.head, erased)
     if chain.rows == promised.rows:
-        problem = "it is not the row that was committed last"
+        problem = "it is not the last committed row"
         return ChainVerdict(chain.rows, chain.head, erased, chain.rows, problem)
-    problem = f"the chain has {chain.rows} rows, {promised.rows} were committed"
+    problem = f"the chain has {chain.rows} rows, but {promised.rows} were committed"
     first = min(chain.rows, promised.rows) + 1
     return ChainVerdict(chain.rows, chain.head, erased, first, problem)
 
@@ -170,11 +170,11 @@ def verify(
 def _problem(chain: Chain, row: AuditEntry, subjects: Mapping[int, str | None]) -> str:
     expected = chain.rows + 1
     if tuple(map(type, row[:7])) != _TYPES or not isinstance(row.detail, str | None):
-        return "a column holds what it cannot hold"
+        return "a column has an invalid value"
     if row.id != expected:
         return f"row {expected} is missing: the next one is {row.id}"
     if row.hash != _link(chain.head, *row[:6]):
-        return "its hash does not follow from what it says and from the row before it"
+        return "its hash does not match its content and the previous row"
     if row.subject not in subjects:
         return f"its subject {row.subject} is missing"
     return _problem_of_detail(row, subjects[row.subject])
@@ -182,11 +182,11 @@ def _problem(chain: Chain, row: AuditEntry, subjects: Mapping[int, str | None]) 
 
 def _problem_of_detail(row: AuditEntry, user_id: str | None) -> str:
     if row.detail is None:
-        return "" if user_id is None else "its detail is gone, but its subject was not forgotten"
+        return "" if user_id is None else "its detail is missing, but its subject was not forgotten"
     if _sha256(row.detail) != row.detail_hash:
-        return "its detail is not the one that was written"
+        return "its detail was modified"
     if orjson.loads(row.detail)["user"] != user_id:
-        return f"its subject {row.subject} is not the person that its detail names"
+        return f"its subject {row.subject} does not match its detail"
     return ""
 
 

@@ -51,7 +51,7 @@ class LimitsAnalyzer:
     ) -> str | None:
         if counts.stale_since_us is not None:
             since = iso_ms(counts.stale_since_us) if counts.stale_since_us else "the start"
-            return f"queue {queue!r}: its counts are not confirmed since {since}"
+            return f"queue {queue!r}: the agent counts are not confirmed since {since}"
         limit = _limits_of(queue, limits)
         left = max(0, counts.available - departures - 1)
         utilisation = _utilisation(left, counts.busy)
@@ -60,10 +60,10 @@ class LimitsAnalyzer:
             " about to leave"
         )
         if left < limit.minimum_available:
-            return f"{now}; {left} would be left, {limit.minimum_available} must be"
+            return f"{now}; {left} would remain, {limit.minimum_available} required"
         if utilisation > limit.maximum_utilisation:
             most = f"{limit.maximum_utilisation:.0%}"
-            return f"{now}; utilisation would be {utilisation:.1%}, at most {most} may be"
+            return f"{now}; utilisation would be {utilisation:.1%}, at most {most} allowed"
         return None
 
 

@@ -104,7 +104,7 @@ class Changing:
             if isinstance(meant, NoSuchDefinition):  # since it was validated
                 self._refused(change, HTTPStatus.BAD_REQUEST, meant.reason)
             elif not is_user_id(change.user_id):  # as a path it would name something else
-                self._refused(change, HTTPStatus.NOT_FOUND, "no user can have this id")
+                self._refused(change, HTTPStatus.NOT_FOUND, "invalid user id")
             else:
                 wanted.append(_Wanted(change, meant))
         if len(wanted) > 1:
@@ -180,7 +180,10 @@ class Changing:
             why = changed_since(held, wanted, bulk_us + self._gateway_ahead_us())
             if why and _holds(held, wanted) and self.tells_each:
                 self.tells_each = False
-                self._log.error("bulk.untold", reason="a change was made that its answer left out")
+                self._log.error(
+                    "bulk.response_incomplete",
+                    reason="the response lacks a change that was applied",
+                )
         except NotFoundError as error:
             self._failed([change], error)
             return

@@ -55,7 +55,7 @@ class CloudDialect:
             if text is not None and (why := misnamed(text, "cloud")):
                 return Refusal(Code.NO_SUCH_STATE, f"the name of a presence {why}")
         if (chars := len(command.reason)) > MESSAGE_CHARS_MAX:
-            why = f"the reason has {chars} characters, at most {MESSAGE_CHARS_MAX}"
+            why = f"the reason is too long: {chars} characters, at most {MESSAGE_CHARS_MAX}"
             return Refusal(Code.REASON_TOO_LONG, why)
         if self._definitions is not None:
             for text in (command.to_state, command.expected):
@@ -81,9 +81,7 @@ class CloudDialect:
             overridden.append(reason.detail)
         shown = held.label if held is not None else told.definition or told.presence
         if command.expected is not None and definitions.meant(command.expected) != held:
-            text = (
-                f"expected {command.expected}, but the agent's presence is {shown or 'not known'}"
-            )
+            text = f"expected {command.expected}, but the agent's presence is {shown or 'unknown'}"
             return Refusal(Code.NOT_AS_EXPECTED, text)
         for against in self._against(definitions, held, wanted, told):
             if not command.forced:
@@ -101,14 +99,17 @@ class CloudDialect:
         against = []
         allowed = None if held is None else self._allowed(definitions, held)
         if held == wanted:
-            against.append(f"the agent is in {wanted.label} already")
+            against.append(f"the agent is already in {wanted.label}")
         elif held and allowed is not None and not _names(definitions, allowed, wanted):
-            ways = ", ".join(allowed) or "nowhere"
+            ways = ", ".join(allowed) or "none"
             against.append(
-                f"from {held.label} to {wanted.label} is not allowed; from {held.label} to: {ways}"
+                f"transition from {held.label} to {wanted.label} is not allowed; "
+                f"allowed from {held.label}: {ways}"
             )
         if told.routing == _INTERACTING or (told.routing is None and told.state == "Talking"):
-            against.append("the agent is in an interaction: only force moves them")
+            against.append(
+                "the agent is in an interaction; use force to change the presence anyway"
+            )
         return against
 
     def _allowed(self, definitions: Definitions, held: Definition) -> tuple[str, ...] | None:
@@ -142,7 +143,7 @@ class CloudDialect:
         if answer.status == CHANGED_SINCE:
             return Refusal(Code.NOT_AS_EXPECTED, answer.message)
         return refusal_of(
-            answer, f"the roles of the OAuth client lack a permission ({PERMISSION_NEEDED})"
+            answer, f"the roles of the OAuth client lack the permission {PERMISSION_NEEDED}"
         )
 
 
@@ -176,7 +177,9 @@ def changed_since(presence: Mapping[str, Any], wanted: Definition, since_us: int
     found = presence.get("presenceDefinition")
     definition: Mapping[str, Any] = found if isinstance(found, dict) else {}
     if str(definition.get("id")).lower() == wanted.id.lower():
-        name, doubt = wanted.label, ", whether by this command or by hand nobody can tell"
+        name, doubt = wanted.label, "; it is unknown whether by this command or manually"
     else:
         name, doubt = normal_name(definition.get("systemPresence")) or "another presence", ""
-    return f"the agent was changed to {name} at {iso_ms(modified_us)}, after the first try{doubt}"
+    return (
+        f"the agent was changed to {name} at {iso_ms(modified_us)}, after the first attempt{doubt}"
+    )

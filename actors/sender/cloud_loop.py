@@ -154,14 +154,14 @@ class CloudLoop(LoopLife):
         try:
             entities += await self._rest.definitions(deactivated=True)
         except CloudError as error:
-            self._log.info("definitions.deactivated_unknown", reason=str(error))
+            self._log.info("definitions.deactivated_not_read", reason=str(error))
         before, found = self._definitions, Definitions(entities)
         self._definitions, self._read_s = found, self._clock.now_s()
         self._counters.set("definitions", len(found))
         if before is None or before.by_id != found.by_id:
             self._log.info("definitions.read", definitions=len(found))
             for name in _unmeant(found, self._settings.cloud_transitions):
-                self._log.error("definitions.transitions_name_none", name=name)
+                self._log.error("definitions.transition_unknown", name=name)
         self._tell(signals.StatesKnown(found))
 
     def _read_again(self) -> None:

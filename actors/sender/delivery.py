@@ -66,7 +66,7 @@ class CommandWebhook:
         except (TimeoutError, httpx.TimeoutException):
             detail = f"no answer within {TOTAL_TIMEOUT_S:g} s"
         except httpx.InvalidURL:  # what it says may hold a secret
-            detail = "the webhook's URL is none"
+            detail = "Invalid webhook URL"
         except (httpx.HTTPError, OSError) as error:
             detail = f"{type(error).__name__}: {error}"
         is_success = 200 <= status <= 299

@@ -92,4 +92,4 @@ class WspDialect:
         return Send(line, command.id, frame)
 
     def refusal_of(self, answer: Acknowledged) -> Refusal:
-        return refusal_of(answer, f"the scope {SCOPE_TO_WRITE} is missing")
+        return refusal_of(answer, f"the access token lacks the scope {SCOPE_TO_WRITE}")

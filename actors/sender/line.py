@@ -211,7 +211,7 @@ class ConnectionMachine:
                 self._end(line, reason, asked_s=signal.retry_after_s)
 
     def _lost(self, line: SenderConnection, signal: words.Lost) -> None:
-        reason = f"closed with {signal.code}" + (" by us" if signal.is_ours else "")
+        reason = f"closed with {signal.code}" + (" by the runtime" if signal.is_ours else "")
         if signal.code == reconnect.CLOSED_WITHOUT_CODE and line is not self._retiring:
             self._fresh_token = True  # so ends a line whose token has expired
         self._end(line, reason)

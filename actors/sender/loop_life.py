@@ -149,7 +149,7 @@ class LoopLife(ABC):
                 clock=self._clock,
                 rng=self._rng,
                 in_service=self._counters.get("token_refreshes") > 0,
-                without_scope="set sender.enabled = false, if no presence is to be changed",
+                without_scope="set sender.enabled = false if presences are not to be changed",
             )
             self._open(client)
             stack.push_async_callback(self._tokens.close)

@@ -173,7 +173,7 @@ class CommandMachine:
     def _repeat(self, order: CommandRequest, known: Command) -> None:
         """The same id is the same order: our answer was lost. Another id is another caller's."""
         if _content(order) != _content(known):
-            detail = f"this key is bound to command {known.id}, which wants something else"
+            detail = f"this idempotency key belongs to command {known.id} with a different request"
             self._book.act(ReportOutcome(Rejected(order.order, KEY_BOUND, detail)))
             self._book.counts["key_bound"] += 1
             return
@@ -205,7 +205,9 @@ class CommandMachine:
         elif give_up_s > self._book.now_s:
             self._validation.begin(command, self._book.now_s, give_up_s)
         else:
-            detail = f"the sender was down; it was accepted {age_s:.0f} s ago"
+            detail = (
+                f"the sender was down; the command was accepted {age_s:.0f} s ago and has expired"
+            )
             self._book.refuse(flight, Refusal(Code.UNAVAILABLE, detail))
 
     def _judged(self, verdicts: list[Verdict]) -> None:

@@ -161,6 +161,8 @@ def _audit_rows(
 def _reading(data_dir: Path) -> Iterator[apsw.Connection]:
     path = sender_path(data_dir)
     if not path.exists():
-        raise LocalError(f"no {path.name} in {data_dir}: no sender has begun with it yet")
+        raise LocalError(
+            f"no {path.name} in {data_dir}: the sender has not been started with it yet"
+        )
     with damage_named(path, KIND), reading(path, KIND) as connection:
         yield connection

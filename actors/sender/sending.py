@@ -52,7 +52,7 @@ class Sending:
         self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
         self._deadlines: Deadlines[_Timer] = Deadlines()
         self._lines: dict[int, None] = {}  # the newest last
-        self._line_reason = "none was up yet"
+        self._line_reason = "no connection yet"
         self._lineless: dict[str, None] = {}  # in the order of arrival
         self._watching = Watching(settings, dialect, shards, book)
 
@@ -125,7 +125,7 @@ class Sending:
         for flight in self._flights(self._admission.holders):
             if flight.stage is Stage.SENT and flight.line == signal.line:
                 self._book.counts["lost_with_line"] += 1
-                self._unanswered(flight, f"its line was lost: {signal.reason}")
+                self._unanswered(flight, f"the connection was lost: {signal.reason}")
 
     def _drop_line(self, line: int) -> None:
         self._lines.pop(line, None)
@@ -168,7 +168,7 @@ class Sending:
         book.step(
             flight,
             CommandStep.SENT,
-            f"try {command.tries + 1} of {settings.tries_max}",
+            f"attempt {command.tries + 1} of {settings.tries_max}",
             tries=command.tries + 1,
             first_sent_us=command.first_sent_us or book.now_us,
             last_sent_us=book.now_us,
@@ -189,12 +189,12 @@ class Sending:
             return
         self._book.counts["not_sent"] += 1
         self._stop_waiting(flight)
-        why = "its line had gone before it left"
+        why = "the connection was lost before it was sent"
         if signal.spent_until_s is None:
             self._drop_line(flight.line)
         else:
             self._admission.close_until(signal.spent_until_s)
-            why = "the share of the request budget was spent before it left"
+            why = "the request budget was used up before it was sent"
         flight.line, flight.is_in_doubt = None, flight.was_in_doubt
         changes: dict[str, Any] = {"tries": flight.command.tries - 1}
         if changes["tries"] == 0:
@@ -285,7 +285,7 @@ class Sending:
         awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
         for flight in awaiting:
             if flight.stage is not Stage.CONFIRMING:
-                self._acknowledged(flight, "shown by the stream")
+                self._acknowledged(flight, "confirmed by the event stream")
             self._end(flight, CommandStep.CONFIRMED, "")
         self._book.counts["stray"] += not awaiting
 
@@ -340,13 +340,13 @@ class Sending:
             if 0.0 < left_s <= CLOCKS_APART_MOST_S:
                 self._set("give up", flight, self._book.now_s + left_s)
                 return
-            why = f"neither answered nor shown within {within}, {tries} tries; {flight.last}"
-            self._end(flight, CommandStep.UNKNOWN, why)
+            why = f"neither acknowledged nor confirmed within {within}, {tries} attempts"
+            self._end(flight, CommandStep.UNKNOWN, f"{why}; {flight.last}")
         elif flight.stage is Stage.LINELESS:
-            why = f"no line to the gateway within {within}: {self._line_reason}"
+            why = f"no connection to the gateway within {within}: {self._line_reason}"
             self._refuse(flight, Refusal(Code.UNAVAILABLE, why))
         elif tries:
-            why = f"not within {within}, {tries} tries; {flight.last}"
+            why = f"not accepted within {within}, {tries} attempts; {flight.last}"
             self._refuse(flight, Refusal(Code.GATEWAY_RATE, why))
         else:
             missing = Code(self._admission.missing(self._book.now_s))
@@ -360,12 +360,12 @@ class Sending:
 
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
         if missing is Code.RATE:
-            most = f"{self._settings.updates_per_s:g} updates a second are sent"
+            most = f"{self._settings.updates_per_s:g} updates per second"
             left_s = max(0.0, self._admission.rate_free_at_s - self._book.now_s)
             retry_after_ms = math.ceil(left_s * 1e3) + 1
         else:
-            most, retry_after_ms = f"{self._settings.in_flight_max} updates are in flight", None
-        refusal = Refusal(missing, f"no permit within {waited_s:g} s: at most {most}")
+            most, retry_after_ms = f"{self._settings.in_flight_max} updates in flight", None
+        refusal = Refusal(missing, f"not sent within {waited_s:g} s: limit of {most} reached")
         self._refuse(flight, refusal, retry_after_ms)
 
     def _refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:

@@ -18,16 +18,16 @@ BACKOFF_MOST_S: Final = 5.0
 BACKOFF_JITTER_S: Final = (0.1, 0.5)
 
 _REFUSALS: Final[dict[int, tuple[Code, str]]] = {
-    400: (Code.BAD_REQUEST, "the gateway finds the update malformed"),
-    401: (Code.UNAUTHORISED, "the gateway does not accept our token"),
-    404: (Code.NO_SUCH_USER, "the gateway knows no such user"),
-    TOO_MANY: (Code.GATEWAY_RATE, "the gateway finds our updates too many"),
+    400: (Code.BAD_REQUEST, "the gateway rejected the update as malformed"),
+    401: (Code.UNAUTHORISED, "the gateway rejected the access token"),
+    404: (Code.NO_SUCH_USER, "the gateway does not know this user"),
+    TOO_MANY: (Code.GATEWAY_RATE, "the gateway limits the rate of updates"),
 }
 
 
 def refusal_of(answer: Acknowledged, forbidden: str) -> Refusal:
     """Of a negative acknowledgement. `forbidden`: what a 403 means."""
-    failed = (Code.GATEWAY_ERROR, f"the gateway failed with {answer.status}")
+    failed = (Code.GATEWAY_ERROR, f"the gateway responded with {answer.status}")
     code, meaning = _REFUSALS.get(answer.status, failed)
     if answer.status == FORBIDDEN:
         code, meaning = Code.SCOPE, forbidden

@@ -79,7 +79,7 @@ class PresenceSocket(WSListener):
         except picows.WSProtocolError:
             is_ours = True
         if self._transport is None:
-            return words.Unreachable(self.line, "closed before the handshake was answered")
+            return words.Unreachable(self.line, "closed before the handshake was complete")
         return words.Lost(self.line, close_code(transport), is_ours)
 
     async def _open(self, token: Token) -> WSTransport:
@@ -105,7 +105,7 @@ class PresenceSocket(WSListener):
         self.frames += 1
         if frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._is_muted = True
-            raise _broken("reserved bits, but no extension")
+            raise _broken("reserved bits without an extension")
         match frame.msg_type:
             case picows.WSMsgType.PING:
                 transport.send_pong(frame.get_payload_as_bytes())
@@ -131,13 +131,13 @@ class PresenceSocket(WSListener):
         """A whole message, or a part of one."""
         is_continued = frame.msg_type == picows.WSMsgType.CONTINUATION
         if is_continued == (self._fragments is None):
-            raise _broken("a fragment in the wrong place")
+            raise _broken("unexpected fragment")
         if self._fragments is None:
             self._is_text = frame.msg_type == picows.WSMsgType.TEXT
             self._fragments = bytearray()
         self._fragments += frame.get_payload_as_bytes()
         if len(self._fragments) > MESSAGE_BYTES_MAX:
-            reason = f"a message of over {MESSAGE_BYTES_MAX} bytes"
+            reason = f"message larger than {MESSAGE_BYTES_MAX} bytes"
             raise picows.WSProtocolError(picows.WSCloseCode.MESSAGE_TOO_BIG, reason)
         if frame.fin:
             message, self._fragments = bytes(self._fragments), None
@@ -160,7 +160,7 @@ class PresenceSocket(WSListener):
                 self._tell(self.line, heard)
                 self._tell(self.line, words.NotBound(self.line, reason))
             case presence.UpdateAcknowledgement():
-                self._tell(self.line, words.NotBound(self.line, "an acknowledgement came first"))
+                self._tell(self.line, words.NotBound(self.line, "unexpected acknowledgement"))
 
     # What the line machine wants
 

@@ -36,7 +36,7 @@ FORMAT: Final = 1
 class DamagedStoreError(DamagedFileError):
     """A file that is no store of the sender any more."""
 
-    cure = "the sender begins with no command, no audit and no webhook message"
+    cure = "the sender starts with no commands, no audit and no webhook messages"
 
 
 KIND: Final = Kind("sender", FORMAT, DamagedStoreError)
@@ -216,7 +216,9 @@ class CommandStore(OwnedFile):
                 (chain.rows, chain.head, self._chain.rows),
             )
             if connection.changes() != 1:
-                raise LocalError(f"{self.path}: somebody else has written its audit")
+                raise LocalError(
+                    f"{self.path}: the audit was modified by another process; commit refused"
+                )
         self._chain = chain
 
     def _upsert(self, command: Command) -> None:

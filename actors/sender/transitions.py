@@ -30,9 +30,11 @@ def malformed(command: Command) -> Refusal | None:
     """What is wrong with it whatever its agent does."""
     if command.to_state not in PRESENCES:
         known = ", ".join(PRESENCES)
-        return Refusal(Code.NO_SUCH_STATE, f"{command.to_state!r} is none of {known}")
+        return Refusal(
+            Code.NO_SUCH_STATE, f"unknown state {command.to_state!r}; expected one of {known}"
+        )
     if (chars := len(command.reason)) > REASON_CHARS_MAX:
-        text = f"the reason has {chars} characters, at most {REASON_CHARS_MAX}"
+        text = f"the reason is too long: {chars} characters, at most {REASON_CHARS_MAX}"
         return Refusal(Code.REASON_TOO_LONG, text)
     return None
 
@@ -46,7 +48,7 @@ def judge(command: Command, told: AgentRecord, settings: SenderSettings) -> Refu
             return reason
         overridden.append(reason.detail)
     if command.expected is not None and command.expected != presence:
-        is_held = presence or "not known"
+        is_held = presence or "unknown"
         text = f"expected {command.expected}, but the agent's presence is {is_held}"
         return Refusal(Code.NOT_AS_EXPECTED, text)
     if presence is not None and (against := _not_allowed(presence, command.to_state, settings)):
@@ -64,22 +66,22 @@ def leaves(held: str | None, to_state: str) -> bool:
 def doubt(told: AgentRecord, presence: str | None) -> Refusal | None:
     """Why the agent's state is not known, and since when."""
     if told.state is None:
-        return Refusal(Code.NEVER_SEEN, "the agent was never seen on the state stream")
+        return Refusal(Code.NEVER_SEEN, "the agent has never appeared in the event stream")
     if told.stale_since_us is not None:
         return Refusal(Code.STALE, not_confirmed(told.stale_since_us))
     since = iso_ms(told.at_us)
     if told.state == UNKNOWN:
-        text = f"the agent is Unknown since {since}: a history did not confirm it"
+        text = f"the agent is Unknown since {since}: the last history did not include it"
         return Refusal(Code.UNKNOWN_AGENT_STATE, text)
     if presence is None:
-        text = f"the agent is in state {told.state!r} since {since}, which means no presence"
+        text = f"the agent is in state {told.state!r} since {since}, which maps to no presence"
         return Refusal(Code.UNKNOWN_AGENT_STATE, text)
     return None
 
 
 def not_confirmed(since_us: int) -> str:
     if not since_us:
-        return "the agent's state is not confirmed: no session was ever up"
+        return "the agent's state is not confirmed: no session since the start"
     return f"the agent's state is not confirmed since {iso_ms(since_us)}"
 
 
@@ -87,6 +89,8 @@ def _not_allowed(presence: str, to_state: str, settings: SenderSettings) -> Refu
     allowed = next(to for frm, to in settings.transitions.items() if frm == presence)
     if to_state in allowed:
         return None
-    ways = ", ".join(allowed) or "nowhere"
-    text = f"from {presence} to {to_state} is not allowed; from {presence} to: {ways}"
+    ways = ", ".join(allowed) or "none"
+    text = (
+        f"transition from {presence} to {to_state} is not allowed; allowed from {presence}: {ways}"
+    )
     return Refusal(Code.TRANSITION, text)

@@ -133,9 +133,9 @@ class Validation:
         self._checks[command.id] = check
         self._agents[check.question] = command.id
         self._ask_agent(check, now_s)
-        awaited = f"shard {shard_of(command.user_id, self._shards)} did not answer"
+        awaited = f"shard {shard_of(command.user_id, self._shards)} did not respond"
         if not self._dialect.is_ready:
-            awaited = "no presence definition was read"
+            awaited = "the presence definitions could not be read"
         self._wait(check, now_s, ANSWER_WITHIN_S, awaited)
 
     def reserve(self, command: Command) -> None:

@@ -72,7 +72,7 @@ class Watching:
             return None
         self._question -= 1
         self._overdue[self._question] = flight
-        flight.question, flight.last = self._question, "its shard did not answer"
+        flight.question, flight.last = self._question, "the shard did not respond"
         return max(LOOK_S, min(self._settings.confirm_s + most_s - age_s, most_s))
 
     def is_ours(self, told: AgentRecord) -> bool:
@@ -95,4 +95,4 @@ class Watching:
 
 
 def _nothing_within(seconds: float) -> str:
-    return f"no transition with its id within {seconds:g} s"
+    return f"no matching transition in the event stream within {seconds:g} s"

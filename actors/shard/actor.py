@@ -235,7 +235,7 @@ class StateActor(RingActor):
             feed.publish(self._shard, transaction)
             self._show()
             self._child.counters.add("frames_fed_again")
-        self._log.info("frame.fed_again", outcome=fed.outcome, reason=fed.reason)
+        self._log.info("frame.reprocessed", outcome=fed.outcome, reason=fed.reason)
         feed.tell_fed(wanted.number, *fed)
 
     # --- poison ------------------------------------------------------------------------------

@@ -89,7 +89,7 @@ class Answering:
             except ValueError as error:
                 self._counters.add("questions_malformed")
                 if not self._has_told:
-                    self._log.warning("question.malformed", cause=str(error))
+                    self._log.warning("query.malformed", cause=str(error))
                 self._has_told = True
 
     def _send(self, answers: Iterable[Answer]) -> None:

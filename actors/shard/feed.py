@@ -106,7 +106,7 @@ class Feed:
             except ValueError as error:
                 self._counters.add("wants_malformed")
                 if not self._has_told_of_odd:
-                    self._log.warning("want.malformed", cause=str(error))
+                    self._log.warning("feed.request_malformed", cause=str(error))
                 self._has_told_of_odd = True
 
     def next_frame(self) -> FrameWanted | None:

@@ -165,7 +165,7 @@ class DeliveryWorker:
                 await self._in_thread(lambda: self._store.commit(pulled.places, len(pulled.events)))
             except TRANSIENT_ERRORS as error:
                 self._counters.add("commit_failures")
-                self._log.warning("sink.place_not_written", cause=str(error))
+                self._log.warning("sink.position_not_saved", cause=str(error))
                 if not await self._pause(COMMIT_RETRY_S):
                     return False
                 continue

@@ -51,7 +51,7 @@ class JsonLines:
             self._fd = os.open(self._path, flags, _MODE)
             status = os.fstat(self._fd)
             if not stat.S_ISREG(status.st_mode):
-                raise UndeliveredError(f"{self._path} is no regular file", is_refused=True)
+                raise UndeliveredError(f"{self._path} is not a regular file", is_refused=True)
             self._size = _whole_lines(self._fd, status.st_size)
             if self._size != status.st_size:
                 os.ftruncate(self._fd, self._size)

@@ -146,7 +146,9 @@ class Sinks:
                     for worker in pumps:
                         worker.stop()
                 if now_s >= end_s:
-                    self._log.warning("sinks.left_behind", what="the next start goes on there")
+                    self._log.warning(
+                        "sinks.undelivered", what="delivery continues at the next start"
+                    )
                     break
                 was, rows = rows, self._rows()
                 if rows != was or now_s >= anyhow_s:

@@ -24,7 +24,7 @@ FORMAT: Final = 1
 class DamagedSinksError(DamagedFileError):
     """A file that is no store of sinks any more."""
 
-    cure = "every sink begins as a new one: with `begin = oldest` much is delivered once more"
+    cure = "every sink starts as a new one; with `begin = oldest` events are delivered again"
 
 
 KIND: Final = Kind("sinks", FORMAT, DamagedSinksError)

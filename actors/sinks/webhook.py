@@ -63,7 +63,7 @@ class WebhookSink:
         except (TimeoutError, httpx.TimeoutException):
             raise UndeliveredError(f"no answer within {timeout_s:g} s") from None
         except httpx.InvalidURL:  # what it says may hold a secret
-            raise UndeliveredError("the webhook's URL is none", is_refused=True) from None
+            raise UndeliveredError("Invalid webhook URL", is_refused=True) from None
         except (httpx.HTTPError, OSError) as error:
             raise UndeliveredError(f"{type(error).__name__}: {error}") from None
         if not 200 <= status <= 299:

@@ -172,7 +172,9 @@ class OwnedFile:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if connection.execute(_OWNER).get != self._run:
-                raise LocalError(f"{self.path} belongs to another run now: nothing is committed")
+                raise LocalError(
+                    f"{self.path}: Another runtime has taken over this file; commit refused"
+                )
             yield connection
             crash_point("in-transaction")
             connection.execute("COMMIT")

@@ -45,24 +45,24 @@ def refusal(needed: Need, identity: CallerIdentity) -> Problem | None:
         return None
     if identity.name is not None:
         headers = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope"'}
-        return Problem("read-only", "this token may only read", headers=headers)
-    what = "change anything" if needed is Need.WRITE else "look from another machine or by a proxy"
+        return Problem("read-only", "this token is read-only", headers=headers)
+    what = "changes" if needed is Need.WRITE else "remote or proxied requests"
     return Problem(
         "token-needed",
-        f"to {what} takes a token: Authorization: Bearer, or sign in on the page",
+        f"{what} require a token: send Authorization: Bearer TOKEN, or sign in on the page",
         headers={"WWW-Authenticate": REALM},
     )
 
 
 def wrong_token() -> Problem:
     headers = {"WWW-Authenticate": f'{REALM}, error="invalid_token"'}
-    return Problem("wrong-token", "nobody has this token, or nobody any more", headers=headers)
+    return Problem("wrong-token", "invalid or revoked token", headers=headers)
 
 
 def described(openapi: dict[str, Any]) -> dict[str, Any]:
     """With what is refused at the front, and what each request takes."""
     openapi["components"].setdefault("securitySchemes", {}).update(
-        token={"type": "http", "scheme": "bearer", "description": "a line of web.tokens_file"},
+        token={"type": "http", "scheme": "bearer", "description": "a token of web.tokens_file"},
         session={"type": "apiKey", "in": "cookie", "name": COOKIE},
     )
     for path, operations in openapi["paths"].items():

@@ -82,7 +82,7 @@ class AccessMiddleware:
     def _unix(self, scope: AsgiScope, uid: int) -> Response | None:
         """The socket's mode lets nobody else in; this holds also where somebody has changed it."""
         if uid not in {ROOT, self._guards.owner}:
-            raise Problem("not-the-owner", "only the runtime's own user and root are served")
+            raise Problem("not-the-owner", "only the runtime's own user and root may connect")
         identify(scope, CallerIdentity(f"uid:{uid}", AccessScope.WRITE))
         return None
 
@@ -102,7 +102,7 @@ class AccessMiddleware:
             guards.counters.add("requests_refused", 1)
             raise wrong
         if guards.is_over() and not is_look:
-            raise Problem(STOPPING, "nothing can be changed any more: the demo is about to end")
+            raise Problem(STOPPING, "the demo is ending; changes are no longer accepted")
         identify(scope, identity)
         return None
 
@@ -113,11 +113,11 @@ class AccessMiddleware:
         if len(names) != 1 or not hosts.serves(names[0], local):
             raise Problem(
                 "wrong-host",
-                "nobody is called so here; a name of ours belongs in web.allowed_hosts",
+                "Unknown Host header; if it is yours, add it to web.allowed_hosts",
             )
         for origin in values(scope["headers"], b"origin"):
             if not hosts.is_ours(origin, names[0]):
-                raise Problem("foreign-origin", "a page from elsewhere may not speak to us")
+                raise Problem("foreign-origin", "Cross-origin request refused")
 
     def _check_rate(self, client: str) -> None:
         wait_s = self._guards.rate.wait_s(client, self._guards.clock.now_s())
@@ -125,7 +125,7 @@ class AccessMiddleware:
             self._guards.counters.add("requests_limited", 1)
             raise Problem(
                 "too-many-requests",
-                "more requests than web.requests_per_s allows",
+                "too many requests: the limit is web.requests_per_s",
                 retry_after_ms=max(1, round(wait_s * 1000)),
             )
 
@@ -161,7 +161,7 @@ class AccessMiddleware:
                 guards.counters.add("requests_refused", 1)
                 raise Problem(
                     "wrong-token",
-                    "this address has signed a browser in already, or never could: open / instead",
+                    "this sign-in link was already used or is invalid; open / instead",
                     headers=wrong_token().headers,
                 )
         answer = RedirectResponse("/", 303, {"Cache-Control": "no-store"})

@@ -14,7 +14,7 @@ from actors.web.shapes import When
 
 Counts = dict[str, int]
 Cursor = str
-_LAST = "what to give as `after` for the next page; null: this is the last one"
+_LAST = "value of `after` for the next page; null: last page"
 
 
 class _Shown(BaseModel):
@@ -24,13 +24,17 @@ class _Shown(BaseModel):
 
 
 class HealthShown(_Shown):
-    """Whether what is shown is how things are."""
+    """Whether the states shown are current."""
 
-    live: bool = Field(description="all that is shown is confirmed now")
-    lagging: bool = Field(description="some shard has not told everything yet")
-    stale_since: When | None = Field(description="not confirmed since; null also if it never was")
+    live: bool = Field(description="all states are confirmed")
+    lagging: bool = Field(description="the page is still reading from a shard")
+    stale_since: When | None = Field(
+        description="not confirmed since then; null: confirmed, or never confirmed"
+    )
     stale_agents: int
-    reasons: list[str] = Field(description="for people: why it is not live, and what to mend")
+    reasons: list[str] = Field(
+        description="human-readable reasons why it is not live, and warnings"
+    )
 
 
 class MinuteShown(_Shown):
@@ -41,24 +45,24 @@ class MinuteShown(_Shown):
 
 
 class Summary(_Shown):
-    """All agents, counted."""
+    """Numbers of agents."""
 
     at: When
     dialect: Literal["wsp", "cloud"]
-    name: str = Field(description="of this runtime")
+    name: str = Field(description="name of this runtime")
     agents: int
     by_state: Counts
-    stale: int = Field(description="agents whose state is not confirmed now")
+    stale: int = Field(description="agents whose state is not confirmed")
     queues: int
-    transitions: int = Field(description="seen since the web child began")
+    transitions: int = Field(description="transitions since the web process started")
     transitions_per_s: float
     health: HealthShown
-    history: list[MinuteShown] = Field(description="of the last hour")
+    history: list[MinuteShown] = Field(description="counts per minute of the last hour")
     thresholds: dict[str, tuple[float, float]] = Field(
-        description="seconds in a state that are long, and too long"
+        description="seconds in a state after which it is shown as long, and as too long"
     )
-    may_write: bool = Field(description="whether whoever asks may change presences")
-    who: str | None = Field(description="who asks; null: nobody in particular")
+    may_write: bool = Field(description="whether this client may change presences")
+    who: str | None = Field(description="name of this client; null: anonymous")
 
 
 class NativePresence(_Shown):
@@ -69,7 +73,7 @@ class NativePresence(_Shown):
 
 
 class NativeShown(_Shown):
-    """What the cloud platform says itself."""
+    """The values of Genesys Cloud itself."""
 
     presence: NativePresence
     routing_status: str | None
@@ -81,7 +85,7 @@ class NativeShown(_Shown):
 
 
 class AgentShown(_Shown):
-    """An agent as it is now."""
+    """The current state of an agent."""
 
     id: str
     name: str | None
@@ -91,8 +95,10 @@ class AgentShown(_Shown):
     queue: str | None
     queue_name: str | None
     presence: str | None
-    stale: bool = Field(description="not confirmed now: the state is an old one")
-    stale_since: When | None = Field(description="null also if it never was confirmed")
+    stale: bool = Field(description="the state is not confirmed and may be outdated")
+    stale_since: When | None = Field(
+        description="not confirmed since then; null: confirmed, or never confirmed"
+    )
     native: NativeShown | None
 
 
@@ -102,14 +108,14 @@ class Position(_Shown):
 
 
 class OneAgent(AgentShown):
-    """An agent, and how far its gateway has told of it."""
+    """An agent with its position in the event stream."""
 
     position: Position | None
 
 
 class Agents(_Shown):
     agents: list[AgentShown]
-    total: int = Field(description="of all pages")
+    total: int = Field(description="number of agents on all pages")
     next: Cursor | None = Field(description=_LAST)
 
 
@@ -119,20 +125,20 @@ class TransitionShown(_Shown):
     row: int
     from_state: str | None = Field(alias="from")
     to_state: str = Field(alias="to")
-    at: When | None = Field(description="when it happened, as the gateway says")
+    at: When | None = Field(description="time of the event according to the gateway")
     received_at: When | None
     queue: str | None
     queue_name: str | None
     presence: str | None
     cause: str = Field(examples=["live", "history", "late", "lost", "gap"])
-    correlation: str | None = Field(description="of the command that caused it")
+    correlation: str | None = Field(description="correlation id of the command that caused it")
 
 
 class History(_Shown):
-    """The newest first."""
+    """Results, newest first."""
 
     transitions: list[TransitionShown]
-    next: Cursor | None = Field(description="what to give as `before` for the next page")
+    next: Cursor | None = Field(description="value of `before` for the next page; null: last page")
 
 
 class QueueShown(_Shown):
@@ -143,23 +149,23 @@ class QueueShown(_Shown):
 
 
 class Queues(_Shown):
-    """Those that have agents, sorted by name."""
+    """Queues that have agents, sorted by name."""
 
     queues: list[QueueShown]
 
 
 class Snapshot(_Shown):
-    """All agents in little room. Times are ms since 1970."""
+    """All agents in a compact form. Times are in ms since 1970."""
 
-    id: str = Field(description="from here the stream goes on: `last_event_id`")
+    id: str = Field(description="`last_event_id` from which the stream continues")
     at: int
     states: list[str]
     queues: list[tuple[str, str | None]] = Field(description="[id, name]")
     last: list[tuple[str, str | None, str, int, str | None, str]] = Field(
-        description="[agent, from, to, at, queue, cause], the newest last"
+        description="last transitions: [agent, from, to, at, queue, cause], newest last"
     )
     agents: list[tuple[str, str | None, int, int, int, str | None, int]] = Field(
-        description="[id, name, number of the state, since, number of the queue or -1, presence, "
+        description="[id, name, index of the state, since, index of the queue or -1, presence, "
         "stale]"
     )
     summary: Summary
@@ -173,51 +179,51 @@ class AuditShown(_Shown):
     command: str
     step: str
     user_id: str | None = Field(description="null: this person was forgotten")
-    detail: dict[str, Any] = Field(description="who asked for what, and how the command stands")
+    detail: dict[str, Any] = Field(description="the request, and the state of the command")
 
 
 class Audit(_Shown):
-    """The newest first."""
+    """Results, newest first."""
 
     audit: list[AuditShown]
-    next: int | None = Field(description="what to give as `before` for the next page")
+    next: int | None = Field(description="value of `before` for the next page; null: last page")
 
 
 class QuarantinedShown(_Shown):
-    """A frame that nobody could use."""
+    """A frame that could not be processed."""
 
     shard: int
     key: str
     reason: str
-    size: int = Field(description="bytes that it had")
-    count: int = Field(description="how often it came")
+    size: int = Field(description="size in bytes")
+    count: int = Field(description="how often it was received")
     first_at: When
     last_at: When
 
 
 class QuarantinedWhole(QuarantinedShown):
-    """With its bytes."""
+    """A quarantined frame with its bytes."""
 
-    is_whole: bool = Field(description="false: only its first bytes were kept")
-    text: str | None = Field(description="null: it is no text")
+    is_whole: bool = Field(description="false: only the first bytes were kept")
+    text: str | None = Field(description="null: not valid text")
     base64: str
 
 
 class QuarantineList(_Shown):
-    """What came last comes first."""
+    """Quarantined frames, the last received first."""
 
     quarantine: list[QuarantinedShown]
 
 
 class FedFrame(_Shown):
-    """What became of a frame that was fed again."""
+    """The result of processing a frame again."""
 
     outcome: str | None = Field(
-        description="as in the shard's counts; null: the shard has not said in time"
+        description="one of the outcomes of presence_shard_events_total; null: no response in time"
     )
-    reason: str | None = Field(description="why it is in quarantine once more")
+    reason: str | None = Field(description="why it was quarantined again")
 
 
 class Ready(_Shown):
     ready: bool
-    reasons: list[str] = Field(description="why not")
+    reasons: list[str] = Field(description="why it is not ready")

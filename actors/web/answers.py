@@ -13,8 +13,12 @@ from actors.web.encoding import encode
 
 JSON: Final = "application/json"
 TAGGED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"headers": {"ETag": {"description": "of this answer", "schema": {"type": "string"}}}},
-    304: {"description": "it is still the same"},
+    200: {
+        "headers": {
+            "ETag": {"description": "entity tag of this response", "schema": {"type": "string"}}
+        }
+    },
+    304: {"description": "not modified"},
 }
 """The `responses` of a route that answers `If-None-Match`."""
 

@@ -29,9 +29,9 @@ HEALTH_EVERY_S: Final = 1.0
 RATE_OVER_S: Final = 10.0
 SPARE_QUEUES_MAX: Final = 1_000
 """Queues in the snapshot that have no agents any more; then it numbers anew."""
-CATCHING_UP: Final = "the page is catching up"
-GONE: Final = "agents are known no more"
-RENAMED: Final = "queues have other names now"
+CATCHING_UP: Final = "the page is loading a snapshot"
+GONE: Final = "agents were removed"
+RENAMED: Final = "queues were renamed"
 
 
 class EncodedSnapshot(NamedTuple):

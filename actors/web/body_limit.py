@@ -19,7 +19,7 @@ class BodyLimit:
     def __init__(self, app: ASGIApp, *, bytes_max: int = BODY_BYTES_MAX) -> None:
         self._app = app
         self._bytes_max = bytes_max
-        self._detail = f"a body has at most {bytes_max:,} bytes"
+        self._detail = f"request body too large: at most {bytes_max:,} bytes"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

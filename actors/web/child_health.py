@@ -39,10 +39,10 @@ class ChildHealthReader:
             phase, beat_ns = page.get("phase"), page.get("beat_ns")
             if phase == WAITING:  # it beats only now and then
                 what = "its disk" if page.name.startswith("shard-") else "its gateway"
-                yield f"{page.name} waits for {what}"
+                yield f"{page.name} is waiting for {what}"
             elif beat_ns == 0:
                 yield f"{page.name} has not started yet"
             elif now_ns - beat_ns > BEAT_AGE_MAX_S * 1e9:
-                yield f"{page.name} does not beat"
+                yield f"{page.name} does not respond"
             elif phase != RUNNING:
-                yield f"{page.name} starts or stops"
+                yield f"{page.name} is starting or stopping"

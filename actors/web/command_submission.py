@@ -103,17 +103,21 @@ class CommandSubmission:
         order = Resend(order=self._link.number(), message_id=message_id, who=who)
         answer = await self._link.ask(order, times=ORDER_TIMES)
         if answer is None:
-            raise Problem("no-answer", "the sender does not answer; it may still be sent again")
+            raise Problem(
+                "no-answer", "the sender does not respond; the message may still be sent again"
+            )
         if isinstance(answer, Rejected):
             raise Problem(answer.code, answer.detail)
 
     def _assert_served(self) -> None:
         if not self._sender_enabled:
-            raise Problem("sender-off", "the setting sender.enabled is false")
+            raise Problem(
+                "sender-off", "the sender is disabled: the setting sender.enabled is false"
+            )
         if self._link.waiting >= ORDERS_WAITING_MAX:
             raise Problem(
                 "too-many-waiting",
-                f"{ORDERS_WAITING_MAX:,} orders wait for the sender already",
+                f"too many requests are waiting for the sender (at most {ORDERS_WAITING_MAX:,})",
                 retry_after_ms=RETRY_AFTER_MS,
             )
 
@@ -128,8 +132,8 @@ class CommandSubmission:
         if answer is None:
             raise Problem(
                 "no-answer",
-                "the sender does not answer; the command may still be carried out: ask for it by "
-                "its id, or say it again with the same Idempotency-Key",
+                "the sender does not respond; the command may still be executed: look it up by its "
+                "id, or repeat the request with the same Idempotency-Key",
                 command=order.command_id,
                 retry_after_ms=RETRY_AFTER_MS,
             )

@@ -141,7 +141,7 @@ class ShardReader:
                 self._counters.add("feed_odd")
                 if not self._is_odd_told:
                     self._is_odd_told = True
-                    self._log.error("feed.odd", shard=self.shard, cause=repr(error))
+                    self._log.error("feed.invalid_record", shard=self.shard, cause=repr(error))
                 self._begin_anew()
 
     def _take_one(self, tag: int, number: int, value: Any) -> None:

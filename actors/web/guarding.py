@@ -36,8 +36,8 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Access
     address = settings.address
     if address is not None and not address.is_loopback and settings.tokens_file is None:
         structlog.get_logger("actors.web").warning(
-            "web.nobody_has_a_token",
-            what=f"web.listen = {address}, but without web.tokens_file nobody there may look",
+            "web.no_tokens_configured",
+            what=f"web.listen = {address} without web.tokens_file: remote requests are refused",
         )
     return AccessChecks(
         hosts=AllowedHosts(None if address is None else address.host, settings.allowed_hosts),
@@ -59,11 +59,11 @@ def read_again(known: Tokens, path: Path | None) -> bool:
     try:
         has_lost = known.replace(tokens.read(path))
     except ConfigurationError as error:
-        log.error("web.tokens_unusable", what=str(error), tokens_kept=len(known))
+        log.error("web.tokens_invalid", what=str(error), tokens_kept=len(known))
         return False
     if tokens.is_exposed(path):
-        log.warning("web.tokens_exposed", what=f"others may read {path}: chmod 600")
-    log.info("web.tokens", count=len(known))
+        log.warning("web.tokens_exposed", what=f"other users can read {path}: chmod 600")
+    log.info("web.tokens_loaded", count=len(known))
     return has_lost
 
 
@@ -72,6 +72,8 @@ def _key(data_dir: Path) -> bytes:
         return load_key(data_dir)
     except OSError as error:
         structlog.get_logger("actors.web").warning(
-            "web.key_unkept", cause=error.strerror, what="a restart of this child signs all out"
+            "web.key_not_saved",
+            cause=error.strerror,
+            what="a restart of the web process signs out all",
         )
         return secrets.token_bytes(KEY_BYTES)

@@ -127,11 +127,13 @@ class Hub:
         reader = Subscriber(wanted, on_ready)
         missed = [] if last_id is None else self._behind(last_id)
         if missed is None:
-            self._tell_resync(reader, "the id is not, or no longer, known")
+            self._tell_resync(reader, "Unknown or expired Last-Event-ID; starting with a snapshot")
             return reader
         for number, event in missed:
             if not reader.offer(self._frame(number, event.data_for(wanted))):
-                self._tell_resync(reader, "too much has happened since")
+                self._tell_resync(
+                    reader, "too many events since Last-Event-ID; starting with a snapshot"
+                )
                 return reader
         reader.offer(framed("health", self.newest_id, hello))
         self._readers.add(reader)
@@ -181,7 +183,9 @@ class Hub:
 
     def _send(self, reader: Subscriber, frame: bytes) -> None:
         if not reader.offer(frame):
-            self._tell_resync(reader, f"over {READER_BYTES_MAX:,} bytes wait for this reader")
+            self._tell_resync(
+                reader, f"this client reads too slowly: over {READER_BYTES_MAX:,} bytes are waiting"
+            )
 
     def _tell_resync(self, reader: Subscriber, reason: str) -> None:
         self.resyncs += 1

@@ -14,22 +14,22 @@ from actors.web.metric_kinds import Histogram, Word, counter, each, gauge
 _RECEIVER: Final = (
     counter(
         "presence_receiver_frames",
-        "WebSocket frames that were received.",
+        "WebSocket frames received.",
         Word("receiver", "frames"),
     ),
     counter(
         "presence_receiver_frame_bytes",
-        "Payload of the frames that were received.",
+        "Payload bytes of the frames received.",
         Word("receiver", "bytes"),
     ),
     counter(
         "presence_receiver_frames_slow",
-        "Frames that were no usual event and took the slow path.",
+        "Frames decoded by the slow path because they are not common events.",
         Word("receiver", "python_path"),
     ),
     counter(
         "presence_receiver_records",
-        "What frames turned out to be: an event of an agent, a control frame, or rejected.",
+        "Records decoded from frames, by type: event, control or rejected.",
         Word("receiver", "events_routed", "event"),
         Word("receiver", "control_frames", "control"),
         Word("receiver", "rejected", "rejected"),
@@ -37,66 +37,66 @@ _RECEIVER: Final = (
     ),
     counter(
         "presence_receiver_dropped",
-        "Events that are no state changes and were dropped under pressure, by type.",
+        "Events without a state change that were dropped under backpressure, by type.",
         Word("receiver", "shed_appointments", "appointment"),
         Word("receiver", "shed_others", "other"),
         label="type",
     ),
     counter(
         "presence_receiver_pauses",
-        "How often the socket was not read because a ring was over 80 % full.",
+        "Times that reading from the socket was paused because a ring was over 80 % full.",
         Word("receiver", "pauses"),
     ),
     counter(
         "presence_receiver_spilled",
-        "Records that waited outside of a full ring.",
+        "Records buffered outside of a full ring.",
         Word("receiver", "spilled"),
     ),
     gauge(
         "presence_receiver_spill_bytes",
-        "What waits outside of full rings now.",
+        "Bytes currently buffered outside of full rings.",
         Word("receiver", "spill_bytes"),
     ),
     counter(
         "presence_receiver_spill_dropped",
-        "Records of a spill that grew too large: they are asked for again.",
+        "Buffered records that were dropped because the buffer was full; they are requested again.",
         Word("receiver", "spill_dropped"),
     ),
     gauge(
         "presence_receiver_connected",
-        "1: a session is up; in the cloud dialect, at least one channel is connected.",
+        "1: a session is up; cloud: at least one channel is connected.",
         Word("receiver", "connected"),
     ),
     gauge(
         "presence_receiver_history_running",
-        "1: agents' states are being told anew.",
+        "1: a history or snapshot is being received.",
         Word("receiver", "history_running"),
     ),
     counter(
         "presence_receiver_sessions",
-        "Sessions that began; a planned replacement counts as well.",
+        "Sessions started, planned replacements included.",
         Word("receiver", "sessions_begun"),
     ),
     counter(
         "presence_receiver_reconnects",
-        "Connections after the first one, planned replacements among them.",
+        "Connections after the first one, planned replacements included.",
         Word("receiver", "reconnects"),
     ),
     counter(
         "presence_receiver_handshake_refusals",
-        "Handshakes that the gateway refused.",
+        "Handshakes refused by the gateway.",
         Word("receiver", "handshake_refusals"),
     ),
     gauge(
         "presence_receiver_exhausted",
-        "1: the tries to connect are spent; they begin anew after a while.",
+        "1: all attempts to connect have failed; attempts continue after a pause.",
         Word("receiver", "exhausted"),
     ),
 )
 _CHANNELS: Final = (
     gauge(
         "presence_receiver_channels",
-        "Cloud: channels that are planned, whose socket is open, whose snapshot is whole.",
+        "Cloud: channels by stage: planned, connected, current (snapshot complete).",
         Word("receiver", "channels_planned", "planned"),
         Word("receiver", "channels_connected", "connected"),
         Word("receiver", "channels_current", "current"),
@@ -104,118 +104,116 @@ _CHANNELS: Final = (
     ),
     counter(
         "presence_receiver_channels_made",
-        "Cloud: channels that were created, or found again after a restart.",
+        "Cloud: channels created, or reused after a restart.",
         Word("receiver", "channels_created", "created"),
         Word("receiver", "channels_reused", "reused"),
         label="how",
     ),
     counter(
         "presence_receiver_channels_lost",
-        "Cloud: channels that the gateway took away.",
+        "Cloud: channels removed by the gateway.",
         Word("receiver", "channels_lost"),
     ),
     gauge(
         "presence_receiver_channels_foreign",
-        "Cloud: channels of our OAuth clients that somebody else has made.",
+        "Cloud: channels of the configured OAuth clients that this runtime did not create.",
         Word("receiver", "channels_foreign"),
     ),
     counter(
         "presence_receiver_rotations",
-        "Cloud: channels that were replaced in time.",
+        "Cloud: channels replaced before they expire.",
         Word("receiver", "rotations"),
     ),
     gauge(
         "presence_receiver_topics_refused",
-        "Cloud: topics that the gateway does not permit.",
+        "Cloud: topics refused by the gateway.",
         Word("receiver", "topics_refused"),
     ),
     counter(
         "presence_receiver_snapshots",
-        "Cloud: snapshots of channels that became whole.",
+        "Cloud: channel snapshots completed.",
         Word("receiver", "snapshots"),
     ),
     gauge(
         "presence_receiver_snapshots_waiting",
-        "Cloud: snapshots that wait for their part of the request budget.",
+        "Cloud: snapshots waiting for the request budget.",
         Word("receiver", "snapshots_waiting"),
     ),
 )
 _GATEWAY: Final = (
     counter(
         "presence_token_refreshes",
-        "Access tokens that were obtained.",
+        "Access tokens obtained.",
         *(Word(role, "token_refreshes") for role in ("receiver", "sender", "planner")),
     ),
     counter(
         "presence_token_failures",
-        "Access tokens that were refused, or not to be had.",
+        "Requests for an access token that failed.",
         *(Word(role, "token_failures") for role in ("receiver", "sender", "planner")),
     ),
     gauge(
         "presence_token_remaining_seconds",
-        "How long the access token that ends first is still valid.",
+        "Seconds until the first access token expires.",
         *(Word(role, "token_seconds_left") for role in ("receiver", "sender", "planner")),
     ),
     counter(
         "presence_gateway_requests",
-        "Requests to the platform's API.",
+        "Requests to the platform API.",
         *(Word(role, "requests") for role in ("receiver", "sender", "planner")),
     ),
     counter(
         "presence_gateway_requests_limited",
-        "Requests that the platform answered with 429.",
+        "Requests to the platform API answered with 429.",
         *(Word(role, "requests_refused") for role in ("receiver", "sender", "planner")),
     ),
 )
 _SHARD: Final = (
     counter(
         "presence_shard_events_received",
-        "Events that a shard took from its rings: the sum of all outcomes.",
+        "Events received by a shard: the sum of all outcomes.",
         Word("shard", "received"),
     ),
     counter(
         "presence_shard_events",
-        "Events that a shard judged, by outcome.",
+        "Events processed by a shard, by outcome.",
         *each("shard", (outcome for outcome in OUTCOMES if outcome != "received")),
         label="outcome",
     ),
     counter(
         "presence_shard_transitions",
-        "Rows of the journal: transitions, and gaps.",
+        "Rows written to the journal: transitions and gaps.",
         Word("shard", "transitions"),
     ),
     counter(
         "presence_shard_gaps",
-        "Spans of which it is not known what happened in them.",
+        "Gaps recorded: time spans whose events were not received.",
         Word("shard", "gaps"),
     ),
-    gauge("presence_shard_agents", "Agents that a shard holds.", Word("shard", "agents")),
+    gauge("presence_shard_agents", "Agents of a shard.", Word("shard", "agents")),
     gauge(
         "presence_shard_session_up",
-        "1: some session feeds this shard.",
+        "1: a session delivers events to this shard.",
         Word("shard", "session_up"),
     ),
     gauge(
         "presence_shard_history_running",
-        "1: agents' states are being told anew.",
+        "1: a history or snapshot is being received.",
         Word("shard", "history_running"),
     ),
-    counter(
-        "presence_shard_batches", "Batches that were taken from rings.", Word("shard", "batches")
-    ),
+    counter("presence_shard_batches", "Batches read from rings.", Word("shard", "batches")),
     counter(
         "presence_journal_failures",
-        "Transactions that the disk refused; each is tried again.",
+        "Transactions that failed on the disk; each is retried.",
         *(Word(role, "commit_failures") for role in ("shard", "sender", "planner", "receiver")),
     ),
     counter(
         "presence_shard_rows_pruned",
-        "Rows that were older, or more, than retention keeps.",
+        "Rows deleted by retention.",
         Word("shard", "rows_pruned"),
     ),
     counter(
         "presence_shard_answers",
-        "The sender's questions that were answered, or whose answer found no room.",
+        "Answers to queries of the sender, by outcome: sent, or dropped because the ring was full.",
         Word("shard", "answers", "sent"),
         Word("shard", "answers_dropped", "dropped"),
         label="outcome",
@@ -224,26 +222,26 @@ _SHARD: Final = (
 _PLANNER: Final = (
     gauge(
         "presence_planner_agents",
-        "Cloud: agents that have a place on a channel, and those that have none.",
+        "Cloud: agents with a place on a channel (watched) and without (unmonitored).",
         Word("planner", "agents_watched", "watched"),
         Word("planner", "agents_unmonitored", "unmonitored"),
         label="state",
     ),
     gauge(
         "presence_planner_clients_needed",
-        "Cloud: OAuth clients that all agents need.",
+        "Cloud: OAuth clients needed for all agents.",
         Word("planner", "clients_needed"),
     ),
     counter(
         "presence_planner_roster_reads",
-        "Cloud: how often the roster was read, or could not be.",
+        "Cloud: reads of the roster, by outcome.",
         Word("planner", "roster_reads", "whole"),
         Word("planner", "roster_failures", "failed"),
         label="outcome",
     ),
     gauge(
         "presence_planner_roster_seconds",
-        "Cloud: how long the last whole read of the roster took.",
+        "Cloud: duration of the last complete read of the roster, in seconds.",
         Word("planner", "roster_seconds"),
     ),
 )
@@ -260,8 +258,10 @@ def _of_a_shard(name: str, told: str, prefix: str) -> Histogram:
 INCOMING_HISTOGRAMS: Final = (
     _of_a_shard(
         "presence_shard_event_seconds",
-        "From the receipt of an event at the socket until it is committed.",
+        "Time from the receipt of an event at the socket to its commit, in seconds.",
         "event",
     ),
-    _of_a_shard("presence_shard_commit_seconds", "A transaction of the journal.", "commit"),
+    _of_a_shard(
+        "presence_shard_commit_seconds", "Duration of a journal transaction, in seconds.", "commit"
+    ),
 )

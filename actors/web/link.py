@@ -71,7 +71,9 @@ class Link:
         self._loop.remove_reader(self._doorbell.fileno())
         for order, answer in self._asked.items():
             if not answer.done():
-                answer.set_result(Rejected(order, STOPPING, "the runtime stops or restarts"))
+                answer.set_result(
+                    Rejected(order, STOPPING, "the runtime is stopping or restarting")
+                )
         for listeners in self._listeners.values():
             _wake(listeners)
 
@@ -163,7 +165,7 @@ class Link:
                 self._counters.add("outcomes_odd")
                 if not self._is_odd_told:
                     self._is_odd_told = True
-                    self._log.warning("outcome.odd", reason=str(error))
+                    self._log.warning("outcome.malformed", reason=str(error))
                 continue
             self._counters.add("outcomes")
             self._hear(outcome)

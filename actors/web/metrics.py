@@ -106,7 +106,9 @@ class Metrics(Collector):
 
     def _about(self) -> Iterator[Metric]:
         info = GaugeMetricFamily(
-            "presence_build_info", "Always 1; its labels say what runs.", labels=list(self._build)
+            "presence_build_info",
+            "Always 1; the labels name version, dialect and Python.",
+            labels=list(self._build),
         )
         info.add_metric(list(self._build.values()), 1)
         yield info
@@ -114,10 +116,10 @@ class Metrics(Collector):
     def _rings(self) -> Iterator[Metric]:
         labels = ["producer", "consumer"]
         used = GaugeMetricFamily(
-            "presence_ring_used_bytes", "What waits in a ring for its reader.", labels=labels
+            "presence_ring_used_bytes", "Bytes waiting in a ring.", labels=labels
         )
         capacity = GaugeMetricFamily(
-            "presence_ring_capacity_bytes", "What a ring has room for.", labels=labels
+            "presence_ring_capacity_bytes", "Capacity of a ring, in bytes.", labels=labels
         )
         for gauge in self._gauges:
             producer, _, consumer = gauge.name.partition(" to ")
@@ -130,7 +132,7 @@ class Metrics(Collector):
             return
         health = self._seen.health(self._clock.wall_us())
         agents = GaugeMetricFamily(
-            "presence_agents", "Agents by state, as the page shows them.", labels=["state"]
+            "presence_agents", "Agents by state, as shown on the page.", labels=["state"]
         )
         known = dict.fromkeys((*STATES, UNKNOWN, OTHER), 0)
         for state, count in self._seen.by_state.items():
@@ -139,17 +141,17 @@ class Metrics(Collector):
             agents.add_metric([state], count)
         yield agents
         yield _one(
-            "presence_agents_stale", "Agents that are not confirmed now.", health.stale_agents
+            "presence_agents_stale", "Agents whose state is not confirmed.", health.stale_agents
         )
         yield _one(
             "presence_page_lagging",
-            "1: the page has not read everything yet that the shards hold.",
+            "1: the page is still reading from a shard.",
             health.is_lagging,
         )
         if health.stale_since_us:
             yield _one(
                 "presence_stale_since_timestamp_seconds",
-                "Since when some agent is not confirmed; absent while all are, or none ever was.",
+                "Time since when an agent is not confirmed; absent if all are, or none ever was.",
                 health.stale_since_us * _US,
             )
 
@@ -211,25 +213,29 @@ def _histogram(told: Histogram, pages: Sequence[Page]) -> Metric:
 
 def _children(pages: Sequence[Page], now_ns: int) -> Iterator[Metric]:
     up = GaugeMetricFamily(
-        "presence_child_up", "1: the child was started, lives and beats.", labels=["child"]
+        "presence_child_up", "1: the process is running and responds.", labels=["child"]
     )
     phase = GaugeMetricFamily(
         "presence_child_phase",
-        "1 for the phase that the child is in; waiting: for a disk or a peer.",
+        "1 for the current phase of the process; waiting: for the disk or the gateway.",
         labels=["child", "phase"],
     )
     age = GaugeMetricFamily(
-        "presence_child_beat_age_seconds", "Since the child's last sign of life.", labels=["child"]
+        "presence_child_beat_age_seconds",
+        "Seconds since the last heartbeat of the process.",
+        labels=["child"],
     )
     restarts = CounterMetricFamily(
-        "presence_child_restarts", "Lives of the child after its first.", labels=["child"]
+        "presence_child_restarts", "Restarts of the process.", labels=["child"]
     )
     cpu = CounterMetricFamily(
-        "presence_child_cpu_seconds", "CPU time of the child, over all its lives.", labels=["child"]
+        "presence_child_cpu_seconds",
+        "CPU time of the process, over all restarts.",
+        labels=["child"],
     )
     memory = GaugeMetricFamily(
         "presence_child_resident_memory_bytes",
-        "Memory of the child; what it has touched of the shared rings is in it.",
+        "Resident memory of the process, shared rings included.",
         labels=["child"],
     )
     for child, words in pages:
@@ -252,12 +258,12 @@ def _children(pages: Sequence[Page], now_ns: int) -> Iterator[Metric]:
 def _shards_standing(pages: Sequence[Page]) -> Iterator[Metric]:
     stale = GaugeMetricFamily(
         "presence_shard_stale",
-        "1: the shard's agents are not all confirmed now: some session is not up.",
+        "1: agents of this shard are not confirmed because a session is down.",
         labels=["child"],
     )
     behind = GaugeMetricFamily(
         "presence_shard_behind_sequences",
-        "How far the shard's commits are behind what was routed, in the gateway's numbers.",
+        "Lag between routed and committed events, in sequence numbers of the gateway.",
         labels=["child"],
     )
     routed = {
@@ -276,7 +282,7 @@ def _shards_standing(pages: Sequence[Page]) -> Iterator[Metric]:
 def _outbox(pages: Sequence[Page], now_us: int) -> Iterator[Metric]:
     oldest = GaugeMetricFamily(
         "presence_webhook_oldest_seconds",
-        "How long the oldest message waits; 0: none does.",
+        "Age of the oldest waiting webhook message, in seconds; 0: none.",
         labels=["child"],
     )
     for child, words in pages:

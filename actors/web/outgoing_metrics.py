@@ -18,30 +18,30 @@ POWERS: Final = 4
 _SENDER: Final = (
     counter(
         "presence_commands_accepted",
-        "Commands that became durable.",
+        "Commands accepted and stored.",
         Word("sender", "accepted"),
     ),
     counter(
         "presence_commands_ended",
-        "Commands by the one end that each of them comes to.",
+        "Commands ended, by outcome.",
         *each("sender", ("confirmed", "unconfirmed", "refused", "unknown")),
         label="outcome",
     ),
     counter(
         "presence_commands_refused",
-        "Refused commands, by the reason.",
+        "Commands refused, by reason.",
         *(Word("sender", f"refused_{code.name.lower()}", code.value) for code in Code),
         label="code",
     ),
     counter(
         "presence_command_sends",
-        "What was sent, repetitions included, and what was not answered.",
+        "Attempts to send commands: sent, retried, unanswered.",
         *each("sender", ("sent", "retried", "unanswered")),
         label="what",
     ),
     gauge(
         "presence_commands_unsettled",
-        "Commands without an end.",
+        "Commands that have not ended yet.",
         Word("sender", "unsettled"),
     ),
     gauge(
@@ -51,19 +51,19 @@ _SENDER: Final = (
     ),
     counter(
         "presence_sender_handshake_refusals",
-        "Handshakes of the presence socket that the gateway refused.",
+        "Handshakes of the presence socket refused by the gateway.",
         Word("sender", "handshake_refusals"),
     ),
     counter(
         "presence_webhook_deliveries",
-        "Attempts to deliver a message, by outcome.",
+        "Attempts to deliver a webhook message, by outcome.",
         Word("sender", "webhooks_delivered", "delivered"),
         Word("sender", "webhooks_failed", "failed"),
         label="outcome",
     ),
     gauge(
         "presence_webhook_messages",
-        "Messages that wait, and those that were given up.",
+        "Webhook messages, by state: waiting, or dead (no more attempts).",
         Word("sender", "webhooks_waiting", "waiting"),
         Word("sender", "webhooks_dead", "dead"),
         label="state",
@@ -72,7 +72,7 @@ _SENDER: Final = (
 _SINKS: Final = (
     gauge(
         "presence_sinks",
-        "Sinks: all of them, those whose last attempt failed, those that were refused.",
+        "Sinks, by state: all, failing (last attempt failed), paused (refused by the target).",
         Word("sinks", "sinks", "all"),
         Word("sinks", "sinks_failing", "failing"),
         Word("sinks", "sinks_paused", "paused"),
@@ -80,47 +80,47 @@ _SINKS: Final = (
     ),
     counter(
         "presence_sink_events",
-        "Events that were delivered, by all sinks.",
+        "Events delivered by all sinks.",
         Word("sinks", "delivered"),
     ),
     counter(
         "presence_sink_attempts_failed",
-        "Attempts to deliver that failed; each is repeated.",
+        "Attempts to deliver that failed; each is retried.",
         Word("sinks", "failed"),
     ),
     counter(
         "presence_sink_rows_missed",
-        "Rows that a sink was told it will never be given; of a journal that is gone, 1.",
+        "Rows that were lost for a sink; a lost journal counts as 1.",
         Word("sinks", "rows_missed"),
     ),
     gauge(
         "presence_sink_behind_rows",
-        "Rows that the sink which is furthest behind is to be given.",
+        "Undelivered rows of the sink with the largest backlog.",
         Word("sinks", "behind_rows"),
     ),
     gauge(
         "presence_sink_behind_seconds",
-        "How long the oldest row has waited that a sink is to be given.",
+        "Age of the oldest undelivered row, in seconds.",
         Word("sinks", "behind_ms"),
         scale=1e-3,
     ),
 )
 _WEB: Final = (
-    gauge("presence_web_connections", "Connections that are open.", Word("web", "connections")),
+    gauge("presence_web_connections", "Open connections.", Word("web", "connections")),
     gauge(
         "presence_stream_readers",
-        "Pages and programs that follow the stream.",
+        "Clients connected to the stream.",
         Word("web", "stream_readers"),
     ),
     counter(
         "presence_stream_resyncs",
-        "Readers of the stream that were told to begin anew.",
+        "Stream clients that had to load a new snapshot.",
         Word("web", "stream_resyncs"),
     ),
-    counter("presence_web_requests", "Requests that were served.", Word("web", "requests")),
+    counter("presence_web_requests", "Requests served.", Word("web", "requests")),
     counter(
         "presence_web_refused",
-        "Requests without a token or too many of one client, and connections beyond the limit.",
+        "Requests and connections refused, by reason: missing token, rate limit, connection limit.",
         Word("web", "requests_refused", "unauthorised"),
         Word("web", "requests_limited", "too-many"),
         Word("web", "connections_refused", "connections"),
@@ -130,30 +130,30 @@ _WEB: Final = (
 _FEED: Final = (
     counter(
         "presence_feed_losses",
-        "How often the page was to read a shard anew: each life of the shard, and each drop.",
+        "Times that the page had to read a shard again: after each start or drop.",
         Word("shard", "feed_losses"),
     ),
     counter(
         "presence_feed_snapshots",
-        "Snapshots for the page that a shard told to their end.",
+        "Snapshots that a shard has completed for the page.",
         Word("shard", "feed_snapshots"),
     ),
     gauge(
         "presence_feed_shards_lagging",
-        "Shards of which the page does not know everything now.",
+        "Shards whose snapshot the page is still reading.",
         Word("web", "feed_lagging"),
     ),
 )
 _SUPERVISOR: Final = (
     gauge(
         "presence_start_time_seconds",
-        "When this runtime was started, since 1970.",
+        "Start time of this runtime, in seconds since 1970.",
         Word("supervisor", "started_us"),
         scale=1e-6,
     ),
     counter(
         "presence_reloads",
-        "How often settings were read again, or could not be.",
+        "Reloads of the settings, by outcome.",
         Word("supervisor", "reloads", "done"),
         Word("supervisor", "reload_failures", "failed"),
         label="outcome",
@@ -173,7 +173,7 @@ def _of_the_sender(prefix: str) -> Histogram:
         else round(BOUNDS_MS[above] / 1e3, 6)
         for place in range(len(BOUNDS_MS))
     ]
-    told = f"From the first send of a command to its {prefix}."
+    told = f"Time from the first send of a command to its {prefix}, in seconds."
     return Histogram(
         f"presence_command_{prefix}_seconds",
         told,

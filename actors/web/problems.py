@@ -78,14 +78,21 @@ _CODE_OF: Final = {HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "too-large"}
 class ProblemBody(BaseModel):
     """A refusal (RFC 9457)."""
 
-    type: str = Field(default="about:blank", description="always this: `code` tells them apart")
+    type: str = Field(
+        default="about:blank",
+        description="always `about:blank`; use `code` to distinguish problems",
+    )
     title: str
     status: int
-    code: str = Field(description="for programs", examples=["rate"])
-    detail: str = Field(description="for people")
-    command: str | None = Field(default=None, description="the id of the command it is about")
-    retry_after_ms: int | None = Field(default=None, description="as `Retry-After`, but exact")
-    errors: list[str] | None = Field(default=None, description="what in the request is wrong")
+    code: str = Field(
+        description="machine-readable reason; its meaning never changes", examples=["rate"]
+    )
+    detail: str = Field(description="human-readable explanation")
+    command: str | None = Field(default=None, description="the id of the command concerned")
+    retry_after_ms: int | None = Field(
+        default=None, description="like `Retry-After`, in milliseconds"
+    )
+    errors: list[str] | None = Field(default=None, description="the errors found in the request")
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457's word
@@ -174,7 +181,7 @@ async def _of_validation(_request: Request, error: Exception) -> Response:
         title=status.phrase,
         status=status,
         code="invalid-request",
-        detail=errors[0] if errors else "the request does not fit its description",
+        detail=errors[0] if errors else "the request does not match the schema",
         errors=errors[:SHOWN_ERRORS_MAX],
     )
     return _response(body, {})
@@ -203,7 +210,7 @@ def _allowed(request: Request) -> list[str]:
 
 
 async def _of_a_mistake(_request: Request, _error: Exception) -> Response:
-    return Problem("internal-error", "a mistake of ours; the log has it").response()
+    return Problem("internal-error", "internal error; see the log").response()
 
 
 def _response(body: ProblemBody, headers: dict[str, str]) -> Response:

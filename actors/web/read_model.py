@@ -26,7 +26,7 @@ MINUTE_US: Final = 60_000_000
 COUNT_STALE_EVERY_US: Final = 1_000_000
 """Counting stale agents one by one takes some 10 ms of 50,000: not at every tick."""
 READING: Final = "a snapshot is being read"
-NEVER: Final = "no session was ever up"
+NEVER: Final = "no session since the start"
 _SHOWN: Final = itemgetter(
     *map(
         Transition._fields.index,

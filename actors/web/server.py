@@ -158,7 +158,7 @@ def _bind(arguments: WebArguments) -> socket.socket:
         return address.bind(arguments.data_dir)
     except OSError as error:
         path = arguments.data_dir / address.SOCKET
-        raise TemporaryError(f"{path} cannot be made: {error.strerror}") from error
+        raise TemporaryError(f"{path} cannot be created: {error.strerror}") from error
 
 
 class Web:

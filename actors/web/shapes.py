@@ -27,15 +27,15 @@ Named = Annotated[
     Field(
         min_length=1,
         max_length=PRESENCE_CHARS_MAX,
-        description="a presence definition: its name, a label in any language, or its id",
+        description="a presence definition: its name, its label in any language, or its id",
         examples=["On Queue", "Meal"],
     ),
 ]
-_EXPECTED: Final = "refused if the agent is in another one now"
+_EXPECTED: Final = "refuse the change unless the agent is in this presence"
 
 
 class PresenceChange(BaseModel):
-    """A presence that somebody wants an agent to be in."""
+    """A requested change of an agent's presence."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -43,21 +43,22 @@ class PresenceChange(BaseModel):
     reason: str = Field(
         default="",
         max_length=MESSAGE_CHARS_MAX,
-        description="is audited, and shown as the presence's message",
+        description="recorded in the audit, and shown as the presence message",
     )
     expected: Named | None = Field(default=None, description=_EXPECTED)
     force: bool = Field(
         default=False,
-        description="also against the transition table, capacity limits and a state that is not "
-        "confirmed; is audited",
+        description="skip the transition, capacity and staleness checks (audited)",
     )
 
 
 class WspChange(PresenceChange):
-    """In the wsp dialect there are four."""
+    """A requested change in the wsp dialect, which has four presences."""
 
     state: Presence
-    reason: str = Field(default="", max_length=REASON_CHARS_MAX, description="is audited")
+    reason: str = Field(
+        default="", max_length=REASON_CHARS_MAX, description="recorded in the audit"
+    )
     expected: Presence | None = Field(default=None, description=_EXPECTED)
 
 
@@ -66,28 +67,28 @@ CHANGES: Final[dict[str, type[PresenceChange]]] = {"wsp": WspChange, "cloud": Pr
 
 
 class CommandStatus(BaseModel):
-    """Where a command stands."""
+    """The status of a command."""
 
-    id: str = Field(description="also its correlation id on the wire")
+    id: str = Field(description="also sent as the correlation id")
     user_id: str
     state: str
     step: CommandStep = Field(
-        description="the last four are ends: each command comes to exactly one"
+        description="the last four are final: each command ends with exactly one of them"
     )
-    code: str = Field(description="why it was refused; empty otherwise")
+    code: str = Field(description="reason of a refusal; otherwise empty")
     detail: str
 
 
 class CommandShown(CommandStatus):
-    """A command, as it is kept."""
+    """A stored command."""
 
     reason: str
     expected: str | None
     forced: bool
-    who: str = Field(description="who asked", examples=["uid:1000"])
-    held: str | None = Field(description="the presence that the agent was in when it was judged")
-    queue: str | None = Field(description="the agent's, at that time")
-    tries: int = Field(description="frames that left, or may have left")
+    who: str = Field(description="who requested it", examples=["uid:1000"])
+    held: str | None = Field(description="the agent's presence when the command was checked")
+    queue: str | None = Field(description="the agent's queue at that time")
+    tries: int = Field(description="attempts that were, or may have been, sent")
     accepted_at: When
     first_sent_at: When | None
     last_sent_at: When | None
@@ -105,13 +106,13 @@ class AuditStep(BaseModel):
 
 
 class Message(BaseModel):
-    """What the webhook is to be told of one command."""
+    """The webhook message of one command."""
 
-    id: str = Field(description="webhook-id and Idempotency-Key of every attempt")
+    id: str = Field(description="sent as webhook-id and Idempotency-Key with every attempt")
     command: str
     state: MessageState
     attempts: int
-    last_status: int | None = Field(description="0: no answer at all")
+    last_status: int | None = Field(description="HTTP status of the last attempt; 0: no response")
     last_detail: str
     created_at: When
     due_at: When
@@ -119,20 +120,20 @@ class Message(BaseModel):
 
 
 class CommandWithSteps(CommandShown):
-    """A command with its audit, and what the webhook was told of it."""
+    """A command with its audit and its webhook message."""
 
     steps: list[AuditStep]
     webhook: Message | None
 
 
 class Commands(BaseModel):
-    """The newest first."""
+    """Commands, newest first."""
 
     commands: list[CommandShown]
 
 
 class Messages(BaseModel):
-    """What is owed to the webhook; `waiting` and `dead` count all that there are."""
+    """Webhook messages; `waiting` and `dead` are totals."""
 
     messages: list[Message]
     waiting: int

@@ -213,7 +213,7 @@ class Stub:
         elif (await request.json()) == {"token": TOKEN}:
             answer.set_cookie("presence_session", "supervisor", httponly=True, samesite="strict")
         else:
-            return _problem(401, "no-such-token", "nobody has this token")
+            return _problem(401, "no-such-token", "invalid or revoked token")
         return answer
 
     async def presence(self, request: Request) -> Response:

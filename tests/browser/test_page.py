@@ -232,7 +232,7 @@ def test_who_has_no_token_reads_and_is_told_how_to_write(stub: Stub, url: str, l
     sight.at("#presence-sign-in").click()
     sight.at("#sign-in-token").fill("a-token-that-nobody-has")
     sight.page.keyboard.press("Enter")
-    expect(sight.at("#sign-in-problem")).to_have_text("Nobody has this token.")
+    expect(sight.at("#sign-in-problem")).to_have_text("Invalid token.")
     sight.at("#sign-in-token").fill(TOKEN)
     sight.page.keyboard.press("Enter")
     expect(sight.at("#who-name")).to_have_text("supervisor")

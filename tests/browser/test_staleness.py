@@ -53,7 +53,7 @@ def test_a_stream_that_falls_silent_is_seen_within_two_seconds(
     stub.is_silent = True
     sight.expect_health("dead")
     expect(sight.at("#banner")).to_contain_text("No connection")
-    expect(sight.at("#banner")).to_contain_text("what you see is old")
+    expect(sight.at("#banner")).to_contain_text("the data shown is outdated")
     expect_nothing_live(sight)
     assert sight.page.title().startswith("⚠")
     stub.is_silent = False
@@ -66,7 +66,7 @@ def test_a_server_that_is_not_live_says_why_and_since_when(
     sight = look(url)
     sight.expect_health("live")
     since = "2026-11-22T06:40:00.000Z"
-    reasons = ["no session since 06:40:00", "receiver-0 does not beat"]
+    reasons = ["no session since 06:40:00", "receiver-0 does not respond"]
     says(stub, live=False, stale_since=since, stale_agents=300, reasons=reasons)
     sight.expect_health("stale")
     for reason in reasons:

@@ -65,7 +65,7 @@ def test_a_session_and_its_address_survive_the_death_of_web_and_end_with_the_tok
     tokens.write_text("nonsense\n")
     process.send_signal(signal.SIGHUP)
     eventually(
-        lambda: any(line["event"] == "web.tokens_unusable" for line in service.lines()),
+        lambda: any(line["event"] == "web.tokens_invalid" for line in service.lines()),
         "it says what is wrong",
     )
     assert resend(base_url, bearer) == 404

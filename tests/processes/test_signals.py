@@ -88,7 +88,7 @@ def test_a_suspended_machine_wakes_without_a_mass_kill(run: Callable[..., ToyRun
         os.kill(pid, signal.SIGSTOP)
     time.sleep(1.5)  # longer than every term: this is the condition itself
     os.kill(runtime.process.pid, signal.SIGCONT)
-    eventually(lambda: runtime.log("runtime.overslept"))
+    eventually(lambda: runtime.log("runtime.suspended"))
     # The supervisor has looked, and sees the old beats of children that still stand still.
     assert not runtime.log("child.hung")
     for pid in pids.values():

@@ -74,7 +74,7 @@ class MemoryJournal:
         if disk.errors:
             raise disk.errors.pop(0)
         if disk.run != self._run:
-            raise LocalError("belongs to another run now: nothing is committed")
+            raise LocalError("Another runtime has taken over this file; commit refused")
         pending, progress = transaction.pending, transaction.progress
         assert [row[0] for row in pending.rows] == list(
             range(len(disk.rows) + 1, progress.next_row)

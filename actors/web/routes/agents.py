@@ -23,14 +23,14 @@ from actors.web.read_model import AgentView
 from actors.web.rendering import agent_shown, position_shown, transition_shown
 from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User
 
-Text = Annotated[str, Query(max_length=200, description="part of the id or the name")]
+Text = Annotated[str, Query(max_length=200, description="substring of the id or the name")]
 After = Annotated[
     str | None,
-    Query(max_length=CURSOR_CHARS_MAX, description="`next` of the page before"),
+    Query(max_length=CURSOR_CHARS_MAX, description="`next` of the previous page"),
 ]
 Before = Annotated[
     str | None,
-    Query(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$", description="`next` of the page before"),
+    Query(pattern=r"^[0-9]{1,18}\.[0-9]{1,18}$", description="`next` of the previous page"),
 ]
 
 
@@ -45,7 +45,7 @@ def routes(parts: WebParts) -> APIRouter:
 def _list(router: APIRouter, board: Board) -> None:
     @router.get(
         "/api/agents",
-        summary="Agents, filtered and sorted",
+        summary="List agents",
         response_model=Agents,
         responses={**TAGGED, **documented(404, 422, 500)},
     )
@@ -54,9 +54,11 @@ def _list(router: APIRouter, board: Board) -> None:
         request: Request,
         state: StateFilter,
         queue: QueueFilter,
-        stale: Annotated[bool | None, Query(description="only these")] = None,
+        stale: Annotated[
+            bool | None, Query(description="true: only stale agents; false: only confirmed ones")
+        ] = None,
         q: Text = "",
-        sort: Annotated[Sort, Query(description="`-since`: the latest change first")] = "-since",
+        sort: Annotated[Sort, Query(description="`-since`: latest change first")] = "-since",
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
@@ -66,7 +68,9 @@ def _list(router: APIRouter, board: Board) -> None:
         try:
             page = page_of(question, board.model, board.names)
         except OddCursorError:
-            raise Problem("no-such-page", "`after` is no `next` of a page sorted so") from None
+            raise Problem(
+                "no-such-page", "invalid `after`: use `next` of a page with the same `sort`"
+            ) from None
         now_us = board.clock.wall_us()
         agents = [_shown(board, view, now_us) for view in page.agents]
         body = {"agents": agents, "total": page.total, "next": page.following}
@@ -79,7 +83,7 @@ def _list(router: APIRouter, board: Board) -> None:
 def _one(router: APIRouter, board: Board) -> None:
     @router.get(
         "/api/agents/{id:lone_agent}",
-        summary="One agent",
+        summary="Get an agent",
         response_model=OneAgent,
         responses={**TAGGED, **documented(404, 422, 500)},
     )
@@ -95,7 +99,7 @@ def _one(router: APIRouter, board: Board) -> None:
 def _history(router: APIRouter, parts: WebParts) -> None:
     @router.get(
         "/api/agents/{id:agent}/history",
-        summary="An agent's transitions, the newest first",
+        summary="List an agent's transitions, newest first",
         response_model=History,
         responses=documented(404, 422, 500, 503),
     )
@@ -113,4 +117,4 @@ def _shown(board: Board, view: AgentView, now_us: int) -> dict[str, Any]:
 
 
 def _nobody() -> Problem:
-    return Problem("no-such-agent", "nobody has told of an agent with this id")
+    return Problem("no-such-agent", "no agent has this id")

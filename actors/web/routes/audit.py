@@ -26,18 +26,20 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/audit",
-        summary="Every step of every command, the newest first",
+        summary="List all steps of all commands, newest first",
         response_model=Audit,
         responses=documented(422, 500, 503),
     )
     async def list_audit(
         user: Annotated[
-            str | None, Query(max_length=USER_ID_BYTES_MAX, description="an agent's id")
+            str | None, Query(max_length=USER_ID_BYTES_MAX, description="id of the agent")
         ] = None,
-        command: Annotated[str | None, Query(max_length=64, description="its id")] = None,
+        command: Annotated[
+            str | None, Query(max_length=64, description="id of the command")
+        ] = None,
         limit: Limit = 100,
         before: Annotated[
-            int | None, Query(ge=0, le=ROW_MAX, description="`next` of the page before")
+            int | None, Query(ge=0, le=ROW_MAX, description="`next` of the previous page")
         ] = None,
     ) -> Response:
         rows = await book.audit(limit=limit + 1, user_id=user, command=command, before=before)

@@ -43,14 +43,12 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
     placing, book = parts.placing, parts.book
 
     @router.get(
-        COMMANDS, summary="Commands, the newest first", responses=documented(403, 422, 500, 503)
+        COMMANDS, summary="List commands, newest first", responses=documented(403, 422, 500, 503)
     )
     async def list_commands(
-        step: Annotated[
-            CommandStep | None, Query(description="only those that stand there")
-        ] = None,
+        step: Annotated[CommandStep | None, Query(description="only commands in this step")] = None,
         user: Annotated[
-            str | None, Query(max_length=USER_ID_BYTES_MAX, description="an agent's id")
+            str | None, Query(max_length=USER_ID_BYTES_MAX, description="id of the agent")
         ] = None,
         limit: Limit = 50,
     ) -> Commands:
@@ -59,7 +57,7 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
 
     @router.get(
         COMMANDS + "/{id}",
-        summary="A command, and its audit",
+        summary="Get a command with its audit",
         responses=documented(403, 404, 422, 500, 503),
     )
     async def get_command(
@@ -70,7 +68,9 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
             await placing.follow(command_id, wait)
             story = await book.command(command_id)
         if story is None:
-            raise Problem("no-such-command", "no command has this id, or none has it any more")
+            raise Problem(
+                "no-such-command", "no command has this id; it may have been deleted by retention"
+            )
         return with_steps(story)
 
 
@@ -79,11 +79,11 @@ def _webhooks(router: APIRouter, parts: WebParts) -> None:
 
     @router.get(
         "/api/webhooks",
-        summary="What is owed to the webhook, the newest first",
+        summary="List webhook messages, newest first",
         responses=documented(403, 422, 500, 503),
     )
     async def list_messages(
-        state: Annotated[MessageState, Query(description="only these")] = "dead",
+        state: Annotated[MessageState, Query(description="only messages in this state")] = "dead",
         limit: Limit = 50,
     ) -> Messages:
         counts = await book.outbox()
@@ -98,7 +98,7 @@ def _webhooks(router: APIRouter, parts: WebParts) -> None:
     @router.post(
         "/api/webhooks/{id}/resend",
         status_code=202,
-        summary="Send a dead message again: its age begins anew",
+        summary="Send a dead message again, with a new deadline",
         responses=documented(403, 404, 422, 500, 503),
     )
     async def resend_message(

@@ -22,11 +22,11 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         METRICS,
-        summary="For Prometheus",
+        summary="Metrics for Prometheus",
         response_class=Response,
         responses={
             200: {
-                "description": "the text format, version 0.0.4",
+                "description": "Prometheus text format, version 0.0.4",
                 "content": {"text/plain": {"schema": {"type": "string"}}},
             },
             **documented(500),

@@ -34,7 +34,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/summary",
-        summary="All agents, counted",
+        summary="Count agents by state",
         response_model=Summary,
         responses=documented(500),
     )
@@ -44,7 +44,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/queues",
-        summary="Agents by queue",
+        summary="Count agents by queue",
         response_model=Queues,
         responses={**TAGGED, **documented(500)},
     )
@@ -54,7 +54,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/snapshot",
-        summary="All agents in little room, to go on from with the stream",
+        summary="Get all agents in a compact form, as the start of the stream",
         response_model=SnapshotShape,
         responses=documented(500),
     )

@@ -12,13 +12,13 @@ from actors.messages.control import USER_ID_BYTES_MAX
 from actors.web.command_submission import WAIT_MAX_S
 from actors.web.identity import identity_of
 
-_AS_LONG: Final = "seconds to wait for the command's end"
+_AS_LONG: Final = "seconds to wait until the command has ended"
 
 Wait = Annotated[float, Query(ge=0, le=WAIT_MAX_S, allow_inf_nan=False, description=_AS_LONG)]
 User = Annotated[
-    str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="the agent's")
+    str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="id of the agent")
 ]
-Limit = Annotated[int, Query(ge=1, le=1_000, description="at most so many")]
+Limit = Annotated[int, Query(ge=1, le=1_000, description="maximum number of results")]
 
 FILTER_VALUES_MAX: Final = 50
 _Value = Annotated[str, Field(max_length=300)]
@@ -27,7 +27,7 @@ StateFilter = Annotated[
     Query(
         default_factory=list,
         max_length=FILTER_VALUES_MAX,
-        description="in one of these; may repeat",
+        description="only agents in one of these states; may be repeated",
     ),
 ]
 QueueFilter = Annotated[
@@ -35,7 +35,7 @@ QueueFilter = Annotated[
     Query(
         default_factory=list,
         max_length=FILTER_VALUES_MAX,
-        description="in one of these, by id; may repeat",
+        description="only agents in one of these queues (ids); may be repeated",
     ),
 ]
 

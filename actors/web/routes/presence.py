@@ -24,11 +24,11 @@ Key = Annotated[
         min_length=1,
         max_length=KEY_LENGTH_MAX,
         pattern=r"^[\x21-\x7e]+$",
-        description="the same request under the same key is one command, however often it is sent",
+        description="requests with the same key run the command once",
     ),
 ]
 _LOCATION: Final[dict[str, Any]] = {
-    "Location": {"description": "the command", "schema": {"type": "string"}}
+    "Location": {"description": "URL of the command", "schema": {"type": "string"}}
 }
 
 
@@ -41,8 +41,11 @@ def routes(parts: WebParts) -> APIRouter:
         response_model=CommandStatus,
         summary="Change an agent's presence",
         responses={
-            200: {"model": CommandStatus, "description": "waited for, and it has its end"},
-            202: {"description": "durable: it will come to exactly one end", "headers": _LOCATION},
+            200: {"model": CommandStatus, "description": "the command has ended within `wait`"},
+            202: {
+                "description": "accepted and stored; the command will end with exactly one outcome",
+                "headers": _LOCATION,
+            },
             **documented(400, 403, 409, 413, 422, 429, 500, 503),
         },
     )

@@ -20,7 +20,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/livez",
-        summary="This process lives",
+        summary="Liveness probe",
         response_class=PlainTextResponse,
         responses=documented(500),
     )
@@ -29,9 +29,9 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/readyz",
-        summary="Subscribed, caught up, journals writable; if not, why",
+        summary="Readiness probe: subscribed, up to date, journals writable",
         response_model=Ready,
-        responses={503: {"model": Ready, "description": "not now"}, **documented(500)},
+        responses={503: {"model": Ready, "description": "not ready"}, **documented(500)},
     )
     async def get_readyz() -> Response:
         reasons = [*parts.board.health.reasons, *parts.reasons()]

@@ -22,8 +22,8 @@ from actors.web.routes.parameters import Limit
 
 FED_WITHIN_S: Final = 5.0
 
-Shard = Annotated[int, Path(ge=0, le=63, description="its number")]
-Key = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="as the list has it")]
+Shard = Annotated[int, Path(ge=0, le=63, description="number of the shard")]
+Key = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="key of the frame, from the list")]
 
 
 def routes(parts: WebParts) -> APIRouter:
@@ -32,7 +32,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/quarantine",
-        summary="Frames that nobody could use",
+        summary="List quarantined frames",
         response_model=QuarantineList,
         responses=documented(422, 500, 503),
     )
@@ -42,7 +42,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/quarantine/{shard}/{key}",
-        summary="One of them, with its bytes",
+        summary="Get a quarantined frame with its bytes",
         response_model=QuarantinedWhole,
         responses=documented(404, 422, 500, 503),
     )
@@ -60,7 +60,7 @@ def routes(parts: WebParts) -> APIRouter:
     @router.post(
         "/api/quarantine/{shard}/{key}/feed",
         status_code=202,
-        summary="Judge it again, as if it came now; the windows of what was seen do not hold it",
+        summary="Process a quarantined frame again, without the duplicate check",
         response_model=FedFrame,
         responses=documented(404, 422, 500, 503),
     )
@@ -83,7 +83,7 @@ def routes(parts: WebParts) -> APIRouter:
 
 
 def _missing() -> Problem:
-    return Problem("no-such-frame", "this quarantine has no such frame, or no longer")
+    return Problem("no-such-frame", "no such frame in the quarantine of this shard")
 
 
 def _shown(frame: QuarantinedFrame) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from actors.web.sessions import ended
 from actors.web.tokens import SECRET_CHARS_MAX
 
 _COOKIE: Final[dict[str, Any]] = {
-    "Set-Cookie": {"description": "the session", "schema": {"type": "string"}}
+    "Set-Cookie": {"description": "session cookie", "schema": {"type": "string"}}
 }
 
 
@@ -38,9 +38,9 @@ def routes(parts: WebParts) -> APIRouter:
     @router.post(
         SESSION,
         status_code=204,
-        summary="Sign a browser in",
+        summary="Sign in: exchange a token for a session cookie",
         responses={
-            204: {"description": "signed in by the cookie", "headers": _COOKIE},
+            204: {"description": "signed in", "headers": _COOKIE},
             **documented(400, 401, 413, 422, 500),
         },
     )
@@ -54,7 +54,7 @@ def routes(parts: WebParts) -> APIRouter:
     @router.delete(
         SESSION,
         status_code=204,
-        summary="Sign a browser out",
+        summary="Sign out: delete the session cookie",
         responses={
             204: {"description": "signed out", "headers": _COOKIE},
             **documented(500),

@@ -27,12 +27,16 @@ class Process(BaseModel):
     pid: int | None
     phase: Literal[
         "not started", "starting", "loaded", "running", "waiting", "draining", "stopped"
-    ] = Field(description="waiting: for a disk or a peer")
-    generation: int = Field(description="lives so far")
-    beat_age_s: float | None = Field(description="since its last sign of life")
-    cpu_s: float = Field(description="of all its lives")
-    cpu_percent: float | None = Field(description="of one core, lately; null: asked too early")
-    rss_bytes: int | None = Field(description="shared rings included; null: there is no process")
+    ] = Field(description="waiting: for the disk or the gateway")
+    generation: int = Field(description="number of starts")
+    beat_age_s: float | None = Field(description="seconds since its last heartbeat")
+    cpu_s: float = Field(description="CPU time over all starts")
+    cpu_percent: float | None = Field(
+        description="recent CPU use of one core; null: not enough samples yet"
+    )
+    rss_bytes: int | None = Field(
+        description="resident memory, shared rings included; null: no process"
+    )
 
 
 class Ring(BaseModel):
@@ -48,19 +52,21 @@ class Status(BaseModel):
     """All of it, as of one moment."""
 
     at: When
-    clock_s: float = Field(description="the same moment on a clock that never jumps")
+    clock_s: float = Field(description="the same moment on the monotonic clock")
     name: str
     dialect: Literal["wsp", "cloud"]
     since: When | None = Field(description="when this runtime was started")
-    live: bool = Field(description="all that is shown is confirmed now")
-    reasons: list[str] = Field(description="why it is not")
+    live: bool = Field(description="all states are confirmed")
+    reasons: list[str] = Field(description="why it is not live")
     processes: list[Process]
     rings: list[Ring]
-    rates: dict[str, float] = Field(description="a second, lately; empty: asked too early")
-    lag_ms: float | None = Field(
-        description="from the receipt of an event to its commit, on average; null: there was none"
+    rates: dict[str, float] = Field(
+        description="recent rates per second; empty: not enough samples yet"
     )
-    counters: dict[str, dict[str, int]] = Field(description="every word of every page")
+    lag_ms: float | None = Field(
+        description="mean time from the receipt of an event to its commit; null: no events"
+    )
+    counters: dict[str, dict[str, int]] = Field(description="all counters of all processes")
 
 
 def routes(parts: WebParts) -> APIRouter:
@@ -68,7 +74,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         STATUS,
-        summary="How every process does",
+        summary="Get the status of all processes",
         response_model=Status,
         responses=documented(500),
     )

@@ -28,17 +28,20 @@ _EVENT: Final = {  # before OpenAPI 3.2 a stream is described by what it consist
 }
 _EVENTS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
-        "description": "Server-sent events: `changes`, `health`, and `resync` at the end of what "
-        "can be gone on with. Each has an id to go on from.",
+        "description": "Server-sent events: `changes`, `health`, and `resync` (load a new "
+        "snapshot). Each has an id to resume from.",
         "content": {MEDIA_TYPE: {"schema": _EVENT}},
     }
 }
 LastId = Annotated[
-    str | None, Query(max_length=ID_CHARS_MAX, description="what Last-Event-ID says, for a start")
+    str | None,
+    Query(max_length=ID_CHARS_MAX, description="like Last-Event-ID, for the first request"),
 ]
 LastIdHeader = Annotated[
     str | None,
-    Header(alias="Last-Event-ID", max_length=ID_CHARS_MAX, description="the id of what came last"),
+    Header(
+        alias="Last-Event-ID", max_length=ID_CHARS_MAX, description="id of the last event received"
+    ),
 ]
 
 
@@ -54,7 +57,7 @@ def routes(parts: WebParts) -> APIRouter:
 
     @router.get(
         "/api/stream",
-        summary="Every change, as it happens",
+        summary="Stream of all changes (server-sent events)",
         response_model=None,
         response_class=_Events,
         responses={**_EVENTS, **documented(422, 429, 500, 503)},
@@ -68,7 +71,7 @@ def routes(parts: WebParts) -> APIRouter:
         if hub.readers >= parts.readers_max:
             raise Problem(
                 "too-many-readers",
-                f"{parts.readers_max:,} (web.readers_max) read the stream already",
+                f"too many stream clients (web.readers_max = {parts.readers_max:,})",
                 retry_after_ms=RETRY_AFTER_MS,
             )
         wanted = StreamFilter(frozenset(queue), frozenset(state))
@@ -78,7 +81,7 @@ def routes(parts: WebParts) -> APIRouter:
         except TooManyFiltersError:
             raise Problem(
                 "too-many-filters",
-                f"{FILTERS_MAX} different filters are in use already: filter on your side",
+                f"too many different filters (at most {FILTERS_MAX}); filter in the client",
                 retry_after_ms=RETRY_AFTER_MS,
             ) from None
 

@@ -76,7 +76,7 @@ export class AgentDialog {
     setText(byId("agent-state"), this.#board.stateWords(agent, duration));
     setAttribute(byId("agent-now"), "data-stale", isOld);
     setText(byId("agent-queue"), store.queueLabel(agent.queue) || "no queue");
-    setText(byId("agent-presence"), agent.presence ?? "not known");
+    setText(byId("agent-presence"), agent.presence ?? "unknown");
     setText(byId("agent-since"), moment(agent.since, this.#board.nowMs()));
   }
 
@@ -97,7 +97,7 @@ export class AgentDialog {
     else byId("history").append(...rows);
     this.#next = told.next;
     byId("agent-older").hidden = told.next === null;
-    this.#sayNone(byId("history").children.length ? "" : "Nothing is kept of this agent yet.");
+    this.#sayNone(byId("history").children.length ? "" : "No history for this agent yet.");
   }
 
   #sayNone(text) {

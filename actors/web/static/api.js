@@ -3,7 +3,7 @@
 /** A refusal (RFC 9457), or no answer at all (`status` 0). */
 export class Problem extends Error {
   constructor(status, body = {}, retryAfterMs = null) {
-    super(body.detail || body.title || (status ? `the server says ${status}` : "no answer"));
+    super(body.detail || body.title || (status ? `The server responded with ${status}.` : "No response from the server."));
     this.status = status;
     this.code = body.code ?? "";
     this.retryAfterMs = body.retry_after_ms ?? retryAfterMs;
@@ -25,7 +25,7 @@ export async function ask(path, { method = "GET", body, headers = {}, signal } =
   try {
     return response.status === 204 ? null : await response.json();
   } catch (error) {
-    throw new Problem(0, { detail: `the answer was cut off: ${error.message}` });
+    throw new Problem(0, { detail: `The response was interrupted: ${error.message}` });
   }
 }
 
@@ -35,7 +35,7 @@ export async function send(path, options) {
   try {
     response = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
   } catch (error) {
-    throw new Problem(0, { detail: `no answer: ${error.message}` });
+    throw new Problem(0, { detail: `No response from the server: ${error.message}` });
   }
   if (response.ok) return response;
   const seconds = Number(response.headers.get("Retry-After"));

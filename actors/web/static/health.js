@@ -19,20 +19,20 @@ export function judge({ said, agents, isLocked, heardMs, silentMs }) {
 }
 
 function judged(said, agents, isLocked, heardMs, silentMs) {
-  if (isLocked) return word("locked", "Locked", "Sign in to see who is where");
+  if (isLocked) return word("locked", "Locked", "Sign in to see the agents");
   if (said === null && silentMs <= SILENCE_MS_MAX) return word("waiting", "Connecting", "");
   if (said === null || silentMs > SILENCE_MS_MAX) {
-    const since = said === null ? "" : ` since ${clockTime(heardMs)}: what you see is old`;
-    return word("dead", "No connection", `The server is silent${since}`);
+    const since = said === null ? "" : ` since ${clockTime(heardMs)}: the data shown is outdated`;
+    return word("dead", "No connection", `No response from the server${since}`);
   }
   const { live, lagging, stale_since: since, stale_agents: stale, reasons = [] } = said;
-  if (lagging) return word("lagging", "Catching up", "Not everybody is shown as they are", reasons);
+  if (lagging) return word("lagging", "Catching up", "Some agents may be missing or outdated", reasons);
   const when = sinceWords(since);
   if (stale > 0 && stale < agents) {
     const who = `${count(stale)} agent${stale === 1 ? " is" : "s are"}`;
     return word("partly", "Partly stale", `${who} not confirmed${when}`, reasons);
   }
-  if (!live) return word("stale", "Stale", `Not confirmed${when}: what you see is old`, reasons);
+  if (!live) return word("stale", "Stale", `Not confirmed${when}: the data shown is outdated`, reasons);
   if (reasons.length) return word("warned", "Attention", reasons[0], reasons.slice(1));
   return word("live", "Live", "");
 }

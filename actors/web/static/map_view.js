@@ -175,7 +175,7 @@ export class MapView {
     const [mark, name, state, queue] = this.#tip.children;
     setText(mark, agent ? palette.letter(agent.state) : "");
     setAttribute(mark, "data-hue", agent ? palette.hue(agent.state) : null);
-    setText(name, agent ? agent.label : "nobody any more");
+    setText(name, agent ? agent.label : "no agent");
     setText(state, agent ? this.#board.stateWords(agent, duration) : "");
     setText(queue, agent ? store.queueLabel(agent.queue) : "");
     this.#placeTip();

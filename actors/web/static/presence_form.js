@@ -16,9 +16,9 @@ const AGAIN_MS = 1000;
 const PATIENCE_MS = 120_000;
 const NOTHING = { said: null, key: null };
 const ENDS = {
-  confirmed: "Done: the gateway shows it.",
-  unconfirmed: "Accepted by the gateway, but not seen in its stream.",
-  unknown: "Nobody knows whether it was carried out.",
+  confirmed: "Confirmed by the gateway.",
+  unconfirmed: "Accepted by the gateway, but not confirmed by its event stream.",
+  unknown: "It is unknown whether the change was applied.",
   refused: "Refused.",
 };
 
@@ -63,7 +63,7 @@ export class PresenceForm {
       force: byId("presence-force").checked,
     };
     byId("presence-steps").replaceChildren();
-    this.#say("asking", `Asking for ${body.state} …`);
+    this.#say("asking", `Requesting ${body.state} …`);
     byId("presence-send").disabled = true;
     try {
       await this.#follow(await this.#place(turn, body), turn);
@@ -115,7 +115,7 @@ export class PresenceForm {
         return await asking();
       } catch (error) {
         if (!isUnanswered(error) || turn !== this.#turn || performance.now() > untilMs) throw error;
-        this.#say("asking", "The server does not answer; asking again …");
+        this.#say("asking", "The server does not respond; trying again …");
         await new Promise((resolve) => { setTimeout(resolve, AGAIN_MS); });
       }
     }
@@ -141,7 +141,7 @@ function isUnanswered(error) {
 
 function words(error) {
   if (!(error instanceof Problem)) throw error;
-  if (error.status === 401) return "Sign in first: changing a presence needs a token.";
-  if (error.status === 403) return "This token may only read.";
+  if (error.status === 401) return "Sign in first: changing a presence requires a token.";
+  if (error.status === 403) return "This token is read-only.";
   return error.message;
 }

@@ -57,7 +57,7 @@ export class QueuesView {
     const head = byId("queues-head");
     while (head.children.length > 2) head.lastChild.remove();
     for (const state of states) {
-      const label = `${state}: fewest first`;
+      const label = `Sort by ${state}, fewest first`;
       const button = element("button", {
         type: "button", "data-state": state, "aria-label": label, title: label,
       }, stateMark(this.#board.palette, state));

@@ -41,7 +41,7 @@ export class SignIn {
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       const isWrong = [401, 403, 422].includes(error.status);
-      setText(byId("sign-in-problem"), isWrong ? "Nobody has this token." : error.message);
+      setText(byId("sign-in-problem"), isWrong ? "Invalid token." : error.message);
       this.#token.select();
       return;
     }

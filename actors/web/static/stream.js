@@ -108,5 +108,5 @@ export class Stream {
 }
 
 function cutOff(error) {
-  throw new Problem(0, { detail: `the stream was cut off: ${error.message}` });
+  throw new Problem(0, { detail: `The stream was interrupted: ${error.message}` });
 }

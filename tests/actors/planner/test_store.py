@@ -82,9 +82,9 @@ def test_another_run_takes_the_file_over(path: Path) -> None:
     orphan = RosterStore(path, "run-1")
     orphan.commit(PLAN, NAMES, 1_000)
     prepare(path, "run-2")
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         orphan.commit(EMPTY, {}, 2_000)
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         orphan.name_queues({"q1": "Sales"})
     assert orphan.roster.plan == PLAN
     with pytest.raises(LocalError, match="belongs to run 'run-2'"):

@@ -159,7 +159,9 @@ def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> 
     stage.tell(signals.Delivered(letter.message_id, True, 200, "taken"))
     stage.until(lambda: stage.counters.get("webhooks_delivered") == 1)
     stage.order(Resend(9, letter.message_id, "uid:0"))
-    assert next(outcomes) == Rejected(9, NOT_DEAD, f"{letter.message_id} was delivered")
+    assert next(outcomes) == Rejected(
+        9, NOT_DEAD, f"message {letter.message_id} was already delivered"
+    )
     stage.end()
 
 

@@ -159,7 +159,7 @@ def test_a_thousand_orders_at_once_send_five_and_refuse_the_rest_within_100_ms()
     assert len(refused) == CALLERS - 5
     command = around.command(refused[0])
     assert (command.code, command.key) == (Code.RATE, None)
-    assert command.detail == "no permit within 0.1 s: at most 5 updates a second are sent"
+    assert command.detail == "not sent within 0.1 s: limit of 5 updates per second reached"
     assert around.told(refused[0]).retry_after_ms == pytest.approx(901, abs=1)
     assert (around.machine.in_flight, around.machine.waiting) == (5, 0)
 
@@ -177,7 +177,7 @@ def test_the_eleventh_in_flight_is_refused_until_one_comes_back() -> None:
     around.pass_s(0.06)
     command = around.command(command_id)
     assert (command.step, command.code, command.key) == (CommandStep.REFUSED, Code.IN_FLIGHT, None)
-    assert command.detail == "no permit within 0.1 s: at most 10 updates are in flight"
+    assert command.detail == "not sent within 0.1 s: limit of 10 updates in flight reached"
     assert around.told(command_id).retry_after_ms == 1_000
     waiting = around.order("ann")
     around.pass_s(0.05)

@@ -157,16 +157,20 @@ FORGERIES = {
     "the newest row is taken out": (
         "DELETE FROM audit WHERE id = 12",
         12,
-        "the chain has 11 rows, 12 were committed",
+        "the chain has 11 rows, but 12 were committed",
     ),
     "all rows are taken out": ("DELETE FROM audit", 1, "the chain has 0 rows"),
     "a row is added": (
         copy_row(12, 13),
         13,
-        "its hash does not follow",
+        "its hash does not match",
     ),
     "a step is another": ("UPDATE audit SET step = 'confirmed' WHERE id = 3", 3, "its hash"),
-    "a detail is another": ("UPDATE audit SET detail = '{}' WHERE id = 3", 3, "its detail is not"),
+    "a detail is another": (
+        "UPDATE audit SET detail = '{}' WHERE id = 3",
+        3,
+        "its detail was modified",
+    ),
     "a detail alone is erased": (
         "UPDATE audit SET detail = NULL WHERE id = 3",
         3,
@@ -175,16 +179,16 @@ FORGERIES = {
     "a person becomes another": (
         "UPDATE subjects SET user_id = 'x' WHERE id = 2",
         5,
-        "not the person that its detail names",
+        "does not match its detail",
     ),
     "a person is forgotten, and the details are not": (
         "UPDATE subjects SET user_id = NULL WHERE id = 2",
         5,
-        "not the person that its detail names",
+        "does not match its detail",
     ),
     "a person is taken out": ("DELETE FROM subjects WHERE id = 2", 5, "its subject 2 is missing"),
-    "the head is another": ("UPDATE progress SET audit_head = 'x'", 12, "committed last"),
-    "the count is less": ("UPDATE progress SET audit_rows = 4", 5, "has 12 rows, 4 were"),
+    "the head is another": ("UPDATE progress SET audit_head = 'x'", 12, "last committed"),
+    "the count is less": ("UPDATE progress SET audit_rows = 4", 5, "has 12 rows, but 4 were"),
 }
 
 

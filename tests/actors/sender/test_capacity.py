@@ -21,18 +21,18 @@ MINIMUM_ONE = {"default": {"minimum_available": 1}}
     ("available", "busy", "departures", "limits", "reason"),
     [
         (2, 0, 0, (1, 1.0), None),
-        (1, 0, 0, (1, 1.0), "0 would be left, 1 must be"),
-        (2, 0, 1, (1, 1.0), "0 would be left, 1 must be"),
+        (1, 0, 0, (1, 1.0), "0 would remain, 1 required"),
+        (2, 0, 1, (1, 1.0), "0 would remain, 1 required"),
         (3, 0, 1, (1, 1.0), None),
-        (0, 0, 0, (1, 1.0), "0 would be left, 1 must be"),
+        (0, 0, 0, (1, 1.0), "0 would remain, 1 required"),
         (0, 0, 3, (0, 1.0), None),
         (3, 8, 0, (0, 0.8), None),
-        (3, 8, 1, (0, 0.8), "utilisation would be 88.9%, at most 80% may be"),
-        (1, 1, 0, (0, 0.99), "utilisation would be 100.0%, at most 99% may be"),
+        (3, 8, 1, (0, 0.8), "utilisation would be 88.9%, at most 80% allowed"),
+        (1, 1, 0, (0, 0.99), "utilisation would be 100.0%, at most 99% allowed"),
         (1, 1, 0, (0, 1.0), None),
         (5, 0, 0, (0, 0.0), None),
         (1, 0, 0, (0, 0.0), None),
-        (5, 1, 0, (0, 0.0), "utilisation would be 20.0%, at most 0% may be"),
+        (5, 1, 0, (0, 0.0), "utilisation would be 20.0%, at most 0% allowed"),
     ],
 )
 def test_the_numbers(
@@ -53,7 +53,7 @@ def test_the_numbers(
 def test_counts_that_are_not_confirmed_spare_nobody(stale_since_us: int, since: str) -> None:
     counts = QueueCounts(99, 0, 0, 0, stale_since_us)
     assert LimitsAnalyzer().judge("q", counts, 0, CapacitySettings()) == (
-        f"queue 'q': its counts are not confirmed since {since}"
+        f"queue 'q': the agent counts are not confirmed since {since}"
     )
 
 
@@ -91,7 +91,7 @@ def test_a_queue_that_cannot_spare_the_agent_refuses_and_force_overrides() -> No
     command_id = around.order("ann", "break", forced=True)
     assert around.command(command_id).step is CommandStep.SENT
     command_id = around.order("ann", "busy", key="k")
-    detail = "queue 'support': 1 available, 3 busy, 1 about to leave; 0 would be left, 1 must be"
+    detail = "queue 'support': 1 available, 3 busy, 1 about to leave; 0 would remain, 1 required"
     assert around.refused(command_id) == (Code.CAPACITY, detail)
     assert around.command(command_id).key is None
     assert around.told(command_id).retry_after_ms == 5_000
@@ -103,7 +103,7 @@ def test_force_over_capacity_is_audited_with_the_numbers() -> None:
     around.counts("support", available=1)
     around.order("ann", "busy", forced=True)
     assert [each.detail for each in around.records if each.step == "validated"] == [
-        "forced: queue 'support': 1 available, 0 busy, 0 about to leave; 0 would be left, 1 must be"
+        "forced: queue 'support': 1 available, 0 busy, 0 about to leave; 0 would remain, 1 required"
     ]
 
 
@@ -121,7 +121,7 @@ def test_trap_26_two_commands_cannot_both_take_the_last_two_available_agents() -
     assert around.command(first).step is CommandStep.SENT
     assert around.refused(second) == (
         Code.CAPACITY,
-        "queue 'support': 2 available, 0 busy, 1 about to leave; 0 would be left, 1 must be",
+        "queue 'support': 2 available, 0 busy, 1 about to leave; 0 would remain, 1 required",
     )
     assert around.machine.departures == 1
 
@@ -189,7 +189,7 @@ def test_stale_counts_refuse() -> None:
     around.counts("support", available=5, stale_since_us=SINCE_US)
     assert around.refused(around.order("ann")) == (
         Code.CAPACITY,
-        f"queue 'support': its counts are not confirmed since {SINCE}",
+        f"queue 'support': the agent counts are not confirmed since {SINCE}",
     )
 
 
@@ -223,7 +223,7 @@ def test_a_queue_without_a_limit_costs_no_question() -> None:
     assert code == Code.CAPACITY
     assert detail == (
         "queue 'sales': 2 available, 4 busy, 1 about to leave;"
-        " utilisation would be 100.0%, at most 80% may be"
+        " utilisation would be 100.0%, at most 80% allowed"
     )
 
 

@@ -183,7 +183,7 @@ def test_nobody_is_judged_before_it_is_known_which_presences_there_are() -> None
     code, detail = around.refused(first)
     assert (code, detail) == (
         Code.UNAVAILABLE,
-        "no presence definition was read in time",
+        "the presence definitions could not be read in time",
     )
     assert around.command(first).key is None, "the same key may try again"
     second, third = around.order("ann", "Meal"), around.order("ann", "Old Lunch")

@@ -74,7 +74,9 @@ def test_what_names_no_presence_is_refused_by_name() -> None:
 def test_a_reason_has_no_more_characters_than_a_message() -> None:
     assert dialect().malformed(replace(COMMAND, reason="x" * 250)) is None
     refusal = dialect().malformed(replace(COMMAND, reason="x" * 251))
-    assert refusal == Refusal(Code.REASON_TOO_LONG, "the reason has 251 characters, at most 250")
+    assert refusal == Refusal(
+        Code.REASON_TOO_LONG, "the reason is too long: 251 characters, at most 250"
+    )
 
 
 def test_any_change_is_allowed_but_to_the_presence_that_is_held() -> None:
@@ -85,9 +87,9 @@ def test_any_change_is_allowed_but_to_the_presence_that_is_held() -> None:
             judged = dialect().judge(replace(COMMAND, to_state=wanted), told)
             assert isinstance(judged, Refusal) == (held == wanted), (held, wanted)
     judged = dialect().judge(COMMAND, ON_QUEUE._replace(definition="d-meal"))
-    assert judged == Refusal(Code.TRANSITION, "the agent is in Meal already")
+    assert judged == Refusal(Code.TRANSITION, "the agent is already in Meal")
     forced = dialect().judge(replace(COMMAND, forced=True), ON_QUEUE._replace(definition="d-meal"))
-    assert forced == AgentStatus("Meal", "q1", ("the agent is in Meal already",))
+    assert forced == AgentStatus("Meal", "q1", ("the agent is already in Meal",))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_who_is_in_an_interaction_is_moved_by_force_only(
 ) -> None:
     told = ON_QUEUE._replace(routing=routing, state=state)
     judged = dialect().judge(COMMAND, told)
-    why = "the agent is in an interaction: only force moves them"
+    why = "the agent is in an interaction; use force to change the presence anyway"
     assert judged == (
         Refusal(Code.TRANSITION, why) if needs_force else AgentStatus("On Queue", "q1", ())
     )
@@ -120,9 +122,9 @@ def test_settings_may_allow_less_and_name_presences_as_people_do() -> None:
     to_break = replace(COMMAND, to_state="Break")
     assert isinstance(strict.judge(to_break, ON_QUEUE), AgentStatus)
     assert isinstance(strict.judge(replace(COMMAND, to_state="Kaffee"), ON_QUEUE), AgentStatus)
-    why = "from On Queue to Meal is not allowed; from On Queue to: Pause, d-coffee"
+    why = "transition from On Queue to Meal is not allowed; allowed from On Queue: Pause, d-coffee"
     assert strict.judge(COMMAND, ON_QUEUE) == Refusal(Code.TRANSITION, why)
-    why = "from Meal to Break is not allowed; from Meal to: nowhere"
+    why = "transition from Meal to Break is not allowed; allowed from Meal: none"
     at_meal = ON_QUEUE._replace(definition="d-meal")
     assert strict.judge(to_break, at_meal) == Refusal(Code.TRANSITION, why)
     assert isinstance(strict.judge(COMMAND, ON_QUEUE._replace(definition="d-break")), AgentStatus)
@@ -135,7 +137,7 @@ def test_a_pin_names_a_presence_too_and_force_does_not_override_it() -> None:
     why = "expected Break, but the agent's presence is "
     assert dialect().judge(pinned, ON_QUEUE) == Refusal(Code.NOT_AS_EXPECTED, why + "On Queue")
     unknown = ON_QUEUE._replace(definition=None, presence=None)
-    assert dialect().judge(pinned, unknown) == Refusal(Code.NOT_AS_EXPECTED, why + "not known")
+    assert dialect().judge(pinned, unknown) == Refusal(Code.NOT_AS_EXPECTED, why + "unknown")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_a_change_is_known_by_its_modified_date_in_microseconds(
         ("d-break", "2026-01-01T00:00:01Z", "the agent was changed to BREAK at "),
         ("d-break", "2025-12-31T23:59:59Z", "the agent was changed to BREAK at "),  # clocks differ
         ("d-break", "2025-12-31T23:59:57Z", ""),  # it has stood there since before
-        ("D-MEAL", "2026-01-01T00:00:01Z", "by this command or by hand nobody can tell"),
+        ("D-MEAL", "2026-01-01T00:00:01Z", "by this command or manually"),
         ("D-MEAL", "2025-12-31T23:59:57Z", ""),
         (None, "2026-01-01T00:00:01Z", "the agent was changed to BREAK at "),
         ("d-break", "odd", ""),
@@ -240,8 +242,8 @@ def test_only_what_is_as_it_was_before_may_be_changed_again(
         (400, Code.BAD_REQUEST, "malformed"),
         (401, Code.UNAUTHORISED, "token"),
         (403, Code.SCOPE, "presence:userPresence:edit"),
-        (404, Code.NO_SUCH_USER, "no such user"),
-        (429, Code.GATEWAY_RATE, "too many"),
+        (404, Code.NO_SUCH_USER, "does not know this user"),
+        (429, Code.GATEWAY_RATE, "limits the rate"),
         (409, Code.NOT_AS_EXPECTED, "changed since"),
     ],
 )

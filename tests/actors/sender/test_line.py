@@ -162,7 +162,9 @@ def test_a_close_without_a_code_is_answered_with_another_token(bound: Play) -> N
 
 
 def test_our_own_close_over_a_broken_frame_says_so(bound: Play) -> None:
-    assert bound.tell(Lost(1, 1002, is_ours=True)) == [LineDown(1, "closed with 1002 by us")]
+    assert bound.tell(Lost(1, 1002, is_ours=True)) == [
+        LineDown(1, "closed with 1002 by the runtime")
+    ]
 
 
 # Silence

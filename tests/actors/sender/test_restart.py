@@ -64,7 +64,7 @@ def test_what_never_got_its_permits_is_refused_when_its_time_is_over() -> None:
     around.pass_s(0.2)
     command = around.command(command_id)
     assert (command.step, command.code, command.key) == (CommandStep.REFUSED, Code.RATE, None)
-    assert command.detail == "no permit within 8 s: at most 0.1 updates a second are sent"
+    assert command.detail == "not sent within 8 s: limit of 0.1 updates per second reached"
     assert around.told(command_id).retry_after_ms == pytest.approx(2_001, abs=1)
 
 
@@ -78,7 +78,9 @@ def test_an_order_of_long_ago_is_not_carried_out_any_more() -> None:
         Code.UNAVAILABLE,
         None,
     )
-    assert command.detail == "the sender was down; it was accepted 31 s ago"
+    assert (
+        command.detail == "the sender was down; the command was accepted 31 s ago and has expired"
+    )
     assert around.sent == []
 
 

@@ -12,12 +12,12 @@ from tests.actors.sender.around import Around
 @pytest.mark.parametrize(
     ("status", "code", "message"),
     [
-        (400, Code.BAD_REQUEST, "the gateway finds the update malformed: not.ok no"),
-        (401, Code.UNAUTHORISED, "the gateway does not accept our token: not.ok no"),
-        (403, Code.SCOPE, "the scope presence:write is missing: not.ok no"),
-        (404, Code.NO_SUCH_USER, "the gateway knows no such user: not.ok no"),
-        (500, Code.GATEWAY_ERROR, "the gateway failed with 500: not.ok no"),
-        (503, Code.GATEWAY_ERROR, "the gateway failed with 503: not.ok no"),
+        (400, Code.BAD_REQUEST, "the gateway rejected the update as malformed: not.ok no"),
+        (401, Code.UNAUTHORISED, "the gateway rejected the access token: not.ok no"),
+        (403, Code.SCOPE, "the access token lacks the scope presence:write: not.ok no"),
+        (404, Code.NO_SUCH_USER, "the gateway does not know this user: not.ok no"),
+        (500, Code.GATEWAY_ERROR, "the gateway responded with 500: not.ok no"),
+        (503, Code.GATEWAY_ERROR, "the gateway responded with 503: not.ok no"),
     ],
 )
 def test_a_negative_answer_is_the_end(status: int, code: Code, message: str) -> None:
@@ -56,7 +56,7 @@ def test_429_five_times_is_refused() -> None:
     command = around.command(command_id)
     assert (command.step, command.code) == (CommandStep.REFUSED, Code.GATEWAY_RATE)
     assert (command.key, around.told(command_id).retry_after_ms) == (None, 5_000)
-    assert command.detail == "the gateway finds our updates too many"
+    assert command.detail == "the gateway limits the rate of updates"
     assert (command.tries, around.tries(command_id)) == (5, 5)
 
 
@@ -69,7 +69,10 @@ def test_429_that_asks_for_too_long_a_wait_is_refused_after_30_s() -> None:
     around.pass_s(0.2)
     command = around.command(command_id)
     assert (command.step, command.code) == (CommandStep.REFUSED, Code.GATEWAY_RATE)
-    assert command.detail == "not within 30 s, 1 tries; the gateway finds our updates too many"
+    assert (
+        command.detail
+        == "not accepted within 30 s, 1 attempts; the gateway limits the rate of updates"
+    )
 
 
 def test_a_lost_line_is_settled_by_the_stream() -> None:
@@ -78,7 +81,7 @@ def test_a_lost_line_is_settled_by_the_stream() -> None:
     around.signal(signals.LineDown(1, "closed with 1006"))
     command = around.command(command_id)
     assert command.step is CommandStep.UNANSWERED
-    assert command.detail == "its line was lost: closed with 1006"
+    assert command.detail == "the connection was lost: closed with 1006"
     assert around.machine.in_flight == 0
     around.show(command_id)
     assert around.steps(command_id)[3:] == ["sent", "unanswered", "acknowledged", "confirmed"]
@@ -128,7 +131,7 @@ def test_silence_is_a_timeout_then_another_try_then_unknown_after_30_s() -> None
     command = around.command(command_id)
     assert command.step is CommandStep.UNKNOWN
     assert command.detail == (
-        "neither answered nor shown within 30 s, 3 tries; no acknowledgement within 5 s"
+        "neither acknowledged nor confirmed within 30 s, 3 attempts; no acknowledgement within 5 s"
     )
     assert (command.ended_us or 0) - (command.first_sent_us or 0) >= 30_000_000
     assert around.steps(command_id)[3:] == ["sent", "unanswered"] * 3 + ["unknown"]
@@ -283,7 +286,7 @@ def test_acknowledged_and_never_shown_is_unconfirmed_after_10_s() -> None:
     around.pass_s(0.2)
     command = around.command(command_id)
     assert command.step is CommandStep.UNCONFIRMED
-    assert command.detail == "no transition with its id within 10 s"
+    assert command.detail == "no matching transition in the event stream within 10 s"
     assert around.watches(command_id) == 11  # the last one is asked when its time is over
 
 
@@ -313,7 +316,7 @@ def test_what_never_left_is_sent_over_the_next_line_at_once() -> None:
     around.signal(signals.NotSent(command_id))
     command = around.command(command_id)
     assert (command.step, command.tries, command.first_sent_us) == (CommandStep.ADMITTED, 0, None)
-    assert command.detail == "its line had gone before it left"
+    assert command.detail == "the connection was lost before it was sent"
     around.pass_s(2)
     assert len(around.sent) == 1
     around.signal(signals.LineDown(1, "gone"))
@@ -333,7 +336,7 @@ def test_it_is_known_to_have_never_left_also_if_its_line_was_lost_before() -> No
     around.pass_s(0.2)
     command = around.command(command_id)
     assert (command.step, command.code) == (CommandStep.REFUSED, Code.UNAVAILABLE)
-    assert command.detail == "no line to the gateway within 30 s: gone"
+    assert command.detail == "no connection to the gateway within 30 s: gone"
 
 
 def test_without_a_line_an_admitted_command_waits_for_one_and_is_refused_after_30_s() -> None:
@@ -352,7 +355,7 @@ def test_without_a_line_an_admitted_command_waits_for_one_and_is_refused_after_3
         None,
     )
     assert command.detail == (
-        "no line to the gateway within 30 s: the handshake was refused with 401"
+        "no connection to the gateway within 30 s: the handshake was refused with 401"
     )
     assert around.told(waiting).retry_after_ms is not None
 

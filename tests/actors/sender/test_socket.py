@@ -162,7 +162,7 @@ def test_an_acknowledgement_before_the_binding_is_none() -> None:
         async with open_line(script) as (line, _):
             end = asyncio.ensure_future(line.end())
             await until(lambda: len(line.told) == 2)
-            assert line.told[1] == words.NotBound(7, "an acknowledgement came first")
+            assert line.told[1] == words.NotBound(7, "unexpected acknowledgement")
             line.socket.abort()
             assert await end == words.Lost(7, 1006)
 

@@ -173,9 +173,9 @@ def test_retention_is_done_in_slices(drawer: Drawer) -> None:
 def test_another_run_takes_the_file_over_and_the_orphan_commits_nothing(drawer: Drawer) -> None:
     drawer.tell([1])
     prepare(drawer.path, "run-2")
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         drawer.put(accepted(2))
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         drawer.store.prune(older_than_us=NOW_US + DAY_US, slice_rows=9)
     with pytest.raises(LocalError, match="run-2"):
         CommandStore(drawer.path, RUN)
@@ -244,7 +244,7 @@ def test_a_file_that_is_no_store_is_named(tmp_path: Path) -> None:
     path = tmp_path / "sender.db"
     path.write_bytes(b"a shopping list\n" * 900)
     with pytest.raises(
-        ConfigurationError, match=r"sender\.db is damaged: .*begins with no command"
+        ConfigurationError, match=r"sender\.db is damaged: .*starts with no commands"
     ):
         prepare(path, RUN)
 

@@ -27,7 +27,7 @@ def test_a_state_that_is_none_is_refused_and_nobody_is_asked() -> None:
     command_id = around.order(to_state="asleep")
     assert around.refused(command_id) == (
         Code.NO_SUCH_STATE,
-        "'asleep' is none of available, busy, break, offline",
+        "unknown state 'asleep'; expected one of available, busy, break, offline",
     )
     assert around.asked == []
 
@@ -38,7 +38,7 @@ def test_a_reason_has_at_most_500_characters_whatever_they_are() -> None:
     code, detail = around.refused(command_id)
     assert (code, detail) == (
         Code.REASON_TOO_LONG,
-        "the reason has 502 characters, at most 500",
+        "the reason is too long: 502 characters, at most 500",
     )
     assert around.command(around.order(reason="|\n" * 250)).step is CommandStep.SENT
 
@@ -49,7 +49,7 @@ def test_a_reason_has_at_most_500_characters_whatever_they_are() -> None:
 @pytest.mark.parametrize(
     ("state", "fields", "code", "detail"),
     [
-        (None, {"at_us": 0}, Code.NEVER_SEEN, "the agent was never seen on the state stream"),
+        (None, {"at_us": 0}, Code.NEVER_SEEN, "the agent has never appeared in the event stream"),
         (
             "Available",
             {"stale_since_us": SINCE_US},
@@ -60,19 +60,19 @@ def test_a_reason_has_at_most_500_characters_whatever_they_are() -> None:
             "Available",
             {"stale_since_us": 0},
             Code.STALE,
-            "the agent's state is not confirmed: no session was ever up",
+            "the agent's state is not confirmed: no session since the start",
         ),
         (
             UNKNOWN,
             {"at_us": SINCE_US},
             Code.UNKNOWN_AGENT_STATE,
-            f"the agent is Unknown since {SINCE}: a history did not confirm it",
+            f"the agent is Unknown since {SINCE}: the last history did not include it",
         ),
         (
             "Dancing",
             {"at_us": SINCE_US},
             Code.UNKNOWN_AGENT_STATE,
-            f"the agent is in state 'Dancing' since {SINCE}, which means no presence",
+            f"the agent is in state 'Dancing' since {SINCE}, which maps to no presence",
         ),
     ],
 )
@@ -100,7 +100,9 @@ def test_the_transition_matrix(held: str, to_state: str) -> None:
         return
     code, detail = around.refused(command_id)
     assert code == Code.TRANSITION
-    assert detail.startswith(f"from {held} to {to_state} is not allowed; from {held} to: ")
+    assert detail.startswith(
+        f"transition from {held} to {to_state} is not allowed; allowed from {held}: "
+    )
     forced = around.order("ann", to_state, forced=True)
     assert around.command(forced).step is CommandStep.SENT
     assert any(each.detail == f"forced: {detail}" for each in around.records)
@@ -111,7 +113,7 @@ def test_the_matrix_is_a_setting() -> None:
     code, detail = around.refused(around.order("ann", "busy"))
     assert (code, detail) == (
         Code.TRANSITION,
-        "from available to busy is not allowed; from available to: nowhere",
+        "transition from available to busy is not allowed; allowed from available: none",
     )
 
 
@@ -140,7 +142,7 @@ def test_nothing_is_as_expected_of_an_agent_that_is_not_known() -> None:
     around.agent("ann", None)
     code, detail = around.refused(around.order("ann", expected="available", forced=True))
     assert code == Code.NOT_AS_EXPECTED
-    assert detail == "expected available, but the agent's presence is not known"
+    assert detail == "expected available, but the agent's presence is unknown"
 
 
 def test_a_shard_that_does_not_answer_is_asked_again_and_refused_after_2_s_even_by_force() -> None:
@@ -155,7 +157,7 @@ def test_a_shard_that_does_not_answer_is_asked_again_and_refused_after_2_s_even_
     around.pass_s(0.2)
     assert around.refused(command_id) == (
         Code.UNAVAILABLE,
-        f"shard {shard} did not answer in time",
+        f"shard {shard} did not respond in time",
     )
     assert around.command(command_id).key is None
     assert around.told(command_id).retry_after_ms == 2_000

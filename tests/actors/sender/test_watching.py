@@ -36,7 +36,7 @@ def test_a_stream_that_is_back_and_shows_nothing_says_so() -> None:
     around.pass_s(1.0)
     command = around.command(command_id)
     assert command.step is CommandStep.UNCONFIRMED
-    assert command.detail == "no transition with its id within 10 s"
+    assert command.detail == "no matching transition in the event stream within 10 s"
 
 
 @pytest.mark.parametrize("is_dead", [False, True])
@@ -52,8 +52,8 @@ def test_a_stream_that_stays_down_is_waited_for_60_s_longer(is_dead: bool) -> No
     around.pass_s(0.2)
     command = around.command(command_id)
     assert command.step is CommandStep.UNCONFIRMED
-    assert command.detail.startswith("no transition with its id within 70 s; ")
-    why = "its shard did not answer" if is_dead else "not confirmed since 2026-01-01T00:00:00.000Z"
+    assert command.detail.startswith("no matching transition in the event stream within 70 s; ")
+    why = "the shard did not respond" if is_dead else "not confirmed since 2026-01-01T00:00:00.000Z"
     assert why in command.detail
 
 

@@ -228,7 +228,7 @@ def test_what_is_no_question_is_counted_told_once_and_stops_nothing(bench: Asked
     assert isinstance(told, AgentRecord)
     assert told.question == 3
     assert bench.counters.get("questions_malformed") == 4
-    assert [line["event"] for line in lines].count("question.malformed") == 1
+    assert [line["event"] for line in lines].count("query.malformed") == 1
 
 
 def test_questions_move_no_cursor_of_the_journal(bench: AskedBench) -> None:

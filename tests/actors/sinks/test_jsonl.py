@@ -153,7 +153,7 @@ def test_a_folder_that_is_not_there_is_waited_for_and_what_is_no_file_is_refused
     assert not caught.value.is_refused
     os.mkfifo(tmp_path / "pipe")
     lines = sink(tmp_path / "pipe")
-    with pytest.raises(UndeliveredError, match="no regular file") as caught:
+    with pytest.raises(UndeliveredError, match="not a regular file") as caught:
         delivered(lines)
     closed(lines)
     assert caught.value.is_refused

@@ -40,9 +40,9 @@ def test_another_run_takes_the_file_and_the_old_one_can_write_nothing(tmp_path: 
     prepared(tmp_path, run="first")
     orphan = SinkStore(sinks_path(tmp_path), "first", "lines")
     prepared(tmp_path, run="second")
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.commit({}, 1)
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.tell("no", is_paused=True, since_us=1)
     with pytest.raises(LocalError, match="belongs to run 'second'"):
         SinkStore(sinks_path(tmp_path), "first", "lines")
@@ -96,7 +96,7 @@ def test_a_damaged_file_is_named_set_aside_and_begun_anew(tmp_path: Path) -> Non
     sinks_path(tmp_path).write_bytes(b"\0" * 8192)
     for beside in tmp_path.glob("sinks.db-*"):
         beside.unlink()
-    with pytest.raises(DamagedSinksError, match="every sink begins as a new one"):
+    with pytest.raises(DamagedSinksError, match="every sink starts as a new one"):
         prepared(tmp_path)
     found = SINKS_FILE.repair(sinks_path(tmp_path), 1_780_000_000_000_000)
     assert found is not None

@@ -58,7 +58,7 @@ def test_an_owner_that_was_replaced_commits_nothing(path: Path) -> None:
     orphan = Toy(path, "first")
     orphan.put("one")
     FILE.hand_over(path, "second")
-    with pytest.raises(LocalError, match="belongs to another run now"):
+    with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.put("two")
     assert orphan.words() == ["one"]
     with pytest.raises(LocalError, match="belongs to run 'second', not to 'first'"):

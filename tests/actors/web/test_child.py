@@ -75,7 +75,7 @@ def test_a_socket_that_cannot_be_made_is_a_clear_error_worth_another_start(tmp_p
     missing = tmp_path / "missing"
     arguments = web_arguments(missing)
     child = Child("web", 1, Counters.create("web", WEB_WORDS))
-    with pytest.raises(TemporaryError, match=r"web\.sock cannot be made: No such file"):
+    with pytest.raises(TemporaryError, match=r"web\.sock cannot be created: No such file"):
         server.run(child, arguments)
 
 

@@ -32,7 +32,7 @@ def test_a_child_that_does_not_beat_is_named_since_it_was_seen() -> None:
     scene.clock.advance(BEAT_AGE_MAX_S + 0.1)
     scene.beat(scene.shard)
     since_us = scene.clock.wall_us()
-    assert scene.signs.look() == ChildHealth(since_us, ("receiver-0 does not beat",))
+    assert scene.signs.look() == ChildHealth(since_us, ("receiver-0 does not respond",))
     scene.clock.advance(0.5)
     assert scene.signs.look().stale_since_us == since_us
     scene.beat(scene.receiver)
@@ -44,12 +44,12 @@ def test_a_shard_that_waits_for_its_disk_says_so_however_old_its_beat_is() -> No
     scene.shard.set("phase", WAITING)
     scene.clock.advance(4.0)
     scene.beat(scene.receiver)
-    assert scene.signs.look().reasons == ("shard-0 waits for its disk",)
+    assert scene.signs.look().reasons == ("shard-0 is waiting for its disk",)
 
 
 def test_a_child_that_comes_or_goes_is_not_alive_yet_or_any_more() -> None:
     scene = Scene()
     scene.receiver.set("phase", DRAINING)
-    assert scene.signs.look().reasons == ("receiver-0 starts or stops",)
+    assert scene.signs.look().reasons == ("receiver-0 is starting or stopping",)
     scene.receiver.set("beat_ns", 0)
     assert scene.signs.look().reasons == ("receiver-0 has not started yet",)

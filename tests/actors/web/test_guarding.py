@@ -31,7 +31,7 @@ def guarded(folder: Path, settings: WebSettings) -> tuple[AccessChecks, list[Any
 
 @pytest.mark.parametrize(
     ("listen", "said"),
-    [("127.0.0.1:0", []), ("off", []), ("0.0.0.0:0", ["web.nobody_has_a_token"])],
+    [("127.0.0.1:0", []), ("off", []), ("0.0.0.0:0", ["web.no_tokens_configured"])],
 )
 def test_an_address_that_nobody_may_use_is_told(
     listen: str, said: list[str], tmp_path: Path
@@ -45,7 +45,7 @@ def test_a_file_that_others_may_read_is_told_without_what_is_in_it(tmp_path: Pat
     path.write_text(f"read wall {SECRET}\n")
     path.chmod(0o644)
     guards, lines = guarded(tmp_path, WebSettings(tokens_file=path))
-    assert [line["event"] for line in lines] == ["web.tokens_exposed", "web.tokens"]
+    assert [line["event"] for line in lines] == ["web.tokens_exposed", "web.tokens_loaded"]
     assert guards.tokens.find(SECRET) is not None
     assert SECRET not in str(lines)
 
@@ -58,7 +58,7 @@ def test_a_broken_file_leaves_a_starting_child_without_tokens_and_a_running_one_
     path.chmod(0o600)
     guards, lines = guarded(tmp_path, WebSettings(tokens_file=path))
     assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("web.tokens_unusable", "error")
+        ("web.tokens_invalid", "error")
     ]
     assert len(guards.tokens) == 0
     path.write_text(f"read wall {SECRET}\n")
@@ -72,4 +72,4 @@ def test_without_room_for_a_key_people_are_signed_in_until_a_restart(tmp_path: P
     (tmp_path / KEY_FILE).mkdir()  # what stands in the way, whoever we run as
     _, lines = guarded(tmp_path, WebSettings(listen="off"))
     (line,) = lines
-    assert (line["event"], line["cause"]) == ("web.key_unkept", "Is a directory")
+    assert (line["event"], line["cause"]) == ("web.key_not_saved", "Is a directory")

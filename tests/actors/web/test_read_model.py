@@ -169,8 +169,8 @@ def test_a_shard_that_lags_is_told_of_and_shown_as_it_was() -> None:
 
 def test_a_child_that_does_not_live_makes_all_stale_whatever_its_last_words_were() -> None:
     model = whole(entry(1, "a"))
-    model.vitals = ChildHealth(AT_US, ("receiver-0 does not beat",))
-    assert model.health(AT_US) == (False, False, AT_US, 1, ("receiver-0 does not beat",))
+    model.vitals = ChildHealth(AT_US, ("receiver-0 does not respond",))
+    assert model.health(AT_US) == (False, False, AT_US, 1, ("receiver-0 does not respond",))
     assert model.stale_since_us(model.agents["a"]) == AT_US
 
 
