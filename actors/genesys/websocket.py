@@ -18,7 +18,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub l
 from picows.proxy import ConnectedSocket, connect_through_optional_proxy
 from picows.url import parse_url
 
-from actors.genesys.handshake import Answer, OddAnswerError, read_answer, upgraded
+from actors.genesys.handshake import Answer, OddHandshakeError, read_answer, upgraded
 from actors.genesys.http import Route, host_of, through
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, refusal_of
 from actors.genesys.retry_after import retry_after_s
@@ -99,7 +99,7 @@ async def open_socket(
             return await _opened(await _connected(url, way, reader))
     except TimeoutError:
         raise UnreachableError(f"{at}: no handshake within {CONNECT_TIMEOUT_S:g} s") from None
-    except (OddAnswerError, UnreachableError) as error:
+    except (OddHandshakeError, UnreachableError) as error:
         raise UnreachableError(_shown(at, str(error), token)) from None
     except (picows.WSError, OSError, ValueError, EOFError) as error:
         raise UnreachableError(_shown(at, f"{type(error).__name__}: {error}", token)) from None
@@ -131,7 +131,7 @@ class _Reader(asyncio.Protocol):
             answer = read_answer(self._received)
             if answer is not None:
                 self._judge(answer)
-        except (OddAnswerError, RemoteError) as error:
+        except (OddHandshakeError, RemoteError) as error:
             self.answered.set_exception(error)
 
     def _judge(self, answer: Answer) -> None:

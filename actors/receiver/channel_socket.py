@@ -77,7 +77,7 @@ class ChannelSocket(Wire):
                 self._ring_writer.reject(payload, reason, EPOCH)
                 return
             case cloud.Closing():
-                self._tell(signals.ClosingTold(self.line))
+                self._tell(signals.ClosingAnnounced(self.line))
             case cloud.ChannelLost(kind=kind):
                 self._listener.is_muted = True
                 self._tell(signals.ChannelGone(self.line, kind))

@@ -148,7 +148,7 @@ class OutboxCounts(NamedTuple):
     """Since when the oldest waiting letter waits."""
 
 
-class Transaction(NamedTuple):
+class CommandTransaction(NamedTuple):
     """Everything that becomes durable together. It can be tried again as it is: the same salts make
     the same chain."""
 
@@ -181,9 +181,9 @@ class CommandStore(OwnedFile):
 
     def prepared(
         self, records: Sequence[Record], attempts: Sequence[Attempt | WebhookResent] = ()
-    ) -> Transaction:
+    ) -> CommandTransaction:
         """What `execute` makes durable."""
-        return Transaction(
+        return CommandTransaction(
             records, attempts, [self._salt() for _ in range(len(records) + len(attempts))]
         )
 
@@ -193,7 +193,7 @@ class CommandStore(OwnedFile):
         """Prepared and executed, for whoever does not try again."""
         self.execute(self.prepared(records, attempts))
 
-    def execute(self, transaction: Transaction) -> None:
+    def execute(self, transaction: CommandTransaction) -> None:
         """Makes all of it durable. On one of TRANSIENT_ERRORS nothing of it was, and the same one
         may be tried again; LocalError if another run owns the file, or if a command that has its
         end would get another one."""

@@ -29,7 +29,7 @@ from actors.web.guarding import make_guards, read_again
 from actors.web.hub import Hub
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
-from actors.web.link import Link
+from actors.web.link import SenderLink
 from actors.web.listener import ListeningSocket
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
@@ -69,7 +69,7 @@ def run(child: Child, arguments: WebArguments) -> None:
 
 
 async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
-    link = Link(
+    link = SenderLink(
         Producer(arguments.orders, generation=child.generation, doorbell=arguments.sender_doorbell),
         Consumer(arguments.outcomes, generation=child.generation),
         arguments.doorbell,
@@ -167,7 +167,7 @@ class Web:
     def __init__(
         self,
         child: Child,
-        link: Link,
+        link: SenderLink,
         app: AccessMiddleware,
         settings: WebSettings,
         listener: ListeningSocket | None,
