@@ -144,7 +144,7 @@ class CloudReceiver:
             tell=self._signal,
             log=self._log,
         )
-        self._ways: dict[int, Route] = {}
+        self._routes: dict[int, Route] = {}
         self._tokens: list[TokenProvider] = []
         self._machines: dict[Slot, ChannelMachine] = {}
         self._sockets: dict[int, ChannelSocket] = {}
@@ -165,8 +165,8 @@ class CloudReceiver:
     async def serve(self, place: int, client: ClientArguments, stack: AsyncExitStack) -> None:
         """One more OAuth client, before `live`; `place`: among the budgets on the page."""
         counters, address = self._counters, client.address
-        way = reach(address)
-        http = await stack.enter_async_context(http_client(way))
+        route = reach(address)
+        http = await stack.enter_async_context(http_client(route))
         tokens = TokenProvider(
             address,
             (),
@@ -181,7 +181,7 @@ class CloudReceiver:
         words = f"budget_used_{place}", f"budget_used_ns_{place}"
         pacer = kept_pacer(counters, shares(total).receiver, total, self._clock, words)
         rest = CloudRest(address, tokens, http, pacer, clock=self._clock)
-        self._ways[client.number] = way
+        self._routes[client.number] = route
         self._snapshots.serve(client.number, rest, pacer)
         self._clients[client.number] = CloudClient(
             client.number,
@@ -348,7 +348,7 @@ class CloudReceiver:
         socket = ChannelSocket(
             line,
             self._clients[slot.client].connect_uri(channel),
-            way=self._ways[slot.client],
+            route=self._routes[slot.client],
             ring_writer=self._ring_writer,
             tally=self._tally,
             tell=lambda signal: self._signal(slot, signal),

@@ -67,9 +67,9 @@ def run(child: Child, arguments: ReceiverArguments) -> None:
 
 
 async def _live(child: Child, arguments: ReceiverArguments, clock: Clock) -> None:
-    way = reach(arguments.address)
-    async with http_client(way) as client:
-        await Receiver(child, arguments, way=way, client=client, clock=clock).live()
+    route = reach(arguments.address)
+    async with http_client(route) as client:
+        await Receiver(child, arguments, route=route, client=client, clock=clock).live()
 
 
 class Receiver:
@@ -80,7 +80,7 @@ class Receiver:
         child: Child,
         arguments: ReceiverArguments,
         *,
-        way: Route,
+        route: Route,
         client: httpx.AsyncClient,
         clock: Clock,
     ) -> None:
@@ -92,7 +92,7 @@ class Receiver:
         self._life = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
         rng = random.Random()  # noqa: S311 - jitter
-        self._way = way
+        self._route = route
         self._tokens = TokenProvider(
             arguments.address,
             wsp.SCOPES,
@@ -234,7 +234,7 @@ class Receiver:
         connection = Connection(
             line,
             address=self._arguments.address,
-            way=self._way,
+            route=self._route,
             resource=self._arguments.resource,
             appointments=self._arguments.appointments,
             ring_writer=self._ring_writer,
