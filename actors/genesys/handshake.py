@@ -42,7 +42,9 @@ def read_answer(received: bytes) -> Answer | None:
         end = _HEAD_END.search(received)
         if end is None or end.start() > HEAD_BYTES_MAX:
             if len(received) > HEAD_BYTES_MAX:
-                raise OddHandshakeError(f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes")
+                raise OddHandshakeError(
+                    f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes"
+                )
             return None
         answer = _parsed(received[: end.start()], received[end.end() :])
         is_interim = 100 <= answer.status < 200

@@ -89,7 +89,7 @@ class Receiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._life = TaskGroup(child, clock, self._log)
+        self._tasks = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
         rng = random.Random()  # noqa: S311 - jitter
         self._route = route
@@ -138,17 +138,17 @@ class Receiver:
         self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_room)
         self._child.set_phase(Counters.LOADED)
         self._gauges.start(self._clock.wall_us())
-        self._life.spawn(self._renew_tokens())
+        self._tasks.spawn(self._renew_tokens())
         self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
         self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._tokens.renew_soon))
-        await self._life.over.wait()
+        await self._tasks.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
-        if self._life.failure is not None:
-            raise self._life.failure
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
         if self._given_up is not None:
             is_setting = self._given_up.exit_code == EXIT_CONFIGURATION
             raise (ConfigurationError if is_setting else TemporaryError)(self._given_up.reason)
@@ -156,11 +156,11 @@ class Receiver:
     async def _drain(self) -> None:
         """Hand over what has no room yet, let the lines say goodbye, end."""
         self._write_shed()
-        await self._life.drain(self._ring_writer)
+        await self._tasks.drain(self._ring_writer)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
-        await self._life.end_tasks()
+        await self._tasks.end_tasks()
         await self._tokens.close()
         self._gauges.show()
         self._ring_writer.publish()
@@ -170,10 +170,10 @@ class Receiver:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if not self._life.over.is_set():
+        if not self._tasks.over.is_set():
             self._log.info("receiver.stops")
             self._signal(signals.StopAsked())
-            self._life.over.set()
+            self._tasks.over.set()
 
     # Signals in, actions out
 
@@ -206,7 +206,7 @@ class Receiver:
                 case signals.GiveUp():
                     self._given_up = action
                     self._counters.set("exhausted", int(action.exit_code != EXIT_CONFIGURATION))
-                    self._life.over.set()
+                    self._tasks.over.set()
                 case signals.Tell(event=event, fields=fields, level=level):
                     getattr(self._log, level)(event, **dict(fields))
                 case _:
@@ -250,7 +250,7 @@ class Receiver:
             del self._connections[line]
             self._signal(end)
 
-        self._life.spawn(live(), f"line {line}")
+        self._tasks.spawn(live(), f"line {line}")
 
     def _stream(self, action: signals.Stream) -> None:
         self._ring_writer.publish()  # what begins the session, before the epoch is kept
@@ -305,7 +305,7 @@ class Receiver:
     # Time
 
     def _tick(self) -> None:
-        if self._life.over.is_set():
+        if self._tasks.over.is_set():
             return
         self._ring_writer.relieve()
         signs = {line: connection.signs for line, connection in self._connections.items()}
@@ -317,7 +317,7 @@ class Receiver:
         self._gauges.show()
         self._child.beat()
         if self._ring_writer.failure is not None:
-            self._life.fail(self._ring_writer.failure)
+            self._tasks.fail(self._ring_writer.failure)
             return
         due_s = self._machine.due_s
         left_s = TICK_S if due_s is None else due_s - self._clock.now_s()
