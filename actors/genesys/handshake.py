@@ -55,8 +55,8 @@ def read_answer(received: bytes) -> Answer | None:
 
 
 def upgraded(answer: Answer) -> bytes:
-    """A 101 in the words that picows understands. Raises OddHandshakeError for one that does not lead
-    to the WebSocket that was asked for."""
+    """A 101 in the words that picows understands. Raises OddHandshakeError for one that
+    does not lead to the WebSocket that was asked for."""
     headers = answer.headers
     if "websocket" not in _tokens(headers, "upgrade"):
         raise OddHandshakeError("answered with 101, but the header Upgrade does not say websocket")

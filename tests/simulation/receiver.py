@@ -170,8 +170,8 @@ class SimulatedConnection(Connection):
     ) -> None:
         nothing = cast("Any", None)
         super().__init__(
-            line, address=nothing, way=nothing, resource=None, ring_writer=ring_writer, tally=tally,
-            tell=tell, marks=marks,
+            line, address=nothing, route=nothing, resource=None, ring_writer=ring_writer,
+            tally=tally, tell=tell, marks=marks,
         )  # fmt: skip
         self.listener = SimulatedListener(self, ring_writer)
         self._listener = cast("Listener", self.listener)

@@ -87,9 +87,9 @@ def _webhooks(router: APIRouter, parts: WebParts) -> None:
         limit: Limit = 50,
     ) -> Messages:
         counts = await book.outbox()
-        letters = await book.letters(limit=limit, state=state)
+        messages = await book.messages(limit=limit, state=state)
         return Messages(
-            messages=[message(each) for each in letters],
+            messages=[message(each) for each in messages],
             waiting=counts.waiting,
             dead=counts.dead,
             oldest_waiting_at=utc(counts.oldest_us),

@@ -1,5 +1,5 @@
-"""SenderLink: orders are written until they are answered; what was told is known, and nobody waits for
-a word that was lost."""
+"""The link: orders are written until they are answered; what was told is known, and nobody waits
+for a word that was lost."""
 
 from __future__ import annotations
 
