@@ -75,10 +75,8 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
         arguments.doorbell,
         child.counters,
     )
-    command_reader = CommandReader(arguments.data_dir)
-    submission = CommandSubmission(
-        link, command_reader, clock, sender_enabled=arguments.sender_enabled
-    )
+    reader = CommandReader(arguments.data_dir)
+    submission = CommandSubmission(link, reader, clock, sender_enabled=arguments.sender_enabled)
     guards = make_guards(arguments, child.counters, clock)
     wanted = arguments.settings.address
     listener = None if wanted is None else ListeningSocket(wanted, child.counters)
@@ -97,7 +95,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     try:
         parts = WebParts(
             submission=submission,
-            command_reader=command_reader,
+            command_reader=reader,
             sessions=guards.sessions,
             instruments=Instruments(arguments, clock),
             metrics=make_metrics(arguments, clock, tick.model),
@@ -129,7 +127,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
         tick.stop()
         address.remove(arguments.data_dir)
         journals.close()
-        command_reader.close()
+        reader.close()
 
 
 def _board(arguments: WebArguments, tick: TickLoop, clock: Clock) -> Board:
