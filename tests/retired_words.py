@@ -59,9 +59,9 @@ def names_are_not_retired(source: Source) -> Iterator[str]:
     for line, name in names:
         if better := RETIRED.get(name):
             yield f"{source.path}:{line}: {name} is a retired name; say {better}"
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg) and (better := RETIRED_PARAMETERS.get(node.arg)):
-            yield f"{source.path}:{node.lineno}: an argument {node.arg}; say {better}"
+    for each in ast.walk(tree):
+        if isinstance(each, ast.arg) and (better := RETIRED_PARAMETERS.get(each.arg)):
+            yield f"{source.path}:{each.lineno}: an argument {each.arg}; say {better}"
 
 
 def texts_are_plain(source: Source) -> Iterator[str]:
