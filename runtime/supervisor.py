@@ -33,6 +33,7 @@ from setproctitle import setproctitle
 from structlog.typing import FilteringBoundLogger
 
 from runtime.child_spec import ChildSpec, assert_consistent
+from runtime.children_status import children_status
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, RUNNING, STARTING, Counters
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
@@ -57,7 +58,6 @@ from runtime.restart_plan import (
 )
 from runtime.signals import Signals
 from runtime.spawn import spawn
-from runtime.standing import standing
 
 # `timeout`, or a shell that goes down with its terminal, sends the same signal twice: an echo of
 # the first, not the second wish that means "now".
@@ -277,7 +277,7 @@ class Supervisor:
             self._page.set("cpu_ns", time.process_time_ns())
             self._page.set("beat_ns", self._clock.now_ns())
         if self._notifier is not None:
-            is_up, words = standing(self._specs, situation)
+            is_up, words = children_status(self._specs, situation)
             self._notifier.show(is_ready=is_up, status=words, now_s=situation.now_s)
 
     def _hear(self) -> None:

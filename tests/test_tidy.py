@@ -10,6 +10,13 @@ import tomllib
 import pytest
 
 from tests.floors import ARROWS_MAX, FLOORS, PURE_FILES_MIN, PURE_FOLDERS, ROOMS_MAX
+from tests.retired_words import (
+    CLEAN_TEXTS,
+    NAMESAKES,
+    names_are_not_retired,
+    namesakes,
+    texts_are_plain,
+)
 from tests.tidiness import (
     BANS,
     LONG_FILES,
@@ -39,6 +46,8 @@ RULES: tuple[Rule, ...] = (
     files_have_a_name_of_their_own,
     files_say_what_they_own,
     files_and_functions_are_short,
+    names_are_not_retired,
+    texts_are_plain,
 )
 
 
@@ -79,10 +88,25 @@ def test_a_circle_is_found_with_those_on_it_alone() -> None:
     }
 
 
+def test_a_public_class_name_stands_in_one_module_of_a_program() -> None:
+    assert list(namesakes(sources())) == []
+    assert all(NAMESAKES.values()), "each with its reason"
+
+
+def test_namesakes_are_found_but_not_in_vocabularies_and_not_across_the_wire() -> None:
+    text = "class Connection: ...\nclass _Own: ...\n"
+    shard = Source("actors/shard/a.py", text)
+    assert len(list(namesakes([shard, Source("runtime/b.py", text)]))) == 1
+    assert list(namesakes([shard, Source("actors/receiver/line_signals.py", text)])) == []
+    assert list(namesakes([shard, Source("tools/fake_gateway/a.py", text)])) == []
+    both = [Source(f"tools/fake_gateway/{name}.py", text) for name in "ab"]
+    assert len(list(namesakes(both))) == 1
+
+
 def test_rooms_folders_and_exceptions_name_what_exists() -> None:
     excepted = {path for ban in BANS for path in ban.except_in}
     rooms = {room.replace(".", "/") for floor in FLOORS for room in floor}
-    folders = {path for path in (*excepted, *PURE_FOLDERS) if path.endswith("/")}
+    folders = {path for path in (*excepted, *PURE_FOLDERS, *CLEAN_TEXTS) if path.endswith("/")}
     named = {*LONG_FILES, *(each.split(":")[0] for each in LONG_FUNCTIONS), *excepted} - folders
     named |= {path if (ROOT / path).is_dir() else f"{path}.py" for path in rooms}
     assert sorted(path for path in folders if not (ROOT / path).is_dir()) == []
@@ -135,6 +159,12 @@ BAD = (
     (files_say_what_they_own, "actors/x.py", "import os\n"),
     (files_say_what_they_own, "actors/x.py", '"""Short."""\n'),
     (files_say_what_they_own, "runtime/x.pyx", "# cython: x=1\ncimport cython\n"),
+    (names_are_not_retired, "actors/web/x.py", "class Standing: ...\n"),
+    (names_are_not_retired, "actors/web/x.py", "Told: TypeAlias = tuple[int]\n"),
+    (names_are_not_retired, "actors/web/x.py", "def f(*, way): ...\n"),
+    (names_are_not_retired, "runtime/holding.py", ""),
+    (texts_are_plain, "runtime/x.py", 'raise ValueError(f"the URL of {x} is none")\n'),
+    (texts_are_plain, "actors/demo/x.py", 'log("Nobody is called so")\n'),
     (lines_are_clean, "Makefile", "a\tb\n"),
     (lines_are_clean, "a.md", "a \n"),
     (lines_are_clean, "a.pyx", f"{'x' * 101}\n"),

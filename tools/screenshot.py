@@ -73,7 +73,7 @@ def main() -> int:
     return 0
 
 
-class Gateway:
+class DemoGateway:
     """The fake one, by its control port."""
 
     def __init__(self, ready: dict[str, Any]) -> None:
@@ -93,17 +93,17 @@ class Picture:
         self._names = folder / "names.csv"
 
     @contextmanager
-    def gateway(self) -> Iterator[Gateway]:
+    def gateway(self) -> Iterator[DemoGateway]:
         arguments = ["serve", "--paused", "--with-parent", "--ledger", str(self._folder / "ledger")]
         command = ["tools.fake_gateway", *arguments, "--agents", str(self._agents), "--seed", "7"]
         with running(command) as process:
-            gateway = Gateway(json.loads(next(lines(process))))
+            gateway = DemoGateway(json.loads(next(lines(process))))
             users = gateway.call(f"/users?count={self._agents}")["users"]
             self._write_names((user, person(n)) for n, user in enumerate(users))
             yield gateway
 
     @contextmanager
-    def runtime(self, gateway: Gateway) -> Iterator[str]:
+    def runtime(self, gateway: DemoGateway) -> Iterator[str]:
         """The page's address, once everybody is known."""
         ready = gateway.ready
         given = {

@@ -96,7 +96,7 @@ def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts
     return {
         "commands": told.commands - told.unsettled,
         "commands without an end": told.unsettled,
-        "webhook messages": told.letters,
+        "webhook messages": told.messages,
         "details of the audit": told.audit_rows,
     }
 

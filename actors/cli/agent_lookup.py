@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from actors.cli import tables
-from actors.cli.agent_resolver import NAMESAKES_MAX, Agent, Resolved, bearers, folded, resolve
+from actors.cli.agent_resolver import NAMESAKES_MAX, NamedAgent, Resolved, bearers, folded, resolve
 from actors.messages.control import Dialect
 from actors.shard import reader
 from actors.storage.data_dir import read_meta
@@ -32,7 +32,7 @@ class Lookup:
         if self._read is None:
             with suppress(LocalError):  # no journal yet
                 if reader.holds(self._path, given):
-                    return Resolved(Agent(given))
+                    return Resolved(NamedAgent(given))
         return resolve(given, *self._held())
 
     def ids_of(self, given: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ ALIKE_MAX: Final = 3
 NAMESAKES_MAX: Final = 10
 
 
-class Agent(NamedTuple):
+class NamedAgent(NamedTuple):
     """Of a name that nobody knows: ""."""
 
     user_id: str
@@ -28,19 +28,19 @@ class Agent(NamedTuple):
 class Resolved(NamedTuple):
     """`agent` is who was meant; None: nobody, or one of several."""
 
-    agent: Agent | None
-    namesakes: tuple[Agent, ...] = ()
+    agent: NamedAgent | None
+    namesakes: tuple[NamedAgent, ...] = ()
     """More than one agent has this very name."""
-    alike: tuple[Agent, ...] = ()
+    alike: tuple[NamedAgent, ...] = ()
     """Whose id or name is near, the nearest first."""
 
 
 def resolve(given: str, ids: Collection[str], names: Mapping[str, str]) -> Resolved:
     """`ids`: of all who are held; `names`: by id, also of such as are not held."""
     if given in ids:
-        return Resolved(Agent(given, names.get(given, "")))
+        return Resolved(NamedAgent(given, names.get(given, "")))
     wanted = folded(given)
-    found = [Agent(each, names[each]) for each in bearers(names).get(wanted, ())]
+    found = [NamedAgent(each, names[each]) for each in bearers(names).get(wanted, ())]
     if len(found) == 1:
         return Resolved(found[0])
     if found:
@@ -61,7 +61,7 @@ def folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _alike(wanted: str, ids: Collection[str], names: Mapping[str, str]) -> tuple[Agent, ...]:
+def _alike(wanted: str, ids: Collection[str], names: Mapping[str, str]) -> tuple[NamedAgent, ...]:
     if not wanted:
         return ()
     called: dict[str, list[str]] = {}
@@ -71,4 +71,4 @@ def _alike(wanted: str, ids: Collection[str], names: Mapping[str, str]) -> tuple
     near = difflib.get_close_matches(wanted, called, n=ALIKE_MAX)
     near += [word for word in sorted(called) if wanted in word.split() and word not in near]
     found = dict.fromkeys(each for word in near for each in called[word])
-    return tuple(Agent(each, names.get(each, "")) for each in list(found)[:ALIKE_MAX])
+    return tuple(NamedAgent(each, names.get(each, "")) for each in list(found)[:ALIKE_MAX])

@@ -21,7 +21,7 @@ _STATUS_LINE: Final = re.compile(rb"HTTP/([0-9]\.[0-9]) +([0-9]{3})(?: .*)?", re
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
-class OddAnswerError(Exception):
+class OddHandshakeError(Exception):
     """It is none that HTTP knows, or promises what was not asked for. Its text is for a log."""
 
 
@@ -34,39 +34,41 @@ class Answer(NamedTuple):
 
 
 def read_answer(received: bytes) -> Answer | None:
-    """None: more is to come. Raises OddAnswerError."""
+    """None: more is to come. Raises OddHandshakeError."""
     for _ in range(INTERIM_MAX + 1):
         received = received.lstrip(b"\r\n")
         if received and not b"HTTP/".startswith(received[:5]) and not received.startswith(b"HTTP/"):
-            raise OddAnswerError(f"the answer is no HTTP: {_shown(received)}")
+            raise OddHandshakeError(f"the answer is no HTTP: {_shown(received)}")
         end = _HEAD_END.search(received)
         if end is None or end.start() > HEAD_BYTES_MAX:
             if len(received) > HEAD_BYTES_MAX:
-                raise OddAnswerError(f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes")
+                raise OddHandshakeError(
+                    f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes"
+                )
             return None
         answer = _parsed(received[: end.start()], received[end.end() :])
         is_interim = 100 <= answer.status < 200
         if not is_interim or answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             return answer
         received = answer.rest
-    raise OddAnswerError(f"over {INTERIM_MAX} interim answers and no final one")
+    raise OddHandshakeError(f"over {INTERIM_MAX} interim answers and no final one")
 
 
 def upgraded(answer: Answer) -> bytes:
-    """A 101 in the words that picows understands. Raises OddAnswerError for one that does not lead
-    to the WebSocket that was asked for."""
+    """A 101 in the words that picows understands. Raises OddHandshakeError for one that
+    does not lead to the WebSocket that was asked for."""
     headers = answer.headers
     if "websocket" not in _tokens(headers, "upgrade"):
-        raise OddAnswerError("answered with 101, but the header Upgrade does not say websocket")
+        raise OddHandshakeError("answered with 101, but the header Upgrade does not say websocket")
     if "upgrade" not in _tokens(headers, "connection"):
-        raise OddAnswerError("answered with 101, but the header Connection does not say Upgrade")
+        raise OddHandshakeError("answered with 101, but the header Connection does not say Upgrade")
     for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
         if chosen := headers.get(name, ""):
-            raise OddAnswerError(
+            raise OddHandshakeError(
                 f"answered with {name}, which was not asked for: {chosen[:SHOWN_MAX]}"
             )
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
-        raise OddAnswerError("answered with 101 and a body")
+        raise OddHandshakeError("answered with 101 and a body")
     accept = headers.get("sec-websocket-accept", "").encode("latin-1")
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -78,10 +80,10 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
     lines = re.split(rb"\r?\n", head)
     status_line = _STATUS_LINE.fullmatch(lines[0])
     if status_line is None:
-        raise OddAnswerError(f"the answer's status line is none: {_shown(lines[0])}")
+        raise OddHandshakeError(f"the answer's status line is none: {_shown(lines[0])}")
     version, status = status_line[1].decode(), int(status_line[2])
     if status == HTTPStatus.SWITCHING_PROTOCOLS and version != "1.1":
-        raise OddAnswerError(f"answered with 101 in HTTP/{version}, which cannot be upgraded")
+        raise OddHandshakeError(f"answered with 101 in HTTP/{version}, which cannot be upgraded")
     headers: dict[str, str] = {}
     name = ""
     for line in lines[1:]:
@@ -91,7 +93,7 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
             continue
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise OddAnswerError(f"a line of the answer is no header: {_shown(line)}")
+            raise OddHandshakeError(f"a line of the answer is no header: {_shown(line)}")
         name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Answer(status, headers, rest)

@@ -121,11 +121,11 @@ def _certificates(path: Path) -> str:
     return text.encode("ascii", "replace").decode()
 
 
-def http_client(way: Route) -> httpx.AsyncClient:
+def http_client(route: Route) -> httpx.AsyncClient:
     """A client that decides nothing of this by itself. The caller closes it."""
-    proxy = way.proxy and httpx.Proxy(way.proxy, ssl_context=way.proxy_ssl_context)
+    proxy = route.proxy and httpx.Proxy(route.proxy, ssl_context=route.proxy_ssl_context)
     return httpx.AsyncClient(
-        verify=way.ssl_context,
+        verify=route.ssl_context,
         proxy=proxy or None,
         trust_env=False,
         headers={"Accept-Encoding": ENCODINGS},

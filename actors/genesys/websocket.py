@@ -18,7 +18,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stub l
 from picows.proxy import ConnectedSocket, connect_through_optional_proxy
 from picows.url import parse_url
 
-from actors.genesys.handshake import Answer, OddAnswerError, read_answer, upgraded
+from actors.genesys.handshake import Answer, OddHandshakeError, read_answer, upgraded
 from actors.genesys.http import Route, host_of, through
 from actors.genesys.reconnect import CLOSED_WITHOUT_CODE, CLOSED_WITHOUT_FRAME, refusal_of
 from actors.genesys.retry_after import retry_after_s
@@ -58,7 +58,7 @@ class UnreachableError(RemoteError):
 async def open_socket(
     listener: WSListener,
     url: str,
-    way: Route,
+    route: Route,
     *,
     token: Secret,
     frame_bytes_max: int,
@@ -69,7 +69,7 @@ async def open_socket(
     Raises HandshakeRefusedError, UnreachableError, and what is our own mistake as it is. `token`
     stands in the URL or in a header, and in no error.
     """
-    at = f"{host_of(url)}{through(way.proxy)}"
+    at = f"{host_of(url)}{through(route.proxy)}"
 
     def reader() -> _Reader:
         parts = urlsplit(url)
@@ -96,10 +96,10 @@ async def open_socket(
 
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            return await _opened(await _connected(url, way, reader))
+            return await _opened(await _connected(url, route, reader))
     except TimeoutError:
         raise UnreachableError(f"{at}: no handshake within {CONNECT_TIMEOUT_S:g} s") from None
-    except (OddAnswerError, UnreachableError) as error:
+    except (OddHandshakeError, UnreachableError) as error:
         raise UnreachableError(_shown(at, str(error), token)) from None
     except (picows.WSError, OSError, ValueError, EOFError) as error:
         raise UnreachableError(_shown(at, f"{type(error).__name__}: {error}", token)) from None
@@ -131,7 +131,7 @@ class _Reader(asyncio.Protocol):
             answer = read_answer(self._received)
             if answer is not None:
                 self._judge(answer)
-        except (OddAnswerError, RemoteError) as error:
+        except (OddHandshakeError, RemoteError) as error:
             self.answered.set_exception(error)
 
     def _judge(self, answer: Answer) -> None:
@@ -164,18 +164,18 @@ class _Reader(asyncio.Protocol):
         self.behind.resume_writing()
 
 
-async def _connected(url: str, way: Route, reader: Callable[[], _Reader]) -> _Reader:
+async def _connected(url: str, route: Route, reader: Callable[[], _Reader]) -> _Reader:
     """Over the proxy, if there is one, and TLS, if the URL says so."""
     loop = asyncio.get_running_loop()
     target = parse_url(url)
-    tls = way.ssl_context if target.is_secure else None
+    tls = route.ssl_context if target.is_secure else None
     host = target.host.rstrip(".")  # certificates bear none, and some resolvers know none with it
-    if way.proxy is None:
+    if route.proxy is None:
         _, found = await loop.create_connection(reader, host, target.port, ssl=tls)
         return found
-    proxy = parse_url(way.proxy, check_scheme=False)
+    proxy = parse_url(route.proxy, check_scheme=False)
     tunnel = await connect_through_optional_proxy(
-        loop, target, proxy, None, tls, way.proxy_ssl_context, {}, loop.create_connection
+        loop, target, proxy, None, tls, route.proxy_ssl_context, {}, loop.create_connection
     )
     if isinstance(tunnel, ConnectedSocket):
         name = host if tls is not None else None

@@ -36,7 +36,7 @@ FILE_BYTES_MAX: Final = 32 << 20
 NAMES_SHOWN_MAX: Final = 5
 
 Answer = TypeVar("Answer")
-Told = Callable[[Mapping[str, str]], None]
+NameProgress = Callable[[Mapping[str, str]], None]
 
 
 class UnresolvedError(ConfigurationError):
@@ -79,7 +79,7 @@ class RosterReader:
         self._retry = retry or RetryPolicy()
         self._missed: set[str] = set()  # by a read that may have overlooked them
 
-    async def read(self, held: Mapping[str, str], told: Told = lambda _: None) -> Read:
+    async def read(self, held: Mapping[str, str], told: NameProgress = lambda _: None) -> Read:
         """`held`: whom we watch already, with their names. `told` hears from time to time of those
         who were found so far."""
         match self._watch.kind:
@@ -99,7 +99,7 @@ class RosterReader:
     # -- all, or those of some divisions ---------------------------------------------------------
 
     async def _read_users(
-        self, held: Mapping[str, str], told: Told, divisions: frozenset[str] | None
+        self, held: Mapping[str, str], told: NameProgress, divisions: frozenset[str] | None
     ) -> dict[str, str]:
         names: dict[str, str] = {}
         async for page in self._pages(self._rest.user_page):
@@ -116,7 +116,7 @@ class RosterReader:
     # -- members of queues or groups -------------------------------------------------------------
 
     async def _read_members(
-        self, kind: MemberKind, held: Mapping[str, str], told: Told
+        self, kind: MemberKind, held: Mapping[str, str], told: NameProgress
     ) -> dict[str, str]:
         names: dict[str, str] = {}
         is_exact = True

@@ -252,7 +252,7 @@ class ChannelMachine:
                 self._line_lost(line, refusal_of(status, signal.at), signal.retry_after_s)
             case lines.Unreachable(reason=reason):
                 self._line_lost(line, reason)
-            case signals.ClosingTold():
+            case signals.ClosingAnnounced():
                 line.is_told_closing = True
                 self._tell("channel.closing")
             case signals.ChannelGone(reason=reason):

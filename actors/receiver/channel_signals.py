@@ -92,7 +92,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class ClosingTold:
+class ClosingAnnounced:
     """The gateway will close this socket within a minute."""
 
     line: int
@@ -144,7 +144,7 @@ SlotSignal: TypeAlias = (
     Planned | Tick | HistoryWanted | RotateAsked | Overflowed | StopAsked | Named
 )
 CallSignal: TypeAlias = Created | Subscribed | CallFailed
-LineSignal: TypeAlias = Opened | Refused | Unreachable | ClosingTold | ChannelGone | LineLost
+LineSignal: TypeAlias = Opened | Refused | Unreachable | ClosingAnnounced | ChannelGone | LineLost
 Signal: TypeAlias = SlotSignal | CallSignal | LineSignal
 
 

@@ -32,7 +32,7 @@ class ChannelSocket(Wire):
         line: int,
         connect_uri: Secret,
         *,
-        way: Route,
+        route: Route,
         ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
@@ -42,7 +42,7 @@ class ChannelSocket(Wire):
         super().__init__(listener, ring_writer)
         self.line = line
         self._connect_uri = connect_uri
-        self._way = way
+        self._route = route
         self._tally = tally
         self._tell = tell
 
@@ -50,7 +50,7 @@ class ChannelSocket(Wire):
         """From the handshake to the end, which it returns. Raises only what is our own mistake."""
         url = self._connect_uri.reveal()
         try:
-            transport = await self._open(url, self._way, self._connect_uri)
+            transport = await self._open(url, self._route, self._connect_uri)
         except HandshakeRefusedError as error:
             return Refused(self.line, error.status, error.retry_after_s, error.at)
         except UnreachableError as error:
@@ -77,7 +77,7 @@ class ChannelSocket(Wire):
                 self._ring_writer.reject(payload, reason, EPOCH)
                 return
             case cloud.Closing():
-                self._tell(signals.ClosingTold(self.line))
+                self._tell(signals.ClosingAnnounced(self.line))
             case cloud.ChannelLost(kind=kind):
                 self._listener.is_muted = True
                 self._tell(signals.ChannelGone(self.line, kind))

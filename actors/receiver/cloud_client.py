@@ -42,7 +42,7 @@ class CloudClient:
         rest: CloudRest,
         store: ChannelStore,
         *,
-        life: TaskGroup,
+        tasks: TaskGroup,
         counters: Counters,
         topics: TopicsSetting,
         clock: Clock,
@@ -53,7 +53,7 @@ class CloudClient:
         self.rest = rest
         self.foreign = 0
         self._store = store
-        self._life = life
+        self._tasks = tasks
         self._counters = counters
         self._topics = topics
         self._clock = clock
@@ -74,7 +74,7 @@ class CloudClient:
 
     def discard(self, record: ChannelRecord) -> None:
         """One of a predecessor's that nobody needs."""
-        self._life.spawn(self._let_go(record))
+        self._tasks.spawn(self._let_go(record))
 
     def connect_uri(self, channel: int) -> Secret:
         return self._records[channel].connect_uri
@@ -107,16 +107,16 @@ class CloudClient:
     def carry_out(self, slot: Slot, action: signals.Action) -> None:
         match action:
             case signals.Create(channel=channel):
-                self._life.spawn(self._create(slot, channel))
+                self._tasks.spawn(self._create(slot, channel))
             case signals.Subscribe(channel=channel, users=users):
-                self._life.spawn(self._subscribe(slot, channel, self._records[channel], users))
+                self._tasks.spawn(self._subscribe(slot, channel, self._records[channel], users))
             case signals.LetGo(channel=channel):
                 if (record := self._records.pop(channel, None)) is not None:
-                    self._life.spawn(self._let_go(record))
+                    self._tasks.spawn(self._let_go(record))
             case signals.Forget(channel=channel):
                 if (record := self._records.pop(channel, None)) is not None:
                     self._counters.add("channels_lost")
-                    self._life.spawn(self._forget(record))
+                    self._tasks.spawn(self._forget(record))
             case _:
                 raise AssertionError(action)
 

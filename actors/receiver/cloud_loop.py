@@ -118,7 +118,7 @@ class CloudReceiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._life = TaskGroup(child, clock, self._log)
+        self._tasks = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
         self._rng = random.Random()  # noqa: S311 - jitter
         self._policy = policy or ChannelPolicy(
@@ -136,7 +136,7 @@ class CloudReceiver:
         self._tally = ConnectionCounts()
         self._clients: dict[int, CloudClient] = {}
         self._snapshots = Snapshots(
-            life=self._life,
+            tasks=self._tasks,
             ring_writer=self._ring_writer,
             clock=clock,
             rng=self._rng,
@@ -144,7 +144,7 @@ class CloudReceiver:
             tell=self._signal,
             log=self._log,
         )
-        self._ways: dict[int, Route] = {}
+        self._routes: dict[int, Route] = {}
         self._tokens: list[TokenProvider] = []
         self._machines: dict[Slot, ChannelMachine] = {}
         self._sockets: dict[int, ChannelSocket] = {}
@@ -152,7 +152,7 @@ class CloudReceiver:
         self._plans = PlanReader(
             arguments.roster_path,
             arguments.planner_counters,
-            life=self._life,
+            tasks=self._tasks,
             clock=clock,
             follow=self._apply,
             log=self._log,
@@ -165,8 +165,8 @@ class CloudReceiver:
     async def serve(self, place: int, client: ClientArguments, stack: AsyncExitStack) -> None:
         """One more OAuth client, before `live`; `place`: among the budgets on the page."""
         counters, address = self._counters, client.address
-        way = reach(address)
-        http = await stack.enter_async_context(http_client(way))
+        route = reach(address)
+        http = await stack.enter_async_context(http_client(route))
         tokens = TokenProvider(
             address,
             (),
@@ -181,13 +181,13 @@ class CloudReceiver:
         words = f"budget_used_{place}", f"budget_used_ns_{place}"
         pacer = kept_pacer(counters, shares(total).receiver, total, self._clock, words)
         rest = CloudRest(address, tokens, http, pacer, clock=self._clock)
-        self._ways[client.number] = way
+        self._routes[client.number] = route
         self._snapshots.serve(client.number, rest, pacer)
         self._clients[client.number] = CloudClient(
             client.number,
             rest,
             self._store,
-            life=self._life,
+            tasks=self._tasks,
             counters=counters,
             topics=self._arguments.topics,
             clock=self._clock,
@@ -214,24 +214,24 @@ class CloudReceiver:
         for number, client in self._clients.items():
             ends = SessionEnds(0, f"c{number}", "the receiver starts", self._clock.wall_us())
             self._ring_writer.control(encode_control(ends), EPOCH)
-            self._life.spawn(client.count_foreign())
+            self._tasks.spawn(client.count_foreign())
         self._ring_writer.publish()
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
         self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._renew_soon))
-        await self._life.over.wait()
+        await self._tasks.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
-        if self._life.failure is not None:
-            raise self._life.failure
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
 
     async def _drain(self) -> None:
-        await self._life.drain(self._ring_writer)
+        await self._tasks.drain(self._ring_writer)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
-        await self._life.end_tasks()
+        await self._tasks.end_tasks()
         self._show()
         self._ring_writer.publish()
 
@@ -244,10 +244,10 @@ class CloudReceiver:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if not self._life.over.is_set():
+        if not self._tasks.over.is_set():
             self._log.info("receiver.stops")
             self._signal_all(StopAsked())
-            self._life.over.set()
+            self._tasks.over.set()
 
     # The plan
 
@@ -348,7 +348,7 @@ class CloudReceiver:
         socket = ChannelSocket(
             line,
             self._clients[slot.client].connect_uri(channel),
-            way=self._ways[slot.client],
+            route=self._routes[slot.client],
             ring_writer=self._ring_writer,
             tally=self._tally,
             tell=lambda signal: self._signal(slot, signal),
@@ -360,7 +360,7 @@ class CloudReceiver:
             del self._sockets[line]
             self._signal(slot, end)
 
-        self._life.spawn(live(), f"line {line}")
+        self._tasks.spawn(live(), f"line {line}")
 
     # What the shards say
 
@@ -399,7 +399,7 @@ class CloudReceiver:
     # Time
 
     def _tick(self) -> None:
-        if self._life.over.is_set():
+        if self._tasks.over.is_set():
             return
         self._ring_writer.relieve()
         self._plans.read_if_new()
@@ -410,7 +410,7 @@ class CloudReceiver:
         self._show()
         self._child.beat()
         if self._ring_writer.failure is not None:
-            self._life.fail(self._ring_writer.failure)
+            self._tasks.fail(self._ring_writer.failure)
             return
         self._timer = self._loop.call_later(TICK_S, self._tick)
 

@@ -56,7 +56,7 @@ class Connection(Wire):
         line: int,
         *,
         address: GatewayAddress,
-        way: Route,
+        route: Route,
         resource: str | None,
         ring_writer: RingWriter,
         tally: ConnectionCounts,
@@ -68,7 +68,7 @@ class Connection(Wire):
         self.line = line
         self.token: Token | None = None
         self._address = address
-        self._way = way
+        self._route = route
         self._resource = resource
         self._appointments = appointments
         self._tally = tally
@@ -88,7 +88,7 @@ class Connection(Wire):
         token = self.token.value
         url = wsp.notifications_url(self._address.websocket_url, token.reveal())
         try:
-            transport = await self._open(url, self._way, token)
+            transport = await self._open(url, self._route, token)
         except HandshakeRefusedError as error:
             return signals.Refused(self.line, error.status, error.retry_after_s, error.at)
         except UnreachableError as error:

@@ -67,9 +67,9 @@ def run(child: Child, arguments: ReceiverArguments) -> None:
 
 
 async def _live(child: Child, arguments: ReceiverArguments, clock: Clock) -> None:
-    way = reach(arguments.address)
-    async with http_client(way) as client:
-        await Receiver(child, arguments, way=way, client=client, clock=clock).live()
+    route = reach(arguments.address)
+    async with http_client(route) as client:
+        await Receiver(child, arguments, route=route, client=client, clock=clock).live()
 
 
 class Receiver:
@@ -80,7 +80,7 @@ class Receiver:
         child: Child,
         arguments: ReceiverArguments,
         *,
-        way: Route,
+        route: Route,
         client: httpx.AsyncClient,
         clock: Clock,
     ) -> None:
@@ -89,10 +89,10 @@ class Receiver:
         self._clock = clock
         self._log = structlog.get_logger("actors.receiver")
         self._loop = asyncio.get_running_loop()
-        self._life = TaskGroup(child, clock, self._log)
+        self._tasks = TaskGroup(child, clock, self._log)
         counters = self._counters = child.counters
         rng = random.Random()  # noqa: S311 - jitter
-        self._way = way
+        self._route = route
         self._tokens = TokenProvider(
             arguments.address,
             wsp.SCOPES,
@@ -138,17 +138,17 @@ class Receiver:
         self._loop.add_reader(self._arguments.own_doorbell.fileno(), self._on_room)
         self._child.set_phase(Counters.LOADED)
         self._gauges.start(self._clock.wall_us())
-        self._life.spawn(self._renew_tokens())
+        self._tasks.spawn(self._renew_tokens())
         self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
         self._child.set_phase(Counters.RUNNING)
         self._tick()
         self._child.on_stop(self._on_stop)
         self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._tokens.renew_soon))
-        await self._life.over.wait()
+        await self._tasks.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
-        if self._life.failure is not None:
-            raise self._life.failure
+        if self._tasks.failure is not None:
+            raise self._tasks.failure
         if self._given_up is not None:
             is_setting = self._given_up.exit_code == EXIT_CONFIGURATION
             raise (ConfigurationError if is_setting else TemporaryError)(self._given_up.reason)
@@ -156,11 +156,11 @@ class Receiver:
     async def _drain(self) -> None:
         """Hand over what has no room yet, let the lines say goodbye, end."""
         self._write_shed()
-        await self._life.drain(self._ring_writer)
+        await self._tasks.drain(self._ring_writer)
         if self._timer is not None:
             self._timer.cancel()
         self._loop.remove_reader(self._arguments.own_doorbell.fileno())
-        await self._life.end_tasks()
+        await self._tasks.end_tasks()
         await self._tokens.close()
         self._gauges.show()
         self._ring_writer.publish()
@@ -170,10 +170,10 @@ class Receiver:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        if not self._life.over.is_set():
+        if not self._tasks.over.is_set():
             self._log.info("receiver.stops")
             self._signal(signals.StopAsked())
-            self._life.over.set()
+            self._tasks.over.set()
 
     # Signals in, actions out
 
@@ -206,7 +206,7 @@ class Receiver:
                 case signals.GiveUp():
                     self._given_up = action
                     self._counters.set("exhausted", int(action.exit_code != EXIT_CONFIGURATION))
-                    self._life.over.set()
+                    self._tasks.over.set()
                 case signals.Tell(event=event, fields=fields, level=level):
                     getattr(self._log, level)(event, **dict(fields))
                 case _:
@@ -234,7 +234,7 @@ class Receiver:
         connection = Connection(
             line,
             address=self._arguments.address,
-            way=self._way,
+            route=self._route,
             resource=self._arguments.resource,
             appointments=self._arguments.appointments,
             ring_writer=self._ring_writer,
@@ -250,7 +250,7 @@ class Receiver:
             del self._connections[line]
             self._signal(end)
 
-        self._life.spawn(live(), f"line {line}")
+        self._tasks.spawn(live(), f"line {line}")
 
     def _stream(self, action: signals.Stream) -> None:
         self._ring_writer.publish()  # what begins the session, before the epoch is kept
@@ -305,7 +305,7 @@ class Receiver:
     # Time
 
     def _tick(self) -> None:
-        if self._life.over.is_set():
+        if self._tasks.over.is_set():
             return
         self._ring_writer.relieve()
         signs = {line: connection.signs for line, connection in self._connections.items()}
@@ -317,7 +317,7 @@ class Receiver:
         self._gauges.show()
         self._child.beat()
         if self._ring_writer.failure is not None:
-            self._life.fail(self._ring_writer.failure)
+            self._tasks.fail(self._ring_writer.failure)
             return
         due_s = self._machine.due_s
         left_s = TICK_S if due_s is None else due_s - self._clock.now_s()

@@ -27,14 +27,14 @@ class PlanReader:
         path: Path,
         planner: Counters,
         *,
-        life: TaskGroup,
+        tasks: TaskGroup,
         clock: Clock,
         follow: Callable[[Roster], None],
         log: Any,
     ) -> None:
         self._path = path
         self._planner = planner
-        self._life = life
+        self._tasks = tasks
         self._clock = clock
         self._follow = follow
         self._log = log
@@ -47,7 +47,7 @@ class PlanReader:
         is_new = not self._version or self._planner.get("plan_version") > self._version
         if is_new and not self._is_reading and self._clock.now_s() >= self._retry_at_s:
             self._is_reading = True
-            self._life.spawn(self._read())
+            self._tasks.spawn(self._read())
 
     async def _read(self) -> None:
         """Beside the loop: it may name a hundred thousand agents."""
@@ -61,6 +61,6 @@ class PlanReader:
             self._is_reading = False
         if roster.version == 0:
             self._retry_at_s = self._clock.now_s() + RETRY_S
-        elif not self._life.over.is_set():
+        elif not self._tasks.over.is_set():
             self._version = roster.version
             self._follow(roster)

@@ -59,7 +59,7 @@ class Snapshots:
     def __init__(
         self,
         *,
-        life: TaskGroup,
+        tasks: TaskGroup,
         ring_writer: RingWriter,
         clock: Clock,
         rng: random.Random,
@@ -68,7 +68,7 @@ class Snapshots:
         log: Any,
     ) -> None:
         self.scheduler = SnapshotScheduler()
-        self._life = life
+        self._tasks = tasks
         self._ring_writer = ring_writer
         self._clock = clock
         self._rng = rng
@@ -81,7 +81,7 @@ class Snapshots:
         """One more client, from now on."""
         hand = _Hand(client, rest, pacer)
         self._hands.append(hand)
-        self._life.spawn(self._work(hand))
+        self._tasks.spawn(self._work(hand))
 
     def want(self, slot: Slot, session: int, users: Iterable[str]) -> None:
         self.scheduler.want(slot, session, users)
@@ -106,7 +106,7 @@ class Snapshots:
                 hand.is_wanted.clear()
                 hand.free.release()
             else:
-                self._life.spawn(self._ask(hand, call))
+                self._tasks.spawn(self._ask(hand, call))
 
     async def _rest_of(self, hand: _Hand) -> None:
         """In steps: a suspended machine must not oversleep by as long as it slept."""

@@ -26,11 +26,11 @@ class Wire:
         self._transport: WSTransport | None = None
         self._is_over = False  # nobody waits for it any more
 
-    async def _open(self, url: str, way: Route, hidden: Secret) -> WSTransport:
+    async def _open(self, url: str, route: Route, hidden: Secret) -> WSTransport:
         """Raises HandshakeRefusedError or UnreachableError; then it is over."""
         try:
             return await open_socket(
-                self._listener, url, way, token=hidden, frame_bytes_max=MESSAGE_BYTES_MAX
+                self._listener, url, route, token=hidden, frame_bytes_max=MESSAGE_BYTES_MAX
             )
         finally:
             self._is_over = self._is_over or self._transport is None

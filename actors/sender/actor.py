@@ -246,7 +246,7 @@ class SenderActor(RingActor):
     # --- webhooks ----------------------------------------------------------------------------
 
     def _deliver(self) -> None:
-        """Sends the letters that are due and have room; without an address they wait."""
+        """Sends the messages that are due and have room; without an address they wait."""
         if not self._has_webhook or not self._outbox.room:
             return
         now_us = self._clock.wall_us()
@@ -257,7 +257,7 @@ class SenderActor(RingActor):
 
     def _revival(self, order: Resend) -> tuple[OutcomeRecord, list[WebhookResent]]:
         """What waits is taken as well: an order comes again when our answer was lost."""
-        state = self._store.letter_state(order.message_id)
+        state = self._store.message_state(order.message_id)
         taken = Accepted(order.order, order.message_id, state != outbox.DEAD)
         match state:
             case outbox.DEAD:

@@ -22,13 +22,13 @@ class ForgottenCommands(NamedTuple):
     commands: int
     unsettled: int
     """Of these commands: those without an end, which nobody will pursue now."""
-    letters: int
+    messages: int
     audit_rows: int
     """Whose detail was erased; the rows are there."""
 
 
 _UNSETTLED: Final = "SELECT count(*) FROM commands WHERE user_id = ? AND ended_us IS NULL"
-_LETTERS: Final = """
+_MESSAGES: Final = """
 DELETE FROM outbox WHERE command IN (SELECT id FROM commands WHERE user_id = ?)
 """
 _COMMANDS: Final = "DELETE FROM commands WHERE user_id = ?"
@@ -42,11 +42,11 @@ def forget(path: Path, user_id: str) -> ForgottenCommands:
     """Raises TemporaryError for a disk in trouble; then nothing was changed."""
     with sqlite.erasing(path, KIND) as connection:
         unsettled = connection.execute(_UNSETTLED, (user_id,)).get
-        letters, commands, details, _ = (
+        messages, commands, details, _ = (
             _changed(connection, statement, user_id)
-            for statement in (_LETTERS, _COMMANDS, _DETAILS, _SUBJECT)
+            for statement in (_MESSAGES, _COMMANDS, _DETAILS, _SUBJECT)
         )
-        return ForgottenCommands(commands, unsettled, letters, details)
+        return ForgottenCommands(commands, unsettled, messages, details)
 
 
 def _changed(connection: apsw.Connection, statement: str, user_id: str) -> int:

@@ -140,7 +140,7 @@ class Loop(LoopLife):
 
     def _connect(self, line: int, fresh_token: bool) -> None:
         rejected = self._last.token if fresh_token and self._last is not None else None
-        socket = PresenceSocket(line, address=self._address, way=self._way, tell=self._on_heard)
+        socket = PresenceSocket(line, address=self._address, route=self._route, tell=self._on_heard)
         self._sockets[line] = self._last = socket
 
         async def live() -> None:

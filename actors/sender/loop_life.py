@@ -63,7 +63,7 @@ class LoopLife(ABC):
         self._tasks: set[asyncio.Task[None]] = set()
         self._webhook: CommandWebhook
         self._tokens: TokenProvider
-        self._way: Route
+        self._route: Route
         self._gauges: TokenGauges
         self._timer: asyncio.TimerHandle | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -139,9 +139,9 @@ class LoopLife(ABC):
         gateway refuses who we are."""
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loop_error)
-        self._way = reach(self._address)
+        self._route = reach(self._address)
         async with AsyncExitStack() as stack:
-            client = await stack.enter_async_context(http_client(self._way))
+            client = await stack.enter_async_context(http_client(self._route))
             self._tokens = TokenProvider(
                 self._address,
                 self.scopes,
@@ -154,7 +154,7 @@ class LoopLife(ABC):
             self._open(client)
             stack.push_async_callback(self._tokens.close)
             self._webhook = CommandWebhook(
-                self._settings.webhook, self._address, self._way.ssl_context
+                self._settings.webhook, self._address, self._route.ssl_context
             )
             await stack.enter_async_context(self._webhook)
             self._gauges = TokenGauges(self._counters, self._tokens, self._log)

@@ -48,14 +48,14 @@ class CommandMachine:
     ) -> None:
         self._settings = settings
         self._dialect = dialect or WspDialect(settings)
-        self._book = ActiveCommands(on_end=self._ended)
-        self._sending = Sending(settings, self._dialect, shards, rng, self._book)
+        self._active = ActiveCommands(on_end=self._ended)
+        self._sending = Sending(settings, self._dialect, shards, rng, self._active)
         self._validation = Validation(
             settings,
             self._dialect,
             shards=shards,
             analyzer=analyzer or LimitsAnalyzer(),
-            act=self._book.act,
+            act=self._active.act,
             first_question=rng.getrandbits(_FIRST_QUESTION_BITS),
         )
 
@@ -69,23 +69,23 @@ class CommandMachine:
 
     @property
     def counts(self) -> dict[str, int]:
-        """By the names of `book.COUNTED`."""
-        counts = self._book.counts
+        """By the names of `active_commands.COUNTED`."""
+        counts = self._active.counts
         return {**counts, "stray": counts["stray"] + self._validation.strays}
 
     @property
     def to_acknowledgement(self) -> Latency:
         """Since the first send."""
-        return self._book.to_acknowledgement
+        return self._active.to_acknowledgement
 
     @property
     def to_confirmation(self) -> Latency:
         """Since the first send."""
-        return self._book.to_confirmation
+        return self._active.to_confirmation
 
     @property
     def unsettled(self) -> int:
-        return len(self._book.flights)
+        return len(self._active.flights)
 
     @property
     def validating(self) -> int:
@@ -120,7 +120,7 @@ class CommandMachine:
     ) -> list[Action]:
         """`bound`: the command that the store has under this key or this id, if any."""
         self._at(now_s, now_us)
-        known = self._book.register.find(order, bound)
+        known = self._active.register.find(order, bound)
         if known is None:
             self._accept(order)
         else:
@@ -174,52 +174,52 @@ class CommandMachine:
         """The same id is the same order: our answer was lost. Another id is another caller's."""
         if _content(order) != _content(known):
             detail = f"this idempotency key belongs to command {known.id} with a different request"
-            self._book.act(ReportOutcome(Rejected(order.order, KEY_BOUND, detail)))
-            self._book.counts["key_bound"] += 1
+            self._active.act(ReportOutcome(Rejected(order.order, KEY_BOUND, detail)))
+            self._active.counts["key_bound"] += 1
             return
-        self._book.counts["repeated"] += 1
+        self._active.counts["repeated"] += 1
         is_repeated = order.command_id != known.id
-        self._book.act(ReportOutcome(Accepted(order.order, known.id, is_repeated)))
-        self._book.tell(known)
+        self._active.act(ReportOutcome(Accepted(order.order, known.id, is_repeated)))
+        self._active.tell(known)
 
     def _accept(self, order: CommandRequest) -> None:
-        command = _command(order, self._book.now_us)
-        give_up_s = self._book.now_s + self._settings.give_up_after_s
-        flight = self._book.accept(command, order.order, give_up_s)
+        command = _command(order, self._active.now_us)
+        give_up_s = self._active.now_s + self._settings.give_up_after_s
+        flight = self._active.accept(command, order.order, give_up_s)
         if refusal := self._dialect.malformed(command):
-            self._book.refuse(flight, refusal)
+            self._active.refuse(flight, refusal)
         else:
-            self._validation.begin(command, self._book.now_s)
+            self._validation.begin(command, self._active.now_s)
 
     def _resume(self, command: Command) -> None:
         """What was never sent, or certainly not applied, is validated again: much may have changed.
         It may take its time, because nobody waits at the other end any more."""
-        self._book.counts["resumed"] += 1
-        age_s = self._book.age_s(command.first_sent_us or command.accepted_us)
-        give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
-        flight = self._book.open(command, give_up_s)
+        self._active.counts["resumed"] += 1
+        age_s = self._active.age_s(command.first_sent_us or command.accepted_us)
+        give_up_s = self._active.now_s + self._settings.give_up_after_s - age_s
+        flight = self._active.open(command, give_up_s)
         flight.is_patient = True
         if command.step not in {CommandStep.ACCEPTED, CommandStep.VALIDATED, CommandStep.ADMITTED}:
             self._validation.reserve(command)
             self._sending.resume(flight)
-        elif give_up_s > self._book.now_s:
-            self._validation.begin(command, self._book.now_s, give_up_s)
+        elif give_up_s > self._active.now_s:
+            self._validation.begin(command, self._active.now_s, give_up_s)
         else:
             detail = (
                 f"the sender was down; the command was accepted {age_s:.0f} s ago and has expired"
             )
-            self._book.refuse(flight, Refusal(Code.UNAVAILABLE, detail))
+            self._active.refuse(flight, Refusal(Code.UNAVAILABLE, detail))
 
     def _judged(self, verdicts: list[Verdict]) -> None:
         for verdict in verdicts:
-            flight = self._book.flights[verdict.command_id]
+            flight = self._active.flights[verdict.command_id]
             if not isinstance(verdict, Passed):
-                self._book.refuse(flight, verdict.refusal)
+                self._active.refuse(flight, verdict.refusal)
                 continue
             presence, queue, overridden = verdict.standing
             detail = f"forced: {'; '.join(overridden)}" if overridden else ""
-            self._book.counts["forced"] += bool(overridden)
-            self._book.step(flight, CommandStep.VALIDATED, detail, held=presence, queue=queue)
+            self._active.counts["forced"] += bool(overridden)
+            self._active.step(flight, CommandStep.VALIDATED, detail, held=presence, queue=queue)
             self._sending.queue(flight)
 
     def _ended(self, command_id: str) -> None:
@@ -227,11 +227,11 @@ class CommandMachine:
         self._validation.ended(command_id)
 
     def _at(self, now_s: float, now_us: int) -> None:
-        self._book.now_s, self._book.now_us = now_s, now_us
+        self._active.now_s, self._active.now_us = now_s, now_us
 
     def _decided(self) -> list[Action]:
         self._sending.decide()
-        return self._book.take()
+        return self._active.take()
 
 
 def _content(wanted: CommandRequest | Command) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
-"""The outbox: which webhook messages are tried when, and what each attempt means for its letter.
+"""The outbox: which webhook messages are tried when, and what each attempt means for one.
 
-Pure. A letter is a row of the store: written with the command's acknowledgement, in one
+Pure. A message is a row of the store: written with the command's acknowledgement, in one
 transaction. It waits until its attempt is due; attempts are repeated with a growing delay until one
-succeeds or the letter is too old, which is its *dead* state: a person may list those, and have one
+succeeds or the message is too old, which is its *dead* state: a person may list those, and have one
 sent again. A webhook that is down costs at most DELIVERIES_MAX attempts at a time, and no command
 waits for any of them.
 """
@@ -28,7 +28,7 @@ DELIVERIES_MAX: Final = 4
 BACKOFF_FIRST_S: Final = 1.0
 """Before the second attempt; doubled for each further one, and half of it is chance."""
 DELAY_MOST_S: Final = 86_400
-"""The most that a person may choose. A letter that is due later than that was written by a clock
+"""The most that a person may choose. A message that is due later than that was written by a clock
 that has been put back since: it is due now."""
 DETAIL_LENGTH_MAX: Final = 500
 """What is kept of an answer."""
@@ -49,7 +49,7 @@ class Attempt(NamedTuple):
     """How one attempt ended; durable with the next commit."""
 
     message_id: str
-    state: str  # of the letter now
+    state: str  # of the message now
     due_us: int  # if it still waits
     at_us: int
     status: int
@@ -57,8 +57,8 @@ class Attempt(NamedTuple):
 
 
 class WebhookResent(NamedTuple):
-    """Somebody has a dead letter sent again: its age begins anew. Audited; durable with the next
-    commit, and nothing if the letter is not dead by then."""
+    """Somebody has a dead message sent again: its age begins anew. Audited; durable with the next
+    commit, and nothing if the message is not dead by then."""
 
     message_id: str
     who: str
@@ -71,7 +71,7 @@ def message_id(command_id: str) -> str:
 
 
 class Outbox:
-    """Which letters are on their way. What it forgets in a crash is tried again."""
+    """Which messages are on their way. What it forgets in a crash is tried again."""
 
     def __init__(self, settings: WebhookSettings, rng: random.Random) -> None:
         self._give_up_after_us = round(settings.give_up_after_s * 1e6)
@@ -90,29 +90,29 @@ class Outbox:
         """The message ids that an answer is awaited for."""
         return frozenset(self._on_way)
 
-    def take(self, letters: Iterable[WebhookMessage], now_us: int) -> list[Deliver]:
-        """Sends as many of the due letters as there is room for; who is on the way stays so."""
+    def take(self, messages: Iterable[WebhookMessage], now_us: int) -> list[Deliver]:
+        """Sends as many of the due messages as there is room for; who is on the way stays so."""
         deliveries = []
-        for letter in letters:
+        for message in messages:
             if self.room <= 0:
                 break
-            if letter.message_id not in self._on_way:
-                self._on_way[letter.message_id] = letter
-                deliveries.append(Deliver(letter.message_id, letter.body, now_us // 1_000_000))
+            if message.message_id not in self._on_way:
+                self._on_way[message.message_id] = message
+                deliveries.append(Deliver(message.message_id, message.body, now_us // 1_000_000))
         return deliveries
 
     def judge(self, told: Delivered, now_us: int) -> Attempt | None:
         """What an answer means; None if none was awaited. Once the attempt is durable, `settled`
-        gives its place to the next: before that the store would lend the same letter again."""
-        letter = self._on_way.get(told.message_id)
-        if letter is None or told.message_id in self._judged:
+        gives its place to the next: before that the store would lend the same message again."""
+        message = self._on_way.get(told.message_id)
+        if message is None or told.message_id in self._judged:
             return None
         self._judged.add(told.message_id)
         state, due_us = DELIVERED, now_us
         if not told.success:
-            own_s = self._delay_s(letter.attempts + 1)
+            own_s = self._delay_s(message.attempts + 1)
             due_us = now_us + round(max(own_s, told.retry_after_s or 0.0) * 1e6)
-            is_over = now_us - letter.born_us >= self._give_up_after_us
+            is_over = now_us - message.born_us >= self._give_up_after_us
             state = DEAD if is_over else WAITING
         detail = told.detail[:DETAIL_LENGTH_MAX]
         return Attempt(told.message_id, state, due_us, now_us, told.status, detail)

@@ -1,4 +1,4 @@
-"""Reads the sender's store from outside, while the sender runs or after: commands, letters, audit.
+"""Reads the sender's store from outside, while the sender runs or after: commands, messages, audit.
 
 Knows no actor and no run: a sender that was killed leaves a write-ahead log, which is read too.
 """
@@ -55,14 +55,14 @@ class CommandStory(NamedTuple):
 
     command: Command
     steps: tuple[AuditRow, ...]
-    letter: WebhookMessageRow | None
+    message: WebhookMessageRow | None
 
 
 _AUDIT_SELECT = (
     "SELECT audit.id, at_us, command, step, user_id, detail FROM audit"
     " LEFT JOIN subjects ON subjects.id = subject"
 )
-_LETTER_SELECT = (
+_MESSAGE_SELECT = (
     "SELECT message_id, command, state, attempts, born_us, due_us, last_us, last_status,"
     " last_detail, body FROM outbox"
 )
@@ -94,9 +94,9 @@ def read_command(data_dir: Path, command_id: str) -> CommandStory | None:
         if found is None:
             return None
         steps = tuple(_audit_rows(connection, "WHERE command = ? ORDER BY audit.id", command_id))
-        letter = connection.execute(f"{_LETTER_SELECT} WHERE command = ?", (command_id,)).get
+        message = connection.execute(f"{_MESSAGE_SELECT} WHERE command = ?", (command_id,)).get
         return CommandStory(
-            command_of(found), steps, None if letter is None else WebhookMessageRow._make(letter)
+            command_of(found), steps, None if message is None else WebhookMessageRow._make(message)
         )
 
 
@@ -107,7 +107,7 @@ def read_letters(
     where, values = ("WHERE state = ? ", (state,)) if state is not None else ("", ())
     with _reading(data_dir) as connection:
         rows = connection.execute(
-            f"{_LETTER_SELECT} {where}ORDER BY number DESC LIMIT ?",
+            f"{_MESSAGE_SELECT} {where}ORDER BY number DESC LIMIT ?",
             (*values, min(limit, COMMANDS_SHOWN_MAX)),
         )
         return list(map(WebhookMessageRow._make, rows))

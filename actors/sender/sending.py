@@ -1,6 +1,6 @@
 """Owns what becomes of a valid command: permits, a line, its tries, and how it is settled. Pure.
 
-Knows no order, agent or queue; time, answers and what the stream shows in, steps into the book.
+Knows no order, agent or queue; time, answers and what the stream shows in, steps into `ActiveCommands`.
 The one rule for everything unanswered is in the design, "A command, step by step".
 
 *In doubt* is a command of which a try went unanswered: it may be applied or not, and only a
@@ -43,18 +43,18 @@ class Sending:
         dialect: Dialect,
         shards: int,
         rng: random.Random,
-        book: ActiveCommands,
+        active: ActiveCommands,
     ) -> None:
         self._settings = settings
         self._dialect = dialect
         self._rng = rng
-        self._book = book
+        self._active = active
         self._admission = Admission(settings.updates_per_s, settings.in_flight_max)
         self._deadlines: Deadlines[_Timer] = Deadlines()
         self._lines: dict[int, None] = {}  # the newest last
         self._line_reason = "no connection yet"
         self._lineless: dict[str, None] = {}  # in the order of arrival
-        self._watching = Watching(settings, dialect, shards, book)
+        self._watching = Watching(settings, dialect, shards, active)
 
     @property
     def due_s(self) -> float:
@@ -70,11 +70,11 @@ class Sending:
         return self._admission.waiting + len(self._lineless)
 
     def start(self) -> None:
-        self._admission.start(self._book.now_s)
+        self._admission.start(self._active.now_s)
 
     def resume(self, flight: Flight) -> None:
         """A predecessor sent it. It counts as in flight until it has had time to settle."""
-        command, age_s, settings = flight.command, self._book.age_s, self._settings
+        command, age_s, settings = flight.command, self._active.age_s, self._settings
         if command.step is CommandStep.ACKNOWLEDGED:
             left_s = settings.confirm_s - age_s(command.acknowledged_us)
             self._confirm(flight, max(left_s, LOOK_S))
@@ -83,9 +83,9 @@ class Sending:
             flight.is_in_doubt = True
             flight.last = "the sender was restarted"
             if command.step is CommandStep.SENT:
-                self._book.step(flight, CommandStep.UNANSWERED, flight.last)
+                self._active.step(flight, CommandStep.UNANSWERED, flight.last)
             left_s = settings.give_up_after_s - age_s(command.first_sent_us)
-            flight.give_up_s = self._book.now_s + max(left_s, LOOK_S)
+            flight.give_up_s = self._active.now_s + max(left_s, LOOK_S)
             self._settle(flight, max(settings.settle_s - age_s(command.last_sent_us), LOOK_S))
         self._watch(flight)
 
@@ -101,12 +101,12 @@ class Sending:
             self._admission.enter(flight.id)
             self._set("give up", flight, flight.give_up_s)
         else:
-            self._admission.enter(flight.id, self._book.now_s + self._settings.permit_wait_s)
+            self._admission.enter(flight.id, self._active.now_s + self._settings.permit_wait_s)
 
     def decide(self) -> None:
         """Hand out what permits there are."""
-        for verdict in self._admission.decide(self._book.now_s):
-            flight = self._book.flights[verdict.holder]
+        for verdict in self._admission.decide(self._active.now_s):
+            flight = self._active.flights[verdict.holder]
             match verdict:
                 case Granted():
                     self._granted(flight)
@@ -117,14 +117,14 @@ class Sending:
         self._lines[line] = None
         lineless, self._lineless = self._lineless, {}
         for command_id in lineless:
-            self.queue(self._book.flights[command_id])
+            self.queue(self._active.flights[command_id])
 
     def line_down(self, signal: LineDown) -> None:
         self._line_reason = signal.reason
         self._drop_line(signal.line)
         for flight in self._flights(self._admission.holders):
             if flight.stage is Stage.SENT and flight.line == signal.line:
-                self._book.counts["lost_with_line"] += 1
+                self._active.counts["lost_with_line"] += 1
                 self._unanswered(flight, f"the connection was lost: {signal.reason}")
 
     def _drop_line(self, line: int) -> None:
@@ -139,7 +139,7 @@ class Sending:
     def _granted(self, flight: Flight) -> None:
         flight.is_patient = True
         if flight.command.step is CommandStep.VALIDATED:
-            self._book.step(flight, CommandStep.ADMITTED)
+            self._active.step(flight, CommandStep.ADMITTED)
         if self._lines:
             self._send(flight)
         else:  # the permit in flight is for what was sent; that of the rate is lost
@@ -161,33 +161,33 @@ class Sending:
     # A try
 
     def _send(self, flight: Flight) -> None:
-        command, book, settings = flight.command, self._book, self._settings
+        command, active, settings = flight.command, self._active, self._settings
         if command.first_sent_us is None:
-            flight.give_up_s = book.now_s + settings.give_up_after_s
-        book.counts["retried"] += command.tries > 0
-        book.step(
+            flight.give_up_s = active.now_s + settings.give_up_after_s
+        active.counts["retried"] += command.tries > 0
+        active.step(
             flight,
             CommandStep.SENT,
             f"attempt {command.tries + 1} of {settings.tries_max}",
             tries=command.tries + 1,
-            first_sent_us=command.first_sent_us or book.now_us,
-            last_sent_us=book.now_us,
+            first_sent_us=command.first_sent_us or active.now_us,
+            last_sent_us=active.now_us,
         )
         flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
         flight.was_in_doubt = flight.is_in_doubt
         change = self._dialect.change(flight.command, flight.line, is_in_doubt=flight.is_in_doubt)
-        book.act(change)
+        active.act(change)
         self._watch(flight)
-        self._set("next", flight, book.now_s + settings.ack_timeout_s)
+        self._set("next", flight, active.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
 
     def not_sent(self, signal: NotSent) -> None:
         """The last try never left this process: it is as if it had not been."""
-        flight = self._book.flights.get(signal.correlation)
+        flight = self._active.flights.get(signal.correlation)
         if flight is None or flight.line is None:
-            self._book.counts["stray"] += 1
+            self._active.counts["stray"] += 1
             return
-        self._book.counts["not_sent"] += 1
+        self._active.counts["not_sent"] += 1
         self._stop_waiting(flight)
         why = "the connection was lost before it was sent"
         if signal.spent_until_s is None:
@@ -199,15 +199,15 @@ class Sending:
         changes: dict[str, Any] = {"tries": flight.command.tries - 1}
         if changes["tries"] == 0:
             changes |= {"first_sent_us": None, "last_sent_us": None}
-            age_s = self._book.age_s(flight.command.accepted_us)
-            flight.give_up_s = self._book.now_s + self._settings.give_up_after_s - age_s
-        self._book.step(flight, _step_between(flight), why, **changes)
+            age_s = self._active.age_s(flight.command.accepted_us)
+            flight.give_up_s = self._active.now_s + self._settings.give_up_after_s - age_s
+        self._active.step(flight, _step_between(flight), why, **changes)
         self._queue_again(flight)
 
     def unanswered(self, signal: Unanswered) -> None:
-        flight = self._book.flights.get(signal.correlation)
+        flight = self._active.flights.get(signal.correlation)
         if flight is None or flight.stage is not Stage.SENT:
-            self._book.counts["stray"] += 1
+            self._active.counts["stray"] += 1
         else:
             self._unanswered(flight, signal.reason)
 
@@ -215,13 +215,13 @@ class Sending:
         """The stream may show it for a while, then it is sent again."""
         self._give_back(flight)
         flight.is_in_doubt, flight.last = True, why
-        self._book.step(flight, CommandStep.UNANSWERED, why)
+        self._active.step(flight, CommandStep.UNANSWERED, why)
         backed_off_s = backoff_s(flight.command.tries, self._rng)
         self._settle(flight, self._settings.settle_s + backed_off_s)
 
     def _settle(self, flight: Flight, delay_s: float) -> None:
         flight.stage = Stage.SETTLING
-        self._set("next", flight, self._book.now_s + delay_s)
+        self._set("next", flight, self._active.now_s + delay_s)
         self._set("give up", flight, flight.give_up_s)
 
     def _try_again(self, flight: Flight) -> None:
@@ -233,8 +233,8 @@ class Sending:
     # Answers
 
     def answered(self, answer: Acknowledged) -> None:
-        flight = self._book.flights.get(answer.correlation)
-        counts = self._book.counts
+        flight = self._active.flights.get(answer.correlation)
+        counts = self._active.counts
         if flight is None or not _is_out(flight):
             counts["stray"] += 1
         elif flight.stage is Stage.CONFIRMING:
@@ -255,30 +255,34 @@ class Sending:
         return True
 
     def _declined(self, flight: Flight, answer: Acknowledged) -> None:
-        book, tries, refusal = self._book, flight.command.tries, self._dialect.refusal_of(answer)
-        book.counts["negative"] += 1
-        book.counts["rate_limited"] += answer.status == TOO_MANY
+        active, tries, refusal = (
+            self._active,
+            flight.command.tries,
+            self._dialect.refusal_of(answer),
+        )
+        active.counts["negative"] += 1
+        active.counts["rate_limited"] += answer.status == TOO_MANY
         self._stop_waiting(flight)
         flight.line, flight.last = None, refusal.detail
         is_final = answer.status != TOO_MANY or tries >= self._settings.tries_max
         if is_final and not flight.is_in_doubt:
             self._refuse(flight, refusal)
             return
-        book.step(flight, _step_between(flight), refusal.detail)
+        active.step(flight, _step_between(flight), refusal.detail)
         self._settle(flight, retry_delay_s(answer, tries, self._rng))
 
     def _acknowledged(self, flight: Flight, detail: str) -> None:
         self._stop_waiting(flight)
         flight.line = None
         is_watched = self._dialect.awaited(flight.command) is not None
-        self._book.acknowledge(flight, detail)
+        self._active.acknowledge(flight, detail)
         self._confirm(flight, self._settings.confirm_s)
         if not is_watched:
             self._watch(flight)
 
     def _confirm(self, flight: Flight, within_s: float) -> None:
         flight.stage = Stage.CONFIRMING
-        self._set("next", flight, self._book.now_s + within_s)
+        self._set("next", flight, self._active.now_s + within_s)
 
     def shown(self, shown: TransitionSeen) -> None:
         """A transition bears the id: nothing else confirms, above all no equal state."""
@@ -287,7 +291,7 @@ class Sending:
             if flight.stage is not Stage.CONFIRMING:
                 self._acknowledged(flight, "confirmed by the event stream")
             self._end(flight, CommandStep.CONFIRMED, "")
-        self._book.counts["stray"] += not awaiting
+        self._active.counts["stray"] += not awaiting
 
     def agent_told(self, told: AgentRecord) -> bool:
         """Whether it was asked for here. What a shard has to show it shows before it answers."""
@@ -300,8 +304,8 @@ class Sending:
     # Time
 
     def due(self) -> None:
-        while (timer := self._deadlines.take(self._book.now_s)) is not None:
-            flight = self._book.flights[timer.command_id]
+        while (timer := self._deadlines.take(self._active.now_s)) is not None:
+            flight = self._active.flights[timer.command_id]
             match timer.what:
                 case "next":
                     self._next(flight)
@@ -314,7 +318,7 @@ class Sending:
         settings = self._settings
         match flight.stage:
             case Stage.SENT:
-                self._book.counts["timeouts"] += 1
+                self._active.counts["timeouts"] += 1
                 why = f"no acknowledgement within {settings.ack_timeout_s:g} s"
                 self._unanswered(flight, why)
             case Stage.SETTLING:
@@ -336,9 +340,11 @@ class Sending:
         within, tries = f"{self._settings.give_up_after_s:g} s", flight.command.tries
         if flight.is_in_doubt:
             # Two clocks, read one after the other: by the kept times it must be spent as well.
-            left_s = self._settings.give_up_after_s - self._book.age_s(flight.command.first_sent_us)
+            left_s = self._settings.give_up_after_s - self._active.age_s(
+                flight.command.first_sent_us
+            )
             if 0.0 < left_s <= CLOCKS_APART_MOST_S:
-                self._set("give up", flight, self._book.now_s + left_s)
+                self._set("give up", flight, self._active.now_s + left_s)
                 return
             why = f"neither acknowledged nor confirmed within {within}, {tries} attempts"
             self._end(flight, CommandStep.UNKNOWN, f"{why}; {flight.last}")
@@ -349,19 +355,19 @@ class Sending:
             why = f"not accepted within {within}, {tries} attempts; {flight.last}"
             self._refuse(flight, Refusal(Code.GATEWAY_RATE, why))
         else:
-            missing = Code(self._admission.missing(self._book.now_s))
+            missing = Code(self._admission.missing(self._active.now_s))
             self._refuse_permit(flight, missing, self._settings.give_up_after_s)
 
     def _watch(self, flight: Flight) -> None:
         if self._watching.ask(flight):
-            self._set("watch", flight, self._book.now_s + WATCH_AGAIN_S)
+            self._set("watch", flight, self._active.now_s + WATCH_AGAIN_S)
 
     # Ends
 
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
         if missing is Code.RATE:
             most = f"{self._settings.updates_per_s:g} updates per second"
-            left_s = max(0.0, self._admission.rate_free_at_s - self._book.now_s)
+            left_s = max(0.0, self._admission.rate_free_at_s - self._active.now_s)
             retry_after_ms = math.ceil(left_s * 1e3) + 1
         else:
             most, retry_after_ms = f"{self._settings.in_flight_max} updates in flight", None
@@ -370,11 +376,11 @@ class Sending:
 
     def _refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
         self._let_go(flight)
-        self._book.refuse(flight, refusal, retry_after_ms)
+        self._active.refuse(flight, refusal, retry_after_ms)
 
     def _end(self, flight: Flight, step: CommandStep, detail: str) -> None:
         self._let_go(flight)
-        self._book.end(flight, step, detail)
+        self._active.end(flight, step, detail)
 
     def _let_go(self, flight: Flight) -> None:
         self._stop_waiting(flight)
@@ -394,7 +400,7 @@ class Sending:
             self._admission.give_back(flight.id)
 
     def _flights(self, command_ids: tuple[str, ...]) -> list[Flight]:
-        return [self._book.flights[command_id] for command_id in command_ids]
+        return [self._active.flights[command_id] for command_id in command_ids]
 
     def _set(self, what: Literal["next", "give up", "watch"], flight: Flight, at_s: float) -> None:
         self._deadlines.set(_Timer(what, flight.id), at_s)

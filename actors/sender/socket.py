@@ -42,14 +42,14 @@ class PresenceSocket(WSListener):
         line: int,
         *,
         address: GatewayAddress,
-        way: Route,
+        route: Route,
         tell: Callable[[int, Heard], None],
     ) -> None:
         self.line = line
         self.token: Token | None = None
         self.frames = 0  # of any kind: a sign of life
         self._address = address
-        self._way = way
+        self._route = route
         self._tell = tell
         self._transport: WSTransport | None = None
         self._is_bound = False
@@ -86,7 +86,7 @@ class PresenceSocket(WSListener):
         return await open_socket(
             self,
             presence.presence_url(self._address.websocket_url),
-            self._way,
+            self._route,
             token=token.value,
             frame_bytes_max=MESSAGE_BYTES_MAX,
             headers={"Authorization": f"Bearer {token.value.reveal()}"},

@@ -120,11 +120,11 @@ _UPSERT: Final = (
     f" ON CONFLICT(id) DO UPDATE SET {_NEWER} WHERE commands.ended_us IS NULL"
 )
 COMMAND_SELECT: Final = f"SELECT {_NAMES} FROM commands"  # noqa: S608 - our own names
-_LETTER_SELECT: Final = (
+_MESSAGE_SELECT: Final = (
     "SELECT message_id, command, body, attempts, born_us, due_us FROM outbox"
     " WHERE state = 'waiting'"
 )
-_PRUNE_LETTERS: Final = """
+_PRUNE_MESSAGES: Final = """
 DELETE FROM outbox WHERE number IN
     (SELECT number FROM outbox WHERE ended_us < ? ORDER BY ended_us LIMIT ?)
 """
@@ -145,10 +145,10 @@ class OutboxCounts(NamedTuple):
     waiting: int
     dead: int
     oldest_us: int | None
-    """Since when the oldest waiting letter waits."""
+    """Since when the oldest waiting message waits."""
 
 
-class Transaction(NamedTuple):
+class CommandTransaction(NamedTuple):
     """Everything that becomes durable together. It can be tried again as it is: the same salts make
     the same chain."""
 
@@ -169,7 +169,7 @@ class CommandStore(OwnedFile):
         is_owing: bool = True,
         salt: Callable[[], str] = lambda: secrets.token_hex(_SALT_BYTES),
     ) -> None:
-        """`is_owing`: whether there is a webhook at all; else no letter is written, for it would
+        """`is_owing`: whether there is a webhook at all; else no message is written, for it would
         wait for ever. LocalError if another run owns the file by now."""
         super().__init__(path, KIND, run)
         self._is_owing = is_owing
@@ -181,9 +181,9 @@ class CommandStore(OwnedFile):
 
     def prepared(
         self, records: Sequence[Record], attempts: Sequence[Attempt | WebhookResent] = ()
-    ) -> Transaction:
+    ) -> CommandTransaction:
         """What `execute` makes durable."""
-        return Transaction(
+        return CommandTransaction(
             records, attempts, [self._salt() for _ in range(len(records) + len(attempts))]
         )
 
@@ -193,7 +193,7 @@ class CommandStore(OwnedFile):
         """Prepared and executed, for whoever does not try again."""
         self.execute(self.prepared(records, attempts))
 
-    def execute(self, transaction: Transaction) -> None:
+    def execute(self, transaction: CommandTransaction) -> None:
         """Makes all of it durable. On one of TRANSIENT_ERRORS nothing of it was, and the same one
         may be tried again; LocalError if another run owns the file, or if a command that has its
         end would get another one."""
@@ -292,21 +292,23 @@ class CommandStore(OwnedFile):
         return self._audited(chain, resent.at_us, command, audit.RESENT, detail)
 
     def due(self, now_us: int, room: int, on_way: Collection[str] = ()) -> list[WebhookMessage]:
-        """The letters whose attempt is due, the longest waiting first, at most `room`, without
+        """The messages whose attempt is due, the longest waiting first, at most `room`, without
         those on the way."""
         wanted = max(0, room) + len(on_way)
-        found = self._letters("due_us <= ? ORDER BY due_us", now_us, wanted)
+        found = self._messages("due_us <= ? ORDER BY due_us", now_us, wanted)
         if len(found) < wanted:
             latest_us = now_us + DELAY_MOST_S * 1_000_000
-            found += self._letters("due_us > ? ORDER BY due_us", latest_us, wanted - len(found))
-        return [letter for letter in found if letter.message_id not in on_way][: max(0, room)]
+            found += self._messages("due_us > ? ORDER BY due_us", latest_us, wanted - len(found))
+        return [message for message in found if message.message_id not in on_way][: max(0, room)]
 
-    def _letters(self, condition: str, at_us: int, limit: int) -> list[WebhookMessage]:
-        rows = self._connection.execute(f"{_LETTER_SELECT} AND {condition} LIMIT ?", (at_us, limit))
+    def _messages(self, condition: str, at_us: int, limit: int) -> list[WebhookMessage]:
+        rows = self._connection.execute(
+            f"{_MESSAGE_SELECT} AND {condition} LIMIT ?", (at_us, limit)
+        )
         return list(map(WebhookMessage._make, rows))
 
-    def letter_state(self, message: str) -> str | None:
-        """Waiting, delivered or dead; None: there is no such letter, or not any more."""
+    def message_state(self, message: str) -> str | None:
+        """Waiting, delivered or dead; None: there is no such message, or not any more."""
         state: str | None = self._connection.execute(
             "SELECT state FROM outbox WHERE message_id = ?", (message,)
         ).get
@@ -333,12 +335,12 @@ class CommandStore(OwnedFile):
         return map(command_of, rows)
 
     def prune(self, *, older_than_us: int, slice_rows: int) -> int:
-        """Deletes at most `slice_rows` letters and as many commands that ended before that time;
+        """Deletes at most `slice_rows` messages and as many commands that ended before that time;
         returns how many. Called again until it returns 0. Their keys are free then; the audit
         stays."""
         deleted = 0
         with self._transaction():
-            for statement in (_PRUNE_LETTERS, _PRUNE_COMMANDS):
+            for statement in (_PRUNE_MESSAGES, _PRUNE_COMMANDS):
                 self._connection.execute(statement, (older_than_us, slice_rows))
                 deleted += self._connection.changes()
         return deleted

@@ -26,12 +26,12 @@ class Watching:
     """Its questions about agents have numbers below 0: those of the validation are above."""
 
     def __init__(
-        self, settings: SenderSettings, dialect: Dialect, shards: int, book: ActiveCommands
+        self, settings: SenderSettings, dialect: Dialect, shards: int, active: ActiveCommands
     ) -> None:
         self._settings = settings
         self._dialect = dialect
         self._shards = shards
-        self._book = book
+        self._active = active
         self._question = 0
         self._overdue: dict[int, Flight] = {}  # by the question about its agent
 
@@ -41,15 +41,15 @@ class Watching:
         if awaited is None:
             return False
         shard = shard_of(user_id, self._shards)
-        self._book.act(Ask(shard, Watch(user_id, awaited)))
+        self._active.act(Ask(shard, Watch(user_id, awaited)))
         if flight.question is not None:  # behind the watch: what there is to show comes first
-            self._book.act(Ask(shard, AskAgent(flight.question, user_id)))
+            self._active.act(Ask(shard, AskAgent(flight.question, user_id)))
         return True
 
     def named(self, shown: TransitionSeen) -> list[Flight]:
         """Several, if the gateway has answered them with one and the same change."""
-        flight = self._book.flights.get(shown.correlation)
-        flights = [flight] if flight is not None else list(self._book.flights.values())
+        flight = self._active.flights.get(shown.correlation)
+        flights = [flight] if flight is not None else list(self._active.flights.values())
         return [
             each
             for each in flights
@@ -62,7 +62,7 @@ class Watching:
     def overdue(self, flight: Flight) -> float | None:
         """Nothing has named it in time: how much longer it is waited for; None: no longer, and
         `flight.last` says why. While it is, its shard is to be asked about the stream as well."""
-        age_s = self._book.age_s(flight.command.acknowledged_us)
+        age_s = self._active.age_s(flight.command.acknowledged_us)
         if flight.question is not None:
             flight.last = f"{_nothing_within(round(age_s))}; {flight.last}"
             return None

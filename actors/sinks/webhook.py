@@ -45,13 +45,13 @@ class WebhookSink:
         if self._client is not None:
             return
         try:
-            way = Route(
+            route = Route(
                 ssl_context=reach(self._address).ssl_context,
                 proxy=proxy_for(self._settings.url, self._address.proxy, os.environ),
             )
         except ConfigurationError as error:
             raise UndeliveredError(str(error), is_refused=True) from None
-        self._client = http_client(way)
+        self._client = http_client(route)
 
     async def deliver(self, batch: SinkBatch) -> None:
         timeout_s = self._settings.timeout_s

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from actors.genesys.times import utc
-from actors.web.changes import QUEUE, STALE, STATE, AgentChange, Changes, Told, last_told
+from actors.web.changes import QUEUE, STALE, STATE, AgentChange, ChangedAgent, Changes, last_told
 from actors.web.encoding import encode
 from actors.web.hub import Hub
 from actors.web.names import NO_NAMES, Names
@@ -50,7 +50,7 @@ class _Row:
 
     __slots__ = ("packed", "told")
 
-    def __init__(self, told: Told, packed: bytes) -> None:
+    def __init__(self, told: ChangedAgent, packed: bytes) -> None:
         self.told = told
         self.packed = packed
         """As the snapshot has it."""
@@ -213,7 +213,7 @@ class Board:
                 row.told, row.packed = told, self._packed(told)
         return changes
 
-    def _told(self, view: AgentView) -> Told:
+    def _told(self, view: AgentView) -> ChangedAgent:
         return (
             view.user_id,
             self.names.user(view.user_id),
@@ -224,7 +224,7 @@ class Board:
             0 if self.model.stale_since_us(view) is None else 1,
         )
 
-    def _packed(self, told: Told) -> bytes:
+    def _packed(self, told: ChangedAgent) -> bytes:
         user_id, name, state, since_ms, queue, presence, stale = told
         states, queues = self._states, self._queues
         at = states.setdefault(state, len(states))

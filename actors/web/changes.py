@@ -12,7 +12,7 @@ from actors.web.encoding import encode
 from actors.web.hub import EVERYTHING, StreamFilter
 from actors.web.read_model import LastTransition
 
-Told: TypeAlias = tuple[str, str | None, str, int, str | None, str | None, int]
+ChangedAgent: TypeAlias = tuple[str, str | None, str, int, str | None, str | None, int]
 """An agent in the stream: id, name, state, since (ms), queue, presence, stale (0 or 1)."""
 STATE: Final = 2
 QUEUE: Final = 4
@@ -26,7 +26,7 @@ class AgentChange(NamedTuple):
     """One agent: as it is told now, and where it was before, so that whoever heard of it there
     hears that it left."""
 
-    told: Told
+    told: ChangedAgent
     state_before: str | None  # None: it was told for the first time
     queue_before: str | None
 
@@ -70,7 +70,7 @@ class Changes:
             [each for each in self._last if _tells(wanted, each)],
         )
 
-    def _encoded(self, changes: list[Told], last: list[LastTransition]) -> bytes:
+    def _encoded(self, changes: list[ChangedAgent], last: list[LastTransition]) -> bytes:
         if self._tail_bytes is None:
             self._tail_bytes = encode(self._tail)[1:]
         head = encode(

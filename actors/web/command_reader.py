@@ -55,7 +55,7 @@ class CommandReader:
         after_ms = RETRY_AFTER_MS.get(command.code)
         return StatusChanged(command.id, command.step, command.code, command.detail, after_ms)
 
-    async def letters(self, *, limit: int, state: str | None) -> list[WebhookMessageRow]:
+    async def messages(self, *, limit: int, state: str | None) -> list[WebhookMessageRow]:
         """The newest first."""
         return await self._read(
             lambda: reader.read_letters(self._data_dir, limit=limit, state=state), []

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Protocol
 
 from actors.messages.commands import Accepted, CommandRequest, Rejected, Resend, StatusChanged
 from actors.sender.commands import CommandStep
-from actors.web.link import Link
+from actors.web.link import SenderLink
 from actors.web.problems import Problem
 from runtime.clock import Clock
 
@@ -61,7 +61,7 @@ class CommandSubmission:
     """One for all requests."""
 
     def __init__(
-        self, link: Link, standings: CommandStatuses, clock: Clock, *, sender_enabled: bool
+        self, link: SenderLink, standings: CommandStatuses, clock: Clock, *, sender_enabled: bool
     ) -> None:
         self._link = link
         self._standings = standings

@@ -1,4 +1,4 @@
-"""Link: the web child's end of the rings to and from the sender. Knows no HTTP and no database.
+"""SenderLink: web's end of the rings to and from the sender. Knows no HTTP and no database.
 
 Nothing here waits for the sender's loop to be quick, and no record is ever the only one: an order
 is written again until it is answered (the sender knows it by its id), and whoever waits for news of
@@ -34,7 +34,7 @@ Look: TypeAlias = Callable[[], Awaitable[Accepted | None]]
 STOPPING: Final = "stopping"  # a code of NotTaken, ours
 
 
-class Link:
+class SenderLink:
     """One life. All of it runs on one loop, in one thread."""
 
     def __init__(

@@ -28,7 +28,7 @@ from actors.web.arguments import WebArguments
 from actors.web.incoming_metrics import INCOMING, INCOMING_HISTOGRAMS
 from actors.web.instruments import rss_bytes
 from actors.web.metric_kinds import Histogram
-from actors.web.metric_kinds import Metric as Told
+from actors.web.metric_kinds import Metric as MetricKind
 from actors.web.outgoing_metrics import OUTGOING, OUTGOING_HISTOGRAMS
 from runtime.block import Block
 from runtime.clock import Clock
@@ -180,7 +180,7 @@ def role_of(child: str) -> str:
     return child.partition("-")[0]
 
 
-def _family(told: Told, pages: Sequence[Page]) -> Metric:
+def _family(told: MetricKind, pages: Sequence[Page]) -> Metric:
     labels = ["child", told.label] if told.label else ["child"]
     made = CounterMetricFamily if told.kind == "counter" else GaugeMetricFamily
     family = made(told.name, told.help, labels=labels)

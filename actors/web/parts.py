@@ -22,8 +22,8 @@ from runtime.clock import Clock
 class WebParts:
     """Of one web child."""
 
-    placing: CommandSubmission
-    book: CommandReader
+    submission: CommandSubmission
+    command_reader: CommandReader
     sessions: BrowserSessions
     metrics: Metrics
     instruments: Instruments

@@ -20,16 +20,16 @@ import uvloop
 from actors.settings.web import WebSettings
 from actors.web import address, names
 from actors.web.access_middleware import AccessMiddleware
+from actors.web.access_setup import make_guards, read_again
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
 from actors.web.board import Board
 from actors.web.command_reader import CommandReader
 from actors.web.command_submission import CommandSubmission
-from actors.web.guarding import make_guards, read_again
 from actors.web.hub import Hub
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
-from actors.web.link import Link
+from actors.web.link import SenderLink
 from actors.web.listener import ListeningSocket
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
@@ -69,14 +69,14 @@ def run(child: Child, arguments: WebArguments) -> None:
 
 
 async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
-    link = Link(
+    link = SenderLink(
         Producer(arguments.orders, generation=child.generation, doorbell=arguments.sender_doorbell),
         Consumer(arguments.outcomes, generation=child.generation),
         arguments.doorbell,
         child.counters,
     )
-    book = CommandReader(arguments.data_dir)
-    placing = CommandSubmission(link, book, clock, sender_enabled=arguments.sender_enabled)
+    reader = CommandReader(arguments.data_dir)
+    submission = CommandSubmission(link, reader, clock, sender_enabled=arguments.sender_enabled)
     guards = make_guards(arguments, child.counters, clock)
     wanted = arguments.settings.address
     listener = None if wanted is None else ListeningSocket(wanted, child.counters)
@@ -88,14 +88,14 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     minutes.restore(clock.wall_us())
     tick.listeners += (minutes.keep, _readers_shown(child.counters, board.hub))
     names_file = arguments.settings.names_file
-    naming = NameReader(
+    name_reader = NameReader(
         lambda: names.read(arguments.data_dir, arguments.dialect, names_file), board.name_all
     )
     journals = Journals(arguments.data_dir)
     try:
         parts = WebParts(
-            placing=placing,
-            book=book,
+            submission=submission,
+            command_reader=reader,
             sessions=guards.sessions,
             instruments=Instruments(arguments, clock),
             metrics=make_metrics(arguments, clock, tick.model),
@@ -118,16 +118,16 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
 
         web.on_reload(read_tokens)
         web.on_close(board.hub.close)
-        naming.start()
+        name_reader.start()
         tick.start()
         os.nice(NICENESS)
         await web.live(bound)
     finally:
-        naming.stop()
+        name_reader.stop()
         tick.stop()
         address.remove(arguments.data_dir)
         journals.close()
-        book.close()
+        reader.close()
 
 
 def _board(arguments: WebArguments, tick: TickLoop, clock: Clock) -> Board:
@@ -167,7 +167,7 @@ class Web:
     def __init__(
         self,
         child: Child,
-        link: Link,
+        link: SenderLink,
         app: AccessMiddleware,
         settings: WebSettings,
         listener: ListeningSocket | None,

@@ -180,21 +180,21 @@ def with_steps(story: CommandStory) -> CommandWithSteps:
     return CommandWithSteps(
         **shown(story.command),
         steps=steps,
-        webhook=None if story.letter is None else message(story.letter),
+        webhook=None if story.message is None else message(story.message),
     )
 
 
-def message(letter: WebhookMessageRow) -> Message:
+def message(row: WebhookMessageRow) -> Message:
     return Message.model_validate(
         {
-            "id": letter.message_id,
-            "command": letter.command,
-            "state": letter.state,
-            "attempts": letter.attempts,
-            "last_status": letter.last_status,
-            "last_detail": letter.last_detail,
-            "created_at": iso_ms(letter.born_us),
-            "due_at": iso_ms(letter.due_us),
-            "last_at": utc(letter.last_us),
+            "id": row.message_id,
+            "command": row.command,
+            "state": row.state,
+            "attempts": row.attempts,
+            "last_status": row.last_status,
+            "last_detail": row.last_detail,
+            "created_at": iso_ms(row.born_us),
+            "due_at": iso_ms(row.due_us),
+            "last_at": utc(row.last_us),
         }
     )

@@ -164,12 +164,12 @@ async def opened(url: str, proxy: str | None = None) -> Opening:
     """Opens a socket as the product does and reads it to its end. Raises whatever the product does
     not name as a refusal or as unreachable."""
     notes = Notes()
-    way = Route(ssl_context=tls(), proxy=proxy)
+    route = Route(ssl_context=tls(), proxy=proxy)
     opening = Opening(notes.payloads)
     try:
         async with asyncio.timeout(DEADLINE_S):
             transport = await open_socket(
-                notes, url, way, token=Secret(CHANNEL), frame_bytes_max=1 << 20
+                notes, url, route, token=Secret(CHANNEL), frame_bytes_max=1 << 20
             )
             try:
                 await transport.wait_disconnected()

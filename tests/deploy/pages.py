@@ -15,6 +15,7 @@ PAGES: Final = (
     ROOT / "docs/operations.md",
     ROOT / "docs/design.md",
     ROOT / "docs/glossary.md",
+    ROOT / "CONTRIBUTING.md",
 )
 INSTALLED: Final = (
     ROOT / "deploy/presence-runtime.toml",

@@ -92,6 +92,18 @@ def test_where_to_begin_is_twelve_files_and_none_twice() -> None:
     assert all((ROOT / path).is_file() for path in files)
 
 
+@pytest.mark.parametrize(
+    ("title", "files_max"), [("socket to page", 28), ("command to webhook", 40)]
+)
+def test_the_ways_through_the_code_are_short_and_name_files(title: str, files_max: int) -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8")
+    listed = text.partition(f"### From {title}\n")[2].partition("\n#")[0]
+    files = re.findall(r"^\d+\. `([\w/.]+)`: \S", listed, re.MULTILINE)
+    assert len(files) == len(re.findall(r"^\d+\. ", listed, re.MULTILINE))
+    assert 20 <= len(files) == len(set(files)) <= files_max
+    assert [path for path in files if not (ROOT / path).is_file()] == []
+
+
 def test_the_pythons_that_the_pages_name_are_those_that_are_accepted() -> None:
     accepted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
     for page in PAGES[:2]:

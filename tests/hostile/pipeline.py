@@ -130,7 +130,7 @@ class Pipeline:
         return _Unpressed(
             line,
             address=nothing,
-            way=nothing,
+            route=nothing,
             resource=None,
             ring_writer=self.ring_writer,
             tally=self.tally,

@@ -245,7 +245,7 @@ class ChannelModel(RuleBasedStateMachine):
         elif fate == "gone":
             self.gone(line)
         elif fate == "closing":
-            self.tell(signals.ClosingTold(line))
+            self.tell(signals.ClosingAnnounced(line))
         elif self.open[line] in self.channels:
             self.channels[self.open[line]].is_alive = False
             self.lose(line, 1006)

@@ -170,8 +170,8 @@ class SimulatedConnection(Connection):
     ) -> None:
         nothing = cast("Any", None)
         super().__init__(
-            line, address=nothing, way=nothing, resource=None, ring_writer=ring_writer, tally=tally,
-            tell=tell, marks=marks,
+            line, address=nothing, route=nothing, resource=None, ring_writer=ring_writer,
+            tally=tally, tell=tell, marks=marks,
         )  # fmt: skip
         self.listener = SimulatedListener(self, ring_writer)
         self._listener = cast("Listener", self.listener)
@@ -230,7 +230,7 @@ class SimulatedReceiver(Receiver):
         self._clock = around.clock
         self._log = Told(around.log)
         self._loop = cast("asyncio.AbstractEventLoop", self.loop)
-        self._life = cast("Any", SimulatedLife())
+        self._tasks = cast("Any", SimulatedLife())
         self._counters = counters
         producers = [
             Producer(ring, generation=generation, doorbell=around.doorbell) for ring in around.rings
@@ -267,7 +267,7 @@ class SimulatedReceiver(Receiver):
 
     def tick(self) -> None:
         self.loop.later()
-        assert self._life.failure is None, self._life.failure
+        assert self._tasks.failure is None, self._tasks.failure
 
     def run_soon(self) -> None:
         """What was left for the end of a turn of the loop: publishing, mostly."""

@@ -22,7 +22,7 @@ ROW_MAX = (1 << 63) - 1
 
 def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
-    book = parts.book
+    command_reader = parts.command_reader
 
     @router.get(
         "/api/audit",
@@ -42,7 +42,9 @@ def routes(parts: WebParts) -> APIRouter:
             int | None, Query(ge=0, le=ROW_MAX, description="`next` of the previous page")
         ] = None,
     ) -> Response:
-        rows = await book.audit(limit=limit + 1, user_id=user, command=command, before=before)
+        rows = await command_reader.audit(
+            limit=limit + 1, user_id=user, command=command, before=before
+        )
         shown = [
             {
                 "row": row.row,

@@ -40,7 +40,7 @@ def routes(parts: WebParts) -> APIRouter:
 
 
 def _commands(router: APIRouter, parts: WebParts) -> None:
-    placing, book = parts.placing, parts.book
+    submission, command_reader = parts.submission, parts.command_reader
 
     @router.get(
         COMMANDS, summary="List commands, newest first", responses=documented(403, 422, 500, 503)
@@ -52,7 +52,7 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
         ] = None,
         limit: Limit = 50,
     ) -> Commands:
-        found = await book.commands(limit=limit, step=step, user_id=user)
+        found = await command_reader.commands(limit=limit, step=step, user_id=user)
         return Commands(commands=[CommandShown(**shown(each)) for each in found])
 
     @router.get(
@@ -63,10 +63,10 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
     async def get_command(
         command_id: Annotated[str, Path(alias="id", max_length=64)], wait: Wait = 0
     ) -> CommandWithSteps:
-        story = await book.command(command_id)
+        story = await command_reader.command(command_id)
         if story is not None and wait and story.command.ended_us is None:
-            await placing.follow(command_id, wait)
-            story = await book.command(command_id)
+            await submission.follow(command_id, wait)
+            story = await command_reader.command(command_id)
         if story is None:
             raise Problem(
                 "no-such-command", "no command has this id; it may have been deleted by retention"
@@ -75,7 +75,7 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
 
 
 def _webhooks(router: APIRouter, parts: WebParts) -> None:
-    placing, book = parts.placing, parts.book
+    submission, command_reader = parts.submission, parts.command_reader
 
     @router.get(
         "/api/webhooks",
@@ -86,10 +86,10 @@ def _webhooks(router: APIRouter, parts: WebParts) -> None:
         state: Annotated[MessageState, Query(description="only messages in this state")] = "dead",
         limit: Limit = 50,
     ) -> Messages:
-        counts = await book.outbox()
-        letters = await book.letters(limit=limit, state=state)
+        counts = await command_reader.outbox()
+        messages = await command_reader.messages(limit=limit, state=state)
         return Messages(
-            messages=[message(each) for each in letters],
+            messages=[message(each) for each in messages],
             waiting=counts.waiting,
             dead=counts.dead,
             oldest_waiting_at=utc(counts.oldest_us),
@@ -104,5 +104,5 @@ def _webhooks(router: APIRouter, parts: WebParts) -> None:
     async def resend_message(
         message_id: Annotated[str, Path(alias="id", max_length=64)], who: Who
     ) -> ResentMessage:
-        await placing.resend(message_id, who)
+        await submission.resend(message_id, who)
         return ResentMessage(id=message_id)

@@ -34,7 +34,7 @@ _LOCATION: Final[dict[str, Any]] = {
 
 def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
-    placing, shape = parts.placing, CHANGES[parts.dialect]
+    submission, shape = parts.submission, CHANGES[parts.dialect]
     route = router.post(
         "/api/agents/{id:agent}/presence",
         status_code=202,
@@ -68,7 +68,7 @@ def routes(parts: WebParts) -> APIRouter:
             forced=change.force,
             key=key,
         )
-        placed = await placing.place(wanted, wait)
+        placed = await submission.place(wanted, wait)
         told = placed.told
         if placed.is_ended:
             response.status_code = 200

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from actors import main as cli
 from actors.cli import agent_lookup
-from actors.cli.agent_resolver import Agent, folded, resolve
+from actors.cli.agent_resolver import NamedAgent, folded, resolve
 from actors.genesys.channel_plan import ChannelPlan, Slot
 from actors.planner import store
 from actors.sender import reader
@@ -43,7 +43,11 @@ def test_an_id_comes_first_and_then_the_one_who_is_called_so(said: str, user_id:
 
 
 def test_of_two_who_are_called_so_neither_is_meant() -> None:
-    assert resolve("CEM", IDS, NAMES) == (None, (Agent("u-4", "Cem"), Agent("u-5", "cem")), ())
+    assert resolve("CEM", IDS, NAMES) == (
+        None,
+        (NamedAgent("u-4", "Cem"), NamedAgent("u-5", "cem")),
+        (),
+    )
 
 
 @pytest.mark.parametrize("said", ["Anna Meyer", "Meier", "anna meie"])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.genesys.handshake import HEAD_BYTES_MAX, OddAnswerError, read_answer, upgraded
+from actors.genesys.handshake import HEAD_BYTES_MAX, OddHandshakeError, read_answer, upgraded
 from actors.genesys.websocket import may_be_sent
 
 LINES = (
@@ -91,7 +91,7 @@ def test_what_is_wrong_with_an_answer_is_named(answer: bytes, said: str) -> None
         assert found is not None
         upgraded(found)
 
-    with pytest.raises(OddAnswerError, match=said):
+    with pytest.raises(OddHandshakeError, match=said):
         judged()
 
 
@@ -107,7 +107,7 @@ def test_no_bytes_raise_anything_else(received: bytes) -> None:
         answer = read_answer(received)
         if answer is not None and answer.status == 101:
             assert upgraded(answer).endswith(b"\r\n\r\n")
-    except OddAnswerError:
+    except OddHandshakeError:
         pass
 
 

@@ -89,11 +89,11 @@ def test_tls_is_checked_and_at_least_1_2(tmp_path: Path) -> None:
     ca_file = tmp_path / "ca.pem"
     trustme.CA().cert_pem.write_to_path(str(ca_file))
     address = GatewayAddress(api_url=API, credentials=_credentials, ca_file=ca_file)
-    way = reach(address, {})
-    assert way.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
-    assert way.ssl_context.verify_mode is ssl.CERT_REQUIRED
-    assert way.ssl_context.check_hostname
-    assert any(ca["subject"] for ca in way.ssl_context.get_ca_certs() if "trustme" in str(ca))
+    route = reach(address, {})
+    assert route.ssl_context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert route.ssl_context.verify_mode is ssl.CERT_REQUIRED
+    assert route.ssl_context.check_hostname
+    assert any(ca["subject"] for ca in route.ssl_context.get_ca_certs() if "trustme" in str(ca))
 
 
 @pytest.mark.parametrize("before", [b"\xef\xbb\xbf", b"# B\xfcro\r\n", "# Büro\n".encode()])

@@ -68,11 +68,11 @@ async def attempt(
     url = "ws://gw.example/channels/streaming-0-abc"
     direct = f"ws://{host}:{port}/channels/streaming-0-abc"
     proxy = f"http://me:hunter2@127.0.0.1:{port}" if through_proxy else None
-    way = Route(ssl_context=ssl.create_default_context(), proxy=proxy)
+    route = Route(ssl_context=ssl.create_default_context(), proxy=proxy)
     notes = Notes()
     try:
         transport = await open_socket(
-            notes, url if proxy else direct, way, token=SECRET, frame_bytes_max=1 << 20
+            notes, url if proxy else direct, route, token=SECRET, frame_bytes_max=1 << 20
         )
         await transport.wait_disconnected()
         return notes, close_code(transport)

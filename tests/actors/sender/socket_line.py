@@ -39,7 +39,7 @@ class Line:
 
     def __post_init__(self) -> None:
         address = GatewayAddress(api_url=self.url, credentials=credentials)
-        self.socket = PresenceSocket(7, address=address, way=reach(address), tell=self._tell)
+        self.socket = PresenceSocket(7, address=address, route=reach(address), tell=self._tell)
 
     def _tell(self, line: int, heard: Heard) -> None:
         assert line == 7

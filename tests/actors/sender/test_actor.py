@@ -57,8 +57,8 @@ def test_a_command_goes_from_its_order_to_its_confirmation_and_its_webhook(stage
     sent = _until_sent(stage, 1)
     assert stage.watch("ann").correlation == sent.correlation
     stage.tell(acknowledged(sent.correlation))
-    letter = stage.wished(signals.Deliver)
-    stage.tell(signals.Delivered(letter.message_id, True, 204, ""))
+    message = stage.wished(signals.Deliver)
+    stage.tell(signals.Delivered(message.message_id, True, 204, ""))
     stage.answer(0, TransitionSeen(sent.correlation, "ann", "Not Available", "busy", 9))
     told = _told(stage, CommandStep.CONFIRMED)
     steps = ["accepted", "validated", "admitted", "sent", "acknowledged", "confirmed"]
@@ -143,24 +143,24 @@ def test_a_dead_message_is_sent_again_when_a_person_wants_it(tmp_path: Path) -> 
     stage.tell(signals.LineUp(1))
     sent = _until_sent(stage, 1)
     stage.tell(acknowledged(sent.correlation))
-    letter = stage.wished(signals.Deliver)
-    stage.tell(signals.Delivered(letter.message_id, False, 500, "down"))
+    message = stage.wished(signals.Deliver)
+    stage.tell(signals.Delivered(message.message_id, False, 500, "down"))
     stage.answer(0, TransitionSeen(sent.correlation, "ann", "Not Available", "busy", 9))
     _told(stage, CommandStep.CONFIRMED)
-    stage.order(Resend(7, letter.message_id, "uid:0"), Resend(8, "msg_other", "uid:0"))
+    stage.order(Resend(7, message.message_id, "uid:0"), Resend(8, "msg_other", "uid:0"))
     outcomes = stage.outcomes()
-    assert next(outcomes) == Accepted(7, letter.message_id, False)
+    assert next(outcomes) == Accepted(7, message.message_id, False)
     refused = next(outcomes)
     assert isinstance(refused, Rejected)
     assert refused.order == 8
-    assert stage.wished(signals.Deliver).message_id == letter.message_id
-    stage.order(Resend(7, letter.message_id, "uid:0"))  # web has not heard our answer
-    assert next(outcomes) == Accepted(7, letter.message_id, True)
-    stage.tell(signals.Delivered(letter.message_id, True, 200, "taken"))
+    assert stage.wished(signals.Deliver).message_id == message.message_id
+    stage.order(Resend(7, message.message_id, "uid:0"))  # web has not heard our answer
+    assert next(outcomes) == Accepted(7, message.message_id, True)
+    stage.tell(signals.Delivered(message.message_id, True, 200, "taken"))
     stage.until(lambda: stage.counters.get("webhooks_delivered") == 1)
-    stage.order(Resend(9, letter.message_id, "uid:0"))
+    stage.order(Resend(9, message.message_id, "uid:0"))
     assert next(outcomes) == Rejected(
-        9, NOT_DEAD, f"message {letter.message_id} was already delivered"
+        9, NOT_DEAD, f"message {message.message_id} was already delivered"
     )
     stage.end()
 

@@ -27,7 +27,7 @@ def told(drawer: Drawer) -> Drawer:
 
 def test_their_commands_and_messages_go_and_those_of_others_stay(told: Drawer) -> None:
     counts = forget(sender_path(told.data_dir), USER)
-    assert (counts.commands, counts.unsettled, counts.letters) == (2, 1, 1)
+    assert (counts.commands, counts.unsettled, counts.messages) == (2, 1, 1)
     assert counts.audit_rows == len(list(story(accepted()))) + 1
     assert {each.user_id for each in reader.read_commands(told.data_dir, limit=10)} == {OTHER}
     (letter,) = reader.read_letters(told.data_dir, limit=10)
@@ -80,7 +80,7 @@ def test_whoever_is_forgotten_can_be_spoken_of_again_as_somebody_new(told: Drawe
     told.store.close()
     assert reader.verify_audit(told.data_dir).problem == ""
     counts = forget(sender_path(told.data_dir), USER)
-    assert counts == ForgottenCommands(commands=1, unsettled=1, letters=0, audit_rows=1)
+    assert counts == ForgottenCommands(commands=1, unsettled=1, messages=0, audit_rows=1)
 
 
 def test_nobody_is_no_trouble(told: Drawer) -> None:

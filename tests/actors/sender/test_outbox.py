@@ -41,7 +41,7 @@ def outbox(seed: int = 7, settings: WebhookSettings = SETTINGS) -> Outbox:
     return Outbox(settings, random.Random(seed))
 
 
-def letter(number: int = 1, attempts: int = 0, born_us: int = NOW_US) -> WebhookMessage:
+def message(number: int = 1, attempts: int = 0, born_us: int = NOW_US) -> WebhookMessage:
     command = accepted(number).id
     return WebhookMessage(message_id(command), command, b"{}", attempts, born_us, born_us)
 
@@ -51,33 +51,33 @@ def failed(one: WebhookMessage) -> Delivered:
 
 
 def test_an_attempt_bears_the_message_and_its_own_time() -> None:
-    one = letter()
+    one = message()
     assert outbox().take([one], NOW_US) == [Deliver(one.message_id, one.body, NOW_US // 1_000_000)]
     assert one.message_id == f"msg_{one.command}"
 
 
 def test_four_letters_are_on_their_way_at_most_and_none_twice() -> None:
     post = outbox()
-    letters = [letter(number) for number in range(1, 7)]
-    first = post.take(letters, NOW_US)
-    assert [each.message_id for each in first] == [one.message_id for one in letters[:4]]
-    assert (post.room, post.take(letters, NOW_US)) == (0, [])
-    assert post.judge(failed(letters[1]), NOW_US) is not None
+    messages = [message(number) for number in range(1, 7)]
+    first = post.take(messages, NOW_US)
+    assert [each.message_id for each in first] == [one.message_id for one in messages[:4]]
+    assert (post.room, post.take(messages, NOW_US)) == (0, [])
+    assert post.judge(failed(messages[1]), NOW_US) is not None
     assert post.room == 0  # not before it is durable: the store would lend the letter as it was
     post.settled()
-    assert post.on_way == {letters[index].message_id for index in (0, 2, 3)}
-    (fifth,) = post.take([letters[0], *letters[4:]], NOW_US)
-    assert fifth.message_id == letters[4].message_id
+    assert post.on_way == {messages[index].message_id for index in (0, 2, 3)}
+    (fifth,) = post.take([messages[0], *messages[4:]], NOW_US)
+    assert fifth.message_id == messages[4].message_id
 
 
 def test_an_answer_counts_once_and_only_if_it_was_awaited() -> None:
     post = outbox()
-    assert post.judge(failed(letter()), NOW_US) is None
-    post.take([letter()], NOW_US)
-    assert post.judge(failed(letter()), NOW_US) is not None
-    assert post.judge(failed(letter()), NOW_US) is None
+    assert post.judge(failed(message()), NOW_US) is None
+    post.take([message()], NOW_US)
+    assert post.judge(failed(message()), NOW_US) is not None
+    assert post.judge(failed(message()), NOW_US) is None
     post.settled()
-    assert post.judge(failed(letter()), NOW_US) is None
+    assert post.judge(failed(message()), NOW_US) is None
 
 
 def test_the_delay_doubles_up_to_its_bound_and_half_of_it_is_chance() -> None:
@@ -86,8 +86,8 @@ def test_the_delay_doubles_up_to_its_bound_and_half_of_it_is_chance() -> None:
         delays_us = set()
         for seed in range(50):
             post = outbox(seed)
-            post.take([letter(attempts=attempts)], NOW_US)
-            attempt = post.judge(failed(letter()), NOW_US)
+            post.take([message(attempts=attempts)], NOW_US)
+            attempt = post.judge(failed(message()), NOW_US)
             assert attempt is not None
             assert attempt.state == WAITING
             delays_us.add(attempt.due_us - NOW_US)
@@ -103,9 +103,9 @@ def test_a_letter_dies_of_its_age_and_only_when_an_attempt_failed(
     age_s: int, success: bool, state: str
 ) -> None:
     post = outbox()
-    post.take([letter()], NOW_US)
+    post.take([message()], NOW_US)
     now_us = NOW_US + age_s * 1_000_000
-    told = Delivered(letter().message_id, success, 200 if success else 0, "x" * 9_999)
+    told = Delivered(message().message_id, success, 200 if success else 0, "x" * 9_999)
     attempt = post.judge(told, now_us)
     assert attempt is not None
     assert (attempt.state, attempt.at_us, attempt.status) == (state, now_us, told.status)
@@ -283,7 +283,7 @@ class Wfm(RuleBasedStateMachine):
             self.drawer.settle(WebhookResent(message, "uid:0", self.now_us))
             self.born_us[message] = self.now_us
             self.failures[message] = 0
-            assert self.drawer.store.letter_state(message) == WAITING
+            assert self.drawer.store.message_state(message) == WAITING
 
     @invariant()
     def at_most_four_are_on_their_way(self) -> None:
@@ -300,7 +300,7 @@ class Wfm(RuleBasedStateMachine):
         assert all(self.received[message] == self.written[message] for message in self.succeeded)
 
     def dead(self) -> list[str]:
-        state_of = self.drawer.store.letter_state
+        state_of = self.drawer.store.message_state
         return [message for message in self.written if state_of(message) == DEAD]
 
     def _finish(self) -> None:

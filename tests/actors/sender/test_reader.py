@@ -50,8 +50,8 @@ def test_one_command_has_its_steps_and_its_message(drawer: Drawer) -> None:
     assert [step.step for step in story.steps] == ["accepted", "sent", "acknowledged", "confirmed"]
     assert {step.user_id for step in story.steps} == {USER}
     assert "salt" not in story.steps[0].detail
-    assert story.letter is not None
-    assert (story.letter.state, story.letter.last_us) == (WAITING, None)
+    assert story.message is not None
+    assert (story.message.state, story.message.last_us) == (WAITING, None)
     assert reader.read_command(drawer.data_dir, "another") is None
 
 
@@ -59,7 +59,7 @@ def test_a_command_without_a_success_has_no_message(drawer: Drawer) -> None:
     drawer.put(accepted())
     story = reader.read_command(drawer.data_dir, accepted().id)
     assert story is not None
-    assert story.letter is None
+    assert story.message is None
 
 
 def test_letters_are_listed_by_what_became_of_them(drawer: Drawer) -> None:
@@ -70,8 +70,8 @@ def test_letters_are_listed_by_what_became_of_them(drawer: Drawer) -> None:
 
     def listed(state: str | None = None) -> list[str]:
         return [
-            letter.message_id
-            for letter in reader.read_letters(drawer.data_dir, limit=9, state=state)
+            message.message_id
+            for message in reader.read_letters(drawer.data_dir, limit=9, state=state)
         ]
 
     assert listed() == [three, two, one]

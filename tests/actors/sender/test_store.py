@@ -121,7 +121,7 @@ def test_a_dead_letter_is_not_lent_until_it_is_sent_again_which_is_audited(drawe
     drawer.settle(Attempt(message, DEAD, NOW_US + DAY_US, NOW_US + DAY_US, 500, "no"))
     assert drawer.store.due(NOW_US + 9 * DAY_US, 4) == []
     assert drawer.store.outbox_counts() == OutboxCounts(0, 1, None)
-    assert drawer.store.letter_state(message) == DEAD
+    assert drawer.store.message_state(message) == DEAD
     again_us = NOW_US + 2 * DAY_US
     drawer.settle(WebhookResent(message, "uid:7", again_us))
     drawer.settle(WebhookResent(message, "uid:7", again_us + 1))  # it is not dead any more

@@ -45,12 +45,12 @@ class Reading:
         self.feed = FakeFeed()
         self.reasons: list[str] = []
         self.who: CallerIdentity = VISITOR
-        self.book, self.journals = CommandReader(data_dir), Journals(data_dir)
+        self.command_reader, self.journals = CommandReader(data_dir), Journals(data_dir)
         parts = cast(
             "WebParts",
             SimpleNamespace(
                 board=told.board,
-                book=self.book,
+                command_reader=self.command_reader,
                 journals=self.journals,
                 feed=self.feed,
                 readers_max=READERS_MAX,
@@ -66,7 +66,7 @@ class Reading:
 
     def close(self) -> None:
         self._runner.close()
-        self.book.close()
+        self.command_reader.close()
         self.journals.close()
 
     def get(self, path: str, *, host: str = "127.0.0.1", **more: Any) -> httpx.Response:

@@ -1,5 +1,5 @@
-"""Link: orders are written until they are answered; what was told is known, and nobody waits for
-a word that was lost."""
+"""The link: orders are written until they are answered; what was told is known, and nobody waits
+for a word that was lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from actors.messages.commands import (
     encode_request,
 )
 from actors.web.arguments import WEB_WORDS
-from actors.web.link import ORDERS_PER_LIFE, STOPPING, TOLD_KEPT_MAX, Link
+from actors.web.link import ORDERS_PER_LIFE, STOPPING, TOLD_KEPT_MAX, SenderLink
 from runtime.block import Block
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
@@ -42,8 +42,8 @@ class Ends:
         self.reader = Consumer(self.orders, generation=1)
         self.writer = Producer(self.outcomes, generation=1, doorbell=self.bell)
 
-    def link(self) -> Link:
-        link = Link(
+    def link(self) -> SenderLink:
+        link = SenderLink(
             Producer(self.orders, generation=self.generation, doorbell=self.sender_bell),
             Consumer(self.outcomes, generation=self.generation),
             self.bell,

@@ -1,4 +1,4 @@
-"""Guarding: what is said of tokens at a start, and what a broken file of them does."""
+"""AccessSetup: what is said of tokens at a start, and what a broken file of them does."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from actors.settings.web import WebSettings
 from actors.web.access_middleware import AccessChecks
+from actors.web.access_setup import make_guards, read_again
 from actors.web.arguments import WEB_WORDS
-from actors.web.guarding import make_guards, read_again
 from actors.web.sessions import KEY_FILE
 from runtime.clock import ManualClock
 from runtime.counters import Counters

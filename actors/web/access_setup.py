@@ -1,4 +1,4 @@
-"""Guarding: what the front asks, made from the settings; tokens are read again when told to.
+"""AccessSetup: what the front asks, made from the settings; tokens are read again when told to.
 
 Knows no request.
 """

@@ -1,4 +1,4 @@
-"""Standing: how a runtime does as a whole, in one line for people and service managers. Pure."""
+"""ChildrenStatus: how all children do together, in one line for people and programs. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ChildrenStatus(NamedTuple):
     words: str
 
 
-def standing(specs: Sequence[ChildSpec], situation: Situation) -> ChildrenStatus:
+def children_status(specs: Sequence[ChildSpec], situation: Situation) -> ChildrenStatus:
     """What is true at this moment."""
     if situation.stopping is not None:
         return ChildrenStatus(False, f"stopping: {situation.stopping.reason}")

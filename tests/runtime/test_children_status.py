@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from runtime.child_spec import ChildSpec
+from runtime.children_status import children_status
 from runtime.counters import DRAINING, LOADED, RUNNING, STARTING, WAITING, Counters
 from runtime.exit import Exit
 from runtime.restart_plan import ChildFacts, Situation, Stopping
-from runtime.standing import standing
 
 UP = ChildFacts(generation=1, running=True, phase=RUNNING)
 NAMES = ("web", "shard-0", "shard-1")
@@ -23,7 +23,7 @@ def told(*children: ChildFacts, **fields: Any) -> tuple[bool, str]:
         for name in names
     ]
     facts = dict(zip(names, children, strict=True))
-    return standing(specs, Situation(children=facts, now_s=1.0, looked_s=1.0, **fields))
+    return children_status(specs, Situation(children=facts, now_s=1.0, looked_s=1.0, **fields))
 
 
 def test_all_are_up_when_each_runs_and_has_loaded() -> None:
