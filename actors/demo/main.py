@@ -183,7 +183,7 @@ def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settin
         return settings
     patient: dict[str, object] = {"attempts_max": 0, "restart": TROUBLED_RESTARTS}
     if plan.dialect == "wsp":  # of which one line is the whole stream
-        patient["backoff_most_s"] = TROUBLED_BACKOFF_S
+        patient["backoff_max_s"] = TROUBLED_BACKOFF_S
     return settings.model_copy(update=patient)
 
 

@@ -145,10 +145,12 @@ def test_check_speaks_json_and_warns_beside_it(
     assert found["settings"]["journal"] == {"value": "full", "from": "default"}
     assert found["valid"] is True
     unknown, dialect = found["warnings"]
-    assert unknown == "PRESENCE_SHARD is no setting; PRESENCE_SHARDS?"
-    assert dialect.startswith("dialect wsp against a Genesys Cloud domain (api.mypurecloud.com)")
+    assert unknown == "PRESENCE_SHARD is not a known setting; did you mean PRESENCE_SHARDS?"
+    assert dialect.startswith(
+        "dialect = wsp is used with a Genesys Cloud domain (api.mypurecloud.com)"
+    )
     assert cli.main(["check"]) == 0
-    assert "PRESENCE_SHARD is no setting" in capsys.readouterr().err
+    assert "PRESENCE_SHARD is not a known setting" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_credentials")

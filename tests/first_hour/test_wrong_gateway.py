@@ -47,8 +47,8 @@ def test_the_dialect_of_the_tutorials_against_the_platform(
 ) -> None:
     said = newcomer.types("check", **CLIENT, **given)
     assert said.exit_code == EXIT_CLEAN
-    assert "dialect wsp against a Genesys Cloud domain (api." in said.err
-    assert 'speaks dialect = "cloud"' in said.err
+    assert "dialect = wsp is used with a Genesys Cloud domain (api." in said.err
+    assert 'requires dialect = "cloud"' in said.err
     assert "dialect" not in newcomer.types("check", **CLIENT, **CLOUD, **given).err
 
 
