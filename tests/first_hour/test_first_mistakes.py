@@ -227,7 +227,7 @@ def test_credentials_that_the_gateway_refuses(
     said = newcomer.types("check", "--online", **given)
     assert said.exit_code == 78
     verdict = said.out.splitlines()[1]
-    assert verdict.startswith("online: 2 of 2 checks failed, the first: token of the receiver")
+    assert verdict.startswith("online: 2 of 2 checks failed; first failure: token of the receiver")
     assert "401" in verdict
     assert "Client Credentials" in verdict
     started = newcomer.types("--log-format", "json", **given)
@@ -257,7 +257,7 @@ def test_a_command_while_no_runtime_runs(newcomer: Newcomer) -> None:
     newcomer.has_run("A")
     for command in (("send", "A", "busy"), ("status",), ("commands",)):
         newcomer.types(*command).refuses(
-            "no runtime runs on presence-data: start one", "--data-dir", code=EXIT_TEMPORARY
+            "no runtime is running on presence-data; start it", "--data-dir", code=EXIT_TEMPORARY
         )
 
 
@@ -265,7 +265,8 @@ def test_a_command_for_an_agent_whom_nobody_knows(newcomer: Newcomer) -> None:
     newcomer.has_run("agent-1", "agent-2")
     for command in (("send", "agent1", "busy"), ("history", "agent1"), ("state", "agent1")):
         newcomer.types(*command).refuses(
-            "no journal in presence-data knows agent1; did you mean agent-1", code=EXIT_FAILURE
+            "no agent agent1 in the journals of presence-data; did you mean agent-1",
+            code=EXIT_FAILURE,
         )
     assert not (newcomer.data_dir / "sender.db").exists(), "nobody is in no audit"
 
@@ -273,7 +274,7 @@ def test_a_command_for_an_agent_whom_nobody_knows(newcomer: Newcomer) -> None:
 def test_a_presence_that_there_is_not(newcomer: Newcomer) -> None:
     newcomer.has_run("A")
     newcomer.types("send", "A", "lunch").refuses(
-        "'lunch' is none of available, busy, break, offline", code=EXIT_USAGE
+        "'lunch' is unknown; expected one of available, busy, break, offline", code=EXIT_USAGE
     )
 
 
@@ -283,10 +284,13 @@ def test_a_presence_that_there_is_not(newcomer: Newcomer) -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        ("agent,presence\nA,busy\n", "has no column 'user': the first line names the columns"),
+        (
+            "agent,presence\nA,busy\n",
+            "has no column 'user': the first line must contain the column names",
+        ),
         ("user,state,colour\nA,busy,red\n", "an unknown column 'colour'"),
         ("A,busy\n", "has no column 'user'"),
-        ("user;state\nA;lunch\n", "line 2: state 'lunch' is none of available"),
+        ("user;state\nA;lunch\n", "line 2: state 'lunch' is unknown; expected one of available"),
         ("user,state\nJürgen,busy\n".encode("latin-1"), "iconv -f WINDOWS-1252 -t UTF-8 batch.csv"),
         ("user,state\nA,busy\n".encode("utf-16"), "iconv -f UTF-16 -t UTF-8 batch.csv"),
         (b"", "has no column 'user'"),
@@ -304,7 +308,7 @@ def test_a_file_of_commands_that_is_not_one(
 def test_a_time_that_nobody_understands(newcomer: Newcomer, since: str) -> None:
     newcomer.has_run("A")
     newcomer.types("export", "--since", since).refuses(
-        f"--since {since!r} is not a time", "today, yesterday", "24h", "2026-11-22T10:00"
+        f"--since {since!r} is not a valid time", "today, yesterday", "24h", "2026-11-22T10:00"
     )
 
 
@@ -313,7 +317,7 @@ def test_a_backup_into_a_folder_that_is_not_empty(newcomer: Newcomer) -> None:
     (newcomer.folder / "backups").mkdir()
     newcomer.writes("backups/old", "")
     newcomer.types("backup", "backups").refuses(
-        "backups is not empty", "`presence-runtime backup backups/$(date +%F)`", code=EXIT_FAILURE
+        "backups is not empty", "presence-runtime backup backups/$(date +%F)", code=EXIT_FAILURE
     )
     assert newcomer.types("backup", "backups/monday").exit_code == EXIT_CLEAN
 
@@ -321,5 +325,5 @@ def test_a_backup_into_a_folder_that_is_not_empty(newcomer: Newcomer) -> None:
 def test_an_export_into_a_folder_that_is_not_there(newcomer: Newcomer) -> None:
     newcomer.has_run("A")
     newcomer.types("export", "--since", "today", "--output", "out/x.jsonl").refuses(
-        "--output out/x.jsonl cannot be written: there is no folder out", code=EXIT_FAILURE
+        "cannot write --output out/x.jsonl: the directory out does not exist", code=EXIT_FAILURE
     )
