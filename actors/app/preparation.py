@@ -101,8 +101,9 @@ def _tell_missing(data_dir: DataDir) -> None:
         structlog.get_logger().warning(
             "journal.missing",
             path=str(path),
-            what="its agents' past is gone; it begins empty, and the next history names them anew. "
-            "To keep what it held: stop, put the file back from a backup, start",
+            what="the journal is empty, and the history of its agents is lost; the next history "
+            "restores their states. To recover it: stop the runtime, restore the file from a "
+            "backup, start again",
         )
 
 
@@ -112,8 +113,9 @@ def _prepare_store(data_dir: DataDir, run: str) -> None:
         structlog.get_logger().warning(
             "sender.missing",
             path=str(path),
-            what="its commands, their keys, the audit and the webhook messages that waited are "
-            "gone; it begins empty. To keep them: stop, put the file back from a backup, start",
+            what="the store is empty; commands, their keys, the audit and pending webhook messages "
+            "are lost. To recover them: stop the runtime, restore the file from a backup, start "
+            "again",
         )
     store.prepare(path, run)
     data_dir.record_store(is_there=True)
@@ -125,7 +127,7 @@ def _disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (*TRANSIENT_ERRORS, apsw.CantOpenError) as error:
-        raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
+        raise TemporaryError(f"cannot write the journals in {path}: {error}") from None
     except OSError as error:
         raise as_fault(path, error) from None
 

@@ -38,11 +38,13 @@ class Reload:
             effective = self._read_again()
         except RuntimeFault as fault:
             self._page.add("reload_failures")
-            self._log.error("reload.refused", error=str(fault), kept="all is as it was")
+            self._log.error("reload.refused", error=str(fault), kept="no settings were changed")
             return False
         found = effective.settings
         if others := changed(self._held, found):
-            self._log.warning("reload.incomplete", settings=others, what="these need a restart")
+            self._log.warning(
+                "reload.incomplete", settings=others, what="these settings require a restart"
+            )
         level = found.log.level
         self._held = self._held.model_copy(update={"log": found.log})
         show_level(self._page, level)

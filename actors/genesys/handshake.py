@@ -38,18 +38,18 @@ def read_answer(received: bytes) -> Answer | None:
     for _ in range(INTERIM_MAX + 1):
         received = received.lstrip(b"\r\n")
         if received and not b"HTTP/".startswith(received[:5]) and not received.startswith(b"HTTP/"):
-            raise OddAnswerError(f"the answer is no HTTP: {_shown(received)}")
+            raise OddAnswerError(f"the response is not HTTP: {_shown(received)}")
         end = _HEAD_END.search(received)
         if end is None or end.start() > HEAD_BYTES_MAX:
             if len(received) > HEAD_BYTES_MAX:
-                raise OddAnswerError(f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes")
+                raise OddAnswerError(f"the response headers are longer than {HEAD_BYTES_MAX} bytes")
             return None
         answer = _parsed(received[: end.start()], received[end.end() :])
         is_interim = 100 <= answer.status < 200
         if not is_interim or answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             return answer
         received = answer.rest
-    raise OddAnswerError(f"over {INTERIM_MAX} interim answers and no final one")
+    raise OddAnswerError(f"more than {INTERIM_MAX} interim responses without a final one")
 
 
 def upgraded(answer: Answer) -> bytes:
@@ -57,13 +57,15 @@ def upgraded(answer: Answer) -> bytes:
     to the WebSocket that was asked for."""
     headers = answer.headers
     if "websocket" not in _tokens(headers, "upgrade"):
-        raise OddAnswerError("answered with 101, but the header Upgrade does not say websocket")
+        raise OddAnswerError("answered with 101, but the header Upgrade is not websocket")
     if "upgrade" not in _tokens(headers, "connection"):
-        raise OddAnswerError("answered with 101, but the header Connection does not say Upgrade")
+        raise OddAnswerError(
+            "answered with 101, but the header Connection does not contain Upgrade"
+        )
     for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
         if chosen := headers.get(name, ""):
             raise OddAnswerError(
-                f"answered with {name}, which was not asked for: {chosen[:SHOWN_MAX]}"
+                f"answered with {name}, which was not requested: {chosen[:SHOWN_MAX]}"
             )
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise OddAnswerError("answered with 101 and a body")
@@ -78,7 +80,7 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
     lines = re.split(rb"\r?\n", head)
     status_line = _STATUS_LINE.fullmatch(lines[0])
     if status_line is None:
-        raise OddAnswerError(f"the answer's status line is none: {_shown(lines[0])}")
+        raise OddAnswerError(f"invalid status line in the response: {_shown(lines[0])}")
     version, status = status_line[1].decode(), int(status_line[2])
     if status == HTTPStatus.SWITCHING_PROTOCOLS and version != "1.1":
         raise OddAnswerError(f"answered with 101 in HTTP/{version}, which cannot be upgraded")
@@ -91,7 +93,7 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
             continue
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise OddAnswerError(f"a line of the answer is no header: {_shown(line)}")
+            raise OddAnswerError(f"invalid header line in the response: {_shown(line)}")
         name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Answer(status, headers, rest)

@@ -197,7 +197,7 @@ class Planner:
                 unmonitored=unmonitored,
                 clients=self._arguments.clients,
                 clients_needed=needed,
-                what="these agents are not watched; add OAuth clients to the settings",
+                what="these agents are not monitored; add OAuth clients to the settings",
             )
         else:
             self._log.info("plan.clients_suffice", clients=self._arguments.clients)
@@ -227,7 +227,9 @@ class Planner:
         began_s = self._clock.now_s()
         read = await self._reader.read(self._store.roster.names, self._on_found)
         if not read.names and (self._store.roster.names or not self._has_read):
-            self._log.warning("roster.empty", what="the roles of the OAuth client see nobody")
+            self._log.warning(
+                "roster.empty", what="the roles of the OAuth client give access to no users"
+            )
         self._plan(read.names)
         self._has_read = True
         if self._counters.get("phase") in (STARTING, LOADED):

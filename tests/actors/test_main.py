@@ -285,7 +285,7 @@ def test_where_no_runtime_was_there_is_nothing_to_read(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(command) == EXIT_CONFIGURATION
-    assert "holds no journals" in capsys.readouterr().err
+    assert "contains no journals" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["state", "--json"], ["--help"], ["history", A]])

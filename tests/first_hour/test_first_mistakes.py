@@ -131,7 +131,7 @@ def test_a_secret_file_is_taken_as_an_editor_saves_it(
 def test_a_secret_file_of_two_lines(newcomer: Newcomer) -> None:
     newcomer.writes("secret", "client-7\ns3cret\n")
     said = newcomer.types("check", **SECRET_FILE)
-    said.refuses("client_secret_file = secret: it has 2 lines: it must hold nothing but the value")
+    said.refuses("client_secret_file = secret: it has 2 lines; it must contain only the value")
     assert "s3cret" not in said.out + said.err
 
 
@@ -182,7 +182,7 @@ def test_a_data_directory_that_this_user_may_not_write(newcomer: Newcomer) -> No
     newcomer.folder.chmod(0o555)
     newcomer.without_all_rights().types("--data-dir", "mine", **CLIENT).refuses(
         f"{newcomer.folder}/mine cannot be used as a data directory: Permission denied",
-        "Give a folder that this user may write",
+        "Specify a directory that this user can write to",
     )
     newcomer.folder.chmod(0o755)
 
@@ -194,14 +194,16 @@ def test_a_data_directory_that_holds_something_else(newcomer: Newcomer) -> None:
 
 def test_a_data_directory_of_another_dialect(newcomer: Newcomer) -> None:
     newcomer.has_run("A", dialect="cloud")
-    newcomer.types(**CLIENT).refuses("belongs to dialect cloud, the settings say wsp", "data_dir")
+    newcomer.types(**CLIENT).refuses(
+        "belongs to dialect cloud, but the settings contain wsp", "data_dir"
+    )
 
 
 def test_a_data_directory_that_another_runtime_uses(newcomer: Newcomer) -> None:
     identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     held = DataDir.claim(newcomer.data_dir, identity, shards=1)
     newcomer.types(**CLIENT).refuses(
-        f"is in use by another runtime (process {os.getpid()}", "a data_dir of its own",
+        f"is in use by another runtime (process {os.getpid()}", "a different data_dir",
         code=EXIT_TEMPORARY,
     )  # fmt: skip
     held.lock.release()
@@ -212,7 +214,8 @@ def test_a_data_directory_that_another_runtime_uses(newcomer: Newcomer) -> None:
 )
 def test_a_look_before_the_first_start(newcomer: Newcomer, command: tuple[str, ...]) -> None:
     newcomer.types(*command).refuses(
-        "presence-data holds no journals: no runtime was started on it yet", "--data-dir"
+        "presence-data contains no journals, because no runtime has been started on it yet",
+        "--data-dir",
     )
 
 

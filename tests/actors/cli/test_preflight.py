@@ -143,7 +143,7 @@ async def test_names_are_found_as_the_planner_finds_them_and_their_agents_counte
             cloud(gateway, cloud=small | {"watch_ids": ("Queeu 0000",)})
         )
         assert one(wrong, "names of queues").verdict == "wrong"
-        assert "no queues named 'Queeu 0000'" in one(wrong, "names of queues").said
+        assert "unknown queues 'Queeu 0000'" in one(wrong, "names of queues").said
         assert "did you mean 'Queue 0000'" in one(wrong, "names of queues").said
         assert preflight.exit_code(wrong) == EXIT_CONFIGURATION
         found = await preflight.try_out(

@@ -159,7 +159,7 @@ def test_a_directory_that_never_had_a_runtime_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["send", "A", "busy", "--data-dir", str(tmp_path)]) == EXIT_CONFIGURATION
-    assert f"{tmp_path} holds no journals" in capsys.readouterr().err
+    assert f"{tmp_path} contains no journals" in capsys.readouterr().err
 
 
 def test_a_runtime_that_lives_and_does_not_answer_is_waited_for_a_while(

@@ -173,9 +173,9 @@ def test_retention_is_done_in_slices(drawer: Drawer) -> None:
 def test_another_run_takes_the_file_over_and_the_orphan_commits_nothing(drawer: Drawer) -> None:
     drawer.tell([1])
     prepare(drawer.path, "run-2")
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime"):
         drawer.put(accepted(2))
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime"):
         drawer.store.prune(older_than_us=NOW_US + DAY_US, slice_rows=9)
     with pytest.raises(LocalError, match="run-2"):
         CommandStore(drawer.path, RUN)

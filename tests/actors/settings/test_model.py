@@ -205,7 +205,7 @@ def test_a_client_id_holds_no_control_characters(monkeypatch: pytest.MonkeyPatch
     monkeypatch.delenv("PRESENCE_CLIENT_ID")
     Path("id").write_text("client\x1b7")
     monkeypatch.setenv("PRESENCE_CLIENT_ID_FILE", "id")
-    assert "client_id_file = id: it holds control characters" in refusal()
+    assert "client_id_file = id: the file contains control characters" in refusal()
 
 
 @pytest.mark.usefixtures("_credentials")

@@ -166,7 +166,7 @@ def test_an_orphan_of_an_earlier_run_commits_nothing(rig: Rig) -> None:
     rig.begin()
     prepare(rig.path, "run-2")
     rig.shard.take(batch([event(1_001, A)]), rig.now_s)
-    with pytest.raises(LocalError, match="another run"):
+    with pytest.raises(LocalError, match="Another runtime"):
         rig.commit()
     assert rig.rows() == []
     with pytest.raises(LocalError, match="run-2"):

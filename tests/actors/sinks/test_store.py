@@ -40,11 +40,11 @@ def test_another_run_takes_the_file_and_the_old_one_can_write_nothing(tmp_path: 
     prepared(tmp_path, run="first")
     orphan = SinkStore(sinks_path(tmp_path), "first", "lines")
     prepared(tmp_path, run="second")
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         orphan.commit({}, 1)
-    with pytest.raises(LocalError, match="belongs to another run"):
+    with pytest.raises(LocalError, match="Another runtime has taken over"):
         orphan.tell("no", is_paused=True, since_us=1)
-    with pytest.raises(LocalError, match="belongs to run 'second'"):
+    with pytest.raises(LocalError, match="is owned by run 'second'"):
         SinkStore(sinks_path(tmp_path), "first", "lines")
     assert read_standings(sinks_path(tmp_path))[0].delivered == 0
 
