@@ -1,4 +1,4 @@
-"""Command line: what a person types and sees. Knows how nothing is done, only whom to ask.
+"""Command line: the commands and options that a person types. Carries out nothing itself.
 
 Everything below typer is imported by the command that needs it: `--help` answers in a fraction of
 a second, and `state` works where the service would not start.
@@ -39,16 +39,24 @@ app = typer.Typer(
     name="presence-runtime",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="Live agent presence of a large contact center. Without a command: run.",
+    help="Track the live presence of the agents of a large contact center. Without a command, "
+    "start the runtime (run).",
 )
 
-_Name = Annotated[str | None, typer.Option("--name", help="shown in process titles")]
-_BaseUrl = Annotated[str | None, typer.Option("--base-url", help="the gateway")]
-_Environment = Annotated[str | None, typer.Option("--environment", help="as in the host name")]
-_Shards = Annotated[int | None, typer.Option("--shards", help="processes that hold the agents")]
-_Journal = Annotated[str | None, typer.Option("--journal", help="full or off")]
-_LogFormat = Annotated[str | None, typer.Option("--log-format", help="auto, json or console")]
-_LogLevel = Annotated[str | None, typer.Option("--log-level", help="debug, info, warning or error")]
+_Name = Annotated[str | None, typer.Option("--name", help="Name shown in the process titles")]
+_BaseUrl = Annotated[str | None, typer.Option("--base-url", help="URL or host of the gateway")]
+_Environment = Annotated[
+    str | None,
+    typer.Option("--environment", help="Environment in the host name of the gateway (dialect wsp)"),
+]
+_Shards = Annotated[int | None, typer.Option("--shards", help="Number of shard processes")]
+_Journal = Annotated[str | None, typer.Option("--journal", help="Journal mode: full or off")]
+_LogFormat = Annotated[
+    str | None, typer.Option("--log-format", help="Log format: auto, json or console")
+]
+_LogLevel = Annotated[
+    str | None, typer.Option("--log-level", help="Log level: debug, info, warning or error")
+]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in FULL or error.filename is not None:
             raise
-        print(f"{DISTRIBUTION}: what was told could not be written: {error.strerror}",
+        print(f"{DISTRIBUTION}: cannot write to standard output: {error.strerror}",
               file=sys.stderr)  # fmt: skip
         _be_silent()
         return EXIT_FAILURE
@@ -118,7 +126,11 @@ def _front(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", "-V", callback=_print_version, is_eager=True, help="and nothing else"
+            "--version",
+            "-V",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version and exit",
         ),
     ] = False,
 ) -> None:
@@ -138,7 +150,7 @@ def run(
     log_format: _LogFormat = None,
     log_level: _LogLevel = None,
 ) -> None:
-    """Run the service until SIGTERM or Ctrl-C, then drain."""
+    """Run the service until SIGTERM or Ctrl-C, then drain and exit."""
     given = locals()
     effective = _effective(given)
 
@@ -161,11 +173,15 @@ def check(
     log_format: _LogFormat = None,
     log_level: _LogLevel = None,
     online: Annotated[
-        bool, typer.Option("--online", help="try token, permissions and one channel as well")
+        bool,
+        typer.Option(
+            "--online",
+            help="Also connect to the gateway: check tokens, permissions and one channel",
+        ),
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Validate the settings and show them, secrets masked, with the origin of each."""
+    """Validate the settings and show their values and origins, with secrets masked."""
     effective = _effective({key: value for key, value in locals().items() if key != "online"})
 
     from actors.cli import check
@@ -175,12 +191,13 @@ def check(
 
 @app.command()
 def token(
-    name: Annotated[str, typer.Argument(help="whose it is; stands in the audit")],
+    name: Annotated[str, typer.Argument(help="Name of the token's owner; recorded in the audit")],
     may_write: Annotated[
-        bool | None, typer.Option("--write/--read", help="change presences, or only look")
+        bool | None,
+        typer.Option("--write/--read", help="Whether the token may change presences or only read"),
     ] = None,
 ) -> None:
-    """Print a new line for the file of the setting web.tokens_file."""
+    """Generate an access token: a line for the file in web.tokens_file."""
     import secrets
 
     from actors.web import tokens
@@ -189,8 +206,8 @@ def token(
     if may_write is None:
         own = f"{DISTRIBUTION} token {shlex.quote(name)}"
         raise typer.BadParameter(
-            f"choose what it may do: `{own} --read` (only look: a wallboard), or "
-            f"`{own} --write` (also change presences)"
+            f"choose the scope of the token: `{own} --read` (read only, for example a wallboard) "
+            f"or `{own} --write` (also change presences)"
         )
     scope = AccessScope.WRITE if may_write else AccessScope.READ
     try:
@@ -202,10 +219,10 @@ def token(
 @app.command()
 def settings(
     *,
-    markdown: Annotated[bool, typer.Option("--markdown", help="as docs/operations.md")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Every setting there is: its default, what is allowed, what it means."""
+    """List all settings with their default, allowed values and meaning."""
     from actors.cli import tables
     from actors.settings import table
 
@@ -234,46 +251,52 @@ def _effective(given: dict[str, Any]) -> Effective:
 def demo(
     *,
     dialect: Annotated[
-        Literal["wsp", "cloud"], typer.Option(help="how the gateway speaks")
+        Literal["wsp", "cloud"], typer.Option(help="Protocol of the gateway")
     ] = "wsp",
     topics: Annotated[
-        Literal["activity", "combined"], typer.Option(help="dialect cloud: what is subscribed to")
+        Literal["activity", "combined"], typer.Option(help="Topics to subscribe to (dialect cloud)")
     ] = "activity",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
-    rate: Annotated[str, typer.Option(help="events per second, or max")] = "2000",
+    rate: Annotated[str, typer.Option(help="Events per second, or max")] = "2000",
     seconds: Annotated[
-        float, typer.Option(min=0, help="of load, and of the page; 0: until Ctrl-C")
+        float,
+        typer.Option(min=0, help="Seconds of load and page; 0: until Ctrl-C"),
     ] = 30.0,
     shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
     seed: int = 7,
     journal: Literal["full", "off"] = "full",
-    tls: Annotated[bool, typer.Option("--tls", help="with a throwaway authority")] = False,
+    tls: Annotated[bool, typer.Option("--tls", help="Use TLS, with a temporary CA")] = False,
     faults: Annotated[
-        Literal["none", "flaky", "hostile"], typer.Option(help="what the gateway does wrong")
+        Literal["none", "flaky", "hostile"], typer.Option(help="Faults that the gateway produces")
     ] = "none",
     kill_every: Annotated[
         float | None,
-        typer.Option(min=0.1, help="seconds, on average, between kills of a random child"),
+        typer.Option(min=0.1, help="Average seconds between kills of a random child process"),
     ] = None,
     kill_until: Annotated[
-        float | None, typer.Option(min=0, help="second of the load behind which nobody is killed")
+        float | None,
+        typer.Option(min=0, help="Stop the kills after this second of the load"),
     ] = None,
     kill: Annotated[
         Literal["web", "sender", "shard", "planner", "receiver"] | None,
-        typer.Option(help="kill only children of this role"),
+        typer.Option(help="Kill only child processes of this role"),
     ] = None,
     ack_loss: Annotated[
-        float, typer.Option(min=0, max=1, help="share of acknowledgements that never come")
+        float,
+        typer.Option(min=0, max=1, help="Share of acknowledgements that get lost"),
     ] = 0.0,
     commands_per_s: Annotated[
-        float, typer.Option(min=0, max=1000, help="presences changed a second; 0: none")
+        float, typer.Option(min=0, max=1000, help="Presence changes per second; 0: none")
     ] = 2.0,
     data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="kept; must be new or empty")
+        Path | None,
+        typer.Option("--data-dir", help="Kept after the demo; must be new or empty"),
     ] = None,
-    json_path: Annotated[Path | None, typer.Option("--json", help="the result, as a file")] = None,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", help="File for the result, as JSON")
+    ] = None,
 ) -> None:
-    """Gateway and runtime together, live, then verified against the gateway's own ledger."""
+    """Run a simulated gateway and the runtime, then verify all events by the gateway's ledger."""
     given = dict(locals(), rate=_rate(rate))
     for option, field in _PLAN_FIELDS.items():
         given[field] = given.pop(option)
@@ -292,23 +315,27 @@ def _rate(text: str) -> float | Literal["max"]:
     except ValueError:
         rate = 0.0
     if not 0 < rate <= 100_000_000:  # also refuses nan
-        raise typer.BadParameter(f"{text!r} is neither a number of events per second nor max")
+        raise typer.BadParameter(f"invalid rate {text!r}; expected events per second, or max")
     return rate
 
 
 @app.command()
 def state(
     user: Annotated[
-        str | None, typer.Argument(help="an agent's id or full name; without it, all")
+        str | None, typer.Argument(help="Id or full name of an agent; default: all agents")
     ] = None,
     data_dir: _DataDir = None,
     config: _Config = None,
     limit: Annotated[
-        int | None, typer.Option(min=0, help=f"agents shown; 0: all; default: {SHOWN}, of JSON all")
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"Maximum number of agents; 0: all; default: {SHOWN}, or all with --json",
+        ),
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """What the agents do now, the latest change first, and where each shard stands."""
+    """Show the state of agents, most recent change first, and the progress of each shard."""
     from actors.cli import state
 
     path = journals(data_dir, config)
@@ -326,13 +353,13 @@ def state(
 
 @app.command()
 def history(
-    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
+    user: Annotated[str, typer.Argument(help="Id or full name of the agent")],
     data_dir: _DataDir = None,
     config: _Config = None,
-    limit: Annotated[int, typer.Option(min=1, help="transitions shown")] = SHOWN,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of transitions")] = SHOWN,
     as_json: _Json = False,
 ) -> None:
-    """An agent's transitions, the newest first."""
+    """Show the transitions of an agent, newest first."""
     from actors.cli import agent_lookup, state
 
     path = journals(data_dir, config)
@@ -345,10 +372,11 @@ def history(
 def topics(
     data_dir: _DataDir = None,
     config: _Config = None,
-    limit: Annotated[int, typer.Option(min=0, help="agents shown; 0: all")] = SHOWN,
+    limit: Annotated[int, typer.Option(min=0, help="Maximum number of agents; 0: all")] = SHOWN,
     as_json: _Json = False,
 ) -> None:
-    """Who is watched, who is not for want of OAuth clients, and which topics are refused."""
+    """Show monitored agents, those that are not because more OAuth clients are needed, and refused
+    topics."""
     from actors.cli import topics
 
     topics.show(journals(data_dir, config), limit=limit, as_json=as_json)
@@ -356,7 +384,7 @@ def topics(
 
 @app.command()
 def sinks(data_dir: _DataDir = None, config: _Config = None, as_json: _Json = False) -> None:
-    """How far each sink is, and what is the matter with it."""
+    """Show each sink's position, backlog and last error."""
     from actors.cli import sinks
 
     sinks.show(journals(data_dir, config), as_json=as_json)
@@ -364,12 +392,12 @@ def sinks(data_dir: _DataDir = None, config: _Config = None, as_json: _Json = Fa
 
 @app.command()
 def backup(
-    directory: Annotated[Path, typer.Argument(help="new, or empty")],
+    directory: Annotated[Path, typer.Argument(help="Directory to copy to; must be new or empty")],
     data_dir: _DataDir = None,
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
-    """Copy the journals, each as of one moment, while the runtime goes on."""
+    """Copy each journal as a consistent snapshot; the runtime may be running."""
     from actors.cli import maintenance
 
     maintenance.backup(journals(data_dir, config), directory, as_json=as_json)
@@ -381,7 +409,7 @@ def repair(
     config: _Config = None,
     as_json: _Json = False,
 ) -> None:
-    """Set damaged journals aside, and put fresh ones in their place; the runtime must be down."""
+    """Move damaged journals aside and create new ones. The runtime must be stopped."""
     from actors.cli import maintenance
 
     maintenance.show_repair(journals(data_dir, config), as_json=as_json)

@@ -26,14 +26,15 @@ def complaint(
     """Why this machine cannot run us, in one line; None if it can."""
     needed = f"{in_words(PYTHON_MIN)} to {in_words((*PYTHON_BELOW[:-1], PYTHON_BELOW[-1] - 1))}"
     if not PYTHON_MIN <= version[:2] < PYTHON_BELOW:
-        return f"needs Python {needed}, and this is {in_words(version[:3])} ({sys.executable})"
+        return f"requires Python {needed}, but this is {in_words(version[:3])} ({sys.executable})"
     if free_threaded:
         return (
-            f"needs Python {needed} with its global lock, and this is the free-threaded build "
-            f"of {in_words(version[:3])} ({sys.executable}): its extensions do not run there"
+            f"requires Python {needed} with the global interpreter lock, but this is the "
+            f"free-threaded build of {in_words(version[:3])} ({sys.executable}), which the "
+            "extensions do not support"
         )
     if system != "Linux" or machine not in MACHINES:
-        return f"needs Linux on {' or '.join(MACHINES)}, and this is {system} on {machine}"
+        return f"requires Linux on {' or '.join(MACHINES)}, but this is {system} on {machine}"
     return None
 
 
@@ -45,8 +46,8 @@ def missing(error: ModuleNotFoundError) -> str:
     """What to do about a module that is not there, in one line."""
     package, _, rest = (error.name or "").partition(".")
     if package in ("runtime", "actors", "tools") and rest:
-        return f"{error.name} is not built for this Python: run `make build`, or `pip install .`"
-    return f"the package {error.name!r} is not installed: run `make build`, or `pip install .`"
+        return f"{error.name} is not built for this Python; run `make build` or `pip install .`"
+    return f"the package {error.name!r} is not installed; run `make build` or `pip install .`"
 
 
 def settle_in() -> None:

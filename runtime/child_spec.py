@@ -54,12 +54,14 @@ def assert_consistent(specs: Sequence[ChildSpec]) -> None:
     stops. So a child may only need what stands before it, and a role stands together."""
     seen: set[str] = set()
     for spec in specs:
-        assert spec.name not in seen, f"two children are called {spec.name!r}"
-        assert seen.issuperset(spec.needs), f"{spec.name} needs one of {spec.needs} before its time"
+        assert spec.name not in seen, f"the name {spec.name!r} is used by two children"
+        assert seen.issuperset(spec.needs), (
+            f"{spec.name} needs one of {spec.needs}, which starts later"
+        )
         assert ":" in spec.entry, f"{spec.name}: entry {spec.entry!r} is not module:function"
         assert spec.intensity >= 0, f"{spec.name}: intensity {spec.intensity}"
         assert min(spec.period_s, spec.beat_timeout_s, spec.start_timeout_s) > 0, spec.name
         assert spec.temporary_delay_s >= 0, f"{spec.name}: delay {spec.temporary_delay_s} s"
         seen.add(spec.name)
     roles = [role for role, _ in groupby(specs, key=lambda spec: spec.role)]
-    assert len(roles) == len(set(roles)), f"roles do not stand together: {roles}"
+    assert len(roles) == len(set(roles)), f"children of the same role are not adjacent: {roles}"

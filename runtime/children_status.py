@@ -43,11 +43,11 @@ def children_status(specs: Sequence[ChildSpec], situation: Situation) -> Childre
 def _lacks(facts: ChildFacts) -> str:
     """Why this child is not up; empty if it is."""
     if facts.generation == 0:
-        return "is yet to start"
+        return "has not started yet"
     if not facts.running:
         return str(facts.exits[-1])
     if facts.phase >= DRAINING:
-        return "is ending"
+        return "is stopping"
     return "" if facts.phase >= LOADED else "is starting"
 
 

@@ -67,5 +67,5 @@ class ManualClock:
         return (self._monotonic_ns + self._wall_offset_ns) // 1_000
 
     def advance(self, seconds: float) -> None:
-        assert seconds >= 0, f"time does not run backwards: {seconds} s"
+        assert seconds >= 0, f"cannot advance by a negative time: {seconds} s"
         self._monotonic_ns += round(seconds * 1e9)

@@ -56,7 +56,7 @@ class Counters:
         self.block = block
         self.words = words
         self._slots = {word: slot for slot, word in enumerate(words)}
-        assert len(self._slots) == len(words), f"counters {block.name!r}: a word twice: {words}"
+        assert len(self._slots) == len(words), f"counters {block.name!r}: duplicate word in {words}"
         assert len(words) <= WORDS_MAX, f"counters {block.name!r}: {len(words)} words"
         self._words = Words(block.mapping)
         self.view = block.buffer.cast("q")
@@ -104,7 +104,7 @@ class Counters:
             )
             if self._words.load(NOTE_COUNT_SLOT) == count:
                 return content[:length].decode()
-        raise LocalError(f"counters {self.name!r}: the note changes as fast as it is read")
+        raise LocalError(f"counters {self.name!r}: the note changes faster than it can be read")
 
     @note.setter
     def note(self, note: str) -> None:

@@ -26,5 +26,5 @@ def cpu_s(pid: int) -> float:
 def _field(fields: list[bytes], index: int) -> bytes:
     """Of a process that is just ending, nothing may be left to read."""
     if len(fields) <= index:
-        raise ProcessLookupError("it has just ended")
+        raise ProcessLookupError("the process has just exited")
     return fields[index]

@@ -177,7 +177,7 @@ def _judge_beats(spec: ChildSpec, facts: ChildFacts, situation: Situation) -> Ki
     if left_s > 0:
         return Wait(left_s)
     silent_s = situation.now_s - facts.sign_of_life_s
-    return Kill(spec.name, f"no sign of life for {silent_s:.1f} s", hung=True)
+    return Kill(spec.name, f"no heartbeat for {silent_s:.1f} s", hung=True)
 
 
 def _judge_exits(spec: ChildSpec, facts: ChildFacts, now_s: float) -> Start | StopAll | Wait:
@@ -193,7 +193,7 @@ def _judge_exits(spec: ChildSpec, facts: ChildFacts, now_s: float) -> Start | St
     )
     if ends > spec.intensity:
         return StopAll(
-            f"{spec.name} ended {ends} times within {spec.period_s:g} s; at last it {last}",
+            f"{spec.name} ended {ends} times within {spec.period_s:g} s; the last time it {last}",
             EXIT_FAILURE,
         )
     return Start(spec.name, facts.generation + 1)
@@ -208,7 +208,11 @@ def _drain(
     running = [spec for spec in upstream_first if situation.children[spec.name].running]
     left_s = max(stopping.since_s, situation.renewed_s) + stopping.drain_s - situation.now_s
     if stopping.at_once or left_s <= 0:
-        why = "a stop at once" if stopping.at_once else f"not drained in {stopping.drain_s:g} s"
+        why = (
+            "immediate stop requested"
+            if stopping.at_once
+            else f"not drained within {stopping.drain_s:g} s"
+        )
         for spec in running:
             if not situation.children[spec.name].killed:
                 yield Kill(spec.name, why)
@@ -223,7 +227,9 @@ def _drain(
             if role_left_s > 0 or facts.killed:
                 yield Wait(role_left_s if role_left_s > 0 else left_s)
             else:
-                yield Kill(spec.name, f"not drained in {share_s:g} s, and others wait to drain")
+                yield Kill(
+                    spec.name, f"not drained within {share_s:g} s while others wait to drain"
+                )
         elif facts.running and spec.role == upstream_first[0].role:
             yield Terminate(spec.name)
         else:

@@ -18,7 +18,7 @@ class RingGauge:
         self.name = block.name
         """As it was laid out: `receiver-0 to shard-1`."""
         self.capacity = block.size - DATA
-        assert block.size == ring_bytes(self.capacity), f"{block!r} is no ring"
+        assert block.size == ring_bytes(self.capacity), f"{block!r} is not a ring"
         self._words = Words(block.mapping)
 
     @property

@@ -52,14 +52,14 @@ def cure(root: Path) -> str:
     """What makes `root` come after what is installed."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     if any(entry and Path(entry).resolve() == root for entry in named):
-        return f"take {root} out of PYTHONPATH"
+        return f"remove {root} from PYTHONPATH"
     script = Path(sysconfig.get_path("scripts"), DISTRIBUTION)
     on_path = shutil.which(DISTRIBUTION)
     if on_path is not None and Path(on_path).absolute() == script.absolute():
-        return f"type `{DISTRIBUTION}` instead of `python -m runtime`"
+        return f"run `{DISTRIBUTION}` instead of `python -m runtime`"
     if script.exists():
-        return f"type `{script}` instead of `python -m runtime`"
-    return f"go to another folder, or type `{sys.executable} -P -m runtime`"
+        return f"run `{script}` instead of `python -m runtime`"
+    return f"change to another directory, or run `{sys.executable} -P -m runtime`"
 
 
 def folder_of(package: str) -> Path | None:

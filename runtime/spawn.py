@@ -64,7 +64,7 @@ def spawn(
     Main thread only. Raises OSError if the machine has no memory, process or descriptor left."""
     # The child asks to die with its parent, and the kernel takes the thread that forked for the
     # parent.
-    assert threading.get_native_id() == os.getpid(), "spawn belongs to the main thread"
+    assert threading.get_native_id() == os.getpid(), "spawn must be called from the main thread"
     envelope, fds = seal(spec, generation, predecessor)
     # A child is born deaf to signals and opens its ears once it has handlers: told to stop in its
     # first milliseconds, it shall drain like any other.

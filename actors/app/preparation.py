@@ -125,7 +125,7 @@ def _disk_named(path: Path) -> Iterator[None]:
     try:
         yield
     except (*TRANSIENT_ERRORS, apsw.CantOpenError) as error:
-        raise TemporaryError(f"{path}: its journals cannot be written: {error}") from None
+        raise TemporaryError(f"cannot write the journals in {path}: {error}") from None
     except OSError as error:
         raise as_fault(path, error) from None
 

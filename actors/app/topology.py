@@ -210,7 +210,7 @@ def _cloud_receiver_arguments(
         topics=cloud.topics,
         requests_per_minute=cloud.requests_per_minute,
         rotate_after_s=cloud.rotate_after_s,
-        backoff_most_s=settings.backoff_most_s,
+        backoff_most_s=settings.backoff_max_s,
     )
 
 
@@ -282,7 +282,7 @@ def _receiver_arguments(settings: Settings, shared: SharedMemory) -> ReceiverArg
         resource=settings.resource,
         appointments=settings.appointments,
         attempts_max=settings.attempts_max,
-        backoff_most_s=settings.backoff_most_s,
+        backoff_most_s=settings.backoff_max_s,
         rings=shared.events[0],
         shard_doorbells=shared.shard_doorbells,
         own_doorbell=shared.receiver_doorbells[0],

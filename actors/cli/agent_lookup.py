@@ -122,8 +122,8 @@ def unknown(path: Path, given: str, resolved: Resolved | None = None) -> str:
         several = ", ".join(
             tables.cell(each.user_id) for each in resolved.namesakes[:NAMESAKES_MAX]
         )
-        return f"{len(resolved.namesakes)} agents are called {name}: give the id, one of {several}"
-    said = f"no journal in {path} knows {name}"
+        return f"{len(resolved.namesakes)} agents are named {name}; specify an id: {several}"
+    said = f"no agent {name} in the journals of {path}"
     if resolved is not None and resolved.alike:
         return f"{said}; did you mean {' or '.join(tables.cell(each) for each in resolved.alike)}?"
-    return f"{said}; `presence-runtime state --limit 0` shows all agents"
+    return f"{said}; to list all agents, run: presence-runtime state --limit 0"

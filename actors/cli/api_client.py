@@ -108,11 +108,11 @@ class ApiClient:
             try:
                 response = await self._http.request(method, path, **request)
             except httpx.TransportError as error:
-                trouble = f"its web process does not answer ({str(error) or type(error).__name__})"
+                trouble = f"the web process does not respond ({str(error) or type(error).__name__})"
                 if holder(self._data_dir) is None:
                     raise TemporaryError(
-                        f"no runtime runs on {self._data_dir}: start one, or name the data "
-                        "directory of one that runs (--data-dir)"
+                        f"no runtime is running on {self._data_dir}; start it, or specify the data "
+                        "directory of a running one (--data-dir)"
                     ) from None
             else:
                 answer = _answer(response)
@@ -133,7 +133,7 @@ async def open_client(
         try:
             path = stack.enter_context(address.connect_path(data_dir))
         except OSError as error:
-            raise LocalError(f"{data_dir} cannot be entered: {error.strerror}") from None
+            raise LocalError(f"cannot open the directory {data_dir}: {error.strerror}") from None
         limits = httpx.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=8)
         http = httpx.AsyncClient(
             transport=httpx.AsyncHTTPTransport(uds=path, limits=limits),
@@ -175,7 +175,9 @@ def _answer(response: httpx.Response) -> ApiResponse:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise RemoteError(f"the runtime answers {response.status_code} without a word we know")
+        raise RemoteError(
+            f"the runtime sent an unexpected response (status {response.status_code})"
+        )
     return ApiResponse(response.status_code, body, "idempotent-replayed" in response.headers)
 
 

@@ -64,7 +64,7 @@ def read(path: Path, name: str, dialect: str = "wsp") -> list[CsvLine]:
             raise LocalError(f"{path} is longer than {BYTES_MAX:,} bytes")
         content = path.read_bytes()
     except OSError as error:
-        raise LocalError(f"{path} cannot be read: {error.strerror}") from None
+        raise LocalError(f"cannot read {path}: {error.strerror}") from None
     text = _decoded(content, path)
     return parse(text, f"{hashlib.sha256(content).hexdigest()}:{name}", str(path), dialect)
 
@@ -78,8 +78,8 @@ def _decoded(content: bytes, path: Path) -> str:
         name = "Latin-1 or Windows-1252" if error.encoding == LATIN else error.encoding
         new = path.with_suffix(".utf8.csv")
         raise LocalError(
-            f"{path} is not UTF-8{where}, but {name}, it seems. Convert it: iconv -f "
-            f"{error.encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(new))}; or "
+            f"{path} is not UTF-8{where}; it appears to be {name}. Convert it with: iconv -f "
+            f"{error.encoding} -t UTF-8 {shlex.quote(str(path))} > {shlex.quote(str(new))}, or "
             "save it as CSV UTF-8"
         ) from None
 
@@ -115,7 +115,7 @@ def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[CsvLi
                     state=line.state.lower(), expected=line.expected and line.expected.lower()
                 )
             if len(cells) > len(header):
-                mistake = f"{len(cells)} cells, the header has {len(header)}"
+                mistake = f"has {len(cells)} cells, but the header has {len(header)}"
             else:
                 mistake = _mistake(line, dialect)
             if mistake:
@@ -128,7 +128,7 @@ def parse(text: str, seed: str, origin: str, dialect: str = "wsp") -> list[CsvLi
     if mistakes:
         raise refused(origin, mistakes)
     if not lines:
-        raise LocalError(f"{origin} holds no command")
+        raise LocalError(f"{origin} contains no commands")
     return lines
 
 
@@ -137,7 +137,7 @@ def refused(origin: str, mistakes: Sequence[str]) -> LocalError:
     shown = "".join(f"\n  {each}" for each in mistakes[:SHOWN_MISTAKES_MAX])
     more = len(mistakes) - SHOWN_MISTAKES_MAX
     rest = f"\n  and {more:,} more" if more > 0 else ""
-    return LocalError(f"{origin}: nothing was sent:{shown}{rest}")
+    return LocalError(f"{origin}: invalid lines, nothing was sent:{shown}{rest}")
 
 
 def _check_header(header: Sequence[str], origin: str) -> None:
@@ -147,9 +147,9 @@ def _check_header(header: Sequence[str], origin: str) -> None:
     for what, names in (("no column", missing), ("an unknown column", strange), ("twice", twice)):
         if names:
             raise LocalError(
-                f"{origin} has {what} {tables.cell(names[0])!r}: the first line names the columns "
-                f"{', '.join(KNOWN)}; the last two may be left out. Cells are separated by comma, "
-                "semicolon or tab"
+                f"{origin} has {what} {tables.cell(names[0])!r}: the first line must contain the "
+                f"column names {', '.join(KNOWN)}, of which the last two are optional; cells are "
+                "separated by comma, semicolon or tab"
             )
 
 
@@ -163,14 +163,14 @@ def _line(header: Sequence[str], cells: Sequence[str], number: int, seed: str) -
 
 def _mistake(line: CsvLine, dialect: str) -> str:
     if not 0 < len(line.user.encode(errors="surrogatepass")) <= USER_ID_BYTES_MAX:
-        return f"user has 1 to {USER_ID_BYTES_MAX} bytes"
+        return f"user must have 1 to {USER_ID_BYTES_MAX} bytes"
     if why := misnamed(line.state, dialect):
         return f"state {tables.cell(line.state)!r} {why}"
     if line.expected and (why := misnamed(line.expected, dialect)):
         return f"expect {tables.cell(line.expected)!r} {why}"
     chars_max = REASON_CHARS_MAX if dialect == "wsp" else MESSAGE_CHARS_MAX
     if len(line.reason) > chars_max:
-        return f"reason has more than {chars_max} characters"
+        return f"reason must have at most {chars_max} characters"
     return ""
 
 
@@ -194,4 +194,4 @@ def write_result(path: Path, results: Iterable[tuple[CsvLine, Outcome]]) -> None
                 writer.writerow([tables.cell(str(value or "")) for value in row])
         new.replace(path)
     except OSError as error:
-        raise LocalError(f"{path} cannot be written: {error.strerror}") from None
+        raise LocalError(f"cannot write {path}: {error.strerror}") from None

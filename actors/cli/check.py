@@ -67,13 +67,13 @@ def verdict(trials: Sequence[Trial]) -> str:
     wrong = [trial for trial in trials if trial.verdict == "wrong"]
     if wrong:
         first = f"{wrong[0].what} ({wrong[0].who}): {wrong[0].said}"
-        return f"online: {len(wrong)} {of} failed, the first: {first}"
+        return f"online: {len(wrong)} {of} failed; first failure: {first}"
     if silent := [trial for trial in trials if trial.verdict == "no answer"]:
         first = f"{silent[0].what} ({silent[0].who}): {silent[0].said}"
-        return f"online: no answer to {len(silent)} {of}, try again; the first: {first}"
+        return f"online: no response to {len(silent)} {of}; try again; first: {first}"
     skipped = sum(trial.verdict == "not tried" for trial in trials)
     return f"online: {len(trials) - skipped} {of} passed" + (
-        f", {skipped} could not be tried" if skipped else ""
+        f", {skipped} skipped" if skipped else ""
     )
 
 
@@ -81,7 +81,7 @@ def _exposed(effective: Effective) -> list[str]:
     path = effective.settings.web.tokens_file
     if path is None or not tokens.is_exposed(path):
         return []
-    return [f"web.tokens_file = {path}: others may read it: chmod 600 {path}"]
+    return [f"web.tokens_file = {path} is readable by other users; run: chmod 600 {path}"]
 
 
 def _tried(effective: Effective) -> tuple[int, Sequence[Trial]]:

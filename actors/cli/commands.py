@@ -66,14 +66,14 @@ def show_webhooks(data_dir: Path, *, state: str, limit: int, as_json: bool) -> i
     tables.show(f"{state} messages", _MESSAGE_COLUMNS, map(_message_row, body["messages"]))
     since = body["oldest_waiting_at"]
     print(f"{body['waiting']:,} waiting" + (f", the oldest since {since}" if since else ""))
-    print(f"{body['dead']:,} dead")
+    print(f"{body['dead']:,} dead-lettered")
     return EXIT_CLEAN
 
 
 def resend(data_dir: Path, message_id: str) -> int:
     """A dead message lives again."""
     expected(_ask(data_dir, lambda client: client.resend(message_id)))
-    print(f"{tables.cell(message_id)} will be sent again")
+    print(f"{tables.cell(message_id)} is queued to be sent again")
     return EXIT_CLEAN
 
 
@@ -83,11 +83,11 @@ def verify_audit(data_dir: Path, *, as_json: bool) -> int:
     if as_json:
         tables.show_json({**verdict._asdict(), "intact": verdict.broken is None})
     elif verdict.broken is None:
-        print(f"intact: {verdict.rows:,} rows, {verdict.erased:,} of them of forgotten people")
+        print(f"intact: {verdict.rows:,} rows, {verdict.erased:,} of them about forgotten people")
         print(f"head {verdict.head or '(none)'}")
     else:
         print(f"broken at row {verdict.broken}: {tables.cell(verdict.problem)}")
-        print(f"intact before it: {verdict.rows:,} rows, head {verdict.head or '(none)'}")
+        print(f"intact before that row: {verdict.rows:,} rows, head {verdict.head or '(none)'}")
     return EXIT_CLEAN if verdict.broken is None else EXIT_FAILURE
 
 

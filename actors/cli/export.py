@@ -43,7 +43,7 @@ def export(
     until_us = _moment("until", until, now_us) if until is not None else now_us
     if until_us <= since_us:
         raise ConfigurationError(
-            f"--until {until or 'now'} is not after --since {since}: swap them, or leave out "
+            f"--until {until or 'now'} must be later than --since {since}; swap them, or omit "
             "--until"
         )
     lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None)
@@ -94,14 +94,21 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
         return
     if output.exists() and not output.is_file():
         # It would be replaced: a device, too, where root may do so.
-        raise LocalError(f"{output} is there and is no file: leave --output out, and redirect")
+        raise LocalError(
+            f"{output} exists and is not a regular file; omit --output and redirect standard "
+            "output instead"
+        )
     partial = output.with_name(f"{output.name}.partial")
     try:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     except OSError as error:
         # Of the file that was asked for: whoever reads this has never heard of the other one.
-        why = error.strerror if output.parent.is_dir() else f"there is no folder {output.parent}"
-        raise LocalError(f"--output {output} cannot be written: {why}") from None
+        why = (
+            error.strerror
+            if output.parent.is_dir()
+            else f"the directory {output.parent} does not exist"
+        )
+        raise LocalError(f"cannot write --output {output}: {why}") from None
     try:
         with os.fdopen(fd, "wb") as file:
             yield file
@@ -109,7 +116,7 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.replace(output)
     except OSError as error:
-        raise LocalError(f"--output {output} cannot be written: {error.strerror}") from None
+        raise LocalError(f"cannot write --output {output}: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
 

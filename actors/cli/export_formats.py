@@ -32,8 +32,9 @@ _WEEKDAYS: Final = (
 )  # fmt: skip
 _DAY: Final = timedelta(days=1)
 UNDERSTOOD: Final = (
-    "give now, today, yesterday or a day of the week (since 00:00 UTC), how long ago (90min, 24h, "
-    "7d), a date (2026-11-22), or a time (2026-11-22T10:00, UTC unless it has an offset)"
+    "expected now, today, yesterday or a day of the week (from 00:00 UTC), an age "
+    "(90min, 24h, 7d), a date (2026-11-22), or a time (2026-11-22T10:00, UTC unless it "
+    "has an offset)"
 )
 
 
@@ -50,7 +51,7 @@ def moment(text: str, now_us: int) -> int:
         at = _midnight(said, now_us) or datetime.fromisoformat(text.strip())
         return microseconds((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat())
     except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not a time") from None
+        raise ValueError(f"{text!r} is not a valid time") from None
 
 
 def _midnight(said: str, now_us: int) -> datetime | None:

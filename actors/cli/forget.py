@@ -30,8 +30,9 @@ LEFTOVERS: Final = "leftovers in free pages"
 """Of rows that were deleted earlier, or by a call that was interrupted."""
 COLUMNS: Final = ("file", "what", "forgotten")
 ELSEWHERE: Final = (
-    "Not touched: backups, exports, logs, and what webhooks and sinks have handed on. Whoever is"
-    " still known to the gateway comes back with its next history: take them out there first."
+    "Not removed: backups, exports, logs, and data already delivered by webhooks and "
+    "sinks. A person whom the gateway still knows reappears with its next history; "
+    "remove them there first."
 )
 
 
@@ -51,7 +52,7 @@ def forget(
 ) -> int:
     """0: forgotten; 1: nobody knows them, it was not agreed to, or a file still mentions them."""
     with _claimed(path):
-        if not agreed(f"Take {tables.cell(user_id)} out of {path} for good?"):
+        if not agreed(f"Permanently remove {tables.cell(user_id)} from {path}?"):
             return EXIT_FAILURE
         mentioned = mentions(user_id)
         findings = [
@@ -78,8 +79,8 @@ def _claimed(path: Path) -> Iterator[None]:
         if (pid := holder(path)) is None:
             raise
         raise TemporaryError(
-            f"the runtime must be stopped first: process {pid} writes in {path}, and would write "
-            "down again whom it still knows"
+            f"process {pid} is using {path} and would record the person again; stop the runtime "
+            "first"
         ) from None
     try:
         yield
@@ -146,7 +147,7 @@ def _tell(path: Path, found: list[ErasedFinding], left: list[Path], *, as_json: 
         tables.show_json(told)
         return
     if not found:
-        print(f"No file of {path} knows them.")
+        print(f"No file in {path} contains this person.")
     else:
         rows = [
             (each.path, what, count)
@@ -156,5 +157,5 @@ def _tell(path: Path, found: list[ErasedFinding], left: list[Path], *, as_json: 
         ]
         tables.show("", COLUMNS, rows)
     for each in left:
-        print(f"! {each} still mentions them: look, and delete it if it is of no use")
+        print(f"! {each} still contains this person; inspect it, and delete it if it is not needed")
     print(ELSEWHERE)

@@ -42,12 +42,12 @@ def _make_target(target: Path) -> None:
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         is_used = any(each.name != "lost+found" for each in target.iterdir())
     except OSError as error:
-        raise LocalError(f"{target} cannot hold a backup: {error.strerror}") from None
+        raise LocalError(f"cannot write a backup to {target}: {error.strerror}") from None
     if is_used:
         new = f"presence-runtime backup {shlex.quote(str(target))}/$(date +%F)"
         raise LocalError(
-            f"{target} is not empty, and a backup overwrites nothing: give a new folder, as in "
-            f"`{new}`"
+            f"{target} is not empty, and a backup does not overwrite files; specify a new "
+            f"directory, for example: {new}"
         )
 
 
@@ -77,7 +77,9 @@ def show_repair(path: Path, *, as_json: bool) -> None:
     tables.show("", ("journal", "was", "kept in"), map(_finding_row, findings))
     broken = [each for each in findings if each.problem]
     if broken:
-        print("Nothing was deleted. The next history refills a shard, the others begin anew.")
+        print(
+            "No files were deleted. The next history refills a shard; the other stores start empty."
+        )
     else:
         print("Nothing to repair.")
 

@@ -15,7 +15,10 @@ app = typer.Typer()
 
 @app.command()
 def status(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
-    """How the running runtime does. 0: live; 75: something is wrong, or nobody answers."""
+    """Show the health of the running runtime.
+
+    Exit codes: 0 live, 75 something is wrong or the runtime is unreachable.
+    """
     from actors.cli import status as asking
 
     raise typer.Exit(asking.show(journals(data_dir, config), as_json=as_json))
@@ -24,14 +27,14 @@ def status(*, data_dir: DataDir = None, config: Config = None, as_json: Json = F
 @app.command()
 def top(
     *,
-    once: Annotated[bool, typer.Option("--once", help="one table, and no more")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one table and exit")] = False,
     every: Annotated[
-        float, typer.Option(min=0.2, max=3600, help="seconds between two looks")
+        float, typer.Option(min=0.2, max=3600, help="Refresh interval in seconds")
     ] = 1.0,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """Processes, rings and rates of the running runtime, live. On a pipe: once."""
+    """Show processes, rings and rates of the running runtime, live (on a pipe: once)."""
     from actors.cli import status as asking
 
     raise typer.Exit(asking.top(journals(data_dir, config), every_s=every, once=once))
@@ -43,21 +46,32 @@ def export(
     since: Annotated[
         str,
         typer.Option(
-            help="today, yesterday, monday, 24h, 7d, 2026-11-22 or 2026-11-22T10:00 (all UTC)"
+            help="Start: today, yesterday, monday, 24h, 7d, 2026-11-22 or 2026-11-22T10:00 (all "
+            "UTC)"
         ),
     ],
-    until: Annotated[str | None, typer.Option(help="likewise; default: now")] = None,
+    until: Annotated[
+        str | None, typer.Option(help="End, in the same formats; default: now")
+    ] = None,
     format_: Annotated[Literal["jsonl", "csv"], typer.Option("--format")] = "jsonl",
     pseudonymise: Annotated[
-        bool, typer.Option("--pseudonymise", help="people by keyed names, the same in each export")
+        bool,
+        typer.Option(
+            "--pseudonymise",
+            help="Replace people's ids and names by keyed pseudonyms that are the same in every "
+            "export",
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option(help="a file, there whole or not at all; default: stdout")
+        Path | None,
+        typer.Option(
+            help="Output file, written completely or not at all; default: standard output"
+        ),
     ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> None:
-    """The transitions of all journals, archives too, by the time of their receipt."""
+    """Export the transitions of all journals and archives, by the time of their receipt."""
     from actors.cli import export as exporting
 
     exporting.export(
@@ -73,13 +87,13 @@ def export(
 @app.command()
 def forget(
     *,
-    user: Annotated[str, typer.Argument(help="an agent's id or full name")],
-    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+    user: Annotated[str, typer.Argument(help="Id or full name of the agent")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation")] = False,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Take a person out of all journals and stores, for good; the runtime must be down."""
+    """Permanently remove a person from all journals and stores. The runtime must be stopped."""
     from actors.cli import agent_lookup
     from actors.cli import forget as forgetting
 
@@ -87,7 +101,7 @@ def forget(
         return yes or typer.confirm(question)
 
     if not user or user != user.encode(errors="replace").decode():
-        raise typer.BadParameter(f"{user!r} is nobody's id")
+        raise typer.BadParameter(f"{user!r} is not a valid user id")
     path = journals(data_dir, config)
     user, hint = agent_lookup.found_to_forget(path, config, user)
     if hint:

@@ -11,10 +11,13 @@ DISTRIBUTION: Final = "presence-runtime"
 SHOWN: Final = 50
 
 Config = Annotated[
-    Path | None, typer.Option("--config", help="TOML file; default: presence-runtime.toml")
+    Path | None,
+    typer.Option("--config", help="Settings file (TOML); default: presence-runtime.toml"),
 ]
-DataDir = Annotated[Path | None, typer.Option("--data-dir", help="journals and lock")]
-Json = Annotated[bool, typer.Option("--json", help="for programs")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Directory of the journals and the lock file")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 
 
 def journals(data_dir: Path | None, config: Path | None) -> Path:

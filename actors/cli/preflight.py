@@ -41,9 +41,10 @@ Verdict: TypeAlias = Literal["good", "wrong", "no answer", "not tried"]
 
 PATIENCE: Final = RetryPolicy(tries_max=2)
 """A person is waiting."""
-ROLES: Final = "in Admin, give the OAuth client a role with it, for the divisions of the agents"
+ROLES: Final = "in Admin, assign the OAuth client a role with it, for the divisions of the agents"
 CREDENTIALS: Final = (
-    "the OAuth client must be of this region, of the grant type Client Credentials, and active"
+    "the OAuth client must exist in this region, use the grant type Client Credentials, "
+    "and be active"
 )
 
 
@@ -141,23 +142,23 @@ class _Client:
         read = await RosterReader(rest, watch, rng=rng, retry=PATIENCE).read({})
         self._seen = len(read.names)
         if cloud.watch == "file":
-            missing = f"; {read.missing} are no active user's" if read.missing else ""
+            missing = f"; {read.missing} do not belong to an active user" if read.missing else ""
             said = f"{self._seen + read.missing} ids in {cloud.watch_file}{missing}"
             if not self._seen:
                 raise ConfigurationError(said)
             return said
         if not self._seen:
-            raise ConfigurationError(f"found, but no active user is in these {cloud.watch}")
-        return f"all {len(cloud.watch_ids)} are found, with {self._seen} agents"
+            raise ConfigurationError(f"found, but these {cloud.watch} contain no active user")
+        return f"all {len(cloud.watch_ids)} found, with {self._seen} agents"
 
     def _enough(self) -> tuple[Verdict, str]:
         """Whether all agents fit on the channels of the clients that there are."""
         clients, cloud = len(self._settings.all_credentials), self._settings.cloud
         agents = [str(number) for number in range(self._seen)]
         planned = plan(EMPTY, agents, clients, COUNTED[cloud.topics], cloud.limits)
-        said = f"{clients} given, {planned.clients_needed} needed for {self._seen} agents"
+        said = f"{clients} configured, {planned.clients_needed} needed for {self._seen} agents"
         if planned.unmonitored:
-            return "wrong", f"{said}: {len(planned.unmonitored)} would not be watched"
+            return "wrong", f"{said}; {len(planned.unmonitored)} agents would not be monitored"
         return "good", said
 
     # -- what every client does ------------------------------------------------------------------
@@ -165,10 +166,10 @@ class _Client:
     async def _look(self, rest: CloudRest) -> str:
         page = await rest.user_page(1, SNAPSHOT_PARTS)
         if not page.entities:
-            raise ConfigurationError(f"it sees no active user: {ROLES}")
+            raise ConfigurationError(f"the OAuth client sees no active user; {ROLES}")
         self.user = self.user or page.entities[0]["id"]
         self._seen = page.total
-        return f"{page.total} active users are seen"
+        return f"{page.total} active users visible"
 
     async def _of_channels(self, rest: CloudRest) -> AsyncIterator[Trial]:
         there = 0
@@ -176,13 +177,13 @@ class _Client:
         async def count() -> str:
             nonlocal there
             there = len(await rest.channels())
-            return f"{there} of {CHANNELS_OF_A_CLIENT} are there already"
+            return f"{there} of {CHANNELS_OF_A_CLIENT} exist already"
 
         yield await self._call("channels", count)
         if self._last.verdict != "good" or not self.user:
             return
         if there >= CHANNELS_OF_A_CLIENT:
-            why = "one more would take the place of another; unused ones end within 24 h"
+            why = "another one would replace an existing one; unused channels expire within 24 h"
             yield self._trial("a channel of ours", "not tried", why)
             return
         yield await self._call("a channel of ours", lambda: self._subscribe(rest))
@@ -197,10 +198,10 @@ class _Client:
         if taken.rejected:
             refused = taken.rejected[0]
             raise ConfigurationError(
-                f"made, but the topic {topic} is refused: "
+                f"created, but the topic {topic} was refused: "
                 f"{_lacking(refused.missing_permissions) or refused.reason or 'no reason given'}"
             )
-        return "made, subscribed and let go; it ends by itself within 24 h"
+        return "created, subscribed and released; it expires within 24 h"
 
     # -- how it is tried -------------------------------------------------------------------------
 
@@ -241,4 +242,4 @@ class _Client:
 
 def _lacking(permissions: Sequence[str]) -> str:
     names = ", ".join(permissions)
-    return f"the permission {names} is missing: {ROLES}" if names else f"a permission: {ROLES}"
+    return f"missing permission: {names}; {ROLES}" if names else f"a permission is missing; {ROLES}"

@@ -53,8 +53,8 @@ def open_pseudonyms(data_dir: Path) -> Pseudonyms:
         key = b""
     if len(key) != KEY_BYTES:
         raise ConfigurationError(
-            f"{path} holds no key of {KEY_BYTES} bytes: put it back from a backup, or delete it, "
-            "and everybody gets another pseudonym"
+            f"{path} does not contain a key of {KEY_BYTES} bytes; restore it from a backup, or "
+            "delete it, in which case all pseudonyms change"
         )
     return Pseudonyms(key)
 

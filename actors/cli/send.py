@@ -17,8 +17,10 @@ PATIENCE_S: Final = 3.0
 SENDER: Final = "sender"
 _ENDED: Final[dict[str, str]] = {
     CommandStep.CONFIRMED: "agent {user} is {state}",
-    CommandStep.UNCONFIRMED: "the gateway took it, but agent {user} was not seen in {state}",
-    CommandStep.UNKNOWN: "nobody knows whether agent {user} is {state}: it was never answered",
+    CommandStep.UNCONFIRMED: "the gateway accepted the command, but agent {user} was not seen in "
+    "{state}",
+    CommandStep.UNKNOWN: "no answer from the gateway; it is unknown whether agent {user} is "
+    "{state}",
 }
 
 
@@ -36,7 +38,7 @@ def send_one(
         answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
     except KeyboardInterrupt:
         print(
-            "what was asked for may be done all the same: look at `commands --user`",
+            "the command may still be applied; check with: presence-runtime commands --user",
             file=sys.stderr,
         )
         raise
@@ -82,11 +84,11 @@ def _tell_standing(answer: ApiResponse) -> None:
     if step == CommandStep.REFUSED:
         print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}")
     elif text is None:
-        print(f"{step}: agent {user} is to be {state}")
+        print(f"{step}: change of agent {user} to {state}")
     else:
         print(f"{step}: {text.format(user=user, state=state)}")
     if answer.is_replayed:
-        print("an earlier command under the same key; nothing was sent anew")
+        print("this is an earlier command with the same key; nothing was sent again")
     print(f"command {tables.cell(body['id'])}")
 
 

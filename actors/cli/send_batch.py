@@ -26,7 +26,7 @@ RETRY_AFTER_S: Final = 1.0
 """Where the runtime does not say when."""
 REASONS_SHOWN_MAX: Final = 10
 LINES_SHOWN_MAX: Final = 5
-_REASON_COLUMNS: Final = ("outcome", "code", "why", "lines of the file")
+_REASON_COLUMNS: Final = ("outcome", "code", "reason", "lines of the file")
 _FOR_NOW: Final = frozenset({Code.RATE, Code.IN_FLIGHT})
 
 
@@ -51,8 +51,8 @@ def send_file(
             api_client.run(_send(data_dir, run, forced, lambda: progress.show(run)))
     except (KeyboardInterrupt, RuntimeFault):
         print(
-            f"{run.ended:,} of {len(lines):,} lines have their end ({result}); the same command "
-            "goes on from there and repeats nothing",
+            f"{run.ended:,} of {len(lines):,} lines are finished ({result}); run the same command "
+            "again to continue without repeating them",
             file=sys.stderr,
         )
         raise
@@ -69,8 +69,8 @@ def _of_ids(
     LocalError for a name that several have."""
     ids = {user: ids_of(user) for user in {line.user for line in lines}}
     mistakes = [
-        f"line {line.number}: {len(ids[line.user])} agents are called {tables.cell(line.user)}: "
-        "give the id"
+        f"line {line.number}: {len(ids[line.user])} agents are named "
+        f"{tables.cell(line.user)}; specify the id"
         for line in lines
         if len(ids[line.user]) > 1
     ]
@@ -234,17 +234,19 @@ def _tell(run: FileRun, result: Path, as_json: bool) -> None:
         rows = [(why.step, why.code, why.detail, _lines(each)) for why, each in reasons]
         tables.show(_title(rows), _REASON_COLUMNS, rows[:REASONS_SHOWN_MAX])
         print()
-    print(f"line by line: {result}")
+    print(f"outcome of each line: {result}")
     if run.replayed:
         print(
-            f"{run.replayed:,} lines were done by an earlier run of this very file, and not again; "
-            "--key NAME makes this a run of its own"
+            f"{run.replayed:,} lines were finished by an earlier run of the same file and were "
+            "not repeated; to run them again, use --key NAME"
         )
 
 
 def _title(rows: Sequence[object]) -> str:
     more = len(rows) - REASONS_SHOWN_MAX
-    return "why" if more <= 0 else f"why: the {REASONS_SHOWN_MAX} most frequent, {more:,} more"
+    return (
+        "reasons" if more <= 0 else f"reasons: the {REASONS_SHOWN_MAX} most frequent, {more:,} more"
+    )
 
 
 def _lines(numbers: Sequence[int]) -> str:

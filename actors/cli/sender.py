@@ -14,49 +14,74 @@ from actors.cli.options import SHOWN, Config, DataDir, Json, journals
 from actors.genesys.presences import PRESENCES, misnamed
 
 app = typer.Typer()
-audit = typer.Typer(help="What was asked for, by whom, and what became of it; no runtime needed.")
+audit = typer.Typer(
+    help="Show or verify the audit of presence commands; works without a running runtime."
+)
 app.add_typer(audit, name="audit")
 
-Limit = Annotated[int, typer.Option(min=1, max=1_000, help="at most so many")]
+Limit = Annotated[int, typer.Option(min=1, max=1_000, help="Maximum number of entries")]
+
+_State = Annotated[
+    str | None,
+    typer.Argument(
+        help=f"Presence to set: {', '.join(PRESENCES)}; in the dialect cloud the name, a label "
+        "or the id of a presence definition"
+    ),
+]
+_Expect = Annotated[
+    str | None,
+    typer.Option(help="Reject the command if the agent's current presence is a different one"),
+]
+_Wait = Annotated[
+    bool, typer.Option("--wait", help="Wait until the command is confirmed or has failed")
+]
+_Force = Annotated[
+    bool,
+    typer.Option("--force", help="Skip the transition, capacity and staleness checks (audited)"),
+]
+_Key = Annotated[
+    str | None,
+    typer.Option(
+        help="Idempotency key: commands with the same key run once; with --batch, a new key "
+        "runs the file again"
+    ),
+]
+_Batch = Annotated[
+    Path | None,
+    typer.Option(help="CSV file with the columns user,state,reason,expect; implies --wait"),
+]
+_Result = Annotated[
+    Path | None,
+    typer.Option(help="File for the outcome of each line; default: FILE.result.csv"),
+]
 
 
 @app.command()
 def send(
     *,
-    user: Annotated[str | None, typer.Argument(help="an agent's id or full name")] = None,
-    state: Annotated[
-        str | None,
-        typer.Argument(
-            help=f"the presence to be in: {', '.join(PRESENCES)}; in the cloud dialect the name, a"
-            " label or the id of a definition"
-        ),
-    ] = None,
-    reason: Annotated[str, typer.Option(help="is audited")] = "",
-    expect: Annotated[
-        str | None, typer.Option(help="refuse if the agent is in another one now")
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="until it is known whether it took")] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="also against transitions, capacity and doubt; is audited"),
-    ] = False,
-    key: Annotated[
-        str | None, typer.Option(help="under one key it is done once; of a file: a run of its own")
-    ] = None,
-    batch: Annotated[
-        Path | None, typer.Option(help="CSV file: user,state,reason,expect; always waits")
-    ] = None,
-    result: Annotated[
-        Path | None, typer.Option(help="what became of each line; default: FILE.result.csv")
-    ] = None,
+    user: Annotated[str | None, typer.Argument(help="Id or full name of the agent")] = None,
+    state: _State = None,
+    reason: Annotated[str, typer.Option(help="Reason for the change; recorded in the audit")] = "",
+    expect: _Expect = None,
+    wait: _Wait = False,
+    force: _Force = False,
+    key: _Key = None,
+    batch: _Batch = None,
+    result: _Result = None,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Change an agent's presence, or those of a file. 0: it took; 1: it did not; 75: no runtime."""
+    """Change the presence of an agent, or of all agents in a file.
+
+    Exit codes: 0 applied, 1 rejected or not confirmed, 75 runtime unreachable.
+    """
     if batch is not None:
         if user is not None or reason or expect is not None:
-            raise typer.BadParameter("--batch FILE says all of this line by line")
+            raise typer.BadParameter(
+                "USER, STATE, --reason and --expect cannot be combined with --batch; specify them "
+                "in the lines of the file"
+            )
 
         path = journals(data_dir, config)
         exit_code = _send_batch(
@@ -64,7 +89,7 @@ def send(
         )
         raise typer.Exit(exit_code)
     if user is None or state is None or result is not None:
-        raise typer.BadParameter("either USER and STATE, or --batch FILE [--result FILE]")
+        raise typer.BadParameter("specify either USER and STATE, or --batch FILE [--result FILE]")
 
     from actors.cli import agent_lookup
     from actors.cli import send as sending
@@ -93,15 +118,17 @@ def _send_batch(path: Path, config: Path | None, batch: Path, **how: Any) -> int
 @app.command()
 def commands(
     *,
-    command: Annotated[str | None, typer.Argument(help="its id; without it, the newest")] = None,
-    step: Annotated[str | None, typer.Option(help="those that stand there")] = None,
-    user: Annotated[str | None, typer.Option(help="those of this agent")] = None,
+    command: Annotated[
+        str | None, typer.Argument(help="Id of a command; default: the newest commands")
+    ] = None,
+    step: Annotated[str | None, typer.Option(help="Show only commands in this step")] = None,
+    user: Annotated[str | None, typer.Option(help="Show only commands for this agent")] = None,
     limit: Limit = SHOWN,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """What became of the changes that were asked for, the newest first; or one, with its audit."""
+    """List presence commands and their outcome, newest first; or show one with its audit."""
     from actors.cli import commands
 
     path = journals(data_dir, config)
@@ -116,14 +143,14 @@ def webhooks(
     *,
     state: Annotated[Literal["waiting", "delivered", "dead"], typer.Option()] = "dead",
     resend: Annotated[
-        str | None, typer.Option(metavar="ID", help="send this dead message again")
+        str | None, typer.Option(metavar="ID", help="Resend this dead-lettered message")
     ] = None,
     limit: Limit = SHOWN,
     data_dir: DataDir = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """What the webhook is still to be told, and what was given up."""
+    """List pending and dead-lettered webhook messages."""
     from actors.cli import commands
 
     path = journals(data_dir, config)
@@ -134,7 +161,10 @@ def webhooks(
 
 @audit.command()
 def verify(*, data_dir: DataDir = None, config: Config = None, as_json: Json = False) -> None:
-    """Follow the chain of hashes from its first row; 1 if anything was changed or taken away."""
+    """Verify the hash chain of the audit.
+
+    Exit codes: 0 intact, 1 rows were changed or removed.
+    """
     from actors.cli import commands
 
     raise typer.Exit(commands.verify_audit(journals(data_dir, config), as_json=as_json))
@@ -144,7 +174,7 @@ def verify(*, data_dir: DataDir = None, config: Config = None, as_json: Json = F
 def show(
     *, limit: Limit = SHOWN, data_dir: DataDir = None, config: Config = None, as_json: Json = False
 ) -> None:
-    """The newest steps of all commands, the newest first."""
+    """Show the latest steps of all commands, newest first."""
     from actors.cli import commands
 
     path = journals(data_dir, config)

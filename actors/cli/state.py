@@ -52,7 +52,7 @@ def show_all(path: Path, *, limit: int, as_json: bool) -> None:
     if gaps:
         print()
         rows = (_gap_row(name, gap) for name, gap in gaps[:SHOWN_GAPS_MAX])
-        tables.show("gaps: events that nobody will send", _GAP_COLUMNS, rows)
+        tables.show("gaps: events that will never arrive", _GAP_COLUMNS, rows)
 
 
 def show_one(path: Path, user: str, *, as_json: bool) -> bool:

@@ -60,7 +60,7 @@ def top(data_dir: Path, *, every_s: float, once: bool) -> int:
         print()
         tables.show("", status_view.RING_COLUMNS, status_view.ring_rows(answer.body))
         print()
-        tables.show("", ("what", "a second"), answer.body["rates"].items())
+        tables.show("", ("what", "per second"), answer.body["rates"].items())
         return EXIT_CLEAN
     try:
         run(_watch(data_dir, every_s))
@@ -119,8 +119,8 @@ def _drawn(body: status_view.Body | None, wrong: Sequence[str]) -> RenderableTyp
         Columns(
             [
                 tables.drawn("fullest rings", status_view.RING_COLUMNS, rings),
-                tables.drawn("rates", ("what", "a second"), body["rates"].items()),
+                tables.drawn("rates", ("what", "per second"), body["rates"].items()),
             ]
         ),
-        Text("Ctrl-C ends this view", style="dim"),
+        Text("press Ctrl-C to exit", style="dim"),
     )

@@ -31,10 +31,10 @@ def facts(body: Body) -> Iterator[str]:
         yield f"{sum(words['agents'] for words in shards):,} agents"
     rates = body["rates"]
     if "events" in rates:
-        lag = "" if body["lag_ms"] is None else f", {body['lag_ms']:,.1f} ms until they are durable"
-        yield f"{rates['events']:,.0f} events a second{lag}"
+        lag = "" if body["lag_ms"] is None else f", durable after {body['lag_ms']:,.1f} ms"
+        yield f"{rates['events']:,.0f} events per second{lag}"
     if "commands" in rates:
-        yield f"{rates['commands']:,.1f} commands a second"
+        yield f"{rates['commands']:,.1f} commands per second"
     restarts = sum(max(0, process["generation"] - 1) for process in body["processes"])
     if restarts:
         yield f"{restarts} restarts"
@@ -44,7 +44,7 @@ def wrong(body: Body, unready: Sequence[str] = ()) -> list[str]:
     """What a person should know or do; `unready`: what /readyz says. Nothing twice."""
     found = [*body["reasons"], *unready, *_wrong_processes(body), *_wrong_rings(body)]
     if not body["live"] and not found:
-        found.append("what the page shows is not confirmed")
+        found.append("the states shown on the page are not confirmed")
     for name, words in body["counters"].items():
         found += _wrong_words(name, words)
     return list(dict.fromkeys(found))
@@ -58,7 +58,7 @@ def _wrong_processes(body: Body) -> Iterator[str]:
         elif process["rss_bytes"] is None:
             yield f"{name} has ended"
         elif age_s > BEAT_AGE_MAX_S:
-            yield f"{name} did not beat for {age_s:.0f} s"
+            yield f"{name} sent no heartbeat for {age_s:.0f} s"
 
 
 def _wrong_rings(body: Body) -> Iterator[str]:
@@ -72,19 +72,25 @@ def _wrong_words(name: str, words: Mapping[str, int]) -> Iterator[str]:
     role = role_of(name)
     if role == "receiver":
         if words.get("exhausted"):
-            yield f"{name} has spent its tries to connect"
+            yield f"{name} has used up its attempts to connect (attempts_max)"
         elif not words["connected"]:
             yield f"{name} is not connected"
         if words.get("topics_refused"):
-            yield f"{words['topics_refused']} topics are refused (see: topics)"
+            yield f"{words['topics_refused']} topics are refused; see: presence-runtime topics"
     elif role == "planner" and words["agents_unmonitored"]:
-        need = f"{words['clients_needed']} OAuth clients are needed (see: topics)"
-        yield f"{words['agents_unmonitored']} agents are not watched: {need}"
+        need = f"{words['clients_needed']} OAuth clients are needed; see: presence-runtime topics"
+        yield f"{words['agents_unmonitored']} agents are not monitored: {need}"
     elif role == "sender":
         if not words["connected"]:
-            yield "no presence can be sent: the sender is not connected"
+            yield "the sender is not connected; presences cannot be changed"
         if words["webhooks_dead"]:
-            yield f"{words['webhooks_dead']} webhook messages were given up (see: webhooks)"
+            yield f"{words['webhooks_dead']} webhook messages are dead-lettered; see: "
+
+
+"presence-runtime "
+
+
+"webhooks"
 
 
 def paced(body: Body, before: CounterSample | None, now: CounterSample) -> Body:

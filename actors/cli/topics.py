@@ -54,7 +54,7 @@ def show(path: Path, *, limit: int, as_json: bool) -> None:
         print()
         shown = unmonitored[:limit] if limit else unmonitored
         rows = [(user, roster.names[user]) for user in shown]
-        tables.show(_title("not watched", len(shown), len(unmonitored)), _AGENT_COLUMNS, rows)
+        tables.show(_title("not monitored", len(shown), len(unmonitored)), _AGENT_COLUMNS, rows)
     if known.refused:
         print()
         refused = known.refused[:limit] if limit else known.refused
@@ -67,10 +67,10 @@ def show(path: Path, *, limit: int, as_json: bool) -> None:
 def _read(path: Path) -> _Known:
     if (dialect := read_meta(path).dialect) != "cloud":
         raise ConfigurationError(
-            f"{path} is of dialect {dialect}: it has one subscription for everybody, and no topics"
+            f"{path} uses dialect {dialect}, which has a single subscription and no topics"
         )
     if not roster_path(path).exists():
-        raise ConfigurationError(f"{path}: no planner has run there yet")
+        raise ConfigurationError(f"{path}: no planner has run yet; start the runtime first")
     roster = read_roster(roster_path(path))
     reports = [channel_store.read_report(each) for each in channel_files(path)]
     return _Known(
@@ -88,9 +88,9 @@ def _read(path: Path) -> _Known:
 
 def _rows(known: _Known) -> Iterator[tuple[str, object]]:
     roster, plan = known.roster, known.roster.plan
-    yield "agents to be watched", len(roster.names)
-    yield "on channels", len(roster.names) - len(plan.unmonitored)
-    yield "not watched", len(plan.unmonitored)
+    yield "agents to monitor", len(roster.names)
+    yield "monitored on channels", len(roster.names) - len(plan.unmonitored)
+    yield "not monitored", len(plan.unmonitored)
     yield "refused topics", len(known.refused)
     yield "OAuth clients needed", plan.clients_needed
     yield "roster read", utc(roster.read_us) or "never"
@@ -120,11 +120,14 @@ def _advice(known: _Known) -> Iterator[str]:
     plan = known.roster.plan
     if plan.unmonitored:
         yield (
-            f"{len(plan.unmonitored)} agents are not watched: {plan.clients_needed} OAuth clients "
-            "are needed; add the missing ones as [[clients]] to the settings"
+            f"{len(plan.unmonitored)} agents are not monitored: {plan.clients_needed} OAuth "
+            "clients are needed; add the missing ones to the settings as [[clients]]"
         )
     if missing := _missing(known):
-        yield f"missing permissions: {', '.join(missing)}; give the OAuth clients a role with them"
+        yield f"missing permissions: {', '.join(missing)}; assign the OAuth clients a role with "
+
+
+"them"
 
 
 def _missing(known: _Known) -> Sequence[str]:

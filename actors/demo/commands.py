@@ -66,7 +66,7 @@ class DemoCommands:
         except RuntimeFault as fault:
             self.problems.append(f"commands: {fault}")
         except TimeoutError:
-            self.problems.append(f"commands without an end after {SETTLE_TIMEOUT_S:g} s")
+            self.problems.append(f"unfinished commands after {SETTLE_TIMEOUT_S:g} s")
 
     async def _live(self) -> None:
         async with open_client(self._data_dir, patience_s=PATIENCE_S) as client:
@@ -93,7 +93,7 @@ class DemoCommands:
                 return
             ended = await client.ended(str(answer.body["id"]))
         except RuntimeFault as fault:
-            self.problems.append(f"a command has no end: {fault}")
+            self.problems.append(f"a command did not finish: {fault}")
             return
         is_refused = ended["step"] == CommandStep.REFUSED
         self.ends[f"{ended['step']}: {ended['code']}" if is_refused else str(ended["step"])] += 1

@@ -127,11 +127,11 @@ class BundledGateway:
         try:
             code = self._process.wait(END_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            raise LocalError(f"the gateway does not end within {END_TIMEOUT_S:g} s") from None
+            raise LocalError(f"the gateway did not exit within {END_TIMEOUT_S:g} s") from None
         finally:
             self.close()
         if code != 0:
-            raise LocalError(f"the gateway ended with exit code {code}: its ledger is not whole")
+            raise LocalError(f"the gateway exited with code {code}; its ledger is incomplete")
 
     def close(self) -> None:
         self._control.close()
@@ -149,10 +149,10 @@ class BundledGateway:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self._control.close()
             code = self._process.poll()
-            how = "" if code is None else f" (it has ended with exit code {code})"
-            raise LocalError(f"the gateway does not answer {path}{how}: {error!r}") from error
+            how = "" if code is None else f" (it exited with code {code})"
+            raise LocalError(f"the gateway does not respond to {path}{how}: {error!r}") from error
         if reply.status != http.HTTPStatus.OK:
-            raise LocalError(f"the gateway refuses {path}: {reply.status} {answer}")
+            raise LocalError(f"the gateway refused {path}: {reply.status} {answer}")
         return answer
 
 
@@ -176,7 +176,7 @@ def verify(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise LocalError(f"verify did not end within {VERIFY_TIMEOUT_S:g} s") from None
+        raise LocalError(f"verify did not finish within {VERIFY_TIMEOUT_S:g} s") from None
     try:
         findings: dict[str, Any] = json.loads(result.read_text())
     except (OSError, ValueError):
@@ -204,8 +204,8 @@ def _first_line(process: subprocess.Popen[bytes], clock: Clock) -> bytes:
     while not line.endswith(b"\n"):
         left_s = deadline_s - clock.now_s()
         if left_s <= 0 or not told.poll(left_s * 1_000):
-            raise LocalError(f"the gateway is not ready within {READY_TIMEOUT_S:g} s")
+            raise LocalError(f"the gateway was not ready within {READY_TIMEOUT_S:g} s")
         if not (piece := os.read(fd, 65_536)):
-            raise LocalError(f"the gateway ended with exit code {process.wait()} at its start")
+            raise LocalError(f"the gateway exited with code {process.wait()} during startup")
         line += piece
     return line

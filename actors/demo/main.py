@@ -79,13 +79,13 @@ def _what_is_wrong(plan: DemoPlan) -> str:
 
 def _wrong_in_numbers(plan: DemoPlan) -> str:
     if not math.isfinite(plan.seconds):
-        return f"--seconds {plan.seconds}: give a number of seconds, or 0 for until Ctrl-C"
+        return f"--seconds {plan.seconds}: expected a number of seconds, or 0 to run until Ctrl-C"
     if not math.isfinite(plan.commands_per_s):
-        return f"--commands-per-s {plan.commands_per_s}: give a number, or 0 for none"
+        return f"--commands-per-s {plan.commands_per_s}: expected a number, or 0 for none"
     if plan.kill_every_s is None and plan.kill_role is not None:
-        return f"--kill {plan.kill_role}: give --kill-every as well, in seconds"
+        return f"--kill {plan.kill_role} requires --kill-every, in seconds"
     if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
-        return f"--kill-every {plan.kill_every_s}: give a number of seconds"
+        return f"--kill-every {plan.kill_every_s}: expected a number of seconds"
     return ""
 
 
@@ -93,13 +93,13 @@ def _wrong_in_paths(plan: DemoPlan) -> str:
     data_dir, json_path = plan.data_dir, plan.json_path
     if data_dir is not None and data_dir.exists():
         if not data_dir.is_dir():
-            return f"--data-dir {data_dir} is no directory"
+            return f"--data-dir {data_dir} is not a directory"
         if any(data_dir.iterdir()):
-            return f"--data-dir {data_dir} is not empty: a demo verifies a journal from its start"
+            return f"--data-dir {data_dir} is not empty; a demo requires a new or empty directory"
     if json_path is not None:
         target = json_path if json_path.exists() else json_path.parent
         if json_path.is_dir() or not os.access(target, os.W_OK):
-            return f"--json {json_path}: no file can be written there"
+            return f"--json {json_path}: cannot write a file there"
     return ""
 
 
@@ -183,7 +183,7 @@ def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settin
         return settings
     patient: dict[str, object] = {"attempts_max": 0, "restart": TROUBLED_RESTARTS}
     if plan.dialect == "wsp":  # of which one line is the whole stream
-        patient["backoff_most_s"] = TROUBLED_BACKOFF_S
+        patient["backoff_max_s"] = TROUBLED_BACKOFF_S
     return settings.model_copy(update=patient)
 
 
@@ -364,9 +364,11 @@ def _judged(report: DemoReport, problems: list[str], *, is_content: bool) -> Dem
     if not is_content:
         found.append("the journal does not agree with the gateway's ledger")
     if not report.sum_is_exact:
-        found.append("received is not the sum of its outcomes")
+        found.append("the number of received events is not the sum of their outcomes")
     if report.is_too_stale:
-        found.append("an agent was stale for longer than the watchdog plus one resync")
+        found.append(
+            "an agent was stale for longer than the watchdog interval plus one resynchronisation"
+        )
     return replace(report, verified=not found, problems=tuple(found))
 
 

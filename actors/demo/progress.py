@@ -58,7 +58,7 @@ class WspProgress:
         newest = int(status["newest_sequence"])
         found = []
         if receiver.note != status["epoch"]:
-            found.append("the gateway's present numbering is not known yet")
+            found.append("the gateway's current numbering is not known yet")
         found += [
             f"{page.name} is at {page.get('mark_sequence'):,} of epoch {page.get('mark_epoch')}, "
             f"the gateway at {newest:,}"
@@ -79,19 +79,19 @@ class CloudProgress:
         planner, receivers = self._runtime.planner, self._runtime.receivers
         version = planner.get("plan_version")
         if not version:
-            return ["nobody has planned yet"]
+            return ["there is no plan yet"]
         found = _not_confirmed(self._runtime)
         if unmonitored := planner.get("agents_unmonitored"):
             found.append(f"{unmonitored} agents are on no channel")
         for page in receivers:
             if page.get("plan_version") != version:
-                found.append(f"{page.name} does not follow the present plan yet")
+                found.append(f"{page.name} does not follow the current plan yet")
             if (current := page.get("channels_current")) < (of := page.get("channels_planned")):
                 found.append(f"{page.name} has {current} of {of} channels current")
         planned = sum(page.get("channels_planned") for page in receivers)
         if planned != planner.get("channels_planned"):
-            found.append(f"{planned} channels stand for {planner.get('channels_planned')} planned")
+            found.append(f"{planned} of {planner.get('channels_planned')} planned channels exist")
         return found
 
     def behind(self, _status: Mapping[str, Any], quiet_s: float, /) -> list[str]:
-        return [] if quiet_s >= QUIET_S else ["events were still coming a moment ago"]
+        return [] if quiet_s >= QUIET_S else ["events are still arriving"]

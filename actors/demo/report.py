@@ -105,12 +105,12 @@ def write_json(report: DemoReport, findings: Mapping[str, Any], path: Path) -> N
 def show(report: DemoReport) -> None:
     """The summary for people."""
     if report.faults:
-        columns = ("fault", "times", "what became of it")
+        columns = ("fault", "times", "outcome")
         tables.show("faults", columns, list(_fault_rows(report)))
     tables.show("demo", ("what", "value"), list(_rows(report)))
     for problem in report.problems:
         print(f"problem: {problem}")
-    good = "verified: nothing lost, nothing twice, nothing out of order"
+    good = "verified: nothing lost, duplicated or out of order"
     print(good if report.verified else "NOT verified")
 
 
@@ -138,13 +138,13 @@ def _rows(report: DemoReport) -> Iterator[tuple[str, object]]:
 
 def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "OAuth clients, channels", f"{cloud['clients']}, {cloud['channels']}"
-    yield "channels made, lost", f"{cloud['channels_created']}, {cloud['channels_lost']}"
+    yield "channels created, lost", f"{cloud['channels_created']}, {cloud['channels_lost']}"
     yield "requests, refused with 429", f"{cloud['requests']:,}, {cloud['too_many_requests']}"
-    yield "most requests of a client in a minute", cloud["fullest_window"]
+    yield "most requests of one client per minute", cloud["fullest_window"]
     if cloud["longest_stale_s"]:
-        yield "a channel's agents stale, s (longest)", cloud["longest_stale_s"]
-        yield "… may be, s (watchdog and one resync)", cloud["stale_s_max"]
-    yield "an agent held not as it was, s (longest)", cloud["longest_behind_s"]
+        yield "agents of a channel stale, s (longest)", cloud["longest_stale_s"]
+        yield "… limit, s (watchdog and one resynchronisation)", cloud["stale_s_max"]
+    yield "an agent's state incorrect, s (longest)", cloud["longest_behind_s"]
     for kind, times in cloud["faults"].items():
         yield f"fault: {kind}", times
 
@@ -156,7 +156,7 @@ def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     for name, told in commands["latency_ms"].items():
         yield f"{name} p50, p99, ms", f"{told['p50']:.1f}, {told['p99']:.1f}"
     found = commands["found"]
-    yield "commands not in order (must be 0)", sum(found[name] for name in found["examples"])
+    yield "commands out of order (must be 0)", sum(found[name] for name in found["examples"])
     updates = [name for name in ("updates", "applied", "acknowledged") if name in found]
     yield f"updates: {', '.join(updates)}", ", ".join(f"{found[name]:,}" for name in updates)
     webhooks = found["webhooks"]
@@ -165,9 +165,9 @@ def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
 
 def _trouble_rows(report: DemoReport) -> Iterator[tuple[str, object]]:
     if report.faults_that_never_came:
-        yield "faults that never came", ", ".join(report.faults_that_never_came)
+        yield "faults that did not occur", ", ".join(report.faults_that_never_came)
     yield "gap rows", report.gap_rows
-    yield "events that a gap row accounts for", report.gap_events
+    yield "events covered by a gap row", report.gap_events
     yield "rows that made an agent Unknown", report.unknown_rows
     for reason, count in report.quarantined_by_reason.items():
         yield f"quarantined: {reason}", count
@@ -188,5 +188,5 @@ def _fault_rows(report: DemoReport) -> Iterator[tuple[str, int, str]]:
             what if count == times else f"{what} ({count})" for what, count in became.items()
         )
         if waits_s:
-            text += f"; a socket again after {median(waits_s):.2f} s, at most {max(waits_s):.2f} s"
+            text += f"; reconnected after {median(waits_s):.2f} s, at most {max(waits_s):.2f} s"
         yield kind, times, text

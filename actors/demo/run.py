@@ -135,8 +135,8 @@ class DemoRun:
                 raise Interrupted
             if self._clock.now_s() > deadline_s:
                 raise LocalError(
-                    f"the runtime is not ready within {timeout_s:g} s: "
-                    f"{self._total('agents'):,} of {self._plan.agents:,} agents are known; "
+                    f"the runtime was not ready within {timeout_s:g} s: {self._total('agents'):,} "
+                    f"of {self._plan.agents:,} agents are known; "
                     f"{', '.join(self._progress.unconfirmed())}"
                 )
 
@@ -151,7 +151,7 @@ class DemoRun:
         while True:
             self.look(LOAD)
             if self._wishes.count:
-                self._view.say("stopping the load; once more to give up")
+                self._view.say("stopping the load; press Ctrl-C again to abort")
                 self._gateway.stop_load()
                 return
             if self._status["load"] == "done":
@@ -200,7 +200,7 @@ class DemoRun:
         limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
         self._one_time.page.set("is_over", 1)
         if self._is_page_told:
-            self._view.say("the load is over and the page ends; now every event is verified")
+            self._view.say("the load has ended and the page closes; verifying every event")
         asked_ns, deadline_s = self._clock.now_ns(), self._clock.now_s() + limit_s
         self._status_s = float("-inf")
         while True:
@@ -221,7 +221,7 @@ class DemoRun:
         """What is still to come; nothing that a dead child's page says counts."""
         status = self._status
         found = [
-            f"{name} shows no sign of life"
+            f"{name} does not respond"
             for name, page in self._pages.items()
             if page.get("beat_ns") < asked_ns
         ]
@@ -230,19 +230,19 @@ class DemoRun:
         found += self._progress.behind(status, self._clock.now_s() - self._changed_s)
         found += self._progress.unconfirmed()
         if unsettled := self._runtime.sender.get("unsettled"):
-            found.append(f"{unsettled:,} commands have no end")
+            found.append(f"{unsettled:,} commands are unfinished")
         if not int(status["sockets"]):
-            found.append("the gateway has no socket")
+            found.append("the gateway has no connection")
         return found
 
     def _drain(self) -> None:
-        self._supervisor.request_stop("the demo is over")
+        self._supervisor.request_stop("the demo has ended")
         while not self._supervisor.finished:
             self.look("draining")
             if self._wishes.count > 1:
                 raise Interrupted
         if self._supervisor.exit_code != EXIT_CLEAN:
-            self.problems.append(f"the runtime did not end cleanly: {self._supervisor.reason}")
+            self.problems.append(f"the runtime did not exit cleanly: {self._supervisor.reason}")
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -251,7 +251,7 @@ class DemoRun:
         if not self._supervisor.finished:
             self._supervisor.step(STEP_S)
             if self._supervisor.finished and phase != "draining":
-                raise LocalError(f"the runtime has ended: {self._supervisor.reason}")
+                raise LocalError(f"the runtime has exited: {self._supervisor.reason}")
         self._tell_page()
         now_s = self._clock.now_s()
         if now_s - self._status_s >= STATUS_EVERY_S and phase in _ASKING:
@@ -331,8 +331,10 @@ class DemoRun:
 
 def _page_lasts(seconds: float) -> str:
     if not seconds:
-        return "the page lasts until Ctrl-C, which ends the load; then every event is verified"
+        return (
+            "the page is available until Ctrl-C, which ends the load; then every event is verified"
+        )
     return (
-        f"the page ends with the load of {seconds:g} s; to keep it longer: --seconds 600, or "
-        "--seconds 0 (until Ctrl-C)"
+        f"the page is available during the load of {seconds:g} s; to keep it longer, use "
+        "--seconds 600, or --seconds 0 (until Ctrl-C)"
     )

@@ -49,7 +49,7 @@ class Sample:
 def time_left(so_far_s: float, seconds: float) -> str:
     """Of a load of `seconds` (0: until Ctrl-C)."""
     if not seconds:
-        return f"{so_far_s:.0f} s so far, until Ctrl-C"
+        return f"{so_far_s:.0f} s elapsed, until Ctrl-C"
     return f"{max(0.0, seconds - so_far_s):.0f} s of {seconds:g} s left"
 
 

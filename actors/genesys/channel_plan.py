@@ -32,7 +32,7 @@ def slot_of(scope: str) -> Slot:
     client, slash, slot = scope.removeprefix("c").partition("/")
     if scope.startswith("c") and slash and client.isdecimal() and slot.isdecimal():
         return Slot(int(client), int(slot))
-    raise ValueError(f"{scope!r} is no scope of a channel")
+    raise ValueError(f"{scope!r} is not the scope of a channel")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

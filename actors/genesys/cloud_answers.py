@@ -61,7 +61,7 @@ def listed(answer: Any) -> list[Any]:
 def entities_of(call: str, answer: Entity) -> list[Entity]:
     """Without those that nobody could be told by."""
     if not isinstance(answer.get("entities"), list):
-        raise OddAnswerError(call, 200, message="the answer lists no entities")
+        raise OddAnswerError(call, 200, message="the response lists no entities")
     return [
         each for each in answer["entities"] if isinstance(each, dict) and is_user_id(each.get("id"))
     ]
@@ -71,7 +71,7 @@ def page_of(call: str, answer: Entity, number: int) -> ListingPage:
     """Raises OddAnswerError for one that does not say how many there are."""
     pages, total = answer.get("pageCount"), answer.get("total")
     if type(pages) is not int or type(total) is not int or pages > PAGES_MAX:
-        raise OddAnswerError(call, 200, message="a page that does not say how many there are")
+        raise OddAnswerError(call, 200, message="a page without a total count")
     return ListingPage(entities_of(call, answer), number, pages, total)
 
 
@@ -114,5 +114,7 @@ def subscriptions_of(asked: Sequence[str], answer: Entity) -> Subscriptions:
             )
         else:
             permitted.add(topic)
-    rejected += [RejectedTopic(topic, "not told of in the answer", ()) for topic in spelt.values()]
+    rejected += [
+        RejectedTopic(topic, "not contained in the response", ()) for topic in spelt.values()
+    ]
     return Subscriptions(frozenset(permitted), tuple(rejected))

@@ -185,7 +185,7 @@ class CloudRest:
         """Clears its topics, so that it ends by itself; one that is gone already is no error."""
         path = _channel_path(channel) + "/subscriptions"
         try:
-            await self._call("DELETE", "letting go of a channel", path, hidden=channel)
+            await self._call("DELETE", "releasing a channel", path, hidden=channel)
         except NotFoundError:
             return
 
@@ -246,7 +246,7 @@ class CloudRest:
     async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
         answer = await self._json(method, call, path, **how)
         if not isinstance(answer, dict):
-            raise OddAnswerError(call, 200, message="the answer is no object")
+            raise OddAnswerError(call, 200, message="the response is not an object")
         return answer
 
     async def _json(self, method: str, call: str, path: str, **how: Any) -> Any:
@@ -254,7 +254,7 @@ class CloudRest:
         try:
             return orjson.loads(content)
         except orjson.JSONDecodeError:
-            raise OddAnswerError(call, 200, message="the answer is not JSON") from None
+            raise OddAnswerError(call, 200, message="the response is not JSON") from None
 
     async def _call(
         self,
@@ -310,7 +310,7 @@ class CloudRest:
                     finally:
                         await reply.aclose()
             except TimeoutError:
-                message = f"{self._at}: no answer within {timeout_s:g} s"
+                message = f"{self._at}: no response within {timeout_s:g} s"
                 raise NoAnswerError(call, 0, message=message) from None
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 said = _without(hidden, str(error))
@@ -356,7 +356,7 @@ async def _read(call: str, reply: httpx.Response) -> bytes:
     try:
         return await read_bounded(reply, ANSWER_BYTES_MAX)
     except ValueError as error:
-        message = f"the answer is too long or damaged: {error}"
+        message = f"the response is too long or damaged: {error}"
         raise OddAnswerError(call, reply.status_code, message=message) from None
 
 

@@ -35,7 +35,7 @@ class Credentials:
             client_id = read_secret("client_id_file", self.client_id_file)
             if not client_id.isprintable():
                 raise ConfigurationError(
-                    f"client_id_file = {self.client_id_file}: it holds control characters"
+                    f"client_id_file = {self.client_id_file}: the file contains control characters"
                 )
         if self.client_secret_file is not None:
             secret = read_secret("client_secret_file", self.client_secret_file)

@@ -62,13 +62,15 @@ class Definitions:
                 return found[0]
             if found:
                 ids = ", ".join(sorted(each.id for each in found)[:NAMES_SHOWN_MAX])
-                return NoSuchDefinition(f"{text!r} names {len(found)} presence definitions: {ids}")
+                return NoSuchDefinition(
+                    f"{text!r} matches {len(found)} presence definitions; specify an id: {ids}"
+                )
         if any(each.id.lower() == text.lower() for each in self._gone) or _labelled(
             self._gone, folded
         ):
             return NoSuchDefinition(f"the presence definition {text!r} is deactivated")
         return NoSuchDefinition(
-            f"no presence definition is named {text!r}; there are {self._shown()}"
+            f"unknown presence definition {text!r}; expected one of {self._shown()}"
         )
 
     def _shown(self) -> str:

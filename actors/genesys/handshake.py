@@ -38,12 +38,12 @@ def read_answer(received: bytes) -> Answer | None:
     for _ in range(INTERIM_MAX + 1):
         received = received.lstrip(b"\r\n")
         if received and not b"HTTP/".startswith(received[:5]) and not received.startswith(b"HTTP/"):
-            raise OddHandshakeError(f"the answer is no HTTP: {_shown(received)}")
+            raise OddHandshakeError(f"the response is not HTTP: {_shown(received)}")
         end = _HEAD_END.search(received)
         if end is None or end.start() > HEAD_BYTES_MAX:
             if len(received) > HEAD_BYTES_MAX:
                 raise OddHandshakeError(
-                    f"the answer's headers are longer than {HEAD_BYTES_MAX} bytes"
+                    f"the response headers are longer than {HEAD_BYTES_MAX} bytes"
                 )
             return None
         answer = _parsed(received[: end.start()], received[end.end() :])
@@ -51,7 +51,7 @@ def read_answer(received: bytes) -> Answer | None:
         if not is_interim or answer.status == HTTPStatus.SWITCHING_PROTOCOLS:
             return answer
         received = answer.rest
-    raise OddHandshakeError(f"over {INTERIM_MAX} interim answers and no final one")
+    raise OddHandshakeError(f"more than {INTERIM_MAX} interim responses without a final one")
 
 
 def upgraded(answer: Answer) -> bytes:
@@ -59,13 +59,15 @@ def upgraded(answer: Answer) -> bytes:
     does not lead to the WebSocket that was asked for."""
     headers = answer.headers
     if "websocket" not in _tokens(headers, "upgrade"):
-        raise OddHandshakeError("answered with 101, but the header Upgrade does not say websocket")
+        raise OddHandshakeError("answered with 101, but the header Upgrade is not websocket")
     if "upgrade" not in _tokens(headers, "connection"):
-        raise OddHandshakeError("answered with 101, but the header Connection does not say Upgrade")
+        raise OddHandshakeError(
+            "answered with 101, but the header Connection does not contain Upgrade"
+        )
     for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
         if chosen := headers.get(name, ""):
             raise OddHandshakeError(
-                f"answered with {name}, which was not asked for: {chosen[:SHOWN_MAX]}"
+                f"answered with {name}, which was not requested: {chosen[:SHOWN_MAX]}"
             )
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise OddHandshakeError("answered with 101 and a body")
@@ -80,7 +82,7 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
     lines = re.split(rb"\r?\n", head)
     status_line = _STATUS_LINE.fullmatch(lines[0])
     if status_line is None:
-        raise OddHandshakeError(f"the answer's status line is none: {_shown(lines[0])}")
+        raise OddHandshakeError(f"invalid status line in the response: {_shown(lines[0])}")
     version, status = status_line[1].decode(), int(status_line[2])
     if status == HTTPStatus.SWITCHING_PROTOCOLS and version != "1.1":
         raise OddHandshakeError(f"answered with 101 in HTTP/{version}, which cannot be upgraded")
@@ -93,7 +95,7 @@ def _parsed(head: bytes, rest: bytes) -> Answer:
             continue
         name, colon, value = text.partition(":")
         if not colon or not _NAME.fullmatch(name):
-            raise OddHandshakeError(f"a line of the answer is no header: {_shown(line)}")
+            raise OddHandshakeError(f"invalid header line in the response: {_shown(line)}")
         name, value = name.lower(), value.strip(" \t")
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return Answer(status, headers, rest)

@@ -104,7 +104,9 @@ def _ssl_context(ca_file: Path | None) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cadata=_certificates(ca_file))
         except (OSError, ValueError) as error:  # of TLS as well
-            raise ConfigurationError(f"ca_file = {ca_file}: no certificates: {error}") from None
+            raise ConfigurationError(
+                f"ca_file = {ca_file}: contains no valid certificates: {error}"
+            ) from None
     return context
 
 
@@ -143,7 +145,7 @@ async def read_bounded(reply: httpx.Response, bytes_max: int) -> bytes:
     elif encoding in ("gzip", "x-gzip", "deflate"):
         unpacker = _Unpacker(bytes_max)
     else:
-        raise ValueError("it comes in an encoding that nobody asked for")
+        raise ValueError("it uses a content encoding that was not requested")
     body = bytearray()
     async for part in _parts(reply):
         body += part if unpacker is None else unpacker.unpacked(part)
@@ -176,7 +178,7 @@ class _Unpacker:
                 some = self._stream.decompress(part, self._bytes_left)
             except zlib.error as error:
                 if not self._is_new:
-                    raise ValueError(f"it is not what its encoding says: {error}") from None
+                    raise ValueError(f"it does not match its content encoding: {error}") from None
                 self._stream, self._is_new = zlib.decompressobj(-zlib.MAX_WBITS), False
                 continue
             self._is_new = False

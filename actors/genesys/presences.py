@@ -43,7 +43,7 @@ def misnamed(presence: str, dialect: str) -> str:
     which only its gateway knows."""
     if dialect == "wsp":
         known = ", ".join(PRESENCES)
-        return "" if presence in PRESENCES else f"is none of {known}"
+        return "" if presence in PRESENCES else f"is unknown; expected one of {known}"
     if 0 < len(presence.strip()) <= PRESENCE_CHARS_MAX:
         return ""
-    return f"has not 1 to {PRESENCE_CHARS_MAX} characters"
+    return f"must have 1 to {PRESENCE_CHARS_MAX} characters"

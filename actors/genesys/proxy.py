@@ -59,7 +59,7 @@ def problem(url: str) -> str:
     if parts.scheme not in SCHEMES or not parts.hostname or not has_port:
         return usual
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        return f"{usual}, with nothing behind it; in a password, write / ? # as %2F %3F %23"
+        return f"{usual}, without a path or query; in a password, write / ? # as %2F %3F %23"
     return ""
 
 

@@ -86,7 +86,7 @@ _DASHES: Final = dict.fromkeys((*range(0x2010, 0x2015), 0x2212), "-")  # U+2010 
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 _SHAPE: Final = "must be a region such as eu-central-1, or its domain, such as mypurecloud.de"
-_USE_BASE_URL: Final = "a gateway of your own is given as base_url, such as http://127.0.0.1:8080"
+_USE_BASE_URL: Final = "for your own gateway, set base_url, such as http://127.0.0.1:8080"
 CHARS_MAX: Final = 500
 NEAR_MAX: Final = 3
 
@@ -127,7 +127,7 @@ def environment_of(text: str) -> str:
     host = ".".join(labels)
     is_region = region_domain_in(host) is not None or _named(host) is not None
     if host and (is_region or _named(plain) is not None):
-        raise ValueError(f"this is a region: write region = {plain!r} instead of environment")
+        raise ValueError(f"this is a region; set region = {plain!r} instead of environment")
     _refuse_machine(host)
     if host and not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", host):
         raise ValueError(_ENVIRONMENT)
@@ -155,7 +155,7 @@ def doubt_about(region: str) -> str:
     if region_domain_in(domain) is not None:
         return ""
     near = _near(domain, DOMAINS.values())
-    return f"{domain} is no known domain of the platform{_or_near(near)}"
+    return f"{domain} is not a known domain of the platform{_or_near(near)}"
 
 
 def _plain(text: str) -> str:
@@ -243,7 +243,7 @@ def _refuse_machine(host: str) -> None:
     except ValueError:
         is_machine = is_machine or bool(re.fullmatch(r"[0-9.]+", host))
     if is_machine:
-        raise ValueError(f"names a machine and no region: {_USE_BASE_URL}")
+        raise ValueError(f"is a host, not a region; {_USE_BASE_URL}")
 
 
 def _did_you_mean(text: str, host: str) -> str:
@@ -259,7 +259,7 @@ def _did_you_mean(text: str, host: str) -> str:
     names |= {_letters(domain): domain for domain in DOMAINS.values()}
     written = _letters(_DECORATION.sub("", host)) or _letters(text)
     near = dict.fromkeys(names[each] for each in _near(written, names))
-    return _or_near(near) or f"; the regions are {', '.join(sorted(DOMAINS))}"
+    return _or_near(near) or f"; expected one of {', '.join(sorted(DOMAINS))}"
 
 
 def _near(text: str, names: Iterable[str]) -> list[str]:

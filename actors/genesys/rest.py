@@ -32,7 +32,7 @@ class UserCheck(NamedTuple):
 
 
 EXISTS: Final = UserCheck("exists", "")
-MISSING: Final = UserCheck("missing", "the gateway knows no such user")
+MISSING: Final = UserCheck("missing", "the gateway does not know this user")
 FORBIDDEN: Final = UserCheck("forbidden", f"the client lacks the scope {SCOPE_TO_LOOK_UP}")
 
 
@@ -111,6 +111,6 @@ class Users:
                 return reply.status_code
         except TimeoutError:
             at = place_of(self._address)
-            return f"{at}: no answer to the user check within {REQUEST_TIMEOUT_S:g} s"
+            return f"{at}: no response to the user check within {REQUEST_TIMEOUT_S:g} s"
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             return f"{place_of(self._address)}: user check: {type(error).__name__}: {error}"

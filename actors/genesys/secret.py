@@ -42,4 +42,4 @@ class Secret:
         return format(MASK, spec)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled: hand on where it comes from")
+        raise TypeError("a secret cannot be pickled; pass its source instead")

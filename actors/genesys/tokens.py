@@ -43,14 +43,14 @@ DESCRIPTION_CHARS_MAX: Final = 300
 _REFUSED: Final = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _NO_SUCH_PATH: Final = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE)
 CHECK_DIALECT: Final = (
-    'is dialect right? An organisation of Genesys Cloud speaks dialect = "cloud", the gateway of '
-    'the tutorials dialect = "wsp"; check base_url as well, if it is given'
+    'check dialect: a Genesys Cloud organisation requires dialect = "cloud", the gateway '
+    'of the tutorials dialect = "wsp"; check base_url as well, if it is set'
 )
 CHECK_IDENTITY = "check client_id and client_secret"
 CHECK_IDENTITY_OR_DIALECT: Final = (
-    f'{CHECK_IDENTITY}; is dialect right? An organisation of Genesys Cloud speaks dialect = "cloud"'
+    f'{CHECK_IDENTITY}; check dialect: a Genesys Cloud organisation requires dialect = "cloud"'
 )
-GIVE_SCOPE = "give it to the client"
+GIVE_SCOPE = "grant it to the client"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,13 +110,13 @@ def read_grant(
     if grant is None:
         is_page = body.lstrip(b"\xef\xbb\xbf \r\n\t")[:1] == b"<"
         what = "HTML (a sign-in page, or a proxy's)" if is_page else "something else"
-        raise _FailedError(f"the token reply is {what} and not JSON")
+        raise _FailedError(f"the token response is {what}, not JSON")
     text = grant.get("access_token")
     text = text.strip() if isinstance(text, str) else ""
     if not text:
-        raise _FailedError("the token reply has no access_token")
+        raise _FailedError("the token response has no access_token")
     if not (text.isascii() and text.isprintable()):
-        raise _FailedError("the token reply has an access_token that no header can carry")
+        raise _FailedError("the token response has an access_token that is not valid in a header")
     granted = grant.get("scope")
     if isinstance(granted, str):  # absent: what was asked for
         missing = [scope for scope in scopes if scope not in granted.split()]
@@ -190,7 +190,7 @@ class TokenProvider:
         self._request: asyncio.Task[Token] | None = None
         self._failures_in_row = 0
         self._retry_at_s = float("-inf")
-        self._last_failure = _FailedError("no token was requested yet")
+        self._last_failure = _FailedError("no token has been requested yet")
         self._is_outdated = False
         self.refreshes = 0
         self.failures = 0
@@ -325,7 +325,7 @@ class TokenProvider:
         except TimeoutError:
             raise _FailedError(f"{self._at}: no token within {REQUEST_TIMEOUT_S:g} s") from None
         except ValueError as error:
-            raise _FailedError(f"{self._at}: the token reply cannot be read: {error}") from None
+            raise _FailedError(f"{self._at}: the token response cannot be read: {error}") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             reason = f"{self._at}: token request: {type(error).__name__}: {error}"
             raise _FailedError(reason) from None

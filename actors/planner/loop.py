@@ -197,7 +197,7 @@ class Planner:
                 unmonitored=unmonitored,
                 clients=self._arguments.clients,
                 clients_needed=needed,
-                what="these agents are not watched; add OAuth clients to the settings",
+                what="these agents are not monitored; add OAuth clients to the settings",
             )
         else:
             self._log.info("plan.complete", clients=self._arguments.clients)

@@ -147,11 +147,12 @@ class RosterReader:
                     found[texts[spelt]].add(each["id"])
         if unknown := [text for text, ids in found.items() if not ids]:
             raise UnresolvedError(
-                f"watch_ids: there are no {kind} named {_shown(unknown)}{_near(unknown, names)}"
+                f"watch_ids: unknown {kind} {_shown(unknown)}{_near(unknown, names)}"
             )
         if several := [text for text, ids in found.items() if len(ids) > 1]:
             raise UnresolvedError(
-                f"watch_ids: several {kind} are named {_shown(several)}: give their ids"
+                f"watch_ids: more than one of the {kind} is named {_shown(several)}; specify their "
+                "ids"
             )
         return frozenset(each for ids in found.values() for each in ids)
 
@@ -244,7 +245,7 @@ def listed_ids(path: Path) -> list[str]:
         with path.open("rb") as file:
             read = file.read(FILE_BYTES_MAX + 1)
         if len(read) > FILE_BYTES_MAX:
-            raise ConfigurationError(f"watch_file = {path}: over {FILE_BYTES_MAX >> 20} MB")
+            raise ConfigurationError(f"watch_file = {path}: larger than {FILE_BYTES_MAX >> 20} MB")
         content = text_of(read)
     except OSError as error:
         raise ConfigurationError(f"watch_file = {path}: {error.strerror}") from None
@@ -256,10 +257,10 @@ def listed_ids(path: Path) -> list[str]:
         if text:
             if not is_user_id(text):
                 raise ConfigurationError(
-                    f"watch_file = {path}: line {number} is no user's id: give one id a line, and "
-                    "nothing else but a comment after #"
+                    f"watch_file = {path}: line {number} is not a user id; write one id per line, "
+                    "optionally followed by a comment after #"
                 )
             ids[text] = None
     if not ids:
-        raise ConfigurationError(f"watch_file = {path}: it lists nobody")
+        raise ConfigurationError(f"watch_file = {path}: the file lists no users")
     return list(ids)

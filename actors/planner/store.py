@@ -24,7 +24,7 @@ FORMAT: Final = 1
 class DamagedRosterError(DamagedFileError):
     """A file that is no store of the planner any more."""
 
-    cure = "the planner begins with no roster; agents may change their channels once"
+    cure = "the planner starts without a roster; agents may move to other channels once"
 
 
 KIND: Final = Kind("planner", FORMAT, DamagedRosterError)

@@ -190,7 +190,7 @@ class ChannelMachine:
         for line in self._lines():
             self._act(lines.Close(line.number, 1000))
         self._streaming = self._coming = self._retiring = None
-        self._session.end("nobody is watched on this channel", self._at_us)
+        self._session.end("no agent is monitored on this channel", self._at_us)
         self._session.forget()
         for channel in (self._current, self._next, self._old):
             if channel is not None:
@@ -360,7 +360,7 @@ class ChannelMachine:
             self._act(lines.Close(line.number, 1001))
         self._streaming = self._coming = self._retiring = None
         self._is_reading = False  # until a tick says that there is room again
-        self._session.end("too much is spilled", self._at_us)
+        self._session.end("the spill limit is exceeded", self._at_us)
 
     def _stop(self) -> None:
         for line in self._lines():

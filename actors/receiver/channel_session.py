@@ -68,7 +68,7 @@ class ChannelSession:
             self.pending.pop(user, None)
             if user not in self.moved:
                 reason = refused.get(user)
-                why = "not in the plan any more" if reason is None else f"topic refused: {reason}"
+                why = "no longer in the plan" if reason is None else f"topic refused: {reason}"
                 self._act(signals.WriteOf(Unwatches(self.scope, user, why, at_us)))
         joined = heard - self.watched
         for user in sorted(heard if is_anew else joined):

@@ -27,7 +27,7 @@ FORMAT: Final = 1
 class DamagedChannelsError(DamagedFileError):
     """A file that is no store of channels any more."""
 
-    cure = "the receiver makes new channels; the old ones end by themselves within a day"
+    cure = "the receiver creates new channels; the old ones expire within a day"
 
 
 KIND: Final = Kind("channels", FORMAT, DamagedChannelsError)

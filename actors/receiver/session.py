@@ -115,7 +115,7 @@ class SessionMachine:
                 if self._token_awaited:
                     self._retry_at_s = now_s
             case signals.HistoryWanted():
-                self._replace = self._replace or "history wanted"
+                self._replace = self._replace or "history requested"
             case signals.Overflowed():
                 self._overflowed(signal)
             case signals.StopAsked():
@@ -144,7 +144,9 @@ class SessionMachine:
             case signals.Acknowledged() if line.phase is ReceiverPhase.SUBSCRIBING:
                 self._acknowledged(line, signal)
             case signals.NotAcknowledged():
-                self._end(line, "the first frame is no acknowledgement", Close(line.number, 1002))
+                self._end(
+                    line, "the first frame is not an acknowledgement", Close(line.number, 1002)
+                )
             case signals.EventSeen(sequence=sequence) if line.is_streaming and sequence:
                 # An old one out of turn says nothing of a replay.
                 if signal.is_history or sequence > (line.resume_after or 0):
@@ -165,7 +167,7 @@ class SessionMachine:
     def _connect(self) -> None:
         self._lines += 1
         if self._primary is not None:
-            assert self._retiring is None, "a third line"
+            assert self._retiring is None, "a third connection"
             self._retiring = self._primary
         self._primary = ReceiverConnection(self._lines)
         self._retry_at_s = None
@@ -295,20 +297,20 @@ class SessionMachine:
         self._unheard += 1
         if not self._is_known and self._unheard >= self._policy.unheard_most:
             reason = (
-                f"the gateway ended {self._unheard} connections at our subscription without a word:"
-                " it does not accept it; check the setting `resource`"
+                f"the gateway closed {self._unheard} connections on our subscription without an "
+                "answer, and does not accept it; check the setting `resource`"
             )
             self._give_up(EXIT_CONFIGURATION, reason)
             return
-        self._retry("ended at our subscription without a word: perhaps it is not accepted")
+        self._retry("closed on our subscription without an answer; possibly it is not accepted")
 
     def _overflowed(self, signal: signals.Overflowed) -> None:
         self._act(signals.DropSpill(lowest_mark(signal.marks, self._numbering.kept)))
         self._is_reading = False  # until a tick says that there is room again
         for line in self._open_lines():
             self._act(Close(line.number, 1001))
-            self._let_go(line, "too much is spilled")
-        self._retry("too much is spilled")
+            self._let_go(line, "the spill limit is exceeded")
+        self._retry("the spill limit is exceeded")
 
     def _stop(self) -> None:
         for line in self._open_lines():
@@ -354,7 +356,9 @@ class SessionMachine:
         self._tries += counts
         if 0 < policy.attempts_max <= self._tries and not self.is_up:
             self._write(SessionEnds(self._session, SCOPE_ALL, END_EXHAUSTED, self._at_us))
-            self._give_up(EXIT_TEMPORARY, f"{self._tries} tries failed in a row; last: {reason}")
+            self._give_up(
+                EXIT_TEMPORARY, f"{self._tries} consecutive attempts failed; last error: {reason}"
+            )
             return
         if delay_s is None:
             first_s, most_s = policy.backoff_first_s, policy.backoff_most_s

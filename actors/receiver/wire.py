@@ -58,7 +58,7 @@ class Wire:
 
     @property
     def _opened(self) -> WSTransport:
-        assert self._transport is not None, "nothing is sent before it is open"
+        assert self._transport is not None, "cannot send before the connection is open"
         return self._transport
 
     def pause(self) -> None:

@@ -75,7 +75,7 @@ class Outbox:
 
     def __init__(self, settings: WebhookSettings, rng: random.Random) -> None:
         self._give_up_after_us = round(settings.give_up_after_s * 1e6)
-        self._backoff_most_s = settings.backoff_most_s
+        self._backoff_most_s = settings.backoff_max_s
         self._rng = rng
         self._on_way: dict[str, WebhookMessage] = {}
         self._judged: set[str] = set()

@@ -1,6 +1,7 @@
 """Owns what becomes of a valid command: permits, a line, its tries, and how it is settled. Pure.
 
-Knows no order, agent or queue; time, answers and what the stream shows in, steps into `ActiveCommands`.
+Knows no order, agent or queue; time, answers and what the stream shows in, steps into the table of
+active commands.
 The one rule for everything unanswered is in the design, "A command, step by step".
 
 *In doubt* is a command of which a try went unanswered: it may be applied or not, and only a

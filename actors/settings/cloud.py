@@ -32,7 +32,7 @@ WatchKind: TypeAlias = Literal["all", "queues", "groups", "divisions", "file"]
 
 def _is_printable(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("must hold no control characters")
+        raise ValueError("must not contain control characters")
     return text
 
 
@@ -45,17 +45,32 @@ class ClientSettings(BaseModel):
 
     model_config = _FROZEN
 
-    client_id: Printable = Field(default="", max_length=500, description="one of the two …")
-    client_id_file: Path | None = Field(default=None, description="… is needed")
-    client_secret: SecretStr = Field(default=SecretStr(""), description="likewise")
-    client_secret_file: Path | None = Field(default=None, description="likewise")
+    client_id: Printable = Field(
+        default="",
+        max_length=500,
+        description="Id of this OAuth client; required unless `client_id_file` is set.",
+    )
+    client_id_file: Path | None = Field(
+        default=None,
+        description="File that contains the id of this OAuth client; required unless `client_id` "
+        "is set.",
+    )
+    client_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Secret of this OAuth client; required unless `client_secret_file` is set.",
+    )
+    client_secret_file: Path | None = Field(
+        default=None,
+        description="File that contains the secret of this OAuth client; required unless "
+        "`client_secret` is set.",
+    )
 
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Self:
         if bool(self.client_id) == (self.client_id_file is not None):
-            raise ValueError("needs either client_id or client_id_file")
+            raise ValueError("requires either client_id or client_id_file")
         if bool(self.client_secret.get_secret_value()) == (self.client_secret_file is not None):
-            raise ValueError("needs either client_secret or client_secret_file")
+            raise ValueError("requires either client_secret or client_secret_file")
         return self
 
     @property
@@ -75,59 +90,74 @@ class CloudSettings(BaseModel):
     model_config = _FROZEN
 
     watch: WatchKind = Field(
-        default="all", description="all active users, or those of queues, groups, …, or of a file"
+        default="all",
+        description="Users to monitor: `all` active users, the members of the `queues`, `groups` "
+        "or `divisions` in `cloud.watch_ids`, or the users listed in a `file`.",
     )
     watch_ids: tuple[_Named, ...] = Field(
-        default=(), description="ids or names of these queues, groups or divisions"
+        default=(),
+        description="Ids or names of the queues, groups or divisions to monitor; required if "
+        "`cloud.watch` is one of these.",
     )
     watch_file: Path | None = Field(
-        default=None, description="ids of users, one a line; `#` begins a comment"
+        default=None, description="File of user ids to monitor, one per line; `#` starts a comment."
     )
     topics: TopicsSetting = Field(
         default="activity",
-        description="activity: one topic an agent; combined: presence and routing status, which "
-        "count for two",
+        description="Topics subscribed to per agent: `activity` is one topic; `combined` is "
+        "presence and routing status, and counts as two.",
     )
     topics_per_channel_max: int = Field(
         default=TOPICS_PER_CHANNEL_MAX,
         ge=max(COUNTED.values()),
         le=TOPICS_OF_A_CHANNEL,
-        description=f"of the {TOPICS_OF_A_CHANNEL} that the platform allows",
+        description="Maximum number of topics per channel; the platform allows "
+        f"{TOPICS_OF_A_CHANNEL}.",
     )
     channels_per_client_max: int = Field(
         default=CHANNELS_PER_CLIENT_MAX,
         ge=1,
         le=CHANNELS_OF_A_CLIENT - 1,  # a rotation needs one more
-        description=f"of the {CHANNELS_OF_A_CLIENT} that the platform allows; a rotation needs one "
-        "more",
+        description="Maximum number of channels per OAuth client; the platform allows "
+        f"{CHANNELS_OF_A_CLIENT}, and a rotation needs a spare one.",
     )
     roster_every_s: float = Field(
-        default=300.0, ge=10, le=86_400, description="how often the roster is read"
+        default=300.0,
+        ge=10,
+        le=86_400,
+        description="Interval, in seconds, at which the roster is read.",
     )
     rotate_after_s: float = Field(
         default=ROTATE_AFTER_S,
         ge=60,
         le=ROTATE_AFTER_S,
-        description="age at which a channel is replaced; at most 23 h of its 24",
+        description="Age, in seconds, at which a channel is replaced; at most 23 of the 24 hours "
+        "that a channel lives.",
     )
     requests_per_minute: int = Field(
         default=REQUESTS_PER_MINUTE,
         ge=20,
         le=100_000,
-        description="of each client: 15 % for the planner, 45 % for the receiver, 40 % for the "
-        "sender, never borrowed",
+        description="API requests per minute of each OAuth client: 15 % are reserved for the "
+        "planner, 45 % for the receiver and 40 % for the sender.",
     )
 
     @model_validator(mode="after")
     def _names_whom_it_watches(self) -> Self:
         if (self.watch in {"queues", "groups", "divisions"}) != bool(self.watch_ids):
             if self.watch_ids:
-                raise ValueError(f"watch = {self.watch} needs no watch_ids: drop one of them")
-            raise ValueError(f"watch = {self.watch} needs watch_ids: their ids or names")
+                raise ValueError(
+                    f"watch_ids is not used with watch = {self.watch}; remove one of them"
+                )
+            raise ValueError(
+                f"watch = {self.watch} requires watch_ids, the ids or names of these {self.watch}"
+            )
         if (self.watch == "file") != (self.watch_file is not None):
             if self.watch_file is not None:
-                raise ValueError(f"watch = {self.watch} needs no watch_file: drop one of them")
-            raise ValueError("watch = file needs watch_file: user ids, one a line")
+                raise ValueError(
+                    f"watch_file is not used with watch = {self.watch}; remove one of them"
+                )
+            raise ValueError("watch = file requires watch_file, a file of user ids, one per line")
         return self
 
     @property

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from actors.settings.model import ENVIRONMENT_PREFIX, Settings, unusable
 from actors.settings.problems import Keys, leaves
+from actors.settings.renamed import is_old_name
 
 Given: TypeAlias = tuple[str, Keys, Any]
 """A variable, the keys of what it sets, and the value."""
@@ -34,7 +35,9 @@ def given_in(environment: Mapping[str, str]) -> list[Given]:
     names = [name for name in environment if name.upper().startswith(ENVIRONMENT_PREFIX)]
     for name in sorted(names, key=lambda name: (-name.count("__"), name)):
         keys = tuple(name.upper().removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-        if not environment[name] or keys[0] not in Settings.model_fields:
+        if not environment[name]:
+            continue
+        if keys[0] not in Settings.model_fields and not is_old_name(keys[0]):
             continue  # a cluster sets variables of its own making: told as a warning
         try:
             found += _read(name.upper(), keys, environment[name])
@@ -70,8 +73,8 @@ def _value(kind: Any, keys: Keys, text: str) -> Any:
         if not isinstance(value, Mapping):
             key = next(iter(kind.model_fields), "NAME") if _is_model(kind) else "NAME"
             raise ValueError(
-                f"{'.'.join(keys)} is a table: set what is in it, as in "
-                f"{variable((*keys, key))}=…, or give a JSON object"
+                f"{'.'.join(keys)} is a table: set its keys, for example "
+                f"{variable((*keys, key))}=…, or specify a JSON object"
             )
         return value
     if get_origin(kind) is tuple:
@@ -85,7 +88,7 @@ def _listed(kind: Any, keys: Keys, text: str) -> Any:
         value = _json(text)
         if not isinstance(value, list):
             of_tables = " of tables" if is_of_tables else ""
-            raise ValueError(f"{'.'.join(keys)} is a list{of_tables}: give it as a JSON list")
+            raise ValueError(f"{'.'.join(keys)} is a list{of_tables}: specify it as a JSON list")
         return value
     parts = (each.strip() for each in re.split(r"[,\n]", text))
     return [each.strip("\"'") if each[:1] == each[-1:] else each for each in parts if each]

@@ -16,7 +16,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
@@ -33,6 +33,7 @@ from actors.settings.model import (
     unusable,
 )
 from actors.settings.problems import LISTS, Keys, explain, known_keys, leaves, named
+from actors.settings.renamed import RENAMED, Leaf, current
 from actors.settings.sinks import STDOUT
 from actors.storage.text_file import text_of
 
@@ -105,6 +106,7 @@ def load(
         *_environment_layers(),
         *((f"file {path}", keys, value) for keys, value in leaves(table)),
     ]
+    layers, renamed = _under_current_names(layers)
     merged, origins = _merge(layers)
     if region_file := merged.get("region_file"):
         merged["region"] = read_secret("region_file", Path(region_file))
@@ -124,15 +126,12 @@ def load(
         settings.sender.webhook.signing_secret()
         for sink in settings.sinks:
             sink.signing_secret()
-    warnings = _warnings(path, table, settings) + (
-        _gateway_doubts(settings) if needs_gateway else ()
-    )
-    return Effective(settings=settings, origins=origins, warnings=warnings)
+    warnings = (*renamed, *_warnings(path, table, settings))
+    doubts = _gateway_doubts(settings) if needs_gateway else ()
+    return Effective(settings=settings, origins=origins, warnings=warnings + doubts)
 
 
 # -- layers ------------------------------------------------------------------------------------
-
-_Leaf: TypeAlias = tuple[str, Keys, Any]  # (origin, its keys from the outermost table, value)
 
 
 def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
@@ -144,11 +143,11 @@ def _read_toml(config: Path | None) -> tuple[Path, dict[str, Any]]:
     except FileNotFoundError:
         if named is None:
             return path, {}
-        raise unusable([f"--config {path}: there is no such file"]) from None
+        raise unusable([f"--config {path}: file not found"]) from None
     except OSError as error:
         raise unusable([f"--config {path}: {error.strerror}"]) from None
     except tomllib.TOMLDecodeError as error:
-        raise unusable([f"{path} is no TOML: {error}"]) from None
+        raise unusable([f"{path} is not valid TOML: {error}"]) from None
     except ValueError as error:  # what is wrong with the file as a text
         raise unusable([f"{path}: {error}"]) from None
     _anchor(Settings, table, path.parent)
@@ -171,14 +170,14 @@ def _anchor(model: type[BaseModel], table: dict[str, Any], folder: Path) -> None
                     _anchor(LISTS[key], each, folder)
 
 
-def _flag_layer(flags: Mapping[str, Any]) -> Iterator[_Leaf]:
+def _flag_layer(flags: Mapping[str, Any]) -> Iterator[Leaf]:
     for key, value in flags.items():
         if value is not None:
             origin = f"flag --{key.replace('_', '-').replace('.', '-')}"
             yield origin, tuple(key.split(".")), value
 
 
-def _environment_layers() -> Iterator[_Leaf]:
+def _environment_layers() -> Iterator[Leaf]:
     yield from given_in(os.environ)
     for name, key in GENESYS_NAMES.items():
         if os.environ.get(name):
@@ -195,7 +194,26 @@ def _unfolded(table: Mapping[str, Any]) -> Iterator[tuple[Keys, Any]]:
             yield path, value
 
 
-def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
+def _under_current_names(layers: Sequence[Leaf]) -> tuple[list[Leaf], tuple[str, ...]]:
+    """With a warning for each old name. Both names in one layer are a mistake."""
+    found: list[Leaf] = []
+    warnings: list[str] = []
+    given = {(_layer(origin), keys) for origin, keys, _ in layers}
+    for leaf in layers:
+        origin, keys, _ = leaf
+        try:
+            renamed, told = current(leaf)
+        except ValueError as error:
+            raise unusable([f"{named(keys)} (from {origin}): {error}"]) from None
+        if renamed[1] != keys and (_layer(origin), renamed[1]) in given:
+            both = f"{named(renamed[1])} and {named(keys)} are both set"
+            raise unusable([f"{both} (from {origin}); remove {named(keys)}"])
+        found.append(renamed)
+        warnings += told
+    return found, tuple(warnings)
+
+
+def _merge(layers: list[Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
     """The first to name a key wins; of a choice, the first layer to name any of it."""
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -204,7 +222,7 @@ def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
         said = [each for choice in CHOICES if key in choice for each in choice if each in origins]
         for other in said:
             if other != key and _layer(origins[other]) == _layer(origin):
-                raise unusable([f"{other} and {key} are both given: keep one of them"])
+                raise unusable([f"{other} and {key} are both set; remove one of them"])
         if said or key in origins:
             continue
         origins[key] = origin
@@ -213,7 +231,7 @@ def _merge(layers: list[_Leaf]) -> tuple[dict[str, Any], dict[str, str]]:
         for parent in parents:
             table = table.setdefault(parent, {})
             if not isinstance(table, dict):
-                raise unusable([f"{key} (from {origin}): {parent} is no table"])
+                raise unusable([f"{key} (from {origin}): {parent} is not a table"])
         if isinstance(table.get(leaf), dict):
             raise unusable([f"{key} (from {origin}): must be a table"])
         table[leaf] = value
@@ -236,14 +254,17 @@ def _missing(settings: Settings) -> list[str]:
     if not settings.client_secret.get_secret_value() and settings.client_secret_file is None:
         problems.append(_way_out("client_secret", "GENESYSCLOUD_OAUTHCLIENT_SECRET"))
     if settings.ca_file is not None and not settings.ca_file.is_file():
-        problems.append(f"ca_file = {settings.ca_file}: there is no such file")
+        problems.append(f"ca_file = {settings.ca_file}: file not found")
     return problems
 
 
 def _given_twice(client_ids: Sequence[str]) -> list[str]:
     """Two clients that are one would evict each other's channels, and share one rate limit."""
     twice = sorted({each for each in client_ids if client_ids.count(each) > 1})
-    return [f"client_id = {each!r} is given twice: each OAuth client counts once" for each in twice]
+    return [
+        f"client_id = {each!r} is used more than once; configure each OAuth client once"
+        for each in twice
+    ]
 
 
 def _way_out(key: str, genesys_name: str) -> str:
@@ -258,9 +279,9 @@ def _gateway_doubts(settings: Settings) -> tuple[str, ...]:
     """What is likely to be the wrong gateway, or the wrong way to speak to it."""
     host = urlsplit(settings.api_url).hostname or ""
     if settings.dialect == "wsp" and region_domain_in(host) is not None:
-        what = f"dialect wsp against a Genesys Cloud domain ({host})"
-        cure = 'an organisation of Genesys Cloud speaks dialect = "cloud"'
-        return (f"{what}: {cure}; wsp is the dialect of the two tutorials",)
+        what = f"dialect = wsp is used with a Genesys Cloud domain ({host})"
+        cure = 'a Genesys Cloud organisation requires dialect = "cloud"'
+        return (f"{what}; {cure} (wsp is the dialect of the two tutorials)",)
     if settings.base_url is None and settings.region and (doubt := doubt_about(settings.region)):
         return (f"region = {settings.region!r}: {doubt}",)
     return ()
@@ -271,18 +292,20 @@ def _warnings(path: Path, table: Mapping[str, Any], settings: Settings) -> tuple
     warnings = []
     known = {variable(keys[:length]) for keys in known_keys() for length in range(1, len(keys) + 1)}
     open_tables = tuple(variable(tuple(key.split("."))) for key in OPEN_TABLES)
-    known.update(open_tables)
+    known.update(open_tables, map(variable, RENAMED))
     for name in sorted(os.environ):
         upper = name.upper()
         if not upper.startswith(ENVIRONMENT_PREFIX) or upper in OTHER_VARIABLES:
             continue
         if table_of := [each for each in open_tables if upper.startswith(f"{each}__")]:
             warnings.append(
-                f"{name}: the names in this table keep their case only as JSON in {table_of[0]}"
+                f"{name}: to keep the case of the names in this table, set {table_of[0]} as JSON"
             )
         elif upper not in known:
             near = difflib.get_close_matches(upper, known, n=1, cutoff=0.8)
-            warnings.append(f"{name} is no setting" + (f"; {near[0]}?" if near else ""))
+            warnings.append(
+                f"{name} is not a known setting" + (f"; did you mean {near[0]}?" if near else "")
+            )
     given = {named(keys) for keys, _ in leaves(table)}
     for listed in LISTS:
         tables = table.get(listed)
@@ -293,8 +316,12 @@ def _warnings(path: Path, table: Mapping[str, Any], settings: Settings) -> tuple
     secrets = given & _SECRETS
     if secrets and path.stat().st_mode & 0o077:
         told = " and ".join(sorted(secrets))
-        warnings.append(f"{path} holds {told} and others may read it: chmod 600")
+        warnings.append(
+            f"{path} contains {told} and is readable by other users; run: chmod 600 {path}"
+        )
     for keys, value in _unfolded(settings.model_dump()):
         if keys[-1].endswith("secret_file") and value is not None and is_exposed(value):
-            warnings.append(f"{named(keys)} = {value}: every user may read it: chmod 600 {value}")
+            warnings.append(
+                f"{named(keys)} = {value} is readable by every user; run: chmod 600 {value}"
+            )
     return tuple(warnings)

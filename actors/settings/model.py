@@ -42,7 +42,7 @@ from runtime.log import MASK
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
-DEMO_HINT: Final = "To see it work without any settings: presence-runtime demo"
+DEMO_HINT: Final = "To try it without any settings, run: presence-runtime demo"
 
 
 def _is_host_url(url: str) -> str:
@@ -55,9 +55,9 @@ def _is_host_url(url: str) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname or not is_usable:
         raise ValueError("must be a URL such as https://api.mypurecloud.com")
     if parts.username or parts.password or parts.query or parts.fragment:
-        raise ValueError("must hold no user, password, query or fragment")
+        raise ValueError("must not contain a user, password, query or fragment")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
-        raise ValueError("must be https: the client's secret would travel in clear text")
+        raise ValueError("must be https; otherwise the client's secret would be sent in clear text")
     return url.rstrip("/")
 
 
@@ -95,7 +95,7 @@ def _is_power_of_two(number: int) -> int:
 
 def _is_name(text: str) -> str:
     if not re.fullmatch(r"[\w.-]{0,32}", text):
-        raise ValueError("must be letters, digits, `_ . -`, at most 32")
+        raise ValueError("must consist of up to 32 letters, digits, `_ . -`")
     return text
 
 
@@ -108,10 +108,12 @@ class LogSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal["auto", "json", "console"] = Field(
-        default="auto", description="auto: console on a terminal, else json"
+        default="auto",
+        description="Format of the log lines; `auto` means `console` on a terminal and `json` "
+        "otherwise.",
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", description="the least that is told"
+        default="info", description="Lowest level that is logged."
     )
 
 
@@ -120,12 +122,19 @@ class RestartSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    intensity: int = Field(default=20, ge=0, le=1000, description="a child may end this often …")
+    intensity: int = Field(
+        default=20,
+        ge=0,
+        le=1000,
+        description="How often a child process may end within `restart.period_s`; one more stops "
+        "the runtime with exit code 1.",
+    )
     period_s: float = Field(
         default=60.0,
         gt=0,
         le=86_400,
-        description="… within this time; once more stops everything with exit 1",
+        description="Length, in seconds, of the period in which the ends of a child process are "
+        "counted for `restart.intensity`.",
     )
 
 
@@ -138,104 +147,132 @@ class Settings(BaseSettings):
 
     name: _Name = Field(
         default="",
-        description="shown in the titles of the processes: letters, digits, `_ . -`, at most 32",
+        description="Name shown in the process titles: up to 32 letters, digits, `_ . -`.",
     )
     dialect: Dialect = Field(
         default="wsp",
-        description="how the gateway speaks; cloud: the platform API of Genesys Cloud",
+        description="Protocol of the gateway; `cloud` is the platform API of Genesys Cloud.",
     )
     environment: Annotated[str, AfterValidator(environment_of)] = Field(
         default="",
         max_length=200,
-        description="dialect wsp: the gateway is `https://api.{environment}.mypurecloud.com`",
+        description="Dialect `wsp`: the gateway is `https://api.{environment}.mypurecloud.com`.",
     )
     region: Annotated[str, AfterValidator(_is_region)] = Field(
         default="",
         max_length=500,
-        description="instead of it: a region such as `eu-central-1`, its city, or its domain",
+        description="Region of Genesys Cloud, as a code such as `eu-central-1`, its city or its "
+        "domain; replaces `environment`.",
     )
-    region_file: Path | None = Field(default=None, description="a file that holds the region")
+    region_file: Path | None = Field(default=None, description="File that contains the region.")
     base_url: Annotated[str, AfterValidator(_is_host_url)] | None = Field(
         default=None,
-        description="the gateway's URL, or its host; wins over the three above. `http` only to "
-        "this machine",
+        description="URL or host of the gateway; overrides `environment`, `region` and "
+        "`region_file`. `http` is accepted only for this machine.",
     )
-    client_id: Printable = Field(default="", max_length=500, description="of the OAuth client")
-    client_id_file: Path | None = Field(default=None, description="a file that holds it")
+    client_id: Printable = Field(default="", max_length=500, description="Id of the OAuth client.")
+    client_id_file: Path | None = Field(
+        default=None, description="File that contains the id of the OAuth client."
+    )
     client_secret: SecretStr = Field(
-        default=SecretStr(""), description="of the OAuth client; better as a file"
+        default=SecretStr(""),
+        description="Secret of the OAuth client; prefer `client_secret_file`.",
     )
     client_secret_file: Path | None = Field(
         default=None,
-        description="read again for every token; a regular file of 64 KiB at most, like all these",
+        description="File that contains the secret of the OAuth client, read again for every "
+        "token. Like every secret file, it must be a regular file of at most 64 KiB.",
     )
     clients: tuple[ClientSettings, ...] = Field(
         default=(),
         max_length=CLIENTS_MAX - 1,
-        description="dialect cloud: more OAuth clients, as `[[clients]]`; as a variable a JSON "
-        "list. Their order is that of the channel plan: append",
+        description="Dialect `cloud`: additional OAuth clients, as `[[clients]]` tables, or a "
+        "JSON list in a variable. The channel plan uses their order: append new ones.",
     )
     receivers: int = Field(
         default=1,
         ge=1,
         le=CLIENTS_MAX,
-        description="dialect cloud: processes that hold the channels; clients are dealt to them "
-        f"in turn, at least one to each and {CLIENTS_OF_A_RECEIVER_MAX} at most",
+        description="Dialect `cloud`: number of processes that hold the channels. The OAuth "
+        f"clients are distributed in turn, from 1 to {CLIENTS_OF_A_RECEIVER_MAX} per "
+        "process.",
     )
     ca_file: Path | None = Field(
-        default=None, description="certificates trusted beside the system's (PEM)"
+        default=None,
+        description="PEM file of certificates that are trusted in addition to the system's.",
     )
     proxy: Annotated[str, AfterValidator(_is_proxy_url)] | None = Field(
         default=None,
-        description="for tokens and sockets alike, `http` or `https`; else HTTPS_PROXY, ALL_PROXY "
-        "and NO_PROXY. In a password write `/ ? # @` as `%2F %3F %23 %40`; it is shown nowhere",
+        description="URL of the `http` or `https` proxy for all connections to the gateway; if "
+        "unset, HTTPS_PROXY, ALL_PROXY and NO_PROXY apply. In a password, write `/ ? "
+        "# @` as `%2F %3F %23 %40`; passwords are masked in all output.",
     )
     resource: str | None = Field(
         default=None,
         max_length=500,
-        description="dialect wsp: the filter of the subscription; absent: all",
+        description="Dialect `wsp`: filter of the subscription; if unset, everything is "
+        "subscribed to.",
     )
     appointments: bool = Field(
-        default=False, description="dialect wsp: subscribe to agents' next appointments as well"
+        default=False, description="Dialect `wsp`: also subscribe to the agents' next appointments."
     )
-    data_dir: Path = Field(default=Path("presence-data"), description="journals and lock")
-    shards: int = Field(default=2, ge=1, le=64, description="processes that hold the agents")
+    data_dir: Path = Field(
+        default=Path("presence-data"),
+        description="Directory of the journals, the lock file and the Unix socket.",
+    )
+    shards: int = Field(
+        default=2,
+        ge=1,
+        le=64,
+        description="Number of processes that hold the states of the agents.",
+    )
     journal: Literal["full", "off"] = Field(
         default="full",
-        description="off: states only, written at a clean stop; for measurements, not for service",
+        description="`full` records every transition; `off` stores only the states, at a clean "
+        "stop, and is meant for measurements, not for production.",
     )
     # 8 MiB hold some 30,000 events: 15 times what 5,000 seats need (2,000 events).
     ring_bytes: Annotated[int, AfterValidator(_is_power_of_two)] = Field(
         default=8 << 20,
         ge=64 << 10,
         le=1 << 30,
-        description="room between a receiver and each shard; a power of two",
+        description="Size, in bytes, of the buffer between a receiver and each shard; a power of "
+        "two.",
     )
     retention_days: float = Field(
-        default=7.0, gt=0, le=36_500, description="older rows are dropped"
+        default=7.0,
+        gt=0,
+        le=36_500,
+        description="Age, in days, after which rows are deleted from the journals.",
     )
     retention_gb: float = Field(
         default=20.0,
         gt=0,
         le=1_000_000,
-        description="so are the oldest rows beyond this size: 10^9 bytes, all shards together, "
-        "archives apart",
+        description="Total size of the journals, in units of 10^9 bytes over all shards and "
+        "without archives, above which the oldest rows are deleted.",
     )
     attempts_max: int = Field(
         default=10,
         ge=0,
         le=1_000_000,
-        description="dialect wsp: tries to connect in a row before all agents become Unknown; "
-        "0: for ever",
+        description="Dialect `wsp`: consecutive failed attempts to connect after which all "
+        "agents become Unknown; 0 means no limit.",
     )
-    backoff_most_s: float = Field(
-        default=30.0, gt=0, le=3600, description="longest wait before a try to connect"
+    backoff_max_s: float = Field(
+        default=30.0,
+        gt=0,
+        le=3600,
+        description="Longest wait, in seconds, between two attempts to connect.",
     )
     cloud: CloudSettings = CloudSettings()
     sender: SenderSettings = SenderSettings()
     web: WebSettings = WebSettings()
     sinks: tuple[SinkSettings, ...] = Field(
-        default=(), max_length=SINKS_MAX, description="what transitions are handed on to"
+        default=(),
+        max_length=SINKS_MAX,
+        description="Destinations that transitions are delivered to, as `[[sinks]]` tables, or a "
+        "JSON list in a variable.",
     )
     restart: RestartSettings = RestartSettings()
     log: LogSettings = LogSettings()
@@ -252,7 +289,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _says_each_thing_once(self) -> Self:
         if self.environment and self.region:
-            raise ValueError("environment and region name the gateway twice: keep one of them")
+            raise ValueError("environment and region both select the gateway; remove one of them")
         return self
 
     @model_validator(mode="after")
@@ -264,17 +301,22 @@ class Settings(BaseSettings):
             alien = {"environment": self.environment, "resource": self.resource is not None}
             alien["appointments"] = self.appointments
         if strangers := [key for key, is_given in alien.items() if is_given]:
-            others = ", ".join(strangers)
-            raise ValueError(f"dialect = {self.dialect} knows nothing of {others}: drop that")
+            others, is_one = ", ".join(strangers), len(strangers) == 1
+            are, it = ("is", "it") if is_one else ("are", "them")
+            raise ValueError(
+                f"{others} {are} not supported with dialect = {self.dialect}; remove {it}"
+            )
         if self.receivers > 1 + len(self.clients):
             raise ValueError(
                 f"receivers = {self.receivers}, but there are {1 + len(self.clients)} OAuth "
-                "clients, and each belongs to one receiver: give fewer receivers or more clients"
+                "clients, and each client belongs to one receiver; configure fewer receivers or "
+                "more clients"
             )
         if 1 + len(self.clients) > self.receivers * CLIENTS_OF_A_RECEIVER_MAX:
             raise ValueError(
                 f"receivers = {self.receivers}, but there are {1 + len(self.clients)} OAuth "
-                f"clients, and a receiver serves {CLIENTS_OF_A_RECEIVER_MAX}: give more receivers"
+                f"clients, and a receiver serves at most {CLIENTS_OF_A_RECEIVER_MAX}; configure "
+                "more receivers"
             )
         return self
 
@@ -282,15 +324,20 @@ class Settings(BaseSettings):
     def _has_rows_for_its_sinks(self) -> Self:
         if self.sinks and self.journal == "off":
             raise ValueError(
-                "sinks read the journals, and journal = off writes none: put journal = full, or "
-                "drop the sinks"
+                "sinks read the journals, which journal = off does not write; set journal = full, "
+                "or remove the sinks"
             )
         names = [sink.name for sink in self.sinks]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"sinks: the name {', '.join(twice)} is given twice")
+            raise ValueError(
+                f"sinks: the name {', '.join(twice)} is used more than once; names must be unique"
+            )
         paths = [sink.path for sink in self.sinks if sink.path is not None]
         if twice := sorted({str(path) for path in paths if paths.count(path) > 1}):
-            raise ValueError(f"sinks: two write to {', '.join(twice)}: give each its own file")
+            raise ValueError(
+                f"sinks: more than one sink writes to {', '.join(twice)}; use a separate file for "
+                "each"
+            )
         return self
 
     @property
@@ -334,7 +381,7 @@ def unusable(problems: list[str], *, is_first_try: bool = False) -> Configuratio
     """`is_first_try`: nobody has set anything yet, so there is a demo to see first."""
     lines = "".join(f"\n  {problem}" for problem in problems)
     hint = f"\n{DEMO_HINT}" if is_first_try else ""
-    return ConfigurationError(f"the settings are not usable:{lines}{hint}")
+    return ConfigurationError(f"invalid settings:{lines}{hint}")
 
 
 def shown(key: str, value: object) -> str:

@@ -26,9 +26,9 @@ Keys: TypeAlias = tuple[str, ...]
 LISTS: Final[dict[str, type[BaseModel]]] = {"clients": ClientSettings, "sinks": SinkSettings}
 """Lists of tables, and what each table is."""
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-_TABLE: Final = "must be a table: set what is in it"
+_TABLE: Final = "must be a table; set its keys"
 _FIXED: Final = {
-    "missing": "is missing, and is needed here",
+    "missing": "is required",
     "string_type": "must be text",
     "string_sub_type": "must be text",
     "string_unicode": "must be text in UTF-8",
@@ -89,7 +89,7 @@ def explain(error: Mapping[str, Any], origins: Mapping[str, str]) -> str:
     origin = next((origins[each] for each in above if each in origins), None)
     where = f" (from {origin})" if origin else ""
     if error["type"] == "extra_forbidden":
-        return f"{key}{where}: there is no such setting{_near(path)}"
+        return f"{key}{where}: unknown setting{_near(path)}"
     said, given = in_words(error, allowed(path)), error["input"]
     # Whatever it is, a secret may be in it.
     if isinstance(given, Mapping | BaseModel) or path[0] in LISTS:
@@ -123,7 +123,7 @@ def in_words(error: Mapping[str, Any], choices: str) -> str:
     if kind in _WHOLE | _NUMBERS:
         number = "a whole number" if kind in _WHOLE else "a number"
         return f"must be {number}, {choices}" if choices else f"must be {number}"
-    return _FIXED.get(kind, f"is not usable{f': {choices}' if choices else ''}")
+    return _FIXED.get(kind, f"is invalid{f'; allowed: {choices}' if choices else ''}")
 
 
 def _near_choice(given: object, choices: str) -> str:
@@ -144,4 +144,6 @@ def _near(path: Keys) -> str:
         last = {each[-1] for each in known_keys()}
         close = difflib.get_close_matches(key, last, n=1, cutoff=0.75)
         near = [named(each) for each in known_keys() if each[-1] in close]
-    return f"; did you mean {' or '.join(near)}?" if near else f"; there are {', '.join(beside)}"
+    return (
+        f"; did you mean {' or '.join(near)}?" if near else f"; expected one of {', '.join(beside)}"
+    )

@@ -36,10 +36,15 @@ class QueueLimits(BaseModel):
         default=0,
         ge=0,
         le=1_000_000,
-        description="so many of the agent's queue must stay available when one leaves",
+        description="Number of agents of the queue that must remain available when an agent leaves "
+        "*available*.",
     )
     maximum_utilisation: float = Field(
-        default=1.0, ge=0, le=1, description="share of busy among available and busy, at most, then"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Highest allowed share of busy agents among the available and busy ones of "
+        "the queue when an agent leaves *available*.",
     )
 
 
@@ -50,7 +55,9 @@ class CapacitySettings(BaseModel):
 
     default: QueueLimits = QueueLimits()
     queues: dict[str, QueueLimits] = Field(
-        default_factory=dict, description="by queue id; what one does not say, the default does"
+        default_factory=dict,
+        description="Limits of individual queues, by queue id; a limit that is not set is taken "
+        "from `sender.capacity.default`.",
     )
 
     @model_validator(mode="before")
@@ -76,11 +83,11 @@ def _webhook_url(url: str) -> str:
     except ValueError:  # brackets without an address, a port that is no number
         is_usable = False
     if not is_usable or not parts.hostname:
-        raise ValueError("must be a URL such as https://wfm.example/presence")
+        raise ValueError("invalid webhook URL; expected a URL such as https://wfm.example/presence")
     if parts.scheme != "https" and (parts.scheme != "http" or parts.hostname not in LOOPBACK):
         raise ValueError("must be https, or http on loopback")
     if parts.username or parts.password or parts.fragment:
-        raise ValueError("must hold no user, password or fragment")
+        raise ValueError("must not contain a user, password or fragment")
     return url
 
 
@@ -92,7 +99,9 @@ def _signing_secret(secret: SecretStr) -> SecretStr:
 
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 SigningSecret = Annotated[SecretStr, AfterValidator(_signing_secret)]
-_SIGNING_HINT: Final = "must be whsec_ and base64, as https://www.standardwebhooks.com has it"
+_SIGNING_HINT: Final = (
+    "must be whsec_ followed by base64, as defined by https://www.standardwebhooks.com"
+)
 
 
 def _is_signing_secret(secret: str) -> bool:
@@ -123,18 +132,29 @@ class WebhookSettings(BaseModel):
     url: WebhookUrl = Field(
         default="",
         max_length=2000,
-        description="told of each change that took; `https`, or `http` to this machine",
+        description="URL that receives a message for every applied presence change; `https`, or "
+        "`http` for this machine. Empty: no webhook.",
     )
     secret: SigningSecret = Field(
         default=SecretStr(""),
-        description="`whsec_…`: signed as Standard Webhooks has it; empty: not signed",
+        description="Secret (`whsec_…`) that signs the messages as defined by Standard Webhooks; "
+        "empty: messages are not signed.",
     )
-    secret_file: Path | None = Field(default=None, description="read again for each message")
+    secret_file: Path | None = Field(
+        default=None,
+        description="File that contains the signing secret, read again for each message.",
+    )
     give_up_after_s: float = Field(
-        default=86_400.0, gt=0, le=30 * 86_400, description="age of a message that is given up"
+        default=86_400.0,
+        gt=0,
+        le=30 * 86_400,
+        description="Age, in seconds, at which an undelivered message becomes dead-lettered.",
     )
-    backoff_most_s: float = Field(
-        default=300.0, gt=0, le=86_400, description="longest wait between two attempts"
+    backoff_max_s: float = Field(
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Longest wait, in seconds, between two delivery attempts.",
     )
 
     def signing_secret(self) -> str:
@@ -170,53 +190,87 @@ class SenderSettings(BaseModel):
 
     enabled: bool = Field(
         default=True,
-        description="false: presences cannot be changed, and the scopes for it are not needed",
+        description="Whether presences can be changed; if `false`, the OAuth scopes for it are not "
+        "needed.",
     )
     updates_per_s: float = Field(
-        default=5.0, gt=0, le=1000, description="what the gateway takes; more wait or are refused"
+        default=5.0,
+        gt=0,
+        le=1000,
+        description="Commands sent to the gateway per second; excess commands wait, then are "
+        "rejected.",
     )
     in_flight_max: int = Field(
-        default=10, ge=1, le=1000, description="unanswered at once; more wait or are refused"
+        default=10,
+        ge=1,
+        le=1000,
+        description="Commands that may await an acknowledgement at the same time; excess "
+        "commands wait, then are rejected.",
     )
     permit_wait_s: float = Field(
-        default=0.1, ge=0, le=10, description="how long a command waits for these two"
+        default=0.1,
+        ge=0,
+        le=10,
+        description="How long, in seconds, a command waits for `sender.updates_per_s` and "
+        "`sender.in_flight_max` before it is rejected.",
     )
     ack_timeout_s: float = Field(
-        default=5.0, gt=0, le=60, description="how long an acknowledgement is waited for"
+        default=5.0,
+        gt=0,
+        le=60,
+        description="How long, in seconds, to wait for the acknowledgement of a command.",
     )
     settle_s: float = Field(
-        default=5.0, gt=0, le=60, description="… and the stream, if it did not come"
+        default=5.0,
+        gt=0,
+        le=60,
+        description="How long, in seconds, to wait for the state stream to show the change if no "
+        "acknowledgement arrives within `sender.ack_timeout_s`.",
     )
     confirm_s: float = Field(
-        default=10.0, gt=0, le=600, description="… and the transition that confirms it, if it did"
+        default=10.0,
+        gt=0,
+        le=600,
+        description="How long, in seconds, after the acknowledgement to wait for the transition "
+        "that confirms the command.",
     )
     confirm_stale_s: float = Field(
         default=60.0,
         ge=0,
         le=600,
-        description="… so much longer at most while the state stream is down",
+        description="How many seconds `sender.confirm_s` is extended by, at most, while the "
+        "state stream is down.",
     )
     give_up_after_s: float = Field(
-        default=30.0, gt=0, le=600, description="when an unanswered command is *unknown*"
+        default=30.0,
+        gt=0,
+        le=600,
+        description="Time, in seconds, after which a command without an answer becomes *unknown*.",
     )
-    tries_max: int = Field(default=5, ge=1, le=100, description="sends of one command")
+    tries_max: int = Field(
+        default=5, ge=1, le=100, description="Maximum number of times one command is sent."
+    )
     user_check: bool = Field(
         default=True,
-        description="dialect wsp: ask the gateway whether the user exists; kept for 5 minutes",
+        description="Dialect `wsp`: check with the gateway that the user exists; the answer is "
+        "cached for 5 minutes.",
     )
     transitions: Annotated[dict[Presence, tuple[Presence, ...]], over(DEFAULT_TRANSITIONS)] = Field(
         default_factory=lambda: dict(DEFAULT_TRANSITIONS),
-        description="dialect wsp: from → list of to; what is not named keeps its default",
+        description="Dialect `wsp`: allowed transitions, as a presence and the list of presences "
+        "that may follow it; presences that are not listed keep their defaults.",
     )
     cloud_transitions: dict[_DefinitionName, tuple[_DefinitionName, ...]] = Field(
         default_factory=dict,
-        description="dialect cloud: from → list of to, by names, labels or ids of presence "
-        "definitions; one that is not named may be left for any other. An agent who is "
-        "INTERACTING needs `--force`",
+        description="Dialect `cloud`: allowed transitions, as a presence and the list of those "
+        "that may follow it, by name, label or id of the presence definition; a "
+        "presence that is not listed may be followed by any other. Changing an agent "
+        "who is INTERACTING requires `--force`.",
     )
     presence_of_state: Annotated[dict[str, Presence], over(PRESENCE_OF_STATE)] = Field(
         default_factory=lambda: dict(PRESENCE_OF_STATE),
-        description="dialect wsp: for events that bear no presence",
+        description="Dialect `wsp`: presence that is assumed for a state if the event contains "
+        "none.",
     )
     capacity: CapacitySettings = CapacitySettings()
     webhook: WebhookSettings = WebhookSettings()

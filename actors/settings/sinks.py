@@ -22,7 +22,7 @@ _Named = Annotated[str, Field(min_length=1, max_length=200)]
 _OF_KIND: Final = {
     "jsonl": ("path", "rotate_mb", "keep"),
     "webhook": (
-        "url", "secret", "secret_file", "batch_max", "linger_ms", "timeout_s", "backoff_most_s",
+        "url", "secret", "secret_file", "batch_max", "linger_ms", "timeout_s", "backoff_max_s",
         "pause_s",
     ),
 }  # fmt: skip
@@ -30,8 +30,10 @@ _OF_KIND: Final = {
 
 def _is_name(text: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,31}", text):
-        raise ValueError("must be lower-case letters, digits, `_` and `-`, at most 32, one of the "
-                         "first two in front")  # fmt: skip
+        raise ValueError(
+            "must consist of up to 32 lower-case letters, digits, `_` and `-`, and start with a "
+            "letter or digit"
+        )
     return text
 
 
@@ -41,57 +43,94 @@ class SinkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: Annotated[str, AfterValidator(_is_name)] = Field(
-        description="its position is kept under this name: another name is another sink",
+        description="Name of the sink; its position is stored under this name, so that a new "
+        "name starts a new sink.",
     )
-    kind: Literal["jsonl", "webhook"] = Field(description="lines in a file, or HTTP POST")
+    kind: Literal["jsonl", "webhook"] = Field(
+        description="Type of the sink: `jsonl` writes lines to a file, `webhook` sends HTTP POST "
+        "requests."
+    )
     begin: Literal["oldest", "newest"] = Field(
         default="oldest",
-        description="where a new sink begins: with all that the journals hold, or what comes next",
+        description="Where a new sink starts: at the `oldest` row in the journals, or with the "
+        "`newest`, the next row that is written.",
     )
-    causes: tuple[Cause, ...] = Field(default=(), description="only rows of these; empty: all")
+    causes: tuple[Cause, ...] = Field(
+        default=(), description="Deliver only rows with these causes; empty: all causes."
+    )
     states: tuple[_Named, ...] = Field(
-        default=(), max_length=100, description="only what enters or leaves one of these"
+        default=(),
+        max_length=100,
+        description="Deliver only transitions that enter or leave one of these states; empty: "
+        "all states.",
     )
     queues: tuple[_Named, ...] = Field(
-        default=(), max_length=10_000, description="only rows of these queues, by id"
+        default=(),
+        max_length=10_000,
+        description="Deliver only rows of these queue ids; empty: all queues.",
     )
     path: Path | None = Field(
-        default=None, description="jsonl: the file; -: the runtime's standard output"
+        default=None,
+        description="Kind `jsonl`: file to write; `-` is the runtime's standard output.",
     )
     rotate_mb: float = Field(
         default=100.0,
         ge=0,
         le=1_000_000,
         allow_inf_nan=False,
-        description="jsonl: a file of this size becomes FILE.1, and so on; 0: never",
+        description="Kind `jsonl`: size in MB at which the file is renamed to FILE.1, and older "
+        "files are shifted; 0 means never.",
     )
     keep: int = Field(
-        default=10, ge=1, le=10_000, description="jsonl: so many rotated files, the oldest is lost"
+        default=10,
+        ge=1,
+        le=10_000,
+        description="Kind `jsonl`: number of rotated files that are kept; the oldest is deleted.",
     )
-    url: WebhookUrl = Field(default="", max_length=2000, description="webhook: where to")
+    url: WebhookUrl = Field(
+        default="", max_length=2000, description="Kind `webhook`: URL to send to."
+    )
     secret: SigningSecret = Field(
-        default=SecretStr(""), description="webhook: whsec_ and base64; empty: nothing is signed"
+        default=SecretStr(""),
+        description="Kind `webhook`: secret (`whsec_…`) that signs the requests as defined by "
+        "Standard Webhooks; empty: requests are not signed.",
     )
     secret_file: Path | None = Field(
-        default=None, description="webhook: a file that holds the secret; read at every attempt"
+        default=None,
+        description="Kind `webhook`: file that contains the signing secret, read again for each "
+        "attempt.",
     )
     batch_max: int = Field(
-        default=100, ge=1, le=1_000, description="webhook: events of one request at most"
+        default=100,
+        ge=1,
+        le=1_000,
+        description="Kind `webhook`: maximum number of events per request.",
     )
     linger_ms: int = Field(
-        default=200, ge=0, le=60_000, description="webhook: waits so long for a batch to fill"
+        default=200,
+        ge=0,
+        le=60_000,
+        description="Kind `webhook`: how long, in milliseconds, to wait for a batch to fill.",
     )
     timeout_s: float = Field(
-        default=10.0, gt=0, le=300, description="webhook: of one request, until it is answered"
+        default=10.0,
+        gt=0,
+        le=300,
+        description="Kind `webhook`: time limit, in seconds, of one request including its "
+        "response.",
     )
-    backoff_most_s: float = Field(
+    backoff_max_s: float = Field(
         default=60.0,
         gt=0,
         le=3_600,
-        description="webhook: longest wait before a failed batch is repeated",
+        description="Kind `webhook`: longest wait, in seconds, before a failed batch is sent "
+        "again.",
     )
     pause_s: float = Field(
-        default=300.0, gt=0, le=86_400, description="webhook: likewise, of one that was refused"
+        default=300.0,
+        gt=0,
+        le=86_400,
+        description="Kind `webhook`: wait, in seconds, before a refused batch is sent again.",
     )
 
     @model_validator(mode="after")
@@ -99,13 +138,17 @@ class SinkSettings(BaseModel):
         for kind, keys in _OF_KIND.items():
             strangers = [key for key in keys if key in self.model_fields_set]
             if kind != self.kind and strangers:
-                raise ValueError(f"kind = {self.kind} knows nothing of {', '.join(strangers)}")
+                are, them = ("is", "it") if len(strangers) == 1 else ("are", "them")
+                raise ValueError(
+                    f"{', '.join(strangers)} {are} not supported with kind = {self.kind}; remove "
+                    f"{them}"
+                )
         if self.kind == "jsonl" and self.path is None:
-            raise ValueError("kind = jsonl needs path: a file, or - for standard output")
+            raise ValueError("kind = jsonl requires path: a file, or - for standard output")
         if self.kind == "webhook" and not self.url:
-            raise ValueError("kind = webhook needs url")
+            raise ValueError("kind = webhook requires url")
         if self.secret.get_secret_value() and self.secret_file is not None:
-            raise ValueError("secret and secret_file are both given: keep one of them")
+            raise ValueError("secret and secret_file are both set; remove one of them")
         return self
 
     @property

@@ -55,13 +55,15 @@ def parsed(text: str) -> ListenAddress:
     """Raises ValueError for what is no `host:port`."""
     host, colon, port = text.rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65_535:
-        raise ValueError("must be host:port, such as 127.0.0.1:8321; off: only the Unix socket")
+        raise ValueError(
+            "must be host:port, such as 127.0.0.1:8321, or off to serve only the Unix socket"
+        )
     if host.startswith("[") and host.endswith("]"):
         host = str(ipaddress.IPv6Address(host[1:-1]))  # ValueError says what is wrong with it
     elif ":" in host:
-        raise ValueError("an IPv6 address stands in brackets: [::1]:8321")
+        raise ValueError("must have an IPv6 address in brackets, such as [::1]:8321")
     elif not _is_host(host):
-        raise ValueError("must name a host or an address, such as 127.0.0.1 or 0.0.0.0")
+        raise ValueError("must contain a host name or an address, such as 127.0.0.1 or 0.0.0.0")
     return ListenAddress(host, int(port))
 
 
@@ -78,7 +80,7 @@ def _allowed_host(host: str) -> str:
     if host.startswith("[") and host.endswith("]"):
         return f"[{ipaddress.IPv6Address(host[1:-1])}]"
     if not _is_host(host):
-        raise ValueError("must be a host's name without a port, such as wall.example.com")
+        raise ValueError("must be a host name without a port, such as wall.example.com")
     return host.lower().rstrip(".")
 
 
@@ -94,47 +96,63 @@ class WebSettings(BaseModel):
     listen: Annotated[str, AfterValidator(_listen)] = Field(
         default=LISTEN_DEFAULT,
         max_length=300,
-        description="host:port; off: only the Unix socket in data_dir; port 0: the kernel's choice",
+        description="Address that serves page and API, as host:port; port 0 lets the kernel "
+        "choose, `off` serves only the Unix socket in `data_dir`.",
     )
     tokens_file: Path | None = Field(
-        default=None, description="who may read and who may write: lines `read|write NAME TOKEN`"
+        default=None, description="File of access tokens, with lines `read|write NAME TOKEN`."
     )
     allowed_hosts: tuple[Annotated[str, AfterValidator(_allowed_host)], ...] = Field(
         default=(),
         max_length=100,
-        description="names under which people reach the page, beside loopback and web.listen",
+        description="Host names under which the page is reached, in addition to loopback and "
+        "`web.listen`.",
     )
     requests_per_s: float = Field(
         default=50.0,
         ge=0,
         le=100_000,
         allow_inf_nan=False,
-        description="of one token or address; twice as many at once; 0: no limit",
+        description="Requests per second of one token or address; bursts may be twice as large. "
+        "0 means no limit.",
     )
     connections_max: int = Field(
-        default=2_000, ge=1, le=60_000, description="at once over web.listen"
+        default=2_000,
+        ge=1,
+        le=60_000,
+        description="Maximum number of open connections to `web.listen`.",
     )
     readers_max: int = Field(
-        default=500, ge=1, le=60_000, description="streams (/api/stream) at once"
+        default=500,
+        ge=1,
+        le=60_000,
+        description="Maximum number of open event streams (`/api/stream`).",
     )
     session_hours: float = Field(
         default=12.0,
         gt=0,
         le=8_760,
         allow_inf_nan=False,
-        description="how long a browser stays signed in",
+        description="How long, in hours, a browser stays signed in.",
     )
     tick_ms: int = Field(
-        default=100, ge=20, le=5_000, description="how often the page's view of agents is renewed"
+        default=100,
+        ge=20,
+        le=5_000,
+        description="Interval, in milliseconds, at which the page's view of the agents is "
+        "refreshed.",
     )
     names_file: Path | None = Field(
-        default=None, description="CSV `id,name` of agents and queues; the cloud dialect knows them"
+        default=None,
+        description="CSV file `id,name` with the names of agents and queues; not needed in the "
+        "dialect `cloud`, which provides them.",
     )
     thresholds: Annotated[dict[_State, tuple[_Seconds, _Seconds]], over(DEFAULT_THRESHOLDS)] = (
         Field(
             default_factory=lambda: dict(DEFAULT_THRESHOLDS),
             max_length=THRESHOLDS_MAX,
-            description="seconds in a state that are long, and too long",
+            description="By state, the time in seconds after which it is shown as long, and as "
+            "too long.",
         )
     )
 
@@ -143,8 +161,8 @@ class WebSettings(BaseModel):
         for state, (long, too_long) in self.thresholds.items():
             if long > too_long:
                 raise ValueError(
-                    f"thresholds: {state} is long after {long:g} s and too long after "
-                    f"{too_long:g} s: give them in this order"
+                    f"thresholds: {state} is long after {long:g} s and too long after {too_long:g} "
+                    "s; the first number must not be greater than the second"
                 )
         return self
 

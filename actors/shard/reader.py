@@ -179,7 +179,7 @@ def _place(text: str) -> tuple[int, int]:
     """Which journal, and the row in it: rows of different journals may bear the same number."""
     parts = text.split(".")
     if len(parts) != 2 or not all(re.fullmatch(r"[0-9]{1,18}", part) for part in parts):
-        raise ValueError(f"{text!r} is no place in a history")
+        raise ValueError(f"{text!r} is not a position in a history")
     return int(parts[0]), int(parts[1])
 
 

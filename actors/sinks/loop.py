@@ -108,7 +108,7 @@ class Sinks:
             source,
             store,
             SinkRetry(
-                backoff_most_s=settings.backoff_most_s,
+                backoff_most_s=settings.backoff_max_s,
                 pause_s=settings.pause_s,
                 rng=self._rng,
             ),

@@ -161,8 +161,8 @@ def read_meta(path: Path) -> Meta:
         raise as_fault(path, error) from error
     if meta is None:
         raise ConfigurationError(
-            f"{path} holds no journals: no runtime was started on it yet. Start one "
-            "(presence-runtime), or name the data directory of another (--data-dir)"
+            f"{path} contains no journals, because no runtime has been started on it. Start one "
+            "(presence-runtime), or specify another data directory (--data-dir)"
         )
     return meta
 
@@ -182,8 +182,8 @@ def _make(path: Path) -> None:
     # Not ours yet. Whoever points it at a home directory by mistake keeps that as it was.
     if strangers := sorted(each.name for each in path.iterdir() if each.name not in _HARMLESS):
         raise ConfigurationError(
-            f"{path} is not empty and no data directory (it holds {strangers[0]}): "
-            "point data_dir at an empty directory, or at one that does not exist yet"
+            f"{path} is not empty and not a data directory (it contains {strangers[0]}); set "
+            "data_dir to an empty directory, or to one that does not exist yet"
         )
 
 
@@ -195,8 +195,8 @@ def _take_lock(path: Path) -> Lock:
         holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
         os.close(fd)
         raise TemporaryError(
-            f"{path} is in use by another runtime (process {holder}, or what is left of it): "
-            "stop it, or give this one a data_dir of its own"
+            f"{path} is in use by another runtime (process {holder}, or one of its child "
+            "processes); stop it, or set a different data_dir"
         ) from None
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -215,16 +215,16 @@ def _check_identity(path: Path, meta: Meta, identity: GatewayIdentity) -> None:
         held, wanted = getattr(meta, field.name), getattr(identity, field.name)
         if held != wanted:
             raise ConfigurationError(
-                f"{path} belongs to {field.name} {held or '(none)'}, the settings say "
-                f"{wanted or '(none)'}: put the setting back, or give a data_dir of its own"
+                f"{path} was created with {field.name} = {held or '(none)'}, but the settings "
+                f"contain {wanted or '(none)'}; restore the setting, or set a different data_dir"
             )
 
 
 def _check_journal(path: Path, meta: Meta, journal: Journalling) -> None:
     if meta.journal == "full" and journal == "off":
         raise ConfigurationError(
-            f"{path} holds journals, which journal = off neither continues nor keeps true: "
-            "put journal = full back, or give a data_dir of its own"
+            f"{path} contains journals, which journal = off would not continue; set journal = "
+            "full, or set a different data_dir"
         )
 
 
@@ -244,17 +244,17 @@ def _read(path: Path) -> Meta | None:
             meta = Meta(**fields)
     except (ValueError, TypeError, KeyError):
         raise ConfigurationError(
-            f"{path / META} is damaged: restore it from a backup, or give another data_dir"
+            f"{path / META} is damaged; restore it from a backup, or set a different data_dir"
         ) from None
     if format_ > FORMAT:
         raise ConfigurationError(
-            f"{path} has format {format_}, this version knows {FORMAT}: "
-            "run the newer version, or give another data_dir"
+            f"{path} has format {format_}, but this version supports {FORMAT}; run the newer "
+            "version, or set a different data_dir"
         )
     if meta.hash != HASH:
         raise ConfigurationError(
-            f"{path} spreads its agents by {meta.hash}, this version by {HASH}: "
-            "run the version that made it, or give another data_dir"
+            f"{path} partitions its agents by {meta.hash}, but this version by {HASH}; run the "
+            "version that created it, or set a different data_dir"
         )
     return meta
 
@@ -282,5 +282,6 @@ def as_fault(path: Path, error: OSError) -> RuntimeFault:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE}:
         return TemporaryError(text)  # which passes by itself
     return ConfigurationError(
-        f"{text}. Give a folder that this user may write: data_dir in the settings, or --data-dir"
+        f"{text}. Specify a directory that this user can write to: data_dir in the settings, "
+        "or --data-dir"
     )

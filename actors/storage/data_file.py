@@ -87,7 +87,7 @@ class DataFile:
             self.begin_run(connection)
             connection.execute("UPDATE progress SET run = ?", (run,))
             if connection.changes() != 1:
-                raise LookupError("its progress is gone")
+                raise LookupError("the table progress is empty")
 
     # -- while no runtime runs -------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ def run_of(path: Path, kind: Kind) -> str:
     finally:
         connection.close()
     if run is None:
-        raise LookupError("its progress is gone")
+        raise LookupError("the table progress is empty")
     return str(run)
 
 
@@ -162,7 +162,7 @@ class OwnedFile:
         owner = self._connection.execute(_OWNER).get
         if owner != self._run:
             self.close()
-            raise LocalError(f"{self.path} belongs to run {owner!r}, not to {self._run!r}")
+            raise LocalError(f"{self.path} is owned by run {owner!r}, not by {self._run!r}")
 
     @contextmanager
     def _transaction(self) -> Iterator[apsw.Connection]:

@@ -46,8 +46,8 @@ class DamagedFileError(ConfigurationError):
 
     def __init__(self, path: Path, problem: object) -> None:
         super().__init__(
-            f"{path} is damaged: {problem}. Stop the runtime; `presence-runtime repair --data-dir"
-            f" {path.parent}` sets the file aside, and {self.cure}"
+            f"{path} is damaged: {problem}. Stop the runtime and run `presence-runtime repair "
+            f"--data-dir {path.parent}`, which moves the file aside; then {self.cure}"
         )
         self.problem = str(problem)
 
@@ -84,22 +84,25 @@ def connect(path: Path, kind: Kind, *, flags: int = apsw.SQLITE_OPEN_READWRITE) 
         needed = path.parent if creates else path
         is_ours = (creates or path.is_file()) and os.access(needed, os.R_OK | os.W_OK)
         raise (TemporaryError if is_ours else ConfigurationError)(
-            f"{path} cannot be opened: {error}"
+            f"cannot open {path}: {error}"
         ) from None
     except (apsw.BusyError, apsw.LockedError):
         raise TemporaryError(_locked(path)) from None
     except apsw.Error as error:
-        raise TemporaryError(f"{path} cannot be read: {error}") from None
+        raise TemporaryError(f"cannot read {path}: {error}") from None
     if version not in range(kind.format + 1):
         raise ConfigurationError(
-            f"{path} has {kind.name} format {version}, this version knows {kind.format}: "
-            "run the newer version, or point data_dir elsewhere"
+            f"{path} has {kind.name} format {version}, but this version supports {kind.format}; "
+            "run the newer version, or set a different data_dir"
         )
     return connection
 
 
 def _locked(path: Path) -> str:
-    return f"{path} is locked by another program (a database shell, a copy): end it"
+    return f"{path} is locked by another program (for example a database shell or a copy); stop "
+
+
+"that program"
 
 
 @contextmanager
@@ -114,7 +117,7 @@ def preparing(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
     except (apsw.BusyError, apsw.LockedError):
         raise TemporaryError(_locked(path)) from None
     except TRANSIENT_ERRORS as error:
-        raise TemporaryError(f"{path} cannot be written: {error}") from None
+        raise TemporaryError(f"cannot write {path}: {error}") from None
     finally:
         connection.close()
 
@@ -145,7 +148,7 @@ class reading:  # noqa: N801  a context manager that reads as a phrase
             raise
         if is_empty:
             self._connection.close()
-            raise LocalError(f"{self._path} is empty: no run has begun with it yet")
+            raise LocalError(f"{self._path} is empty; no runtime has used it yet")
         return self._connection
 
     def __exit__(self, _kind: object, error: object, _traceback: object) -> None:
@@ -153,14 +156,14 @@ class reading:  # noqa: N801  a context manager that reads as a phrase
         if isinstance(error, DISK_DAMAGE_ERRORS):
             raise self._kind.damaged(self._path, error) from None
         if isinstance(error, TRANSIENT_ERRORS):  # also while its owner mends a killed one's log
-            raise TemporaryError(f"{self._path} cannot be read at this moment: {error}") from None
+            raise TemporaryError(f"{self._path} cannot be read at the moment: {error}") from None
 
 
 def backup(path: Path, kind: Kind, copy: Path) -> None:
     """Copies a file as of one moment, while its owner goes on; overwrites nothing."""
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if copy.exists():
-        raise LocalError(f"{copy} exists: a backup overwrites nothing")
+        raise LocalError(f"{copy} exists; a backup does not overwrite files")
     with reading(path, kind) as source:
         destination = apsw.Connection(str(copy))
         try:
@@ -214,7 +217,7 @@ def _alone(path: Path, kind: Kind) -> Iterator[apsw.Connection]:
     except (apsw.BusyError, apsw.LockedError):
         raise TemporaryError(_locked(path)) from None
     except TRANSIENT_ERRORS as error:
-        raise TemporaryError(f"{path} cannot be written: {error}") from None
+        raise TemporaryError(f"cannot write {path}: {error}") from None
     finally:
         connection.close()
 

@@ -57,8 +57,8 @@ def text_of(content: bytes) -> str:
     """The same of bytes that have been read. Raises EncodingError."""
     if encoding := _marked(content):
         raise EncodingError(
-            f"it is {encoding}, as PowerShell's `>` or Notepad's \"Unicode\" write it: save it as "
-            f"UTF-8, or convert it: iconv -f {encoding} -t UTF-8 OLD > NEW",
+            f"it is {encoding}, as written by PowerShell's `>` or Notepad's \"Unicode\"; save it "
+            f"as UTF-8, or convert it: iconv -f {encoding} -t UTF-8 OLD > NEW",
             encoding,
         )
     try:
@@ -66,7 +66,7 @@ def text_of(content: bytes) -> str:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise EncodingError(
-            f"line {line} is not UTF-8 but perhaps Latin-1 (Windows-1252): save it as UTF-8, or "
+            f"line {line} is not UTF-8 (possibly Latin-1 or Windows-1252); save it as UTF-8, or "
             "convert it: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW",
             LATIN,
             line,
@@ -81,7 +81,7 @@ def secret_of(text: str) -> str:
     if not lines:
         raise ValueError("the file is empty")
     if len(lines) > 1:
-        raise ValueError(f"it has {len(lines)} lines: it must hold nothing but the value, in one")
+        raise ValueError(f"it has {len(lines)} lines; it must contain only the value, on one line")
     return lines[0]
 
 

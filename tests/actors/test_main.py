@@ -145,10 +145,12 @@ def test_check_speaks_json_and_warns_beside_it(
     assert found["settings"]["journal"] == {"value": "full", "from": "default"}
     assert found["valid"] is True
     unknown, dialect = found["warnings"]
-    assert unknown == "PRESENCE_SHARD is no setting; PRESENCE_SHARDS?"
-    assert dialect.startswith("dialect wsp against a Genesys Cloud domain (api.mypurecloud.com)")
+    assert unknown == "PRESENCE_SHARD is not a known setting; did you mean PRESENCE_SHARDS?"
+    assert dialect.startswith(
+        "dialect = wsp is used with a Genesys Cloud domain (api.mypurecloud.com)"
+    )
     assert cli.main(["check"]) == 0
-    assert "PRESENCE_SHARD is no setting" in capsys.readouterr().err
+    assert "PRESENCE_SHARD is not a known setting" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -231,7 +233,7 @@ def test_an_agent_that_nobody_knows_is_said_so(
     assert cli.main([command, "nobody"]) == EXIT_FAILURE
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "knows nobody" in captured.err
+    assert "no agent nobody" in captured.err
 
 
 def test_a_backup_can_be_read_like_the_original(
@@ -246,8 +248,8 @@ def test_a_backup_can_be_read_like_the_original(
     assert json.loads(capsys.readouterr().out)["state"] == "Reserved"
     assert cli.main(["backup", str(target)]) == EXIT_FAILURE
     said = capsys.readouterr().err
-    assert f"{target} is not empty, and a backup overwrites nothing" in said
-    assert f"`presence-runtime backup {target}/$(date +%F)`" in said
+    assert f"{target} is not empty, and a backup does not overwrite files" in said
+    assert f"presence-runtime backup {target}/$(date +%F)" in said
 
 
 def test_a_backup_into_what_is_no_folder_of_its_own_is_refused_before_anything_is_copied(
@@ -261,7 +263,7 @@ def test_a_backup_into_what_is_no_folder_of_its_own_is_refused_before_anything_i
     assert cli.main(["backup", str(used)]) == EXIT_FAILURE
     assert f"backup '{used}'/$(date +%F)" in capsys.readouterr().err
     assert cli.main(["backup", str(used / "letter.txt")]) == EXIT_FAILURE
-    assert "cannot hold a backup: " in capsys.readouterr().err
+    assert "cannot write a backup to " in capsys.readouterr().err
     assert [each.name for each in used.iterdir()] == ["letter.txt"]
     assert cli.main(["backup", str(mounted)]) == 0
 
@@ -283,7 +285,7 @@ def test_where_no_runtime_was_there_is_nothing_to_read(
     command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(command) == EXIT_CONFIGURATION
-    assert "holds no journals" in capsys.readouterr().err
+    assert "contains no journals" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["state", "--json"], ["--help"], ["history", A]])

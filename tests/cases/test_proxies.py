@@ -88,7 +88,7 @@ BAD = [
         id="503",
     ),
     pytest.param(b"", "closed", id="closes"),
-    pytest.param(b"\x05\x00\r\n\r\n", "invalid", id="no HTTP"),
+    pytest.param(b"\x05\x00\r\n\r\n", "invalid", id="response is not HTTP"),
 ]
 
 

@@ -28,7 +28,7 @@ def test_a_control_call_becomes_a_fault() -> None:
     [
         (None, "JSON object"),
         ({}, "kind is missing"),
-        ({"kind": "fire"}, "no such fault"),
+        ({"kind": "fire"}, "Unknown fault"),
         ({"kind": "close", "code": 17}, "1000 to 4999"),
         ({"kind": "close", "code": "1000"}, "wrong type"),
         ({"kind": "refuse", "status": 200}, "status"),

@@ -61,7 +61,7 @@ def test_a_timeline_gives_each_fault_once_at_its_time() -> None:
         ([{"kind": "drop"}], "number 1 of the timeline has no at_s"),
         ([{"at_s": True, "kind": "drop"}], "no at_s"),
         ([{"at_s": -1, "kind": "drop"}], "no at_s"),
-        ([{"at_s": 0, "kind": "drop"}, {"at_s": 1, "kind": "fire"}], "number 2.*no such fault"),
+        ([{"at_s": 0, "kind": "drop"}, {"at_s": 1, "kind": "fire"}], "number 2.*Unknown fault"),
     ],
 )
 def test_a_timeline_that_makes_no_sense_is_told_why(asked: Any, complaint: str) -> None:

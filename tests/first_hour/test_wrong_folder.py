@@ -59,6 +59,6 @@ def test_the_module_says_which_folder_shadows_which(foreign: Newcomer) -> None:
         (foreign.folder / "runtime" / "__init__.py").unlink()  # Python would run that one
     done = types_module(foreign)
     assert done.returncode == EXIT_CONFIGURATION
-    assert f"{foreign.folder / 'actors'} shadows {OURS / 'actors'}: type `" in done.stderr
+    assert f"{foreign.folder / 'actors'} shadows {OURS / 'actors'}: run `" in done.stderr
     assert "presence-runtime` instead of `python -m runtime`" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -105,7 +105,7 @@ url = "{url}"
 secret = "{SECRET}"
 batch_max = 500
 linger_ms = 50
-backoff_most_s = 0.2
+backoff_max_s = 0.2
 """)
     path.chmod(0o600)
     return path

@@ -39,7 +39,7 @@ def test_status_says_live_then_what_is_wrong_then_that_nobody_is_there(service: 
     ended(process)
     gone = service.command("status")
     assert gone.returncode == EXIT_TEMPORARY
-    assert "no runtime runs on" in gone.stderr
+    assert "no runtime is running on" in gone.stderr
 
 
 def test_top_goes_on_until_ctrl_c_and_leaves_the_terminal_as_it_was(service: Service) -> None:

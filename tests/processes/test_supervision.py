@@ -111,7 +111,7 @@ def test_too_many_ends_stop_everything_with_a_reason_that_names_the_child(
     healthy = toy_spec("shard-1", Toy(diary=diary))
     supervisor = supervise([broken, healthy])
     assert drive_to_end(supervisor) == EXIT_FAILURE
-    assert supervisor.reason == "shard-0 ended 3 times within 60 s; at last it exited with 1"
+    assert supervisor.reason == "shard-0 ended 3 times within 60 s; the last time it exited with 1"
     assert supervisor.restarts == {"shard-0": 2, "shard-1": 0}
     assert supervisor.pids == {"shard-0": None, "shard-1": None}
 
@@ -314,4 +314,4 @@ def test_spawning_from_another_thread_is_our_mistake(diary: Path) -> None:
     thread = threading.Thread(target=attempt)
     thread.start()
     thread.join()
-    assert [str(failure) for failure in failures] == ["spawn belongs to the main thread"]
+    assert [str(failure) for failure in failures] == ["spawn must be called from the main thread"]

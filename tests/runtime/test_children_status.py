@@ -40,9 +40,9 @@ def test_who_waits_for_its_disk_is_up_and_is_named() -> None:
 @pytest.mark.parametrize(
     ("child", "why"),
     [
-        (ChildFacts(), "is yet to start"),
+        (ChildFacts(), "has not started yet"),
         (ChildFacts(generation=2, running=True, phase=STARTING), "is starting"),
-        (ChildFacts(generation=1, running=True, phase=DRAINING), "is ending"),
+        (ChildFacts(generation=1, running=True, phase=DRAINING), "is stopping"),
         (ChildFacts(generation=1, exits=(Exit(0.0, 75),)), "exited with 75 (temporary)"),
         (ChildFacts(generation=1, exits=(Exit(0.0, -9),)), "was killed by SIGKILL"),
     ],
@@ -53,7 +53,7 @@ def test_who_is_not_up_is_named_with_the_reason(child: ChildFacts, why: str) -> 
 
 def test_of_many_some_are_named_and_the_others_counted() -> None:
     _, words = told(*[ChildFacts()] * 7)
-    assert words.startswith("0 of 7 processes are up: web is yet to start, shard-0 is")
+    assert words.startswith("0 of 7 processes are up: web has not started yet, shard-0 has")
     assert words.endswith(" and 3 more")
 
 

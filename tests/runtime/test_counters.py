@@ -44,7 +44,7 @@ def test_a_writer_in_c_finds_a_word_by_its_slot() -> None:
 
 
 def test_a_name_stands_once_and_a_page_has_its_limit() -> None:
-    with pytest.raises(AssertionError, match="twice"):
+    with pytest.raises(AssertionError, match="duplicate word"):
         Counters.create("page", ("phase",))
     with pytest.raises(AssertionError, match="256 words"):
         Counters.create("page", tuple(f"word_{i}" for i in range(WORDS_MAX - 4)))

@@ -153,7 +153,7 @@ def test_exactly_the_intensity_is_forgiven(intensity: int) -> None:
         if ends <= intensity:
             assert plan([web], [facts]) == (Start("web", ends + 1), LOOK)
         else:
-            reason = f"web ended {ends} times within 60 s; at last it was killed by SIGKILL"
+            reason = f"web ended {ends} times within 60 s; the last time it was killed by SIGKILL"
             assert plan([web], [facts]) == (StopAll(reason, EXIT_FAILURE), AT_ONCE)
 
 
@@ -170,12 +170,12 @@ def test_ends_before_the_period_are_forgotten() -> None:
     ("phase", "silent_s", "verdict"),
     [
         (STARTING, 59.0, LOOK),
-        (STARTING, 60.0, Kill("web", "no sign of life for 60.0 s", hung=True)),
+        (STARTING, 60.0, Kill("web", "no heartbeat for 60.0 s", hung=True)),
         (LOADED, 14.75, Wait(0.25)),
-        (LOADED, 15.0, Kill("web", "no sign of life for 15.0 s", hung=True)),
-        (RUNNING, 16.0, Kill("web", "no sign of life for 16.0 s", hung=True)),
+        (LOADED, 15.0, Kill("web", "no heartbeat for 15.0 s", hung=True)),
+        (RUNNING, 16.0, Kill("web", "no heartbeat for 16.0 s", hung=True)),
         (WAITING, 14.0, LOOK),
-        (WAITING, 15.0, Kill("web", "no sign of life for 15.0 s", hung=True)),
+        (WAITING, 15.0, Kill("web", "no heartbeat for 15.0 s", hung=True)),
     ],
 )
 def test_a_child_that_does_not_beat_within_its_term_is_killed(
@@ -202,7 +202,7 @@ def test_a_supervisor_that_overslept_gives_everyone_a_new_term_before_it_judges(
 def test_a_new_term_saves_nobody_who_stays_silent_in_it() -> None:
     facts = [alive(sign_of_life_s=NOW_S - 3_600), alive(), alive()]
     killed = plan(TREE, facts, renewed_s=NOW_S - 15.0)
-    assert killed == (Kill("shard-0", "no sign of life for 3600.0 s", hung=True), LOOK)
+    assert killed == (Kill("shard-0", "no heartbeat for 3600.0 s", hung=True), LOOK)
 
 
 def test_oversleeping_is_half_of_the_shortest_term() -> None:
@@ -226,7 +226,7 @@ def stopping(**fields: Any) -> Stopping:
 
 TOLD = alive(told=True)
 DRAINED = ended(0, told=True)
-HALF_IS_UP = "not drained in 10 s, and others wait to drain"
+HALF_IS_UP = "not drained within 10 s while others wait to drain"
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_reader_that_dies_untold_is_started_again_since_upstream_still_writes_
 def test_a_hung_reader_is_killed_while_upstream_still_writes_to_it() -> None:
     hung = alive(sign_of_life_s=NOW_S - 15)
     actions = plan(TREE, [alive(), hung, TOLD], stopping=stopping())
-    assert actions == (Kill("shard-1", "no sign of life for 15.0 s", hung=True), LOOK)
+    assert actions == (Kill("shard-1", "no heartbeat for 15.0 s", hung=True), LOOK)
     reaped = ended(-9, killed=True)
     actions = plan(TREE, [alive(), reaped, TOLD], stopping=stopping())
     assert actions == (Start("shard-1", 2), LOOK)
@@ -315,7 +315,7 @@ def test_each_further_role_has_half_of_the_rest_and_the_last_one_all() -> None:
     tree = [spec("web"), spec("shard-0"), spec("receiver-0")]
     assert plan(tree, facts, stopping=stopping(since_s=NOW_S - 14.75)) == (Wait(0.25),)
     killed = plan(tree, facts, stopping=stopping(since_s=NOW_S - 15.0))[0]
-    assert killed == Kill("shard-0", "not drained in 15 s, and others wait to drain")
+    assert killed == Kill("shard-0", "not drained within 15 s while others wait to drain")
     facts = [TOLD, DRAINED, DRAINED]
     assert plan(tree, facts, stopping=stopping(since_s=NOW_S - 19.0)) == (LOOK,)
 
@@ -323,7 +323,7 @@ def test_each_further_role_has_half_of_the_rest_and_the_last_one_all() -> None:
 def test_at_the_deadline_all_that_still_runs_is_killed() -> None:
     facts = [alive(), alive(killed=True), TOLD]
     late = stopping(since_s=NOW_S - 20.0)
-    why = "not drained in 20 s"
+    why = "not drained within 20 s"
     kills = (Kill("receiver-0", why), Kill("shard-0", why))
     assert plan(TREE, facts, stopping=late) == (*kills, LOOK)
     nearly = stopping(since_s=NOW_S - 19.75)
@@ -336,13 +336,13 @@ def test_a_machine_suspended_in_a_drain_gets_its_whole_drain() -> None:
     assert plan(TREE, facts, stopping=late, looked_s=NOW_S - 3_599)[0] == Renew(3_599)
     assert Kill not in map(type, plan(TREE, facts, stopping=late, renewed_s=NOW_S - 19.0))
     assert plan(TREE, facts, stopping=late, renewed_s=NOW_S - 20.0)[0] == Kill(
-        "shard-1", "not drained in 20 s"
+        "shard-1", "not drained within 20 s"
     )
 
 
 def test_a_second_wish_to_stop_kills_at_once_and_finishes_when_all_are_reaped() -> None:
     now = stopping(at_once=True)
-    why = "a stop at once"
+    why = "immediate stop requested"
     kills = (Kill("receiver-0", why), Kill("shard-1", why), Kill("shard-0", why))
     assert plan(TREE, [alive(), alive(), TOLD], stopping=now) == (*kills, LOOK)
     assert plan(TREE, [alive(killed=True), ended(-9), ended(-9)], stopping=now) == (LOOK,)

@@ -92,10 +92,10 @@ def test_a_folder_with_one_of_our_names_is_told_from_ours(foreign: Path) -> None
 def test_a_clone_in_pythonpath_is_told_to_be_taken_out(clone: Path) -> None:
     environment = OUTSIDE | {"PYTHONPATH": str(clone)}
     done = front_door(Path("/"), environment=environment)
-    assert f"take {clone} out of PYTHONPATH" in done.stderr
+    assert f"remove {clone} from PYTHONPATH" in done.stderr
     if not is_built(clone):
         done = run(SCRIPT, "--version", cwd=Path("/"), environment=environment)
-        assert f"take {clone} out of PYTHONPATH" in done.stderr
+        assert f"remove {clone} from PYTHONPATH" in done.stderr
 
 
 def test_the_installed_one_in_its_own_folder_says_nothing() -> None:

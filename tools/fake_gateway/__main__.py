@@ -55,21 +55,25 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser(prog="python -m tools.fake_gateway", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
-    _add_serve(commands.add_parser("serve", help="serve until stopped; one JSON line when ready"))
-    check = commands.add_parser("verify", help="hold a runtime's journals against a ledger")
-    check.add_argument("--ledger", type=Path, required=True, help="the gateway's ledger directory")
-    check.add_argument("--data", type=Path, required=True, help="the runtime's data directory")
+    _add_serve(
+        commands.add_parser("serve", help="Serve until stopped; print one JSON line when ready")
+    )
+    check = commands.add_parser("verify", help="Compare the journals of a runtime with a ledger")
+    check.add_argument("--ledger", type=Path, required=True, help="Ledger directory of the gateway")
+    check.add_argument("--data", type=Path, required=True, help="Data directory of the runtime")
     check.add_argument("--journal", choices=("full", "off"), default="full")
     check.add_argument(
-        "--to-newest", action="store_true", help="every journal must reach the newest sequence"
+        "--to-newest",
+        action="store_true",
+        help="Require every journal to reach the newest sequence",
     )
     check.add_argument(
         "--give-up-after",
         type=float,
         default=GIVE_UP_AFTER_S,
-        help="seconds after its first try before which no command may end as unknown",
+        help="Seconds after its first attempt before which no command may end as unknown",
     )
-    check.add_argument("--json", type=Path, help="write the findings here as well")
+    check.add_argument("--json", type=Path, help="Also write the findings to this file")
     return root
 
 
@@ -78,7 +82,7 @@ def _add_serve(serve: argparse.ArgumentParser) -> None:
     for arguments in (shared, wsp, cloud):
         arguments.add_arguments(serve)
     serve.add_argument(
-        "--with-parent", action="store_true", help="end when the parent process does"
+        "--with-parent", action="store_true", help="Exit when the parent process exits"
     )
 
 

@@ -23,37 +23,56 @@ D = TypeVar("D")
 
 def add_arguments(serve: argparse.ArgumentParser) -> None:
     add = serve.add_argument
-    add("--ledger", type=Path, required=True, help="directory for what was really sent")
+    add(
+        "--ledger",
+        type=Path,
+        required=True,
+        help="Directory for the ledger of what was actually sent",
+    )
     add("--agents", type=int, default=5000)
     add("--seed", type=int, default=7)
-    add("--rate", default="2000", help='events per second, or "max": as fast as the sockets take')
-    add("--seconds", type=float, default=0.0, help="of load; 0 = until stopped")
-    add("--profile", choices=tuple(pacing.PROFILES), default="steady", help="how the rate varies")
+    add("--rate", default="2000", help='Events per second, or "max" for as fast as possible')
     add(
-        "--paused", action="store_true", help="no load until POST /load; else with the first socket"
+        "--seconds",
+        type=float,
+        default=0.0,
+        help="Duration of the load in seconds; 0 = until stopped",
+    )
+    add(
+        "--profile",
+        choices=tuple(pacing.PROFILES),
+        default="steady",
+        help="How the rate varies over time",
+    )
+    add(
+        "--paused",
+        action="store_true",
+        help="Start the load on POST /load instead of with the first connection",
     )
     add("--port", type=int, default=0)
     add("--control-port", type=int, default=0)
-    add("--tls", action="store_true", help="with a throwaway authority; see ca_file")
-    add("--proxy", action="store_true", help="a CONNECT proxy beside it; see proxy_url")
     add(
-        "--quiet-every", type=int, default=50, help="every so-manieth agent never changes; 0 = none"
+        "--tls",
+        action="store_true",
+        help="Use TLS with a temporary certificate authority; see ca_file",
     )
+    add("--proxy", action="store_true", help="Also run a CONNECT proxy; see proxy_url")
+    add("--quiet-every", type=int, default=50, help="Every nth agent never changes; 0 = none")
     add("--token-life", type=float, dest="token_life_s", help="seconds")
-    add("--backlog-bytes", type=int, default=BACKLOG_BYTES, help="bound of a send buffer")
+    add("--backlog-bytes", type=int, default=BACKLOG_BYTES, help="Limit of a send buffer, in bytes")
     add(
         "--slow-after",
         type=float,
         dest="slow_after_s",
         default=SLOW_AFTER_S,
-        help="seconds until a cut",
+        help="Seconds until the connection is cut",
     )
-    add("--webhook-secret", help="whsec_…: webhooks must be signed with it")
+    add("--webhook-secret", help="Secret (whsec_…) with which webhooks must be signed")
     add("--faults", choices=tuple(PROFILES), default="none")
     add(
         "--timeline",
         type=Path,
-        help='JSON lines {"at_s": …, "kind": …, …}: faults by second of load',
+        help='File of JSON lines {"at_s": …, "kind": …, …}: faults by second of load',
     )
 
 

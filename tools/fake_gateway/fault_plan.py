@@ -37,7 +37,9 @@ class FaultPlan(Generic[F]):
 
     def __init__(self, profiles: Mapping[str, FaultProfile[F]], name: str, seed: str) -> None:
         if name not in profiles:
-            raise ValueError(f"no such fault profile: {name!r}; there are {', '.join(profiles)}")
+            raise ValueError(
+                f"Unknown fault profile {name!r}; expected one of {', '.join(profiles)}"
+            )
         self._faults, self._mean_s = profiles[name].faults, profiles[name].mean_s
         self.rng = random.Random(seed)
         self._deck: list[F] = []

@@ -36,7 +36,9 @@ class Fault:
     def check(self, statuses: tuple[int, ...]) -> None:
         """Raises ValueError that names what is wrong."""
         if self.kind not in self.KINDS:
-            raise ValueError(f"no such fault: {self.kind!r}; there are {', '.join(self.KINDS)}")
+            raise ValueError(
+                f"Unknown fault {self.kind!r}; expected one of {', '.join(self.KINDS)}"
+            )
         if self.code is not None and not 1000 <= self.code <= 4999:
             raise ValueError(f"a close code is 1000 to 4999, or null: {self.code}")
         if self.status not in statuses:

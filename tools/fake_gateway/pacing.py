@@ -70,7 +70,7 @@ class Load:
         if seconds < 0:
             raise ValueError(f"seconds must not be negative: {seconds}")
         if profile not in PROFILES:
-            raise ValueError(f"no such profile: {profile!r}; there are {', '.join(PROFILES)}")
+            raise ValueError(f"Unknown profile {profile!r}; expected one of {', '.join(PROFILES)}")
         self.rate = rate
         self.seconds = seconds
         self._profile = PROFILES[profile]

@@ -181,7 +181,7 @@ def test_each_run_takes_the_journals_from_the_one_before(tmp_path: Path) -> None
     orphan = Journal(first.data_dir.shard_path(0), named(first, "shard-0").arguments.run)
     first.data_dir.lock.release()
     Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
-    with pytest.raises(LocalError, match="belongs to run"):
+    with pytest.raises(LocalError, match="is owned by run"):
         orphan.stored()
     orphan.close()
 

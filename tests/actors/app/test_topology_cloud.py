@@ -119,17 +119,17 @@ def test_each_run_takes_the_roster_from_the_one_before(tmp_path: Path) -> None:
     arguments = named(first, "planner").arguments
     first.data_dir.lock.release()
     Runtime.assemble(cloud(tmp_path), LOG).data_dir.lock.release()
-    with pytest.raises(LocalError, match="belongs to run"):
+    with pytest.raises(LocalError, match="is owned by run"):
         RosterStore(arguments.path, arguments.run)
 
 
 def test_a_directory_of_one_dialect_is_not_opened_with_the_other(tmp_path: Path) -> None:
     api_url = "https://api.mypurecloud.de"
     Runtime.assemble(settings(tmp_path, base_url=api_url), LOG).data_dir.lock.release()
-    with pytest.raises(ConfigurationError, match="belongs to dialect wsp") as caught:
+    with pytest.raises(ConfigurationError, match="was created with dialect = wsp") as caught:
         Runtime.assemble(cloud(tmp_path), LOG)
     assert caught.value.exit_code == EXIT_CONFIGURATION
-    assert "give a data_dir of its own" in str(caught.value)
+    assert "set a different data_dir" in str(caught.value)
 
 
 def test_no_spec_of_the_cloud_holds_a_secret(in_cloud: Runtime) -> None:
@@ -169,5 +169,5 @@ def test_a_receiver_of_an_earlier_run_can_record_no_channel(tmp_path: Path) -> N
     arguments = named(first, "receiver-1").arguments
     first.data_dir.lock.release()
     Runtime.assemble(cloud(tmp_path), LOG).data_dir.lock.release()
-    with pytest.raises(LocalError, match="belongs to run"):
+    with pytest.raises(LocalError, match="is owned by run"):
         ChannelStore(arguments.path, arguments.run)

@@ -81,7 +81,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """Of two agents, while no runtime runs."""
+    """Of two agents, while no runtime is running."""
     path = tmp_path / "presence-data"
     identity = GatewayIdentity(dialect="wsp", gateway="https://api.mypurecloud.com")
     claimed = DataDir.claim(path, identity, shards=1)
@@ -112,7 +112,7 @@ def test_a_name_does_what_its_id_does(
 @pytest.mark.parametrize("command", ["state", "history", "send"])
 @pytest.mark.parametrize(
     ("said", "near"), [("Ana Meier", f"did you mean Anna Meier ({A})?"), (f"{A}x", f"Meier ({A})"),
-                       ("Sales", "shows all agents")]
+                       ("Sales", "to list all agents")]
 )  # fmt: skip
 def test_who_is_nobody_is_told_with_who_is_near_and_is_in_no_audit(
     command: str, said: str, near: str, data_dir: Path, capsys: pytest.CaptureFixture[str]
@@ -120,7 +120,7 @@ def test_who_is_nobody_is_told_with_who_is_near_and_is_in_no_audit(
     more = ["busy"] if command == "send" else []
     assert cli.main([command, said, *more]) == EXIT_FAILURE
     captured = capsys.readouterr()
-    assert f"knows {said}" in captured.err
+    assert f"no agent {said}" in captured.err
     assert near in captured.err
     assert captured.out == ""
     assert not reader.has_store(data_dir)
@@ -131,7 +131,7 @@ def test_whoever_is_known_is_asked_of_the_runtime_and_so_is_anybody_with_force(
 ) -> None:
     for arguments in (["anna meier", "busy"], ["nobody", "busy", "--force"]):
         assert cli.main(["send", *arguments]) == EXIT_TEMPORARY
-        assert "no runtime runs" in capsys.readouterr().err
+        assert "no runtime is running" in capsys.readouterr().err
 
 
 def test_where_no_sender_has_ever_begun_the_runtime_says_why_nothing_is_sent(
@@ -143,7 +143,7 @@ def test_where_no_sender_has_ever_begun_the_runtime_says_why_nothing_is_sent(
     claimed.lock.release()
     (data_dir / LOCK).write_text("")
     assert cli.main(["send", "nobody", "busy"]) == EXIT_TEMPORARY
-    assert "no runtime runs" in capsys.readouterr().err
+    assert "no runtime is running" in capsys.readouterr().err
 
 
 def test_of_many_that_are_asked_for_each_is_found_by_id_or_name(data_dir: Path) -> None:
@@ -169,9 +169,9 @@ def test_the_planners_names_are_known_without_settings(
         )
     (path / LOCK).write_text("")
     for said, code, says in (
-        ("Anna Meier", EXIT_TEMPORARY, "no runtime runs"),
+        ("Anna Meier", EXIT_TEMPORARY, "no runtime is running"),
         ("Ana Meier", EXIT_FAILURE, "did you mean Anna Meier (u-1)?"),
-        ("Cem", EXIT_FAILURE, "2 agents are called Cem: give the id, one of u-4, u-5"),
+        ("Cem", EXIT_FAILURE, "2 agents are named Cem; specify an id: u-4, u-5"),
     ):
         assert cli.main(["send", said, "Busy", "--data-dir", str(path)]) == code
         assert says in capsys.readouterr().err

@@ -42,17 +42,20 @@ def test_what_a_spreadsheet_writes_is_read(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("", "has no column 'user'"),
-        ("user,state\n", "holds no command"),
+        ("user,state\n", "contains no commands"),
         ("user\nA\n", "has no column 'state'"),
         ("user,state,colour\nA,busy,red\n", "an unknown column 'colour'"),
         ("user,state,user\nA,busy,B\n", "has twice 'user'"),
-        ("user,state\nA,busy,extra\n", "line 2: 3 cells, the header has 2"),
-        ("user,state\nA\n", "line 2: state '' is none of available, busy"),
-        ("user,state\n,busy\n", "line 2: user has 1 to 128 bytes"),
-        (f"user,state\n{'ü' * 65},busy\n", "line 2: user has 1 to 128 bytes"),
-        ("user,state\nA,sleeping\n", "line 2: state 'sleeping' is none of"),
-        ("user,state,expect\nA,busy,Talking\n", "line 2: expect 'talking' is none of"),
-        (f"user,state,reason\nA,busy,{'x' * 501}\n", "line 2: reason has more than 500"),
+        ("user,state\nA,busy,extra\n", "line 2: has 3 cells, but the header has 2"),
+        ("user,state\nA\n", "line 2: state '' is unknown; expected one of available, busy"),
+        ("user,state\n,busy\n", "line 2: user must have 1 to 128 bytes"),
+        (f"user,state\n{'ü' * 65},busy\n", "line 2: user must have 1 to 128 bytes"),
+        ("user,state\nA,sleeping\n", "line 2: state 'sleeping' is unknown; expected one of"),
+        (
+            "user,state,expect\nA,busy,Talking\n",
+            "line 2: expect 'talking' is unknown; expected one of",
+        ),
+        (f"user,state,reason\nA,busy,{'x' * 501}\n", "line 2: reason must have at most 500"),
         ('user,state\n"A,busy\n', "unexpected end of data"),
         ("user,\x1b[31mstate\n", r"no column 'state'"),
         ("user,state,\x1b[31m\n", r"an unknown column '\x1b[31m'"),
@@ -77,7 +80,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         read(tmp_path / "missing.csv", "")
     path = tmp_path / "latin.csv"
     path.write_bytes("user,state\nJürgen,busy\n".encode("latin-1"))
-    with pytest.raises(LocalError, match=r"is not UTF-8 \(line 2\), but Lat") as refused:
+    with pytest.raises(
+        LocalError, match=r"is not UTF-8 \(line 2\); it appears to be Lat"
+    ) as refused:
         read(path, "")
     cure = f"iconv -f WINDOWS-1252 -t UTF-8 {path} > {tmp_path}/latin.utf8.csv"
     assert cure in str(refused.value)
@@ -90,7 +95,7 @@ def test_a_file_of_utf_16_is_named_as_such_with_how_to_convert_it(
     path = tmp_path / "of the day.csv"
     path.write_bytes("user,state\nJürgen,busy\n".encode(encoding))
     with pytest.raises(
-        LocalError, match=f"but {encoding.upper().replace('6-', '6')}, i"
+        LocalError, match=f"it appears to be {encoding.upper().replace('6-', '6')}. C"
     ) as refused:
         read(path, "")
     cure = re.search("iconv -f ([A-Z0-9-]+) -t UTF-8 (.+) > ", str(refused.value))
@@ -130,7 +135,7 @@ def test_the_result_has_one_row_a_line_and_moves_no_cursor(tmp_path: Path) -> No
 
 
 def test_a_result_that_cannot_be_written_is_a_clear_error(tmp_path: Path) -> None:
-    with pytest.raises(LocalError, match="cannot be written"):
+    with pytest.raises(LocalError, match="cannot write"):
         write_result(tmp_path / "missing" / "x.csv", [])
 
 
@@ -139,9 +144,9 @@ def test_in_the_cloud_a_presence_is_whatever_its_organisation_calls_it() -> None
     [line] = parse(text, "seed", "f", "cloud")
     assert (line.state, line.expected) == ("On Queue", "In Warteschlange")
     wrong = {
-        "user,state\nA,\n": "line 2: state '' has not 1 to 200 characters",
-        f"user,state\nA,{'x' * 201}\n": "has not 1 to 200 characters",
-        f"user,state,reason\nA,Meal,{'x' * 251}\n": "reason has more than 250 characters",
+        "user,state\nA,\n": "line 2: state '' must have 1 to 200 characters",
+        f"user,state\nA,{'x' * 201}\n": "must have 1 to 200 characters",
+        f"user,state,reason\nA,Meal,{'x' * 251}\n": "reason must have at most 250 characters",
     }
     for content, says in wrong.items():
         with pytest.raises(LocalError) as refused:

@@ -106,7 +106,7 @@ def test_a_moment_is_a_time_or_how_long_ago(text: str, at_us: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "24", "h", "-1h", "2026-13-01", "9" * 9 + "d"])
 def test_anything_else_is_no_moment(text: str) -> None:
-    with pytest.raises(ValueError, match="is not a time"):
+    with pytest.raises(ValueError, match="is not a valid time"):
         moment(text, NOON_US)
 
 
@@ -271,9 +271,12 @@ def test_exports_of_two_days_name_the_same_people_alike(data_dir: Path, capfdbin
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--since", "tomorrow"), "--since 'tomorrow' is not a time: give now, today, yesterday"),
+        (
+            ("--since", "tomorrow"),
+            "--since 'tomorrow' is not a valid time: expected now, today, yesterday",
+        ),
         (("--since", "1h", "--until", "2h"), "swap them"),
-        (("--since", "2099-01-01"), "--until now is not after"),
+        (("--since", "2099-01-01"), "--until now must be later than"),
     ],
 )
 def test_a_time_that_is_none_is_named(
@@ -287,11 +290,11 @@ def test_an_output_that_cannot_be_written_is_named_as_it_was_given(
     data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
-    for folder, why in (("missing", "there is no folder"), ("file", "there is no folder")):
+    for folder, why in (("missing", "does not exist"), ("file", "does not exist")):
         output = tmp_path / folder / "x.jsonl"
         assert exported(data_dir, "--since", "today", "--output", str(output)) == EXIT_FAILURE
         said = capsys.readouterr().err
-        assert f"--output {output} cannot be written: {why} {output.parent}" in said
+        assert f"cannot write --output {output}: the directory {output.parent} {why}" in said
         assert ".partial" not in said
 
 
@@ -331,7 +334,7 @@ def test_a_full_disk_is_named_and_no_stack(data_dir: Path) -> None:
         )
     assert done.returncode == EXIT_FAILURE
     assert done.stderr == (
-        "presence-runtime: what was told could not be written: No space left on device\n"
+        "presence-runtime: cannot write to standard output: No space left on device\n"
     )
 
 
@@ -343,4 +346,4 @@ def test_what_is_no_file_is_not_replaced_by_one(
     given = ("--since", "2020-01-01", "--output", str(pipe))
     assert exported(data_dir, *given) == EXIT_FAILURE
     assert pipe.is_fifo()
-    assert "is no file" in capsys.readouterr().err
+    assert "is not a regular file" in capsys.readouterr().err

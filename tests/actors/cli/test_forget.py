@@ -102,7 +102,7 @@ def test_whom_nobody_knows_nobody_forgets(
     data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert forgotten(data_dir, "--yes", user="somebody-else") == EXIT_FAILURE
-    assert "knows them" in capsys.readouterr().out
+    assert "contains this person" in capsys.readouterr().out
 
 
 def test_nothing_is_done_before_it_is_agreed_to(
@@ -116,7 +116,7 @@ def test_nothing_is_done_before_it_is_agreed_to(
 
     monkeypatch.setattr("typer.confirm", confirm)
     assert forgotten(data_dir) == EXIT_FAILURE
-    assert asked == [f"Take {A} out of {data_dir} for good?"]
+    assert asked == [f"Permanently remove {A} from {data_dir}?"]
     assert len(mentioning(data_dir, A)) == 5
 
 
@@ -127,7 +127,7 @@ def test_a_runtime_that_runs_is_named_and_nothing_is_touched(
     assert forgotten(data_dir, "--yes") == EXIT_TEMPORARY
     claimed.lock.release()
     said = capsys.readouterr().err
-    assert "the runtime must be stopped first" in said
+    assert "stop the runtime first" in said
     assert re.search(r"process \d+", said)
     assert len(mentioning(data_dir, A)) == 5
 
@@ -139,7 +139,7 @@ def test_what_is_left_of_somebody_is_named(
     broken.mkdir()
     (broken / "shard-00.db").write_bytes(b"damaged " + A.encode() + b"\0")
     assert forgotten(data_dir, "--yes") == EXIT_FAILURE
-    assert f"{broken / 'shard-00.db'} still mentions them" in capsys.readouterr().out
+    assert f"{broken / 'shard-00.db'} still contains this person" in capsys.readouterr().out
     assert mentioning(data_dir, A) == ["shard-00.db"]
 
 

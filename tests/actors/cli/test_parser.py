@@ -77,7 +77,7 @@ def test_a_token_without_a_scope_names_both_ways_to_ask(
     monkeypatch.setenv("COLUMNS", "200")
     assert cli.main(["token", name]) == EXIT_USAGE
     said = capsys.readouterr().err
-    assert "--read` (only look" in said
+    assert "--read` (read only" in said
     assert "--write` (also change" in said
 
 

@@ -102,7 +102,7 @@ async def test_too_few_clients_are_told_with_how_many_are_needed(tmp_path: Path)
         trials = await preflight.try_out(cloud(gateway, cloud=small))
         told = one(trials, "OAuth clients")
         assert told.verdict == "wrong"
-        assert told.said == "1 given, 4 needed for 20 agents: 14 would not be watched"
+        assert told.said == "1 configured, 4 needed for 20 agents; 14 agents would not be monitored"
 
 
 @in_loop
@@ -143,14 +143,14 @@ async def test_names_are_found_as_the_planner_finds_them_and_their_agents_counte
             cloud(gateway, cloud=small | {"watch_ids": ("Queeu 0000",)})
         )
         assert one(wrong, "names of queues").verdict == "wrong"
-        assert "no queues named 'Queeu 0000'" in one(wrong, "names of queues").said
+        assert "unknown queues 'Queeu 0000'" in one(wrong, "names of queues").said
         assert "did you mean 'Queue 0000'" in one(wrong, "names of queues").said
         assert preflight.exit_code(wrong) == EXIT_CONFIGURATION
         found = await preflight.try_out(
             cloud(gateway, cloud=small | {"watch_ids": ("queue 0000",)})
         )
         assert one(found, "names of queues").verdict == "good"
-        assert "all 1 are found, with " in one(found, "names of queues").said
+        assert "all 1 found, with " in one(found, "names of queues").said
         agents = int(one(found, "names of queues").said.split()[-2])
         assert agents > 2
         assert f"needed for {agents} agents" in one(found, "OAuth clients").said
@@ -179,9 +179,9 @@ async def test_in_the_wsp_dialect_each_token_is_asked_for_with_its_scopes(tmp_pa
     ("verdicts", "says"),
     [
         ("good good", "online: 2 of 2 checks passed"),
-        ("good not-tried", "online: 1 of 2 checks passed, 1 could not be tried"),
-        ("good no-answer", "online: no answer to 1 of 2 checks, try again; the first: b (x): why"),
-        ("no-answer wrong wrong", "online: 2 of 3 checks failed, the first: b (x): why"),
+        ("good not-tried", "online: 1 of 2 checks passed, 1 skipped"),
+        ("good no-answer", "online: no response to 1 of 2 checks; try again; first: b (x): why"),
+        ("no-answer wrong wrong", "online: 2 of 3 checks failed; first failure: b (x): why"),
     ],
 )
 def test_the_verdict_names_what_a_person_must_mend_first(verdicts: str, says: str) -> None:
@@ -203,7 +203,7 @@ def test_it_is_shown_above_the_settings_and_in_their_json(
     shown = capsys.readouterr().out
     assert "token of the receiver\tclient 1\tno answer\t" in shown
     assert shown.splitlines()[0].startswith("settings are valid: ")
-    assert shown.splitlines()[1].startswith("online: no answer to 2 of 2 checks")
+    assert shown.splitlines()[1].startswith("online: no response to 2 of 2 checks")
     assert shown.index("token of the receiver\t") < shown.index("(gateway)")
     assert show(effective, online=True, as_json=True) == EXIT_TEMPORARY
     document = json.loads(capsys.readouterr().out)

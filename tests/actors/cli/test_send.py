@@ -60,7 +60,7 @@ def test_an_accepted_command_is_enough_without_waiting(
         "A", "busy", "lunch", "available", False,
     )  # fmt: skip
     said = capsys.readouterr().out
-    assert said.endswith(f": agent A is to be busy\ncommand {order.command_id}\n")
+    assert said.endswith(f": change of agent A to busy\ncommand {order.command_id}\n")
     assert said.split(":")[0] in {"admitted", "sent"}
 
 
@@ -69,7 +69,7 @@ def test_an_accepted_command_is_enough_without_waiting(
     [
         (CommandStep.CONFIRMED, 0, "confirmed: agent A is busy"),
         (CommandStep.UNCONFIRMED, 1, "was not seen in busy"),
-        (CommandStep.UNKNOWN, 1, "nobody knows whether agent A is busy"),
+        (CommandStep.UNKNOWN, 1, "it is unknown whether agent A is busy"),
     ],
 )
 def test_waiting_tells_the_end(
@@ -101,7 +101,7 @@ def test_a_command_that_was_refused_later_is_told_as_refused(
     assert runtime.command("send", "A", "busy", "--key", "k-1", "--wait") == 0
     capsys.readouterr()
     assert runtime.command("send", "A", "busy", "--key", "k-1", "--wait") == 0
-    assert "an earlier command under the same key" in capsys.readouterr().out
+    assert "an earlier command with the same key" in capsys.readouterr().out
     assert runtime.command("send", "A", "offline", "--key", "k-1") == 1
     assert "refused (key-bound)" in capsys.readouterr().err
     assert len(runtime.sender.applied) == 1
@@ -130,7 +130,7 @@ def test_what_a_presence_may_be_called_is_for_the_dialect_of_the_data_directory_
     for dialect, exit_code in (("wsp", EXIT_USAGE), ("cloud", EXIT_TEMPORARY)):
         path = make_data_dir(tmp_path / dialect, dialect)
         sent = cli.main(["send", "A", "On Queue", "--expect", "Meal", "--data-dir", str(path)])
-        assert sent == exit_code, "75: it would have been sent, but no runtime runs"
+        assert sent == exit_code, "75: it would have been sent, but no runtime is running"
 
 
 def test_a_user_id_may_hold_anything(runtime: Runtime, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,14 +152,14 @@ def test_without_a_runtime_it_says_so_at_once(
     path = make_data_dir(tmp_path / "data")
     (path / LOCK).write_text(f"{NOBODY}\n")  # of one that was killed
     assert cli.main([*arguments, "--data-dir", str(path)]) == EXIT_TEMPORARY
-    assert f"no runtime runs on {path}: start one" in capsys.readouterr().err
+    assert f"no runtime is running on {path}; start it" in capsys.readouterr().err
 
 
 def test_a_directory_that_never_had_a_runtime_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["send", "A", "busy", "--data-dir", str(tmp_path)]) == EXIT_CONFIGURATION
-    assert f"{tmp_path} holds no journals" in capsys.readouterr().err
+    assert f"{tmp_path} contains no journals" in capsys.readouterr().err
 
 
 def test_a_runtime_that_lives_and_does_not_answer_is_waited_for_a_while(
@@ -168,7 +168,7 @@ def test_a_runtime_that_lives_and_does_not_answer_is_waited_for_a_while(
     monkeypatch.setattr(api_client, "PATIENCE_S", 0.5)
     path = make_data_dir(tmp_path / "data")  # its holder is this very process
     assert cli.main(["commands", "--data-dir", str(path)]) == EXIT_TEMPORARY
-    assert "its web process does not answer" in capsys.readouterr().err
+    assert "the web process does not respond" in capsys.readouterr().err
 
 
 def test_a_web_child_that_restarts_while_somebody_waits_is_not_noticed(
@@ -204,7 +204,9 @@ def test_whoever_stops_waiting_is_told_that_the_command_goes_on(runtime: Runtime
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == cli.INTERRUPTED
-    assert said == "what was asked for may be done all the same: look at `commands --user`\n"
+    assert (
+        said == "the command may still be applied; check with: presence-runtime commands --user\n"
+    )
     runtime.sender.finish(CommandStep.CONFIRMED)
 
 
@@ -250,9 +252,9 @@ def test_dead_messages_are_listed_and_sent_again(
 ) -> None:
     runtime.sender.resendable = {"msg_1"}
     assert runtime.command("webhooks") == 0
-    assert "0 waiting\n0 dead\n" in capsys.readouterr().out
+    assert "0 waiting\n0 dead-lettered\n" in capsys.readouterr().out
     assert runtime.command("webhooks", "--resend", "msg_1") == 0
-    assert capsys.readouterr().out == "msg_1 will be sent again\n"
+    assert capsys.readouterr().out == "msg_1 is queued to be sent again\n"
     assert runtime.command("webhooks", "--resend", "msg_2") == 1
     assert "not-dead" in capsys.readouterr().err
     [first, _] = [order for order in runtime.sender.orders if isinstance(order, Resend)]

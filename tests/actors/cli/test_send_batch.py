@@ -85,7 +85,7 @@ def test_lines_that_were_refused_are_told_with_why_they_were(
     path = file(*rows, "why-a,break", "why-b,offline")
     assert runtime.command("send", "--batch", str(path)) == 1
     told = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert told[told.index(["outcome", "code", "why", "lines of the file"]) + 1 :][:2] == [
+    assert told[told.index(["outcome", "code", "reason", "lines of the file"]) + 1 :][:2] == [
         ["refused", "transition", r"busy is not allowed\x1b[2J\n[bold]",
          "2, 3, 4, 5, 6 and 3 more"],
         ["refused", "capacity", "2 of 2 needed", "10"],
@@ -105,7 +105,7 @@ def test_a_file_may_name_agents_as_people_do(
     lines = [CsvLine(n, "", user, "busy", "", None) for n, user in enumerate(("anna", "u-9"), 2)]
     found = send_batch._of_ids(lines, lambda user: ids.get(user, []), tmp_path)
     assert [line.user for line in found] == ["u-1", "u-9"]
-    with pytest.raises(LocalError, match="line 2: 2 agents are called cem: give the id"):
+    with pytest.raises(LocalError, match="line 2: 2 agents are named cem; specify the id"):
         send_batch._of_ids(
             [lines[0]._replace(user="cem")], lambda user: ids.get(user, []), tmp_path
         )
@@ -118,7 +118,7 @@ def test_a_file_sent_twice_is_done_once_and_says_so(
     assert runtime.command("send", "--batch", str(path)) == 0
     capsys.readouterr()
     assert runtime.command("send", "--batch", str(path)) == 0
-    assert "2 lines were done by an earlier run" in capsys.readouterr().out
+    assert "2 lines were finished by an earlier run" in capsys.readouterr().out
     assert [row["replayed"] for row in results(path)] == ["yes", "yes"]
     assert len(runtime.sender.applied) == 2
     assert runtime.command("send", "--batch", str(path), "--key", "tuesday") == 0
@@ -164,7 +164,7 @@ def test_an_interrupted_file_goes_on_where_it_was(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=30)
     assert process.returncode == cli.INTERRUPTED
-    assert "of 10 lines have their end" in said
+    assert "of 10 lines are finished" in said
     assert "Traceback" not in said
     pending = {row["user"] for row in results(path) if row["outcome"] == "pending"}
     assert "stop-5" in pending

@@ -48,11 +48,11 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"live": False}, "what the page shows is not confirmed"),
+        ({"live": False}, "the states shown on the page are not confirmed"),
         ({"live": False, "reasons": ["no session since 12:00"]}, "no session since 12:00"),
         ({"processes": [PROCESS | {"phase": "starting"}]}, "shard-0 is starting"),
         ({"processes": [PROCESS | {"rss_bytes": None}]}, "shard-0 has ended"),
-        ({"processes": [PROCESS | {"beat_age_s": 15.6}]}, "shard-0 did not beat for 16 s"),
+        ({"processes": [PROCESS | {"beat_age_s": 15.6}]}, "shard-0 sent no heartbeat for 16 s"),
         (
             {"rings": [{"from": "a", "to": "b", "used_bytes": 85, "capacity_bytes": 100}]},
             "the ring from a to b is 85% full",
@@ -60,23 +60,23 @@ def test_nothing_is_wrong_with_what_is_well() -> None:
         ({"counters": {"receiver-0": {"connected": 0}}}, "receiver-0 is not connected"),
         (
             {"counters": {"receiver-0": {"connected": 0, "exhausted": 1}}},
-            "receiver-0 has spent its tries to connect",
+            "receiver-0 has used up its attempts to connect (attempts_max)",
         ),
         (
             {"counters": {"receiver-1": RECEIVER | {"topics_refused": 3}}},
-            "3 topics are refused (see: topics)",
+            "3 topics are refused; see: presence-runtime topics",
         ),
         (
             {"counters": {"planner": {"agents_unmonitored": 9, "clients_needed": 2}}},
-            "9 agents are not watched: 2 OAuth clients are needed (see: topics)",
+            "9 agents are not monitored: 2 OAuth clients are needed; see: presence-runtime topics",
         ),
         (
             {"counters": {"sender": SENDER | {"connected": 0}}},
-            "no presence can be sent: the sender is not connected",
+            "the sender is not connected; presences cannot be changed",
         ),
         (
             {"counters": {"sender": SENDER | {"webhooks_dead": 4}}},
-            "4 webhook messages were given up (see: webhooks)",
+            "4 webhook messages are dead-lettered; see: presence-runtime webhooks",
         ),
     ],
 )
@@ -101,8 +101,8 @@ def test_facts_are_counted_over_the_shards() -> None:
     assert list(status_view.facts(told)) == [
         "since 2026-11-22T06:00:00.000Z",
         "1,502 agents",
-        "2,000 events a second, 3.1 ms until they are durable",
-        "2.0 commands a second",
+        "2,000 events per second, durable after 3.1 ms",
+        "2.0 commands per second",
         "2 restarts",
     ]
 

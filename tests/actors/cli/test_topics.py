@@ -81,9 +81,9 @@ def test_people_are_told_the_same_and_what_to_do(
 ) -> None:
     assert cli.main(["topics", "--data-dir", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "not watched\t1" in out
+    assert "not monitored\t1" in out
     assert "user-4\tAgent 4" in out
-    assert "1 agents are not watched: 2 OAuth clients are needed" in out
+    assert "1 agents are not monitored: 2 OAuth clients are needed" in out
     assert "missing permissions: users:see" in out
     assert "id0" not in out  # a channel's id is a secret
     assert "ws://x" not in out
@@ -103,6 +103,6 @@ def test_before_any_plan_and_in_the_other_dialect_it_says_why_there_is_nothing(
     DataDir.claim(tmp_path / "new", CLOUD, shards=1).lock.release()
     wsp = GatewayIdentity(dialect="wsp", gateway="https://x")
     DataDir.claim(tmp_path / "wsp", wsp, shards=1).lock.release()
-    for name, said in (("new", "no planner has run"), ("wsp", "of dialect wsp")):
+    for name, said in (("new", "no planner has run"), ("wsp", "uses dialect wsp")):
         assert cli.main(["topics", "--data-dir", str(tmp_path / name)]) == EXIT_CONFIGURATION
         assert said in capsys.readouterr().err

@@ -121,7 +121,7 @@ def test_a_demo_with_faults_and_kills_tells_each_and_still_verifies(tmp_path: Pa
     assert all(len(points) == len(result["memory"]["at_s"]) > 5 for points in series.values())
     assert result["memory_growth"] is None  # too short a run to say
     assert "kills, receiver" in done.stdout
-    assert "what became of it" in done.stdout
+    assert "outcome" in done.stdout
 
 
 def test_commands_outlive_killed_senders_and_lost_acknowledgements(tmp_path: Path) -> None:

@@ -73,8 +73,8 @@ def test_a_runtime_that_has_everything_and_is_confirmed_is_not_behind() -> None:
         ("shard", "mark_sequence", 10_000_000, "shard-1 is at 10,000,000"),  # of another numbering
         ("shard", "mark_epoch", 2, "shard-1 is at 777 of epoch 2"),
         ("shard", "stale_since_us", 5, "shard-1 has not confirmed its agents"),
-        ("shard", "beat_ns", 49, "shard-1 shows no sign of life"),
-        ("receiver", "beat_ns", 49, "receiver-0 shows no sign of life"),
+        ("shard", "beat_ns", 49, "shard-1 does not respond"),
+        ("receiver", "beat_ns", 49, "receiver-0 does not respond"),
         ("receiver", "connected", 0, "no session is up"),
         ("receiver", "history_running", 1, "a history is running"),
     ],
@@ -89,15 +89,15 @@ def test_each_page_must_say_so(page: str, word: str, value: int, told: str) -> N
 def test_a_command_from_outside_that_has_no_end_is_waited_for() -> None:
     scene = Scene()
     scene.sender.set("unsettled", 2)
-    assert scene.behind() == ["2 commands have no end"]
+    assert scene.behind() == ["2 commands are unfinished"]
 
 
 @pytest.mark.parametrize(
     ("word", "value", "told"),
     [
-        ("sockets", 0, "the gateway has no socket"),
+        ("sockets", 0, "the gateway has no connection"),
         ("faults_left", 2, "the gateway has 2 faults left"),
-        ("epoch", "fourth", "the gateway's present numbering is not known yet"),
+        ("epoch", "fourth", "the gateway's current numbering is not known yet"),
     ],
 )
 def test_so_must_the_gateway(word: str, value: object, told: str) -> None:

@@ -54,7 +54,7 @@ def test_a_terminal_gets_a_table(capsys: pytest.CaptureFixture[str]) -> None:
         (0.0, 30.0, "30 s of 30 s left"),
         (12.4, 30.0, "18 s of 30 s left"),
         (31.0, 30.0, "0 s of 30 s left"),  # its gateway has still to say so
-        (75.0, 0.0, "75 s so far, until Ctrl-C"),
+        (75.0, 0.0, "75 s elapsed, until Ctrl-C"),
     ],
 )
 def test_a_load_counts_down_to_its_end(so_far_s: float, seconds: float, says: str) -> None:

@@ -161,5 +161,5 @@ def test_a_scope_names_its_slot(client: int, number: int) -> None:
 
 @pytest.mark.parametrize("scope", ["all", "", "c/", "c1/", "c1", "1/2", "c-1/2", "c1/2/3", "cc1/2"])
 def test_another_text_is_no_scope(scope: str) -> None:
-    with pytest.raises(ValueError, match="no scope"):
+    with pytest.raises(ValueError, match="not the scope"):
         slot_of(scope)

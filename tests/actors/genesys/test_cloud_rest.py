@@ -157,7 +157,7 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
             assert told.permitted == {topics[0]}
             assert told.rejected == (
                 RejectedTopic(topics[1], "missing permissions", ("routing:queue:view",)),
-                RejectedTopic(topics[2], "not told of in the answer", ()),
+                RejectedTopic(topics[2], "not contained in the response", ()),
             )
         cloud.answers["GET", TOPICS] = lambda _: {"entities": [{"id": "x"}, {}]}
         assert await rest.topics(CHANNEL) == {"x"}

@@ -55,7 +55,7 @@ def test_what_names_none_or_several_is_said_with_what_there_is() -> None:
     unknown = ALL.meant("Lunch")
     assert isinstance(unknown, NoSuchDefinition)
     assert unknown.reason == (
-        "no presence definition is named 'Lunch'; there are Available, Break, Coffee, Meal,"
+        "unknown presence definition 'Lunch'; expected one of Available, Break, Coffee, Meal,"
         " On Queue, Runde, runde"
     )
     for old in ("Old Lunch", "d-old"):

@@ -146,7 +146,7 @@ def with_endpoint(
     [
         ((400, {}, b'{"error_description":"client not found: 3f1c"}'), "(client not found: 3f1c)"),
         ((401, {}, b'{"error":"bad secret hunter2"}'), "(bad secret ********)"),
-        ((404, {}, b"not found"), "is dialect right?"),
+        ((404, {}, b"not found"), "check dialect: "),
         ((400, {"Content-Encoding": "gzip"}, BOMB), "was refused with 400; check client_id"),
     ],
 )
@@ -166,12 +166,12 @@ def test_a_refusal_at_the_start_names_the_host_and_says_why(answer: Answer, said
     [
         ((404, {}, b"not found"), "answered with 404"),
         ((200, {}, b"<html>sign in</html>"), "HTML"),
-        ((200, {}, b'{"access_token":"a\\u0000b"}'), "no header can carry"),
-        ((200, {}, b'{"access_token":"\\ud800"}'), "no header can carry"),
+        ((200, {}, b'{"access_token":"a\\u0000b"}'), "not valid in a header"),
+        ((200, {}, b'{"access_token":"\\ud800"}'), "not valid in a header"),
         ((200, {}, b"x" * 70_000), "longer than 65,536 bytes"),
         ((200, {"Content-Encoding": "gzip"}, BOMB), "longer than 65,536 bytes"),
-        ((200, {"Content-Encoding": "gzip"}, b"no gzip"), "not what its encoding says"),
-        ((200, {"Content-Encoding": "br"}, b"abc"), "nobody asked for"),
+        ((200, {"Content-Encoding": "gzip"}, b"no gzip"), "does not match its content encoding"),
+        ((200, {"Content-Encoding": "br"}, b"abc"), "was not requested"),
     ],
 )
 def test_in_service_whatever_comes_is_waited_for(answer: Answer, said: str) -> None:

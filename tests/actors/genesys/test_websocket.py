@@ -108,7 +108,7 @@ def test_a_host_may_end_with_a_dot() -> None:
     ("answer", "said"),
     [
         (b"", "closed before the handshake was answered"),
-        (b"\x15\x03\x01\x00\x02\x02\x28", "no HTTP"),
+        (b"\x15\x03\x01\x00\x02\x02\x28", "response is not HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\n<html>", "handshake answered with 200"),
         (b"HTTP/1.1 302 Found\r\nLocation: ws://x/streaming-0-abc\r\n\r\n", "answered with 302"),
         (b"HTTP/1.1 999 What\r\n\r\n", "handshake answered with 999"),

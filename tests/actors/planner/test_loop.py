@@ -270,7 +270,7 @@ def test_whom_nobody_finds_is_named_at_the_start_and_told_in_service(tmp_path: P
         cloud.named[QUEUES] = {"q1": "Sales"}
         cloud.members[f"{QUEUES}/q1/members"] = ["a", "b"]
         rig.arguments = replace(rig.arguments, watch=WatchSelection(kind="queues", ids=("Sale",)))
-        assert "no queues named 'Sale'" in str(await rig.fails())
+        assert "unknown queues 'Sale'" in str(await rig.fails())
         rig.generation = 0
         rig.arguments = replace(rig.arguments, watch=WatchSelection(kind="queues", ids=("Sales",)))
         async with rig.living():

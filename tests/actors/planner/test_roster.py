@@ -158,9 +158,9 @@ def test_who_is_missing_from_a_queue_of_one_page_is_gone() -> None:
 def test_a_name_that_nobody_finds_or_that_means_several_is_told() -> None:
     async def test(cloud: ScriptedCloud, make: Make) -> None:
         cloud.named[GROUPS] = {"g1": "Team", "g2": "team", "g3": "Other"}
-        with pytest.raises(UnresolvedError, match="no groups named 'Tema', 'x'"):
+        with pytest.raises(UnresolvedError, match="unknown groups 'Tema', 'x'"):
             await make(WatchSelection(kind="groups", ids=("Other", "Tema", "x"))).read({})
-        with pytest.raises(UnresolvedError, match="several groups are named 'TEAM': give their id"):
+        with pytest.raises(UnresolvedError, match="groups is named 'TEAM'; specify their id"):
             await make(WatchSelection(kind="groups", ids=("TEAM",))).read({})
 
     with_reader(test)
@@ -183,12 +183,12 @@ def test_a_file_lists_ids_in_the_order_of_their_places(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        (b"", "it lists nobody"),
-        (b"# none\n", "it lists nobody"),
-        (b"a\nb c\n", "line 2 is no user's id"),
+        (b"", "the file lists no users"),
+        (b"# none\n", "the file lists no users"),
+        (b"a\nb c\n", "line 2 is not a user id"),
         (b"\xff\xfe", "it is UTF-16"),
-        (b"# B\xfcro\n", "line 1 is not UTF-8 but perhaps Latin-1"),
-        (b"a,Ann\n", "line 1 is no user's id"),
+        (b"# B\xfcro\n", "line 1 is not UTF-8"),
+        (b"a,Ann\n", "line 1 is not a user id"),
         (None, "No such file"),
     ],
 )

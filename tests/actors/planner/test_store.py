@@ -87,7 +87,7 @@ def test_another_run_takes_the_file_over(path: Path) -> None:
     with pytest.raises(LocalError, match="Another runtime has taken over"):
         orphan.name_queues({"q1": "Sales"})
     assert orphan.roster.plan == PLAN
-    with pytest.raises(LocalError, match="belongs to run 'run-2'"):
+    with pytest.raises(LocalError, match="is owned by run 'run-2'"):
         RosterStore(path, "run-1")
     assert RosterStore(path, "run-2").roster.plan == PLAN
 
@@ -108,7 +108,7 @@ def test_a_damaged_file_is_named_with_its_cure(path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"cloud\.db cannot be opened"):
+    with pytest.raises(ConfigurationError, match=r"cannot open .*cloud\.db"):
         read_roster(tmp_path / "cloud.db")
 
 

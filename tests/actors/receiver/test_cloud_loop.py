@@ -233,7 +233,7 @@ def test_a_slot_that_nobody_is_left_on_lets_its_channel_go(tmp_path: Path) -> No
             await rig.until_current()
             await until(lambda: len(recorded(rig)) == 1)
             ended = [each for each in rig.of(SessionEnds) if each.scope == "c0/1"]
-            assert [each.reason for each in ended] == ["nobody is watched on this channel"]
+            assert [each.reason for each in ended] == ["no agent is monitored on this channel"]
             left = {each.user_id for each in rig.everywhere(Unwatches)}
             assert left == set(users) - set(staying)
             status = await gateway.eventually(lambda status: status["sockets"] == 1)

@@ -67,7 +67,7 @@ def test_too_much_spill_ends_all_sessions_and_each_is_made_up_for_by_another(
                 await until(lambda: len(rig.of(HistoryEnds)) == 2 * len(scopes), DEADLINE_S)
                 assert len(rig.of(SessionBegins)) == 2 * len(scopes)
                 ends = [each for each in rig.of(SessionEnds) if each.session]
-                assert {each.reason for each in ends} == {"too much is spilled"}
+                assert {each.reason for each in ends} == {"the spill limit is exceeded"}
                 assert set(rig.snapshots().values()) == {2}
 
     in_loop(test)

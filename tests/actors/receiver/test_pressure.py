@@ -224,7 +224,7 @@ def test_too_much_spill_ends_the_session_and_the_next_resumes_behind_the_mark() 
         assert set(sequences) == set(range(NEWEST + 1, NEWEST + needed + 1))
         told = controls(rig.taken[0])
         reasons = [record.reason for record in told if isinstance(record, SessionEnds)]
-        assert "too much is spilled" in reasons
+        assert "the spill limit is exceeded" in reasons
         assert sum(isinstance(record, SessionBegins) for record in told) == 2
 
     in_loop(test)

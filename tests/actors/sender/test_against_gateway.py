@@ -121,7 +121,7 @@ async def test_a_client_without_the_scope_is_told_so_before_any_socket(tmp_path:
     scopes = frozenset({"notifications:read", "notifications:subscribe", "user:read"})
     async with serving(tmp_path, scopes=scopes) as served:
         text = (
-            "lacks the scope presence:write; give it to the client, or set sender.enabled = false"
+            "lacks the scope presence:write; grant it to the client, or set sender.enabled = false"
         )
         with pytest.raises(ConfigurationError, match=text):
             await living(served).loop.live()

@@ -56,11 +56,11 @@ def test_a_presence_is_named_by_its_name_a_label_or_its_id(text: str) -> None:
 
 def test_what_names_no_presence_is_refused_by_name() -> None:
     wrong = {
-        "Lunch": "no presence definition is named 'Lunch'",
+        "Lunch": "unknown presence definition 'Lunch'",
         "Old Lunch": "the presence definition 'Old Lunch' is deactivated",
         "d-old": "the presence definition 'd-old' is deactivated",
-        "  ": "the name of a presence has not 1 to 200 characters",
-        "x" * 201: "the name of a presence has not 1 to 200 characters",
+        "  ": "the name of a presence must have 1 to 200 characters",
+        "x" * 201: "the name of a presence must have 1 to 200 characters",
     }
     for text, why in wrong.items():
         for command in (replace(COMMAND, to_state=text), replace(COMMAND, expected=text)):

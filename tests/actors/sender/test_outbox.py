@@ -34,7 +34,7 @@ from tests.actors.sender.drawer import NOW_US, Drawer, accepted, record, story
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NEVER_US = 1 << 60
-SETTINGS = WebhookSettings(url="https://wfm", give_up_after_s=600, backoff_most_s=60)
+SETTINGS = WebhookSettings(url="https://wfm", give_up_after_s=600, backoff_max_s=60)
 
 
 def outbox(seed: int = 7, settings: WebhookSettings = SETTINGS) -> Outbox:
@@ -82,7 +82,7 @@ def test_an_answer_counts_once_and_only_if_it_was_awaited() -> None:
 
 def test_the_delay_doubles_up_to_its_bound_and_half_of_it_is_chance() -> None:
     for attempts in (0, 1, 2, 5, 6, 7, 5_000):
-        longest_s = min(BACKOFF_FIRST_S * 2 ** min(attempts, 60), SETTINGS.backoff_most_s)
+        longest_s = min(BACKOFF_FIRST_S * 2 ** min(attempts, 60), SETTINGS.backoff_max_s)
         delays_us = set()
         for seed in range(50):
             post = outbox(seed)
@@ -114,7 +114,7 @@ def test_a_letter_dies_of_its_age_and_only_when_an_attempt_failed(
 
 def test_no_delay_that_may_be_chosen_is_taken_for_a_clock_put_back() -> None:
     with pytest.raises(ValueError, match="less than or equal"):
-        WebhookSettings(backoff_most_s=DELAY_MOST_S + 1)
+        WebhookSettings(backoff_max_s=DELAY_MOST_S + 1)
 
 
 # -- signatures ----------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ class Wfm(RuleBasedStateMachine):
             assert message not in self.succeeded, "what was delivered is sent again"
             assert delivery.body == self.written[message]
             if self.failures[message]:
-                least_s = min(2.0 ** (self.failures[message] - 1), SETTINGS.backoff_most_s) / 2
+                least_s = min(2.0 ** (self.failures[message] - 1), SETTINGS.backoff_max_s) / 2
                 assert self.now_us - self.last_us[message] >= round(least_s * 1e6)
             self.wire.append(delivery)
 

@@ -130,7 +130,7 @@ def test_a_store_that_cannot_be_read_for_a_moment_is_named(
         raise apsw.IOError("disk I/O error")
 
     monkeypatch.setattr(reader, "outbox_counts", fail)
-    with pytest.raises(TemporaryError, match=r"sender\.db cannot be read at this moment"):
+    with pytest.raises(TemporaryError, match=r"sender\.db cannot be read at the moment"):
         reader.read_outbox(drawer.data_dir)
 
 
@@ -143,7 +143,7 @@ def test_a_backup_is_whole_while_the_sender_goes_on_and_overwrites_nothing(
     drawer.put(accepted(3))
     assert numbers(target) == [2, 1]
     assert reader.verify_audit(target).rows == 8
-    with pytest.raises(LocalError, match="overwrites nothing"):
+    with pytest.raises(LocalError, match="does not overwrite files"):
         SENDER_FILE.copy(drawer.path, sender_path(target))
     prepare(copy, "run-9")  # it can be used as it is
     store = CommandStore(copy, "run-9")

@@ -39,7 +39,9 @@ def shown(effective: Effective) -> dict[str, tuple[str, str]]:
 
 def doubts(effective: Effective) -> list[str]:
     """But for what every default of the gateway brings."""
-    return [each for each in effective.warnings if not each.startswith("dialect wsp against")]
+    return [
+        each for each in effective.warnings if not each.startswith("dialect = wsp is used with")
+    ]
 
 
 def refusal(**given: Any) -> str:
@@ -81,7 +83,7 @@ def test_a_secret_that_every_user_may_read_is_told(
     path.chmod(mode)
     monkeypatch.delenv("PRESENCE_CLIENT_SECRET")
     monkeypatch.setenv("PRESENCE_CLIENT_SECRET_FILE", str(path))
-    told = [f"client_secret_file = {path}: every user may read it: chmod 600 {path}"]
+    told = [f"client_secret_file = {path} is readable by every user; run: chmod 600 {path}"]
     assert doubts(load()) == told * is_told
 
 
@@ -93,7 +95,7 @@ def test_two_credentials_are_enough() -> None:
     assert effective.settings.api_url == "https://api.mypurecloud.com"
     assert doubts(effective) == []
     assert effective.warnings[0].startswith(
-        "dialect wsp against a Genesys Cloud domain (api.mypure"
+        "dialect = wsp is used with a Genesys Cloud domain (api.mypure"
     )
 
 
@@ -178,7 +180,7 @@ def test_a_secret_twice_in_one_layer_is_refused(tmp_path: Path) -> None:
     Path("presence-runtime.toml").write_text(
         f'client_id = "c"\nclient_secret = "{SECRET}"\nclient_secret_file = "s"\n'
     )
-    assert "client_secret and client_secret_file are both given" in refusal()
+    assert "client_secret and client_secret_file are both set" in refusal()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"  \n", b"\xff\xfe", b"x" * 65_537])
@@ -199,11 +201,11 @@ def test_a_secret_file_is_a_regular_file(make: Callable[[str], None], tmp_path: 
 def test_a_client_id_holds_no_control_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRESENCE_CLIENT_SECRET", SECRET)
     monkeypatch.setenv("PRESENCE_CLIENT_ID", "client\n7")
-    assert "must hold no control characters" in refusal()
+    assert "must not contain control characters" in refusal()
     monkeypatch.delenv("PRESENCE_CLIENT_ID")
     Path("id").write_text("client\x1b7")
     monkeypatch.setenv("PRESENCE_CLIENT_ID_FILE", "id")
-    assert "client_id_file = id: it holds control characters" in refusal()
+    assert "client_id_file = id: the file contains control characters" in refusal()
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -271,8 +273,8 @@ def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "said"),
     [
-        ("shard = 3", "there is no such setting; did you mean shards"),
-        ("zzz = 3", "zzz (from file presence-runtime.toml): there is no such setting"),
+        ("shard = 3", "unknown setting; did you mean shards"),
+        ("zzz = 3", "zzz (from file presence-runtime.toml): unknown setting"),
         ('[log]\nformt = "json"', "log.formt"),
         ("shards = 900", "shards = 900 (from file presence-runtime.toml): must be 1 to 64"),
         ('shards = "many"', "shards = 'many'"),
@@ -281,7 +283,7 @@ def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path) -> None:
         ('dialect = "carrier pigeon"', "dialect = 'carrier pigeon'"),
         ('name = "a b"', "name = 'a b'"),
         ('environment = "evil.com/"', "environment = 'evil.com/'"),
-        ('environment = "x"\nregion = "y"', "environment and region are both given"),
+        ('environment = "x"\nregion = "y"', "environment and region are both set"),
         ('base_url = "http://gateway.example"', "must be https"),
         ('base_url = "gateway"', "must be a URL"),
         ('base_url = "https://h:abc"', "must be a URL"),
@@ -289,12 +291,12 @@ def test_a_path_in_the_file_is_meant_from_the_file(tmp_path: Path) -> None:
         ('base_url = "https://h/ x"', "must be a URL"),
         ("retention_gb = inf", "retention_gb = inf"),
         ("retention_gb = nan", "retention_gb = nan"),
-        (f'base_url = "https://me:{SECRET}@gateway"', "must hold no user"),
+        (f'base_url = "https://me:{SECRET}@gateway"', "must not contain a user"),
         (f'client_secret = ["{SECRET}"]', f"client_secret = {MASK}"),
         (f'[client_secret]\nx = "{SECRET}"', "client_secret"),
         ('log = "json"', "log"),
-        ('ca_file = "none.pem"', "ca_file = none.pem: there is no such file"),
-        ("shards = = 3", "presence-runtime.toml is no TOML"),
+        ('ca_file = "none.pem"', "ca_file = none.pem: file not found"),
+        ("shards = = 3", "presence-runtime.toml is not valid TOML"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_its_value_and_its_origin(
@@ -314,7 +316,7 @@ def test_everything_wrong_is_named_at_once() -> None:
 
 
 def test_a_named_file_that_is_missing_is_refused() -> None:
-    assert "there is no such file" in refusal(config=Path("none.toml"))
+    assert "file not found" in refusal(config=Path("none.toml"))
 
 
 @pytest.mark.usefixtures("_credentials")
@@ -323,14 +325,16 @@ def test_an_unknown_variable_is_only_a_warning_because_clusters_make_their_own(
 ) -> None:
     monkeypatch.setenv("PRESENCE_SHARD", "3")
     monkeypatch.setenv("PRESENCE_CRASH_AT", "shard-0:after-commit")
-    assert doubts(load()) == ["PRESENCE_SHARD is no setting; PRESENCE_SHARDS?"]
+    assert doubts(load()) == [
+        "PRESENCE_SHARD is not a known setting; did you mean PRESENCE_SHARDS?"
+    ]
 
 
 def test_a_file_with_a_secret_that_others_may_read_is_a_warning(tmp_path: Path) -> None:
     config = tmp_path / "presence-runtime.toml"
     config.write_text(f'client_id = "c"\nclient_secret = "{SECRET}"\n')
     config.chmod(0o644)
-    assert "others may read it" in load().warnings[0]
+    assert "is readable by other users" in load().warnings[0]
     config.chmod(0o600)
     assert doubts(load()) == []
 

@@ -131,7 +131,7 @@ def test_a_name_that_loses_its_case_in_a_variable_is_warned_of(
     monkeypatch.setenv("PRESENCE_SENDER__CAPACITY__QUEUES__Sales__MINIMUM_AVAILABLE", "3")
     (warning,) = doubts(load())
     assert warning.startswith("PRESENCE_SENDER__CAPACITY__QUEUES__Sales__MINIMUM_AVAILABLE: ")
-    assert warning.endswith("only as JSON in PRESENCE_SENDER__CAPACITY__QUEUES")
+    assert warning.endswith("set PRESENCE_SENDER__CAPACITY__QUEUES as JSON")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_name_that_loses_its_case_in_a_variable_is_warned_of(
         ("[sender]\nupdate_per_s = 3", "sender.update_per_s (from file presence-runtime.toml): "),
         ("[sender]\nupdate_per_s = 3", "did you mean sender.updates_per_s"),
         ("updates_per_s = 3", "did you mean sender.updates_per_s"),
-        ('[sender.webhook]\n"§" = 3', "there are backoff_most_s, give_up_after_s, secret, "),
+        ('[sender.webhook]\n"§" = 3', "expected one of backoff_max_s, give_up_after_s, secret, "),
         ("[sender]\nupdates_per_s = 0", "sender.updates_per_s = 0 (from file"),
         ('[sender.transitions]\nasleep = ["busy"]', "sender.transitions.asleep"),
         ('[sender.transitions]\nbusy = ["asleep"]', "sender.transitions.busy.0 = 'asleep' (from f"),
@@ -152,12 +152,12 @@ def test_a_name_that_loses_its_case_in_a_variable_is_warned_of(
         ('sender = "on"', "sender = 'on'"),
         ('[sender.webhook]\nurl = "http://wfm.example"', "must be https"),
         ('[sender.webhook]\nurl = "http://127.0.0.1.evil.example"', "must be https"),
-        ('[sender.webhook]\nurl = "https://me:pw@wfm.example"', "must hold no user"),
-        ('[sender.webhook]\nurl = "https://[wfm"', "must be a URL"),
+        ('[sender.webhook]\nurl = "https://me:pw@wfm.example"', "must not contain a user"),
+        ('[sender.webhook]\nurl = "https://[wfm"', "invalid webhook URL"),
         ('[sender.webhook]\nsecret = "whsec_###"', f"sender.webhook.secret = {MASK} (from file"),
         (f'[sender.webhook]\nsecret = ["{SECRET}"]', f"sender.webhook.secret = {MASK}"),
         (f'[sender.webhook]\nsecret = "{SECRET}"\nsecret_file = "s"',
-         "sender.webhook.secret and sender.webhook.secret_file are both given"),
+         "sender.webhook.secret and sender.webhook.secret_file are both set"),
         ('[sender.webhook]\nsecret_file = "s"',
          "sender.webhook.secret_file = s: No such file or directory"),
     ],
@@ -194,7 +194,7 @@ def test_the_secret_is_masked_wherever_it_is_shown(loaded: Loaded) -> None:
 def test_a_secret_that_others_may_read_is_a_warning(loaded: Loaded, tmp_path: Path) -> None:
     assert doubts(loaded(f'[sender.webhook]\nsecret = "{SECRET}"\n')) == []
     (tmp_path / "presence-runtime.toml").chmod(0o644)
-    assert "holds sender.webhook.secret and others may read it" in load().warnings[0]
+    assert "contains sender.webhook.secret and is readable by other users" in load().warnings[0]
 
 
 def test_the_secrets_file_is_meant_from_the_settings_file_and_read_again_at_every_call(

@@ -87,16 +87,22 @@ def test_a_file_that_others_may_read_and_that_holds_a_secret_is_doubtful() -> No
     read(TWO)
     Path("etc/presence.toml").chmod(0o644)
     told = load(config=Path("etc/presence.toml"), needs_gateway=False).warnings
-    assert "holds sinks.secret" in told[0]
+    assert "contains sinks.secret" in told[0]
 
 
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"kind": "jsonl"}, "needs path"),
-        ({"kind": "webhook"}, "needs url"),
-        ({"kind": "jsonl", "path": "-", "url": "https://x"}, "jsonl knows nothing of url"),
-        ({"kind": "webhook", "url": "https://x", "keep": 3}, "webhook knows nothing of keep"),
+        ({"kind": "jsonl"}, "requires path"),
+        ({"kind": "webhook"}, "requires url"),
+        (
+            {"kind": "jsonl", "path": "-", "url": "https://x"},
+            "url is not supported with kind = jsonl; remove it",
+        ),
+        (
+            {"kind": "webhook", "url": "https://x", "keep": 3},
+            "keep is not supported with kind = webhook; remove it",
+        ),
         ({"kind": "webhook", "url": "http://elsewhere.example"}, "must be https"),
         ({"kind": "webhook", "url": "https://x", "secret": "no base64!"}, "whsec_"),
         (
@@ -122,9 +128,9 @@ def test_a_key_that_is_none_is_refused_with_those_that_are_near() -> None:
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"journal": "off"}, "put journal = full, or drop the sinks"),
-        ({"sinks": ("a", "a")}, "the name a is given twice"),
-        ({"sinks": ("a", "b")}, "two write to -"),
+        ({"journal": "off"}, "set journal = full, or remove the sinks"),
+        ({"sinks": ("a", "a")}, "the name a is used more than once"),
+        ({"sinks": ("a", "b")}, "more than one sink writes to -"),
     ],
 )
 def test_sinks_need_journals_names_and_files_of_their_own(

@@ -75,7 +75,7 @@ def test_a_backup_is_whole_and_overwrites_nothing(rig: Rig, tmp_path: Path) -> N
     copy = JOURNAL_FILE.copy(rig.path, target / rig.path.name)
     assert copy == target / "shard-00.db"
     assert list(read_states(target)) == list(read_states(rig.path.parent))
-    with pytest.raises(LocalError, match="overwrites nothing"):
+    with pytest.raises(LocalError, match="does not overwrite files"):
         JOURNAL_FILE.copy(rig.path, target / rig.path.name)
 
 
@@ -97,5 +97,5 @@ def test_a_journal_that_cannot_be_read_for_a_moment_is_named(
         raise apsw.IOError("disk I/O error")
 
     monkeypatch.setattr("actors.shard.reader._replay_from", fail)
-    with pytest.raises(TemporaryError, match=r"shard-00\.db cannot be read at this moment"):
+    with pytest.raises(TemporaryError, match=r"shard-00\.db cannot be read at the moment"):
         list(read_states(rig.path.parent))

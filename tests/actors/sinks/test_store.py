@@ -44,7 +44,7 @@ def test_another_run_takes_the_file_and_the_old_one_can_write_nothing(tmp_path: 
         orphan.commit({}, 1)
     with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.tell("no", is_paused=True, since_us=1)
-    with pytest.raises(LocalError, match="belongs to run 'second'"):
+    with pytest.raises(LocalError, match="is owned by run 'second'"):
         SinkStore(sinks_path(tmp_path), "first", "lines")
     assert read_standings(sinks_path(tmp_path))[0].delivered == 0
 

@@ -87,8 +87,11 @@ def test_a_lock_travels_by_its_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("other", "named"),
     [
-        (GatewayIdentity(dialect="cloud", gateway=OURS.gateway), "belongs to dialect wsp"),
-        (GatewayIdentity(dialect="wsp", gateway="https://other"), "the settings say https://other"),
+        (GatewayIdentity(dialect="cloud", gateway=OURS.gateway), "was created with dialect = wsp"),
+        (
+            GatewayIdentity(dialect="wsp", gateway="https://other"),
+            "but the settings contain https://other",
+        ),
         (GatewayIdentity(dialect="wsp", gateway=OURS.gateway, organisation="x"), "organisation"),
     ],
 )
@@ -131,7 +134,7 @@ def test_a_damaged_meta_is_named_and_kept(content: str, tmp_path: Path) -> None:
 
 def test_journals_are_not_opened_without_a_journal(tmp_path: Path) -> None:
     claim(tmp_path).lock.release()
-    with pytest.raises(ConfigurationError, match="holds journals"):
+    with pytest.raises(ConfigurationError, match="contains journals"):
         DataDir.claim(tmp_path, OURS, shards=2, journal="off")
 
 
@@ -177,7 +180,7 @@ def test_what_cannot_be_a_directory_is_refused(tmp_path: Path) -> None:
 
 
 def test_there_is_nothing_to_read_where_no_runtime_was(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="holds no journals"):
+    with pytest.raises(ConfigurationError, match="contains no journals"):
         read_meta(tmp_path)
-    with pytest.raises(ConfigurationError, match="holds no journals"):
+    with pytest.raises(ConfigurationError, match="contains no journals"):
         read_meta(tmp_path / "none")

@@ -61,7 +61,7 @@ def test_an_owner_that_was_replaced_commits_nothing(path: Path) -> None:
     with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.put("two")
     assert orphan.words() == ["one"]
-    with pytest.raises(LocalError, match="belongs to run 'second', not to 'first'"):
+    with pytest.raises(LocalError, match="is owned by run 'second', not to 'first'"):
         Toy(path, "first")
     orphan.close()
 
@@ -81,7 +81,7 @@ def test_a_file_without_its_owner_is_damaged(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.execute("DELETE FROM progress")
     connection.close()
-    with pytest.raises(DamagedToyError, match="its progress is gone"):
+    with pytest.raises(DamagedToyError, match="the table progress is empty"):
         FILE.hand_over(path, "second")
 
 

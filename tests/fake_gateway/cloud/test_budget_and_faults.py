@@ -82,7 +82,7 @@ def test_a_plan_is_the_same_for_a_seed_and_every_fault_has_its_turn() -> None:
     told = {fault.kind for faults in first for fault in faults}
     assert told == set(plans[0].kinds)
     assert FaultPlan(PROFILES, "none", "1").due(1e9) == []
-    with pytest.raises(ValueError, match="no such fault profile"):
+    with pytest.raises(ValueError, match="Unknown fault profile"):
         FaultPlan(PROFILES, "awful", "1")
 
 

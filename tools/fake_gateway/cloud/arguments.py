@@ -16,21 +16,31 @@ from tools.fake_gateway.script import ScriptSettings
 
 def add_arguments(serve: argparse.ArgumentParser) -> None:
     add = serve.add_argument_group("cloud dialect").add_argument
-    add("--clients", type=int, default=1, help="OAuth clients")
-    add("--load-after", type=int, default=1, help="sockets that must be open before the load")
+    add("--clients", type=int, default=1, help="Number of OAuth clients")
+    add(
+        "--load-after",
+        type=int,
+        default=1,
+        help="Connections that must be open before the load starts",
+    )
     add("--heartbeat", type=float, dest="heartbeat_s", default=HEARTBEAT_S, help="seconds")
     add("--channel-life", type=float, dest="channel_life_s", default=CHANNEL_LIFE_S, help="seconds")
-    add("--calls-per-minute", type=int, default=CALLS_MAX, help="of a client")
-    add("--hidden", type=int, default=0, help="so many of the last users are inactive at first")
+    add("--calls-per-minute", type=int, default=CALLS_MAX, help="Limit of a client")
+    add(
+        "--hidden",
+        type=int,
+        default=0,
+        help="Number of users, from the end, that are inactive at first",
+    )
     add(
         "--forbid-every",
         type=int,
         dest="forbidden_every",
         default=0,
-        help="topics of every so-manieth user are refused",
+        help="Topics of every nth user are refused",
     )
-    add("--copies-every", type=int, help="frames of every so-manieth step come again; 0 = none")
-    add("--copies-behind", type=int, help="… so many steps later")
+    add("--copies-every", type=int, help="Frames of every nth step are repeated; 0 = none")
+    add("--copies-behind", type=int, help="Number of steps after which frames are repeated")
 
 
 def gateway(asked: argparse.Namespace) -> CloudGateway:

@@ -14,31 +14,42 @@ from tools.fake_gateway.wsp.server import WspGateway, WspSettings
 
 def add_arguments(serve: argparse.ArgumentParser) -> None:
     add = serve.add_argument_group("wsp dialect").add_argument
-    add("--whole-agents", action="store_true", help="over 2 KB an event, whatever is asked for")
-    add("--presence-every", type=int, default=0, help="every so-manieth event bears a presence")
-    add("--correlation-every", type=int, default=0, help="… and a correlation id")
+    add(
+        "--whole-agents",
+        action="store_true",
+        help="Send more than 2 KB per event, whatever is subscribed to",
+    )
+    add("--presence-every", type=int, default=0, help="Every nth event contains a presence")
+    add(
+        "--correlation-every", type=int, default=0, help="Every nth event contains a correlation id"
+    )
     add("--first-sequence", type=int, default=FIRST_SEQUENCE)
     add(
         "--retention",
         type=int,
         dest="retention_events",
         default=RETENTION_EVENTS,
-        help="events, for replays",
+        help="Number of events kept for replays",
     )
     # None: what the profile of faults says.
-    add("--duplicates", type=float, help="share of events that are sent twice")
-    add("--reorder", type=int, help=f"window, at most {REORDER_WINDOW_MAX}")
+    add("--duplicates", type=float, help="Share of events that are sent twice")
+    add("--reorder", type=int, help=f"Reorder window, at most {REORDER_WINDOW_MAX}")
     add(
         "--expiry-grace",
         type=float,
         dest="expiry_grace_s",
         default=0.0,
-        help="seconds that a socket outlives its token",
+        help="Seconds that a connection outlives its token",
     )
-    add("--scopes", type=_scopes, default=ALL_SCOPES, help="that the client may have")
-    add("--handshakes-max", type=int, default=0, help="a minute, then 429; 0 = any number")
-    add("--updates-per-s", type=int, default=0, help="presence updates; more get 429; 0 = any")
-    add("--ack-loss", type=float, default=0.0, help="share of acknowledgements that never come")
+    add("--scopes", type=_scopes, default=ALL_SCOPES, help="OAuth scopes that the client has")
+    add("--handshakes-max", type=int, default=0, help="Limit per minute, then 429; 0 = no limit")
+    add(
+        "--updates-per-s",
+        type=int,
+        default=0,
+        help="Presence updates per second; more get 429; 0 = no limit",
+    )
+    add("--ack-loss", type=float, default=0.0, help="Share of acknowledgements that are lost")
 
 
 def _scopes(text: str) -> frozenset[str]:
