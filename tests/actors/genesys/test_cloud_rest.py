@@ -142,7 +142,7 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
                     {"id": "V2.USERS.A.ACTIVITY", "state": "Permitted"},
                     {
                         "id": "v2.users.b.activity",
-                        "state": "RejectedTopic",
+                        "state": "Rejected",
                         "rejectionReason": "missing\npermissions",
                         "missingPermissions": ["routing:queue:view", 5],
                     },
