@@ -45,6 +45,7 @@ def test_files_are_read_again_at_a_hangup_and_what_is_wrong_changes_nothing(
         "--config", str(files.config), PRESENCE_CLIENT_SECRET_FILE=str(files.secret)
     )
     eventually(service.has_caught_up, "the history")
+    eventually(lambda: service.gateway.status()["tokens"] == 2, "a token for receiver and sender")
     children = service.children()
 
     def lines(event: str) -> list[dict[str, Any]]:
