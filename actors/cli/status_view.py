@@ -84,13 +84,8 @@ def _wrong_words(name: str, words: Mapping[str, int]) -> Iterator[str]:
         if not words["connected"]:
             yield "the sender is not connected; presences cannot be changed"
         if words["webhooks_dead"]:
-            yield f"{words['webhooks_dead']} webhook messages are dead-lettered; see: "
-
-
-"presence-runtime "
-
-
-"webhooks"
+            dead = words["webhooks_dead"]
+            yield f"{dead} webhook messages are dead-lettered; see: presence-runtime webhooks"
 
 
 def paced(body: Body, before: CounterSample | None, now: CounterSample) -> Body:

@@ -124,10 +124,8 @@ def _advice(known: _Known) -> Iterator[str]:
             "clients are needed; add the missing ones to the settings as [[clients]]"
         )
     if missing := _missing(known):
-        yield f"missing permissions: {', '.join(missing)}; assign the OAuth clients a role with "
-
-
-"them"
+        names = ", ".join(missing)
+        yield f"missing permissions: {names}; assign the OAuth clients a role with them"
 
 
 def _missing(known: _Known) -> Sequence[str]:

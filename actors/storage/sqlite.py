@@ -99,10 +99,8 @@ def connect(path: Path, kind: Kind, *, flags: int = apsw.SQLITE_OPEN_READWRITE) 
 
 
 def _locked(path: Path) -> str:
-    return f"{path} is locked by another program (for example a database shell or a copy); stop "
-
-
-"that program"
+    what = f"{path} is locked by another program (for example a database shell or a copy)"
+    return f"{what}; stop that program"
 
 
 @contextmanager

@@ -195,7 +195,7 @@ def test_a_data_directory_that_holds_something_else(newcomer: Newcomer) -> None:
 def test_a_data_directory_of_another_dialect(newcomer: Newcomer) -> None:
     newcomer.has_run("A", dialect="cloud")
     newcomer.types(**CLIENT).refuses(
-        "belongs to dialect cloud, but the settings contain wsp", "data_dir"
+        "was created with dialect = cloud, but the settings contain wsp", "data_dir"
     )
 
 
@@ -214,7 +214,7 @@ def test_a_data_directory_that_another_runtime_uses(newcomer: Newcomer) -> None:
 )
 def test_a_look_before_the_first_start(newcomer: Newcomer, command: tuple[str, ...]) -> None:
     newcomer.types(*command).refuses(
-        "presence-data contains no journals, because no runtime has been started on it yet",
+        "presence-data contains no journals, because no runtime has been started on it",
         "--data-dir",
     )
 

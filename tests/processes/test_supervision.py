@@ -121,7 +121,7 @@ def test_an_entry_that_returns_uninvited_is_started_again(
 ) -> None:
     supervisor = supervise([toy_spec("web", Toy(diary=diary), entry="leave_at_once", intensity=1)])
     assert drive_to_end(supervisor) == EXIT_FAILURE
-    assert "at last it exited with 0" in supervisor.reason
+    assert "the last time it exited with 0" in supervisor.reason
     assert [line for line in diary_lines(diary) if "leaves" in line] == [
         "web leaves 1",
         "web leaves 2",

@@ -61,7 +61,7 @@ def test_what_names_none_or_several_is_said_with_what_there_is() -> None:
     for old in ("Old Lunch", "d-old"):
         assert ALL.meant(old) == NoSuchDefinition(f"the presence definition {old!r} is deactivated")
     assert ALL.meant("RUNDE") == NoSuchDefinition(
-        "'RUNDE' names 2 presence definitions: d-h1, d-h2"
+        "'RUNDE' matches 2 presence definitions; specify an id: d-h1, d-h2"
     )
     assert ALL.meant("") == ALL.meant("  ")
     assert isinstance(ALL.meant(""), NoSuchDefinition)

@@ -185,7 +185,9 @@ def test_exhaustion_says_so_in_every_ring_and_exits_temporarily() -> None:
         async with ScriptedGateway(stay) as gateway:
             gateway.statuses = [503, 503, 503]
             rig = Rig(gateway.url, attempts_max=3)
-            with pytest.raises(TemporaryError, match=r"3 tries .* refused with 503"):
+            with pytest.raises(
+                TemporaryError, match=r"3 consecutive attempts failed.* refused with 503"
+            ):
                 async with rig.living() as life:
                     await asyncio.wait([life])
         for shard in range(2):

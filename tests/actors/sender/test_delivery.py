@@ -207,7 +207,7 @@ def test_a_secret_that_is_none_sends_nothing_and_is_not_shown(secret: str, tmp_p
             told = await attempt(receiver.url, secret_file=file)
         assert receiver.posts == []
         assert (told.success, told.status) == (False, 0)
-        assert "whsec_ and base64" in told.detail
+        assert "must be whsec_ followed by base64" in told.detail
         assert "gehei" not in told.detail
 
     in_loop(test)

@@ -61,7 +61,7 @@ def test_an_owner_that_was_replaced_commits_nothing(path: Path) -> None:
     with pytest.raises(LocalError, match="Another runtime has taken over this file"):
         orphan.put("two")
     assert orphan.words() == ["one"]
-    with pytest.raises(LocalError, match="is owned by run 'second', not to 'first'"):
+    with pytest.raises(LocalError, match="is owned by run 'second', not by 'first'"):
         Toy(path, "first")
     orphan.close()
 
