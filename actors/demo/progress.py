@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from actors.app.topology import Runtime
+from runtime.clock import Clock, SystemClock
 
 QUIET_S: Final = 2.0
 """What a gateway has sent is in a shard long before that, whatever one of them waits for."""
@@ -27,7 +28,7 @@ class LoadProgress(Protocol):
 
 def progress_of(runtime: Runtime) -> LoadProgress:
     is_cloud = any(spec.name == runtime.planner.name for spec in runtime.specs)
-    return CloudProgress(runtime) if is_cloud else WspProgress(runtime)
+    return CloudProgress(runtime, SystemClock()) if is_cloud else WspProgress(runtime)
 
 
 def _not_confirmed(runtime: Runtime) -> list[str]:
@@ -72,8 +73,10 @@ class WspProgress:
 class CloudProgress:
     """A plan, and channels that follow it."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, clock: Clock) -> None:
         self._runtime = runtime
+        self._clock = clock
+        self._held_back_s = float("-inf")  # when the gateway last kept back what it has to send
 
     def unconfirmed(self) -> list[str]:
         planner, receivers = self._runtime.planner, self._runtime.receivers
@@ -93,5 +96,9 @@ class CloudProgress:
             found.append(f"{planned} of {planner.get('channels_planned')} planned channels exist")
         return found
 
-    def behind(self, _status: Mapping[str, Any], quiet_s: float, /) -> list[str]:
+    def behind(self, status: Mapping[str, Any], quiet_s: float, /) -> list[str]:
+        if paused := status["sockets_paused"]:  # a stall may be longer than QUIET_S
+            self._held_back_s = self._clock.now_s()
+            return [f"the gateway has paused {paused} sockets"]
+        quiet_s = min(quiet_s, self._clock.now_s() - self._held_back_s)
         return [] if quiet_s >= QUIET_S else ["events are still arriving"]

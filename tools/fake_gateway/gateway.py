@@ -191,12 +191,13 @@ class Gateway(ABC, Generic[S, F]):
         )
 
     def status(self) -> dict[str, Any]:
-        traffic, injector = self.traffic, self._fault_injector
+        traffic, injector, now_s = self.traffic, self._fault_injector, time.monotonic()
         return {
             "sent": traffic.sent.total,
             "sent_events": traffic.sent.events,
             "sent_broken": traffic.sent.broken,
             "sockets": traffic.listening,
+            "sockets_paused": sum(one.is_paused(now_s) for one in self._connections()),
             "load": traffic.load_state,
             "agents": self.settings.script.agents,
             "webhooks": self._webhooks.received,
