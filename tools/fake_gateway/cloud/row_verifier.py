@@ -98,7 +98,9 @@ class CloudRowVerifier(RowVerifier):
 
     def _note_behind(self, agent: int, first: int, journal: str, row: int, commit_us: int) -> None:
         lasted_us = commit_us - self.expectation.sent_us(first)
-        if lasted_us > self.longest_lag.lasted_us:
+        longest = self.longest_lag
+        # Of several that were sent together the first: no matter which row is read first.
+        if (lasted_us, -first) > (longest.lasted_us, -longest.event):
             user = self.expectation.users[agent]
             self.longest_lag = Lag(lasted_us, user, first, journal, row)
 
