@@ -110,7 +110,7 @@ def show(report: DemoReport) -> None:
     tables.show("demo", ("what", "value"), list(_rows(report)))
     for problem in report.problems:
         print(f"problem: {problem}")
-    good = "verified: nothing lost, duplicated or out of order"
+    good = "verified: nothing lost, nothing twice, nothing out of order"
     print(good if report.verified else "NOT verified")
 
 
