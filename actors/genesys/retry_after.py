@@ -54,12 +54,12 @@ def retry_after_s(
     the longest. A date is judged by the answer's own `Date`: clocks differ."""
     if header is None or len(header) > _CHARS_MAX:
         return None
-    now_us = _date_us(date or "")
+    now_us = http_date_us(date)
     now_us = wall_us if now_us is None else now_us
     found = [
         max(at_us - now_us, 0) / 1e6
         for text in _DATE.findall(header)
-        if (at_us := _date_us(text)) is not None
+        if (at_us := http_date_us(text)) is not None
     ]
     numbers = map(_SECONDS.fullmatch, map(str.strip, _DATE.sub("", header).split(",")))
     found += [float(number[1]) for number in numbers if number is not None]
@@ -67,11 +67,9 @@ def retry_after_s(
 
 
 def http_date_us(text: str | None) -> int | None:
-    """A `Date` header as µs since 1970; None for none."""
-    return _date_us(text or "")
-
-
-def _date_us(text: str) -> int | None:
+    """A date of a header as µs since 1970; None for none, and for what is no date."""
+    if text is None:
+        return None
     try:
         return microseconds(text)
     except ValueError:
