@@ -147,5 +147,6 @@ def test_wherever_it_is_killed_every_channel_is_known_to_its_successor(tmp_path:
             assert status["sockets"] == CHANNELS
             assert status["topics"] == AGENTS
             # What nobody had recorded yet is nobody's, and is left alone; all others are used.
-            assert status["channels"] - CHANNELS <= len(WHILE_MADE)
+            # All are made at once: a life that dies meanwhile may leave each of them behind.
+            assert status["channels"] - CHANNELS <= len(WHILE_MADE) * CHANNELS
         assert rig.snapshots().keys() == set(users)

@@ -73,9 +73,9 @@ class Living:
     def all(self, kind: type[Told]) -> list[Told]:
         return [each for each in self.told if isinstance(each, kind)]
 
-    async def first(self, kind: type[Told], n: int = 1) -> Told:
+    async def first(self, kind: type[Told], n: int = 1, within_s: float = DEADLINE_S) -> Told:
         """The nth of this kind, as soon as it was told."""
-        await until(lambda: len(self.all(kind)) >= n)
+        await until(lambda: len(self.all(kind)) >= n, within_s)
         return self.all(kind)[n - 1]
 
     async def until_count(self, word: str, at_least: int) -> None:

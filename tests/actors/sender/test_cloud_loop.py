@@ -277,7 +277,8 @@ async def test_without_a_token_nothing_is_sent_and_it_goes_on_with_the_next(
             down = await sender.first(LineDown)
             assert down.reason.startswith("127.0.0.1:")
             assert "the token request was answered with 500" in down.reason
-            again = await sender.first(LineUp, 2)
+            # Its own waits are jittered: two failures in a row may take twelve seconds.
+            again = await sender.first(LineUp, 2, within_s=30.0)
             loop.wish([patch(again, user)])
             assert (await sender.first(Acknowledged)).success
 
