@@ -10,8 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from actors.cli import tables
-from actors.cli.agent_resolver import NAMESAKES_MAX, NamedAgent, Resolved, bearers, folded, resolve
+from actors.cli.agent_resolver import NAMESAKES_MAX, NamedAgent, Resolved, bearers, resolve
 from actors.messages.control import Dialect
+from actors.messages.spelling import folded
 from actors.shard import reader
 from actors.storage.data_dir import read_meta
 from actors.web import names

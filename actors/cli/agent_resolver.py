@@ -7,9 +7,10 @@ writing its accents; two agents of one name are told apart by their ids only.
 from __future__ import annotations
 
 import difflib
-import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
+
+from actors.messages.spelling import folded
 
 ALIKE_MAX: Final = 3
 NAMESAKES_MAX: Final = 10
@@ -55,10 +56,6 @@ def bearers(names: Mapping[str, str]) -> dict[str, list[str]]:
         if name := folded(names[each]):
             found.setdefault(name, []).append(each)
     return found
-
-
-def folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def _alike(wanted: str, ids: Collection[str], names: Mapping[str, str]) -> tuple[NamedAgent, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from actors.genesys.cloud import is_user_id, normal_name
+from actors.messages.spelling import folded
 
 LABELS_MAX: Final = 100
 LABEL_CHARS_MAX: Final = 200
@@ -45,18 +46,18 @@ class Definitions:
 
     def meant(self, text: str) -> Definition | NoSuchDefinition:
         """By id; else by the system's name in any spelling ("On Queue"); else by a label in any
-        language, without regard to case. The system's own wins over the organisation's."""
+        language (`folded`). The system's own wins over the organisation's."""
         text = text.strip()
         if text.lower() in self.by_id:
             return self.by_id[text.lower()]
         presence = normal_name(text)
-        folded = text.casefold()
+        wanted = folded(text)
         system = [each for each in self.by_id.values() if each.is_system]
         own = [each for each in self.by_id.values() if not each.is_system]
         for found in (
             [each for each in system if each.system_presence == presence],
-            _labelled(system, folded),
-            _labelled(own, folded),
+            _labelled(system, wanted),
+            _labelled(own, wanted),
         ):
             if len(found) == 1:
                 return found[0]
@@ -66,7 +67,7 @@ class Definitions:
                     f"{text!r} matches {len(found)} presence definitions; specify an id: {ids}"
                 )
         if any(each.id.lower() == text.lower() for each in self._gone) or _labelled(
-            self._gone, folded
+            self._gone, wanted
         ):
             return NoSuchDefinition(f"the presence definition {text!r} is deactivated")
         return NoSuchDefinition(
@@ -79,10 +80,8 @@ class Definitions:
         return (", ".join(labels[:NAMES_SHOWN_MAX]) or "none") + more
 
 
-def _labelled(definitions: Iterable[Definition], folded: str) -> list[Definition]:
-    return [
-        each for each in definitions if any(label.casefold() == folded for label in each.labels)
-    ]
+def _labelled(definitions: Iterable[Definition], wanted: str) -> list[Definition]:
+    return [each for each in definitions if any(folded(label) == wanted for label in each.labels)]
 
 
 def _definition(entity: Mapping[str, Any]) -> Definition | None:

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from actors.messages.spelling import folded
 from actors.web.names import Names
 from actors.web.paging import OddCursorError, cursor_of, key_of
 from actors.web.read_model import AgentView, ReadModel
@@ -62,11 +63,11 @@ def _meant(question: Question, model: ReadModel, names: Names) -> list[AgentView
     if question.queues:
         views = [view for view in views if (view.queue or NO_QUEUE) in question.queues]
     if question.text:
-        part, folded = question.text.casefold(), names.folded
+        part = folded(question.text)
         views = [
             view
             for view in views
-            if part in folded(view.user_id) or part in view.user_id.casefold()
+            if part in names.folded(view.user_id) or part in folded(view.user_id)
         ]
     if question.stale is not None:
         since, wanted = model.stale_since_us, question.stale

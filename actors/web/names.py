@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.messages.control import Dialect
+from actors.messages.spelling import folded
 from actors.planner.store import read_names, roster_path
 from actors.storage.text_file import read_text
 from actors.web.encoding import mended
@@ -52,12 +53,12 @@ class Names:
         return self._queues.get(queue_id)
 
     def folded(self, user_id: str) -> str:
-        """By which agents are sorted and found: the name, or the id of one without, in one case."""
-        return self._folded.get(user_id) or user_id.casefold()
+        """By which agents are sorted and found: the name, or the id of one without, `folded`."""
+        return self._folded.get(user_id) or folded(user_id)
 
     @cached_property
     def _folded(self) -> dict[str, str]:
-        return {user_id: name.casefold() for user_id, name in self._users.items()}
+        return {user_id: folded(name) for user_id, name in self._users.items()}
 
 
 NO_NAMES: Final = Names()
