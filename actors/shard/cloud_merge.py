@@ -7,7 +7,6 @@ what tells nothing newer changes nothing, in whatever order and however often it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,11 +20,12 @@ from actors.shard.cloud_decode import (
     NOTHING,
     QUEUES_KEPT_MAX,
     AgentReading,
+    Instants,
     Values,
     told,
 )
 from actors.shard.cloud_order import Telling, wins
-from actors.shard.decode import QUEUES_MAX, InternedNames, Times
+from actors.shard.decode import QUEUES_MAX, InternedNames
 from actors.shard.event_run import RejectedFrame
 from actors.shard.held_time import decides_nothing
 from actors.shard.merge import NO_SESSION, Merge
@@ -43,6 +43,16 @@ from actors.shard.native import (
     named_by,
     told_in,
 )
+from actors.shard.native_change import (
+    FIELDS,
+    News,
+    Office,
+    Queues,
+    Routing,
+    held_presence,
+    note_untimed,
+    put,
+)
 
 EPOCH: Final = 1
 """Positions are times: there is one numbering, for ever."""
@@ -51,12 +61,6 @@ SOURCES_MAX: Final = 8
 DEFINITIONS_MAX: Final = 10_000
 
 _TOPIC_END: Final = ".activity"
-
-Routing = tuple[str, int]
-Queues = tuple[tuple[str, ...], int]
-Office = tuple[bool, int]
-News = tuple[Presence | None, Routing | None, Queues | None, Office | None]
-"""The fields of `Values`: the plain tuple is half the cost."""
 
 
 class CloudMerge(Merge):
@@ -67,9 +71,6 @@ class CloudMerge(Merge):
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
         self._received_us = 0  # the first of the batch
-        self.unreadable: Counter[str] = Counter()
-        """Parts of events and snapshots that could not be read, by why; until somebody takes them.
-        """
         self._instants = Instants()
         self._definitions: dict[str, str] = {}
         self._spelt = {name: name for name in (*SYSTEM_PRESENCES, *ROUTING_STATUSES)}
@@ -238,13 +239,13 @@ class CloudMerge(Merge):
         if native is None:
             native = agent.native = Native()
         session = self.session_of.get(native.scope, 0)
-        is_complete = self._name(agent, native, says, session, flags) or _is_whole(says)
+        is_complete = self._name(agent, native, says, session, flags) or says.is_whole
         if says.apart is not None:
             self._set_apart(agent, native, *says.apart, received_us)
             if says.values == NOTHING:  # no state change makes no row, as an appointment makes none
                 self.counts["unchanged"] += 1
                 return None
-        may_restore = is_complete and (says.is_snapshot or not _is_behind(says, native))
+        may_restore = is_complete and (says.is_snapshot or not says.is_behind(native))
         news, untimed = self._news(says, native, Telling(says.is_snapshot, session, received_us))
         if news != NOTHING or (may_restore and not _is_known(agent)):
             cause = "history" if says.is_snapshot else "live"
@@ -303,11 +304,13 @@ class CloudMerge(Merge):
         """What of it is to replace what is held, and which of that was told without a time: it
         bears the time of what was held."""
         presence, routing, queues, office = says.values
-        if presence is not None and wins(native, PRESENCE, presence, _presence(native), telling):
+        if presence is not None and wins(
+            native, PRESENCE, presence, held_presence(native), telling
+        ):
             presence = presence._replace(definition=self._definition(presence.definition))
         else:
             presence = None
-        held: tuple[Any, ...] = native.routing_status, native.routing_us
+        held = native.routing_status, native.routing_us
         if routing is not None and not wins(native, ROUTING, routing, held, telling):
             routing = None
         held = native.queues, native.queues_us
@@ -321,10 +324,10 @@ class CloudMerge(Merge):
         news = Values(presence, routing, queues, office)
         untimed = tuple(
             field
-            for field, value in zip(_FIELDS, news, strict=True)
+            for field, value in zip(FIELDS, news, strict=True)
             if value is not None and value[-1] == TIMELESS_US
         )
-        _note_untimed(native, news, untimed, telling.received_us)
+        note_untimed(native, news, untimed, telling.received_us)
         return news, untimed
 
     def _take(
@@ -354,7 +357,7 @@ class CloudMerge(Merge):
         ):
             self._catch_up(agent, native, queues)
             return
-        at_us = _put(native, news)
+        at_us = put(native, news)
         state: str = UNKNOWN
         held: str | None = None
         if restores or is_known:
@@ -406,71 +409,5 @@ class CloudMerge(Merge):
         return tuple([known.setdefault(queue, queue) for queue in queues])
 
 
-def _put(native: Native, news: News) -> int:
-    """Replaces what is new; the newest time among it, or of all if nothing is. What has no time
-    leaves its field the one that it has."""
-    presence, routing, queues, office = news
-    at_us = TIMELESS_US
-    if presence is not None:
-        native.system_presence, native.definition, native.message, at_us = presence
-        native.presence_us = at_us = at_us or max(native.presence_us, TIMELESS_US)
-    if routing is not None:
-        native.routing_status, routing_us = routing
-        native.routing_us = routing_us = routing_us or max(native.routing_us, TIMELESS_US)
-        at_us = max(at_us, routing_us)
-    if queues is not None:
-        native.queues, queues_us = queues
-        native.queues_us = queues_us = queues_us or max(native.queues_us, TIMELESS_US)
-        at_us = max(at_us, queues_us)
-    if office is not None:
-        native.is_out_of_office, office_us = office
-        native.office_us = office_us = office_us or max(native.office_us, TIMELESS_US)
-        at_us = max(at_us, office_us)
-    return at_us or max(native.newest_us, TIMELESS_US)
-
-
-_FIELDS: Final = (PRESENCE, ROUTING, QUEUES, OFFICE)
-"""In the order of `Values`."""
-
-
-def _note_untimed(native: Native, news: Values, untimed: tuple[int, ...], received_us: int) -> None:
-    """When what has no time was received; and no more of what has one now."""
-    held = native.untimed
-    if not held and not untimed:
-        return
-    replaced = {field for field, value in zip(_FIELDS, news, strict=True) if value is not None}
-    kept = {field: at_us for field, at_us in (held or {}).items() if field not in replaced}
-    native.untimed = kept | dict.fromkeys(untimed, received_us) or None
-
-
-def _presence(native: Native) -> Presence:
-    return Presence(native.system_presence, native.definition, native.message, native.presence_us)
-
-
-class Instants(Times):
-    """Times of the platform seen of late, as µs."""
-
-    def __missing__(self, stamp: Any) -> int:
-        at_us = super().__missing__(stamp)
-        if at_us <= TIMELESS_US:
-            del self[stamp]
-            raise ValueError("no time is that early")
-        return at_us
-
-
 def _is_known(agent: Agent) -> bool:
     return agent.state is not None and agent.state != UNKNOWN
-
-
-def _is_whole(says: AgentReading) -> bool:
-    """Whether a state follows from it alone. What is absent was not told: nobody's state is made up
-    from half of it."""
-    return says.values.presence is not None and says.values.routing is not None
-
-
-def _is_behind(says: AgentReading, native: Native) -> bool:
-    """Whether it tells something older than what is held."""
-    presence, routing, _, _ = says.values
-    return (presence is not None and TIMELESS_US < presence.at_us < native.presence_us) or (
-        routing is not None and TIMELESS_US < routing[1] < native.routing_us
-    )
