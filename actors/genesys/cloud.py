@@ -7,11 +7,11 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-import orjson
-
+from actors.genesys import json_text
 from actors.genesys.presences import Presence
 from actors.genesys.regions import domain_of, region_domain_in
 from actors.genesys.times import microseconds
@@ -47,6 +47,21 @@ def hosts(region: str, base_url: str | None = None) -> RegionHosts:
     )
 
 
+# -- ids -----------------------------------------------------------------------------------------
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def user_id_of(text: str) -> str:
+    """The one spelling of a user's id: a UUID means the same in either letter case, and is written
+    in lower case here, wherever it comes from. What is no UUID stays as it is.
+
+    >>> user_id_of("8B67E4D1-9758-4285-8C45-B49FEDFF3F99")
+    '8b67e4d1-9758-4285-8c45-b49fedff3f99'
+    """
+    return text.lower() if _UUID.fullmatch(text) else text
+
+
 # -- topics --------------------------------------------------------------------------------------
 
 TopicsSetting: TypeAlias = Literal["activity", "combined"]
@@ -59,6 +74,7 @@ METADATA_TOPIC: Final = "channel.metadata"
 CLOSING_TOPIC: Final = "v2.system.socket_closing"
 UNSUBSCRIBED_TOPIC: Final = "v2.system.no_longer_subscribed"  # a channel id may follow
 REVOKED_TOPIC: Final = "v2.system.token_revoked"  # likewise
+CHANGED_TOPIC: Final = "v2.system.subscription_changed"  # likewise
 COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 2}
 """What the subscription of one agent counts of a channel's 1000 topics. *Ours*: a combined topic is
 counted as the two that it stands for."""
@@ -74,13 +90,14 @@ def subscribed_topic(user_id: str, topics: TopicsSetting) -> str:
 
 
 def subscribed_user(topic: str) -> str | None:
-    """Whom a subscribed topic is of: the inverse, whatever the topic's spelling. None: nobody."""
+    """Whom a subscribed topic is of: the inverse, whatever the topic's spelling and the id's. None:
+    nobody."""
     lowered = topic.lower()
     if not lowered.startswith(USER_TOPIC):
         return None
     for end in (".activity", "?presence&routingstatus"):
         if lowered.endswith(end):
-            return topic[len(USER_TOPIC) : -len(end)] or None
+            return user_id_of(topic[len(USER_TOPIC) : -len(end)]) or None
     return None
 
 
@@ -95,6 +112,7 @@ PING_FRAME: Final = b'{"message":"ping"}'
 
 REASON_NOT_JSON: Final = "not JSON"
 REASON_NO_TOPIC: Final = "neither a topic nor a result"
+REASON_UNKNOWN_RESULT: Final = "a result that nobody knows"
 REASON_UNKNOWN_TOPIC: Final = "a topic that nobody subscribed to"
 REASON_NO_OWNER: Final = "no owner"
 REASON_NO_BODY: Final = "an event without a body"
@@ -111,7 +129,7 @@ class CloudEvent(NamedTuple):
     """Something of an agent changed. What the body holds is not looked at."""
 
     topic: str  # as it was spelt
-    user_id: str
+    user_id: str  # in its one spelling (`user_id_of`)
     kind: Kind
 
 
@@ -136,6 +154,12 @@ class ChannelLost(NamedTuple):
     message: str
 
 
+class SubscriptionChanged(NamedTuple):
+    """What the channel listens to was changed: by us, or by somebody else. It lives."""
+
+    message: str
+
+
 class SubscriptionAccepted(NamedTuple):
     """A subscription over the socket was taken."""
 
@@ -147,7 +171,14 @@ class InvalidCloudFrame(NamedTuple):
 
 
 Frame: TypeAlias = (
-    CloudEvent | Heartbeat | Pong | Closing | ChannelLost | SubscriptionAccepted | InvalidCloudFrame
+    CloudEvent
+    | Heartbeat
+    | Pong
+    | Closing
+    | ChannelLost
+    | SubscriptionChanged
+    | SubscriptionAccepted
+    | InvalidCloudFrame
 )
 
 
@@ -165,8 +196,8 @@ _LOST: Final[dict[str, LostKind]] = {
 def read_frame(payload: bytes) -> Frame:
     """Tell one text message apart. Never raises: what cannot be told apart is odd."""
     try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        parsed = json_text.parsed(payload)
+    except ValueError:
         return InvalidCloudFrame(REASON_NOT_JSON)
     topic = parsed.get("topicName") if isinstance(parsed, dict) else None
     if isinstance(topic, str):
@@ -175,7 +206,7 @@ def read_frame(payload: bytes) -> Frame:
 
 
 def _read_topic(topic: str, body: Any) -> Frame:
-    """Topic names are compared without regard to case; the user id stays as it was spelt."""
+    """Topic names are compared without regard to case."""
     lowered = topic.lower()
     if lowered.startswith(USER_TOPIC):
         return _read_event(topic, body)
@@ -185,6 +216,8 @@ def _read_topic(topic: str, body: Any) -> Frame:
         return Pong() if message.strip().lower() == _PONG else Heartbeat()
     if lowered == CLOSING_TOPIC:
         return Closing(message)
+    if _is_of(lowered, CHANGED_TOPIC):
+        return SubscriptionChanged(message)
     lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
     return InvalidCloudFrame(REASON_UNKNOWN_TOPIC) if lost is None else ChannelLost(lost, message)
 
@@ -201,7 +234,7 @@ def _read_event(topic: str, body: Any) -> Frame:
     if not is_user_id(user_id):
         return InvalidCloudFrame(REASON_NO_OWNER)
     return (
-        CloudEvent(topic, user_id, known)
+        CloudEvent(topic, user_id_of(user_id), known)
         if isinstance(body, dict)
         else InvalidCloudFrame(REASON_NO_BODY)
     )
@@ -219,18 +252,20 @@ def is_user_id(value: object) -> bool:
 
 
 def _read_result(parsed: dict[str, Any]) -> Frame:
-    """Some gateways answer with the number, some with its digits."""
-    result, said = str(parsed.get("result")), _text(parsed.get("message"))
-    if (kind := _GONE_RESULTS.get(result)) is not None:
-        return ChannelLost(kind, said)
-    if result == "200" and str(parsed.get("status")).lower() == "subscribed":
-        return SubscriptionAccepted()
-    if "result" not in parsed and (word := said.strip().lower()):
-        if word == _PONG:
-            return Pong()
-        if _HEARTBEAT in word:
-            return Heartbeat()
-    return InvalidCloudFrame(REASON_NO_TOPIC)
+    """Some gateways answer with the number, some with its digits; some word a sign of life without
+    a topic, in a body or bare."""
+    found, said = parsed.get("result"), _text(parsed.get("message"))
+    if found is not None:
+        result = str(int(found)) if isinstance(found, float) else str(found).strip()
+        if (kind := _GONE_RESULTS.get(result)) is not None:
+            return ChannelLost(kind, said)
+        if result == "200" and str(parsed.get("status")).strip().lower() == "subscribed":
+            return SubscriptionAccepted()
+        return InvalidCloudFrame(REASON_UNKNOWN_RESULT)
+    word = (said or _message(parsed.get("eventBody"))).strip().lower()
+    if word == _PONG:
+        return Pong()
+    return Heartbeat() if _HEARTBEAT in word else InvalidCloudFrame(REASON_NO_TOPIC)
 
 
 def _message(body: Any) -> str:
