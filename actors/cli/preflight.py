@@ -24,7 +24,8 @@ from actors.genesys.proxy import proxy_for
 from actors.genesys.rate_budget import Budget, shares
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from actors.planner.arguments import WatchSelection
-from actors.planner.roster import RetryPolicy, RosterReader
+from actors.planner.roster import RosterReader
+from actors.planner.roster_calls import RetryPolicy
 from actors.settings.cloud import CloudSettings
 from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.model import Settings
