@@ -73,7 +73,9 @@ class Planner:
         self._committed_s = clock.now_s()
         self._clients_needed_told = 0
         self._queues_problem = ""
-        self._told_causes: set[tuple[int, str]] = set()  # of calls that are repeated, since the last whole read
+        self._told_causes: set[tuple[int, str]] = (
+            set()
+        )  # of calls that are repeated, since the last whole read
         self._pages_unread = 0
         self._requests_before = (
             self._counters.get("requests"),

@@ -77,7 +77,7 @@ class RosterReader:
             case "queues" | "groups":
                 names = await self._read_members(self._watch.kind, held, told)
             case "divisions":
-                names = await self._read_users(held, told, await self._resolved("divisions"))
+                names = await self._read_users(held, told, await self.resolved("divisions"))
             case _:
                 names = await self._read_users(held, told, None)
         # A name that could not be read this time is the one that was read before.
@@ -127,7 +127,7 @@ class RosterReader:
                 is_exact = is_exact and page.number == 1 and page.pages <= 1
                 told(everybody)
 
-        collections = sorted(await self._resolved(kind))
+        collections = sorted(await self.resolved(kind))
         await self._calls.share()
         found = {each: {} for each in collections}
         await each_of(collections, read)
@@ -149,7 +149,7 @@ class RosterReader:
         self._missed = missed
         return names | kept
 
-    async def _resolved(self, kind: Collection) -> frozenset[str]:
+    async def resolved(self, kind: Collection) -> frozenset[str]:
         """The ids that the settings mean, by id or by name (`folded`). Raises UnresolvedError if
         one is not found, or means several."""
         found: dict[str, set[str]] = {text: set() for text in self._watch.ids}
