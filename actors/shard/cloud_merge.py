@@ -162,7 +162,7 @@ class CloudMerge(Merge):
                 reason = self._judge_exactly(value, received_ns[index] // 1000, flags[index])
                 if reason is not None:
                     findings.append(RejectedFrame(index, reason))
-            elif presence is routing is queues is office is None:
+            elif presence is None and routing is None and queues is None and office is None:
                 self.counts["duplicates"] += 1
             else:
                 news = presence, routing, queues, office
@@ -304,9 +304,8 @@ class CloudMerge(Merge):
         """What of it is to replace what is held, and which of that was told without a time: it
         bears the time of what was held."""
         presence, routing, queues, office = says.values
-        if presence is not None and wins(
-            native, PRESENCE, presence, held_presence(native), telling
-        ):
+        held: tuple[Any, ...] = held_presence(native)
+        if presence is not None and wins(native, PRESENCE, presence, held, telling):
             presence = presence._replace(definition=self._definition(presence.definition))
         else:
             presence = None

@@ -121,7 +121,7 @@ def checked(value: Any) -> StateEvent | AppointmentEvent | str:  # noqa: PLR0911
     except ValueError as error:
         return str(error)
     state, queue = data.get("state"), data.get("queueId")
-    if not state or not _is_short_text(state, STATE_CHARS_MAX) or DAMAGE in state:
+    if not state or not _is_short_text(state, STATE_CHARS_MAX):
         return "state is missing, too long or damaged"
     if state == UNKNOWN:
         return "state Unknown on the wire"
@@ -155,7 +155,8 @@ def _is_id(value: Any) -> bool:
 
 
 def _is_short_text(value: Any, chars_max: int) -> bool:
-    return value is None or (type(value) is str and len(value) <= chars_max)
+    """Not a damaged one: an event that is not whole does not use up its sequence."""
+    return value is None or (type(value) is str and len(value) <= chars_max and DAMAGE not in value)
 
 
 class Times(dict[Any, int]):

@@ -240,7 +240,7 @@ class Merge:
                 self.silent_changed = True
             return
         self.hashes.younger.add(digest)
-        if agent.state is not None and (epoch, sequence) < (agent.epoch, agent.sequence):
+        if _is_late(agent, event, (epoch, sequence), received_us):
             counts["late"] += 1
             self._write(agent, event, received_us, epoch, "late")
         else:
@@ -288,3 +288,13 @@ def _repeats(agent: Agent, event: StateEvent, received_us: int, *, was_seen: boo
     if was_seen and event.at_us < agent.at_us:
         return not decides_nothing(agent.at_us, event.at_us, received_us)
     return event.state == agent.state and event.at_us == agent.at_us and event.queue == agent.queue
+
+
+def _is_late(agent: Agent, event: StateEvent, position: tuple[int, int], received_us: int) -> bool:
+    """Behind the held position. At the held one, which only a frame that is fed again is taken to
+    have, its time says."""
+    held = (agent.epoch, agent.sequence)
+    if agent.state is None or position != held:
+        return agent.state is not None and position < held
+    is_older = agent.state != UNKNOWN and event.at_us < agent.at_us
+    return is_older and not decides_nothing(agent.at_us, event.at_us, received_us)

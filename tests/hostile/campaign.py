@@ -16,6 +16,7 @@ import apsw
 import orjson
 from picows import WSMsgType
 
+from actors.genesys import json_text
 from actors.genesys.wsp import OwnedEvent, read_frame, sequence_or_0
 from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, STATES, UNKNOWN
 from actors.messages.transition import Transition
@@ -136,8 +137,8 @@ class Campaign:
     def _feed_hostile(self, *, may_end_history: bool) -> None:
         frame = self.forge.frame(self._newest, may_end_history=may_end_history)
         try:
-            value = orjson.loads(frame)
-        except orjson.JSONDecodeError:
+            value = json_text.parsed(frame)  # around its damage, as it is read
+        except ValueError:
             value = None
         if isinstance(value, dict):
             if value.get("type") == "history.complete" and not may_end_history:

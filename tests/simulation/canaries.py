@@ -58,7 +58,8 @@ def _judge_by_time(self: merge.Merge, agent: Any, event: Any, *rest: Any, is_tol
     """The rule of before: over five seconds older is late, whatever the sequence."""
     if agent is not None and event.at_us < agent.at_us - 5_000_000:
         self.counts["late"] += 1
-        self._write(agent, event, *rest, "late")
+        received_us, epoch = rest
+        self._write(agent, event, received_us, epoch, "late")
     else:
         _judge_content(self, agent, event, *rest, is_told=is_told)
 

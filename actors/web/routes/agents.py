@@ -21,7 +21,7 @@ from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.read_model import AgentView
 from actors.web.rendering import agent_shown, position_shown, transition_shown
-from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User
+from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User, as_held
 
 Text = Annotated[str, Query(max_length=200, description="substring of the id or the name")]
 After = Annotated[
@@ -88,7 +88,7 @@ def _one(router: APIRouter, board: Board) -> None:
         responses={**TAGGED, **documented(404, 422, 500)},
     )
     async def get_agent(request: Request, user_id: User) -> Response:
-        view = board.model.agents.get(user_id)
+        view = board.model.agents.get(as_held(user_id, board.model.agents))
         if view is None:
             raise _nobody()
         shown = _shown(board, view, board.clock.wall_us())
@@ -104,6 +104,7 @@ def _history(router: APIRouter, parts: WebParts) -> None:
         responses=documented(404, 422, 500, 503),
     )
     async def get_history(user_id: User, limit: Limit = 50, before: Before = None) -> Response:
+        user_id = as_held(user_id, parts.board.model.agents)
         page = await parts.journals.history(user_id, limit=limit, before=before)
         if not page.is_known and before is None and user_id not in parts.board.model.agents:
             raise _nobody()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Annotated, Final
 
 from fastapi import Depends, Path, Query, Request
 from pydantic import Field
 from starlette.convertors import Convertor, register_url_convertor
 
+from actors.genesys.cloud import user_id_of
 from actors.messages.control import USER_ID_BYTES_MAX
 from actors.web.command_submission import WAIT_MAX_S
 from actors.web.identity import identity_of
@@ -18,6 +20,13 @@ Wait = Annotated[float, Query(ge=0, le=WAIT_MAX_S, allow_inf_nan=False, descript
 User = Annotated[
     str, Path(alias="id", min_length=1, max_length=USER_ID_BYTES_MAX, description="id of the agent")
 ]
+
+
+def as_held(user_id: str, held: Container[str]) -> str:
+    """The id as it is held, however it was typed; of whom nobody holds, its one spelling."""
+    return user_id if user_id in held else user_id_of(user_id)
+
+
 Limit = Annotated[int, Query(ge=1, le=1_000, description="maximum number of results")]
 
 FILTER_VALUES_MAX: Final = 50

@@ -14,7 +14,7 @@ from actors.web.command_submission import PresenceRequest, replayed
 from actors.web.parts import WebParts
 from actors.web.problems import documented
 from actors.web.routes.commands import COMMANDS
-from actors.web.routes.parameters import User, Wait, Who
+from actors.web.routes.parameters import User, Wait, Who, as_held
 from actors.web.shapes import CHANGES, KEY_LENGTH_MAX, CommandStatus, PresenceChange
 
 Key = Annotated[
@@ -59,6 +59,7 @@ def routes(parts: WebParts) -> APIRouter:
         key: Key = None,
         wait: Wait = 0,
     ) -> CommandStatus:
+        user_id = as_held(user_id, parts.board.model.agents)
         wanted = PresenceRequest(
             who=who,
             user_id=user_id,

@@ -43,6 +43,12 @@ def test_an_id_comes_first_and_then_the_one_who_is_called_so(said: str, user_id:
     assert agent.user_id == user_id
 
 
+@pytest.mark.parametrize("said", [A, A.upper(), f" {A.title()}"])
+def test_an_id_is_the_same_in_whatever_letter_case(said: str) -> None:
+    assert resolve(said, {A, B}, {}).agent == NamedAgent(A)
+    assert resolve(A.upper(), {A, A.upper()}, {}).agent == NamedAgent(A.upper()), "as it is held"
+
+
 def test_of_two_who_are_called_so_neither_is_meant() -> None:
     assert resolve("CEM", IDS, NAMES) == (
         None,

@@ -99,6 +99,7 @@ def test_joined_parsing_equals_parsing_one_by_one(frames: list[bytes]) -> None:
         ({"queueId": 7}, "queueId"),
         ({"queueId": {}}, "queueId"),
         ({"queueId": ""}, "queueId"),
+        ({"queueId": "q\ufffd"}, "queueId"),
         ({"state": ""}, "state"),
         ({"presence": 7}, "presence"),
         ({"correlationId": "c" * 65}, "correlationId"),

@@ -60,6 +60,17 @@ def test_a_command_is_accepted_once_it_is_durable(http: httpx.Client, sender: Fa
     assert http.get(answer.headers["location"]).json()["id"] == body["id"]
 
 
+def test_an_agent_has_one_id_in_whatever_letter_case(
+    http: httpx.Client, sender: FakeSender
+) -> None:
+    user_id = str(uuid.uuid4())
+    answer = http.post(f"/api/agents/{user_id.upper()}/presence", json=BUSY)
+    assert answer.json()["user_id"] == user_id
+    [order] = sender.orders
+    assert isinstance(order, CommandRequest)
+    assert order.user_id == user_id
+
+
 @pytest.mark.parametrize(
     "end", [CommandStep.CONFIRMED, CommandStep.UNCONFIRMED, CommandStep.UNKNOWN]
 )
