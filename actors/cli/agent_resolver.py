@@ -10,6 +10,7 @@ import difflib
 from collections.abc import Collection, Mapping
 from typing import Final, NamedTuple
 
+from actors.genesys.cloud import user_id_of
 from actors.messages.spelling import folded
 
 ALIKE_MAX: Final = 3
@@ -38,8 +39,9 @@ class Resolved(NamedTuple):
 
 def resolve(given: str, ids: Collection[str], names: Mapping[str, str]) -> Resolved:
     """`ids`: of all who are held; `names`: by id, also of such as are not held."""
-    if given in ids:
-        return Resolved(NamedAgent(given, names.get(given, "")))
+    for id_ in (given, user_id_of(given.strip())):
+        if id_ in ids:
+            return Resolved(NamedAgent(id_, names.get(id_, "")))
     wanted = folded(given)
     found = [NamedAgent(each, names[each]) for each in bearers(names).get(wanted, ())]
     if len(found) == 1:

@@ -139,7 +139,7 @@ class RosterCalls:
         `put_off_after`: so many tries are enough if it is the page itself that fails."""
         tries = 0
         while True:
-            rest = max((self._first, *self._sharing), key=_room)
+            rest = max((self._first, *self._sharing), key=_room) if self._sharing else self._first
             try:
                 return await call(rest)
             except CloudError as error:
