@@ -2,7 +2,7 @@
 
 It knows nobody who is watched. A call that fails is repeated for a while; a page that fails is put
 off, so that it costs those on it alone. Every OAuth client may be asked: what the budget of the
-first one lacks, others have, because no sender uses them (`rate_budget.shares`).
+first one lacks, others have, because no sender uses them (`rate_budget.planner_alone`).
 """
 
 from __future__ import annotations
