@@ -39,9 +39,9 @@ class Resolved(NamedTuple):
 
 def resolve(given: str, ids: Collection[str], names: Mapping[str, str]) -> Resolved:
     """`ids`: of all who are held; `names`: by id, also of such as are not held."""
-    for id_ in (given, user_id_of(given.strip())):
-        if id_ in ids:
-            return Resolved(NamedAgent(id_, names.get(id_, "")))
+    for user_id in (given, user_id_of(given.strip())):
+        if user_id in ids:
+            return Resolved(NamedAgent(user_id, names.get(user_id, "")))
     wanted = folded(given)
     found = [NamedAgent(each, names[each]) for each in bearers(names).get(wanted, ())]
     if len(found) == 1:
