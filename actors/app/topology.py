@@ -186,6 +186,7 @@ def _planner_arguments(
         topics_per_agent=COUNTED[cloud.topics],
         limits=cloud.limits,
         requests_per_minute=cloud.requests_per_minute,
+        sends=settings.sender.enabled,
         roster_every_s=cloud.roster_every_s,
         receiver_doorbells=shared.receiver_doorbells,
     )

@@ -58,5 +58,6 @@ class PlannerArguments:
     topics_per_agent: Literal[1, 2] = 1
     limits: Limits = field(default_factory=Limits)
     requests_per_minute: int = REQUESTS_PER_MINUTE  # of the client; the planner takes its share
+    sends: bool = True  # whether there is a sender; its share of the first client is ours, if not
     roster_every_s: float = ROSTER_EVERY_S
     receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed

@@ -19,7 +19,7 @@ from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import GatewayAddress, http_client, reach
 from actors.genesys.pacer import Pacer, kept_pacer
-from actors.genesys.rate_budget import Budget, planner_of_others, shares
+from actors.genesys.rate_budget import Budget, planner_alone, shares
 from actors.genesys.retry_after import wait_s
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
@@ -114,7 +114,8 @@ class Planner:
             loop_child.on_reload(self._child, self._renew_tokens)
             self._gauges = TokenGauges(self._counters, tokens, self._log)
             total = self._arguments.requests_per_minute
-            pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
+            share = shares(total).planner if self._arguments.sends else planner_alone(total)
+            pacer = kept_pacer(self._counters, share, total, self._clock)
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             others = [await self._other(other, stack) for other in self._arguments.others]
             self._rests = (self._rest, *others)
@@ -138,7 +139,7 @@ class Planner:
         stack.push_async_callback(tokens.close)
         self._tokens.append(tokens)
         total = self._arguments.requests_per_minute
-        share = planner_of_others(total)
+        share = planner_alone(total)
         used = share if self._child.generation > 1 else 0
         budget = Budget(share, total=total, used=used, used_at_s=self._clock.now_s())
         return CloudRest(address, tokens, client, Pacer(budget, self._clock), clock=self._clock)

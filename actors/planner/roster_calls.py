@@ -2,7 +2,7 @@
 
 It knows nobody who is watched. A call that fails is repeated for a while; a page that fails is put
 off, so that it costs those on it alone. Every OAuth client may be asked: what the budget of the
-first one lacks, others have, because no sender uses them (`rate_budget.shares`).
+first one lacks, others have, because no sender uses them (`rate_budget.planner_alone`).
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class RosterCalls:
         `put_off_after`: so many tries are enough if it is the page itself that fails."""
         tries = 0
         while True:
-            rest = max((self._first, *self._sharing), key=_room)
+            rest = max((self._first, *self._sharing), key=_room) if self._sharing else self._first
             try:
                 return await call(rest)
             except CloudError as error:

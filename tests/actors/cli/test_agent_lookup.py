@@ -26,6 +26,12 @@ NAMES = {"u-1": "Anna Meier", "u-2": "Bert Öz", "u-3": "Anna Mayer", "u-4": "Ce
 IDS = {*NAMES, "u-6", "Anna Meier the id"}
 
 
+def test_an_id_in_capitals_is_the_same_agent_s() -> None:
+    user = "8b67e4d1-9758-4285-8c45-b49fedff3f99"
+    assert resolve(f" {user.upper()} ", {user}, {}).agent == NamedAgent(user)
+    assert resolve(user.upper(), {user.upper(), user}, {}).agent == NamedAgent(user.upper())
+
+
 @pytest.mark.parametrize(
     ("said", "user_id"),
     [

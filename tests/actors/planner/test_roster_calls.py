@@ -12,7 +12,7 @@ import pytest
 
 from actors.genesys.cloud_errors import CloudError, FailedError
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.rate_budget import Budget, planner_of_others, shares
+from actors.genesys.rate_budget import Budget, planner_alone, shares
 from actors.planner.arguments import WatchSelection
 from actors.planner.roster import RosterReader
 from actors.planner.roster_calls import RetryPolicy
@@ -221,8 +221,8 @@ def test_names_that_mean_the_same_find_their_queue_each() -> None:
 
 def test_twenty_thousand_agents_of_queues_fit_into_the_minute_of_the_clients_they_need() -> None:
     """18 channels of 950 a client make two; 200 pages of members, and some more for names."""
-    assert shares().planner + planner_of_others() >= 200 + 5
-    assert planner_of_others() + shares().receiver == 300
+    assert shares().planner + planner_alone() >= 200 + 5
+    assert planner_alone() + shares().receiver == 300
 
 
 @pytest.mark.parametrize("division", [None, {}, {"id": None}, {"id": []}, {"id": {}}, [], "d1", 5])
