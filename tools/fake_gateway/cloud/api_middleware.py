@@ -19,11 +19,13 @@ from tools.fake_gateway.cloud.problems import ApiError, bad_request
 from tools.fake_gateway.gates import Gate
 from tools.fake_gateway.ledger import Ledger, now_us
 from tools.fake_gateway.rest import HANG_S, Handler, RestCall, bearer, json_response
+from tools.fake_gateway.tokens import Grant
 
 BODY_BYTES_MAX = 512_000
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 TOO_MANY = "too.many.requests"
 CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
+GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)  # of the token that was shown
 
 
 class ApiMiddleware:
@@ -82,7 +84,7 @@ class ApiMiddleware:
         found = self._oauth.bearer_of(bearer(request), time.monotonic())
         if found is None:
             raise ApiError(401, "bad.credentials", "Invalid login credentials.")
-        request[CLIENT] = found[0]
+        request[CLIENT], request[GRANT] = found
         return found[0]
 
     def _count(self, client: OAuthClient, headers: dict[str, str]) -> None:

@@ -46,6 +46,7 @@ class CloudSettings(GatewaySettings):
     late: tuple[int, int] = (0, 0)
     hidden: int = 0
     forbidden_every: int = 0
+    lean_entities: bool = False  # users without what a directory holds beside a name
 
 
 class CloudGateway(Gateway[CloudSettings, CloudFault]):
@@ -60,6 +61,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             late=settings.late,
             hidden=settings.hidden,
             forbidden_every=settings.forbidden_every,
+            lean_entities=settings.lean_entities,
         )
         self._script, self._agents = self._organisation.script, self._organisation.agents
         self.traffic = Broadcast(
@@ -94,6 +96,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             self.ledger,
             gates["refuse-sockets"],
             head=lambda: self._organisation.activity.head,
+            organisation=self._organisation.id,
             heartbeat_s=settings.heartbeat_s,
         )
         self._people = People(self._organisation, self.traffic.change)
@@ -143,6 +146,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
         topics = list(audience(channel))
         agents = self.traffic.hear(channel.number, topics)
         self._note("topics", channel, agents=agents, masks=[topic.mask for topic in topics])
+        self.sockets.changed(channel)
         self.traffic.wake()
 
     def lost(self, channel: Channel, reason: str) -> None:
