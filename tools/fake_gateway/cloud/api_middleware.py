@@ -8,7 +8,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter, deque
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -24,6 +24,16 @@ BODY_BYTES_MAX = 512_000
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 TOO_MANY = "too.many.requests"
 CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
+TOKEN_ENDS_S: web.RequestKey[float] = web.RequestKey("token_ends_s", float)
+
+
+class Varying(Protocol):
+    """What the platform may do otherwise, before and behind a resource (see `platform.py`)."""
+
+    async def before(self, request: web.Request) -> None: ...
+    def after(
+        self, request: web.Request, answer: web.StreamResponse, token_ends_s: float | None
+    ) -> web.StreamResponse: ...
 
 
 class ApiMiddleware:
@@ -37,6 +47,7 @@ class ApiMiddleware:
         self._tokens = tokens
         self._calls = calls
         self._writes = writes
+        self.platform: Varying | None = None
         self.slow_s: deque[float] = deque()  # how long the next answers take
         self.statuses: Counter[int] = Counter()
         self.counts: Counter[str] = Counter()  # calls, by method and resource
@@ -64,7 +75,7 @@ class ApiMiddleware:
                 client = self._client(request)
                 self._count(client, headers)
                 await self._disturb(request)
-            answer = await handler(request)
+            answer = await self._answered(request, handler)
         except ApiError as problem:
             answer = json_response(problem.envelope(), problem.status)
             headers |= problem.headers
@@ -78,11 +89,19 @@ class ApiMiddleware:
         self._note(request, client, answer.status, headers, is_limited)
         return answer
 
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.platform is None:
+            return await handler(request)
+        await self.platform.before(request)
+        answer = await handler(request)
+        return self.platform.after(request, answer, request.get(TOKEN_ENDS_S))
+
     def _client(self, request: web.Request) -> OAuthClient:
         found = self._oauth.bearer_of(bearer(request), time.monotonic())
         if found is None:
             raise ApiError(401, "bad.credentials", "Invalid login credentials.")
         request[CLIENT] = found[0]
+        request[TOKEN_ENDS_S] = found[1].expires_s
         return found[0]
 
     def _count(self, client: OAuthClient, headers: dict[str, str]) -> None:

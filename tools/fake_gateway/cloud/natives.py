@@ -17,10 +17,16 @@ PLACE = 10  # of the native values among an agent's fields
 
 
 def wrong_fields(
-    fields: Sequence[Any], held: Held, *, is_whole: bool
+    fields: Sequence[Any],
+    held: Held,
+    *,
+    is_whole: bool,
+    is_damaged: bool = False,
+    is_timeless: bool = False,
 ) -> Iterator[tuple[str, Any, Any]]:
     """(what, expected, found) against how the agent stands. Where parts of it are told, nobody is
-    told of an absence."""
+    told of an absence. `is_damaged`: the message was told as no text; `is_timeless`: times were
+    told as none."""
     if len(fields) <= PLACE:
         return  # a journal without them
     if fields[PLACE] is None:
@@ -32,14 +38,17 @@ def wrong_fields(
     told = [
         ("systemPresence", right.event_presence, system),
         ("presenceDefinition", right.id, definition),
-        ("message", held.message, message),
-        ("modifiedDate", held.presence_ms * 1000, presence_us),
         ("routingStatus", ROUTING_STATUSES[held.routing], routing),
-        ("startTime", held.routing_ms * 1000, routing_us),
     ]
-    if is_whole:
+    if not is_damaged:
+        told.append(("message", held.message, message or ""))
+    if not is_timeless:
         told += [
-            ("outOfOffice", held.is_away, is_away),
-            ("outOfOffice.modifiedDate", held.away_ms * 1000, away_us),
+            ("modifiedDate", held.presence_ms * 1000, presence_us),
+            ("startTime", held.routing_ms * 1000, routing_us),
         ]
+    if is_whole:
+        told.append(("outOfOffice", held.is_away, is_away))
+    if is_whole and not is_timeless:
+        told.append(("outOfOffice.modifiedDate", held.away_ms * 1000, away_us))
     yield from (one for one in told if one[1] != one[2])

@@ -53,6 +53,7 @@ class Sockets:
         self.opened = 0
         self.heartbeats = 0
         self.pings = 0
+        self.vary: Callable[[], web.StreamResponse | None] | None = None  # a refusal, now and then
 
     @property
     def calls(self) -> tuple[RestCall, ...]:
@@ -60,6 +61,8 @@ class Sockets:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if (refusal := await refused(self._gate, self._ledger)) is not None:
+            return refusal
+        if self.vary is not None and (refusal := self.vary()) is not None:
             return refusal
         response, transport = await upgrade(request, frame_bytes_max=CLIENT_FRAME_BYTES_MAX)
         channel = self._channels.alive(request.match_info["channel"])
@@ -157,6 +160,12 @@ class Sockets:
 
     # What faults and the life of a channel do to sockets.
 
+    def tell(self, channel: Channel, frame: dict[str, Any]) -> None:
+        """If somebody listens."""
+        connection = self.connection_of(channel)
+        if connection is not None:
+            self._tell(connection, frame)
+
     def connection_of(self, channel: Channel) -> ChannelConnection | None:
         return self._broadcast.connections.get(channel.number)
 
@@ -170,7 +179,7 @@ class Sockets:
         topic = "token_revoked" if reason == "revoked" else "no_longer_subscribed"
         if reason == "lost":
             self._tell(connection, _no_channel())
-        elif reason != "forgotten":
+        elif reason not in ("forgotten", "told"):
             name, text = f"v2.system.{topic}.{channel.id}", "The channel is not subscribed anymore"
             self._tell(connection, {"topicName": name, "eventBody": {"message": text}})
         self._broadcast.detach(connection)
