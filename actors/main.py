@@ -267,7 +267,11 @@ def demo(
     journal: Literal["full", "off"] = "full",
     tls: Annotated[bool, typer.Option("--tls", help="Use TLS, with a temporary CA")] = False,
     faults: Annotated[
-        Literal["none", "flaky", "hostile"], typer.Option(help="Faults that the gateway produces")
+        Literal["none", "platform", "flaky", "hostile"],
+        typer.Option(
+            help="Faults that the gateway produces; platform (dialect cloud): only what the "
+            "platform does as well, which the other two include"
+        ),
     ] = "none",
     kill_every: Annotated[
         float | None,

@@ -34,7 +34,7 @@ FAR_TIMES = ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-05:00")
 LANGUAGES = ("ja", "pt_BR", "fr", "es", "it", "nl", "sv", "pl", "tr", "ko")
 LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
-CALLS_SHARE = 0.3
+MAY_REFUSE = {CALL: 0.25, TOKEN: 0.3, HANDSHAKE: 0.5}  # so often one that is due is taken
 ONE_PAGE_MAX = 12  # of one kind in one answer: then the next one shall have some
 _LEFT_OUT = {"presence-left-out": "presence", "routing-left-out": "routingStatus"}
 _OPTIONAL = ("chat", "addresses", "primaryContactInfo", "email", "selfUri", "version")
@@ -65,10 +65,9 @@ class VariedAnswers:
 
     def refuse(self, place: str) -> None:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
-        503: a client may take a budget that says nothing for used up, for a minute. Calls are so
-        many that they leave some to tokens and handshakes."""
+        503: a client may take a budget that says nothing for used up, for a minute."""
         now_s = time.monotonic()
-        if place == CALL and self._rng.random() > CALLS_SHARE:
+        if self._rng.random() > MAY_REFUSE[place]:
             return
         for name in self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
