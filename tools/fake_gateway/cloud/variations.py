@@ -13,19 +13,20 @@ from typing import NamedTuple
 AT_LEAST = 10  # of each
 IN_S = 120.0
 EVERY_S = 5.0
-OWED_MAX, OWED_LEAST = 12, 3  # that may wait for a chance
+OWED_MAX = 12
 TOKEN_LIFE_S = 16.0  # with few agents: a channel lives no longer, and there may be one alone
 TOKEN_LIFE_S_MORE = 44.0  # … with LARGE agents: new channels cost calls
 LARGE = 20_000
 
 
 class Variation(NamedTuple):
-    """`owed`: so many are due at once in the beginning."""
+    """`owed`: so many are due at once in the beginning; `waiting`: that wait for a chance."""
 
     name: str
     meaning: str
     every_s: float = EVERY_S
     owed: int = 1
+    waiting: int = 3  # at most, or as many as were owed
 
 
 REST = (
@@ -52,10 +53,10 @@ WRITES = (
     Variation("other-date", "a reply whose modifiedDate is not the event's, by milliseconds", 3.0),
 )
 REFUSALS = (
-    Variation("retry-after-zero", "429 or 503 with `Retry-After: 0` (R11)", 7.0),
-    Variation("retry-after-fraction", "… with a fraction of a second", 7.0),
-    Variation("retry-after-date", "… with a date", 7.0),
-    Variation("retry-after-absent", "… without", 7.0),
+    Variation("retry-after-zero", "429 or 503 with `Retry-After: 0` (R11)", 7.0, waiting=1),
+    Variation("retry-after-fraction", "… with a fraction of a second", 7.0, waiting=1),
+    Variation("retry-after-date", "… with a date", 7.0, waiting=1),
+    Variation("retry-after-absent", "… without", 7.0, waiting=1),
 )
 FRAMES = (
     Variation("optional-part", "an event without presenceMessage, metadata or version (R13)", 3.0),
@@ -105,7 +106,7 @@ class Variations:
         row = self._rows[name]
         due_s = self._next_s.setdefault(name, now_s + self._distance_s(row))
         while due_s <= now_s:
-            self._owed[name] = min(self._owed[name] + 1, max(row.owed, OWED_LEAST))
+            self._owed[name] = min(self._owed[name] + 1, max(row.owed, row.waiting))
             due_s += self._distance_s(row)
         self._next_s[name] = due_s
         return self._owed[name]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -34,7 +35,7 @@ FAR_TIMES = ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-05:00")
 LANGUAGES = ("ja", "pt_BR", "fr", "es", "it", "nl", "sv", "pl", "tr", "ko")
 LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
-MAY_REFUSE = {CALL: 0.25, TOKEN: 0.3, HANDSHAKE: 0.5}  # so often one that is due is taken
+PASSES_MIN = {CALL: 4, TOKEN: 2, HANDSHAKE: 1}  # between two refusals: nobody is kept out for long
 ONE_PAGE_MAX = 12  # of one kind in one answer: then the next one shall have some
 _LEFT_OUT = {"presence-left-out": "presence", "routing-left-out": "routingStatus"}
 _OPTIONAL = ("chat", "addresses", "primaryContactInfo", "email", "selfUri", "version")
@@ -60,6 +61,7 @@ class VariedAnswers:
         self._left: set[tuple[str, str]] = set()  # (user, part) that the last answer left out
         self._carried: Entity | None = None  # by a shift, from the page before
         self._forms = 0
+        self._passed: Counter[str] = Counter()  # by place, since the last refusal
 
     # Before an answer.
 
@@ -67,11 +69,13 @@ class VariedAnswers:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
         503: a client may take a budget that says nothing for used up, for a minute."""
         now_s = time.monotonic()
-        if self._rng.random() > MAY_REFUSE[place]:
+        self._passed[place] += 1
+        if self._passed[place] <= PASSES_MIN[place]:
             return
         for name in self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
                 self._forms += 1
+                self._passed[place] = 0
                 is_absent = name == "retry-after-absent"
                 status = 503 if is_absent else _STATUSES[self._forms % len(_STATUSES)]
                 self._note(name, place=place, status=status)
