@@ -59,9 +59,9 @@ METADATA_TOPIC: Final = "channel.metadata"
 CLOSING_TOPIC: Final = "v2.system.socket_closing"
 UNSUBSCRIBED_TOPIC: Final = "v2.system.no_longer_subscribed"  # a channel id may follow
 REVOKED_TOPIC: Final = "v2.system.token_revoked"  # likewise
-COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 2}
-"""What the subscription of one agent counts of a channel's 1000 topics. *Ours*: a combined topic is
-counted as the two that it stands for."""
+COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 1}
+"""What the subscription of one agent counts of a channel's 1000 topics. A combined topic counts as
+one, whatever it combines; it has at most 200 characters, and ours has 72."""
 
 _KINDS: Final[dict[str, Kind]] = {kind.lower(): kind for kind in EVENT_KINDS}
 

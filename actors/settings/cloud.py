@@ -105,7 +105,7 @@ class CloudSettings(BaseModel):
     topics: TopicsSetting = Field(
         default="activity",
         description="Topics subscribed to per agent: `activity` is one topic; `combined` is "
-        "presence and routing status, and counts as two.",
+        "presence and routing status, and counts as one as well.",
     )
     topics_per_channel_max: int = Field(
         default=TOPICS_PER_CHANNEL_MAX,

@@ -101,7 +101,7 @@ def test_what_the_settings_say_of_the_cloud_reaches_planner_and_receivers(tmp_pa
     planner = named(runtime, "planner").arguments
     receiver = named(runtime, "receiver-1").arguments
     assert planner.watch == WatchSelection(kind="queues", ids=("Sales",))
-    assert (planner.topics_per_agent, planner.limits) == (2, chosen.limits)
+    assert (planner.topics_per_agent, planner.limits) == (1, chosen.limits)
     assert (planner.requests_per_minute, planner.roster_every_s) == (60, 20)
     assert (receiver.topics, receiver.requests_per_minute) == ("combined", 60)
     assert receiver.rotate_after_s == 3600

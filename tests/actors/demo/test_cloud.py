@@ -78,7 +78,7 @@ def test_a_demo_gives_every_agent_a_place_on_a_channel() -> None:
         agents: DemoPlan(dialect="cloud", agents=agents).clients for agents in (1, 17_100, 20_000)
     }
     assert cloud == {1: 1, 17_100: 1, 20_000: 2}
-    assert DemoPlan(dialect="cloud", topics="combined", agents=20_000).clients == 3
+    assert DemoPlan(dialect="cloud", topics="combined", agents=20_000).clients == 2
 
 
 def test_only_what_the_gateway_does_has_to_be_made_good_in_time() -> None:

@@ -189,7 +189,7 @@ def test_each_receiver_has_at_least_one_client() -> None:
         ({"watch": "teams"}, "Input should be"),
         ({"topics": "presence"}, "Input should be"),
         ({"topics_per_channel_max": 1001}, "less than or equal to 1000"),
-        ({"topics_per_channel_max": 1}, "greater than or equal to 2"),
+        ({"topics_per_channel_max": 0}, "greater than or equal to 1"),
         ({"channels_per_client_max": 20}, "less than or equal to 19"),
         ({"rotate_after_s": 86_400}, "less than or equal to 82800"),
         ({"roster_every_s": 0}, "greater than or equal to 10"),

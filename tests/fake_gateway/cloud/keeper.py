@@ -57,12 +57,13 @@ class Held:
     message: str = ""
     definition: str = ""
     away: tuple[bool, int] = (False, 0)
+    timeless: int = 0  # 8: out of office was told by a snapshot, which has no time for it
 
     @property
     def packed(self) -> list[Any]:
         system = self.presence.replace("ONQUEUE", "ON_QUEUE")
         presence = [system, self.definition, self.message, self.presence_us]
-        return [*presence, self.routing, self.routing_us, [], 0, *self.away, 0]
+        return [*presence, self.routing, self.routing_us, [], 0, *self.away, self.timeless]
 
     @property
     def mapped(self) -> tuple[str, str]:
@@ -211,9 +212,10 @@ class Keeper:
         if queues is not None and _us(body["dateActiveQueuesChanged"]) > held.queues_us:
             held.queues_us, held.queue = _us(body["dateActiveQueuesChanged"]), queues[0]
             newest_us = max(newest_us, held.queues_us)
-        if office is not None and _us(office["modifiedDate"]) > held.away[1]:
-            held.away = (office["active"], _us(office["modifiedDate"]))
-            newest_us = max(newest_us, held.away[1])
+        if office is not None and cause == "history":
+            held.away, held.timeless = (office["active"], 0), 8
+        elif office is not None and _us(office["modifiedDate"]) > held.away[1]:
+            held.away, held.timeless = (office["active"], _us(office["modifiedDate"])), 0
         if not newest_us:
             self.counts["unchanged" if cause == "history" else "duplicates"] += 1
             return

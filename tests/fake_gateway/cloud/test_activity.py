@@ -243,6 +243,10 @@ def test_parts_come_for_what_changed_only_and_other_sources_are_not_primary() ->
                 others += 1
                 assert body["source"] != "PURECLOUD"
                 continue
+            if kind == "outOfOffice":
+                assert body["active"] == one.away
+                assert body.get("startDate") == (iso_time(one.last_ms) if one.away else None)
+                continue
             at = body.get("modifiedDate") or body["routingStatus"]["startTime"]
             assert at == iso_time(one.last_ms)
     assert kinds == {"presence", "routingStatus", "outOfOffice"}

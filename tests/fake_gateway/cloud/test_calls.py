@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
+
 from tests.gateway.bundled import AGENTS, CloudServed, in_loop, served
 from tools.fake_gateway.ledger import read_ledger
 
@@ -112,17 +114,39 @@ async def test_definitions_have_names_in_two_languages_and_one_is_deactivated(
     tmp_path: Path,
 ) -> None:
     async with served(tmp_path) as gateway:
-        for path in ("/api/v2/presence/definitions", "/api/v2/presencedefinitions"):
-            entities = (await gateway.call("GET", path)).entities
-            system = [one["systemPresence"] for one in entities if one["type"] == "System"]
-            assert system == [
-                *("Available", "Away", "Busy", "Offline", "Idle", "OnQueue"),
-                *("Meal", "Training", "Meeting", "Break"),
-            ]
-            labels = {one["languageLabels"]["de"] for one in entities}
-            assert {"Mahlzeit", "Kaffee"} <= labels
+        path, legacy = "/api/v2/presence/definitions", "/api/v2/presencedefinitions"
+        entities = (await gateway.call("GET", path + "?localeCode=ALL")).entities
+        system = [one["systemPresence"] for one in entities if one["type"] == "System"]
+        assert system == [
+            *("Available", "Away", "Busy", "Offline", "Idle", "OnQueue"),
+            *("Meal", "Training", "Meeting", "Break"),
+        ]
+        assert {"Mahlzeit", "Kaffee"} <= {one["languageLabels"]["de"] for one in entities}
         old = (await gateway.call("GET", f"{path}?deactivated=true")).entities
         assert [one["languageLabels"]["en_US"] for one in old] == ["Old Lunch"]
+        assert (await gateway.call("GET", f"{path}?deactivated=any")).status == 400
+        pages = [
+            (await gateway.call("GET", f"{legacy}?deleted=ALL&pageSize=10&pageNumber={n}")).entities
+            for n in (1, 2)
+        ]
+        ids = [one["id"] for page in pages for one in page]
+        assert ids == [one["id"] for one in (*entities, *old)]
+
+
+@in_loop
+async def test_labels_come_in_one_language_unless_all_are_asked_for(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        for path in ("/api/v2/presence/definitions", "/api/v2/presencedefinitions"):
+            for query, languages in (
+                ("", {"en_US"}),
+                ("?localeCode=ALL", {"en_US", "de"}),
+                ("?localeCode=de", {"de"}),
+                ("?localeCode=fi", {"en_US"}),
+            ):
+                entities = (await gateway.call("GET", path + query)).entities
+                assert {frozenset(one["languageLabels"]) for one in entities} == {
+                    frozenset(languages)
+                }, query
 
 
 @in_loop
@@ -160,6 +184,85 @@ async def test_a_presence_of_another_source_stands_beside_the_primary_one(tmp_pa
 
 
 @in_loop
+async def test_a_patch_may_tell_a_message_alone_or_a_primary_source_alone(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        user = (await gateway.users())[0]
+        path = f"/api/v2/users/{user}/presences"
+        meal = {"presenceDefinition": {"id": await _definition(gateway, "Meal")}}
+        first = (await gateway.call("PATCH", f"{path}/PURECLOUD", meal)).told
+        told = (await gateway.call("PATCH", f"{path}/PURECLOUD", {"message": "soup"})).told
+        assert told["presenceDefinition"] == first["presenceDefinition"]
+        assert (told["message"], told["primary"]) == ("soup", True)
+        same = (await gateway.call("PATCH", f"{path}/PURECLOUD", {"primary": True})).told
+        assert same == told, "it was already"
+
+
+@in_loop
+async def test_what_the_primary_source_says_is_what_counts(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        users = await gateway.users()
+        user, path = users[0], f"/api/v2/users/{users[0]}/presences"
+        _, client = await gateway.hear(users[:1], "presence")
+        names = ("Meal", "Busy", "Meeting")
+        meal, busy, meeting = [
+            {"presenceDefinition": {"id": await _definition(gateway, name)}} for name in names
+        ]
+        teams = busy | {"primary": True}
+        told = (await gateway.call("PATCH", f"{path}/MICROSOFTTEAMS", teams)).told
+        assert (told["primary"], told["source"]) == (True, "MICROSOFTTEAMS")
+        frame = await client.next()
+        assert frame["eventBody"]["source"] == "MICROSOFTTEAMS"
+        assert frame["eventBody"]["primary"] is True
+        beside = (await gateway.call("PATCH", f"{path}/PURECLOUD", meal)).told
+        assert (beside["primary"], beside["presenceDefinition"]["id"]) == (
+            False,
+            meal["presenceDefinition"]["id"],
+        )
+        shown = (await gateway.call("GET", f"/api/v2/users/{user}?expand=presence")).told
+        assert shown["presence"] == told
+        back = (await gateway.call("PATCH", f"{path}/PURECLOUD", {"primary": True})).told
+        assert back["presenceDefinition"] == beside["presenceDefinition"]
+        assert back["primary"] is True
+        last = (await gateway.call("PATCH", f"{path}/PURECLOUD", meeting)).told
+        shown = (await gateway.call("GET", f"/api/v2/users/{user}?expand=presence")).told
+        assert shown["presence"] == last
+        assert (await gateway.call("GET", f"{path}/MICROSOFTTEAMS")).told["primary"] is False
+
+
+@in_loop
+async def test_presences_of_up_to_fifty_are_read_at_once(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        users = await gateway.users()
+        path = "/api/v2/users/presences/purecloud/bulk?id="
+        nobody = "00000000-0000-4000-8000-000000000000"
+        answer = await gateway.call("GET", path + ",".join([*users[:49], nobody]))
+        assert [one["userId"] for one in answer.told] == users[:49]
+        single = (await gateway.call("GET", f"/api/v2/users/{users[0]}/presences/PURECLOUD")).told
+        for name in ("presenceDefinition", "message", "modifiedDate"):
+            assert answer.told[0][name] == single[name]
+        assert (await gateway.call("GET", path + ",".join(users[:51]))).status == 400
+        other = path.replace("purecloud", "zoomphone") + users[0]
+        assert (await gateway.call("GET", other)).told == []
+
+
+@in_loop
+async def test_members_of_a_queue_come_a_hundred_at_a_time_and_uncounted(tmp_path: Path) -> None:
+    async with served(tmp_path, agents=400) as gateway:
+        queues = (await gateway.call("GET", "/api/v2/routing/queues")).entities
+        largest = max(queues, key=lambda one: int(one["memberCount"]))
+        path, found = f"/api/v2/routing/queues/{largest['id']}/members", []
+        assert (await gateway.call("GET", path + "?pageSize=101")).status == 400
+        uri: str | None = path + "?pageSize=20&expand=routingStatus"
+        while uri is not None:
+            page = await gateway.call("GET", uri)
+            assert not {"total", "pageCount", "lastUri"} & page.told.keys()
+            found += [one["id"] for one in page.entities]
+            assert all("routingStatus" in one for one in page.entities), "the URI keeps the query"
+            uri = page.told.get("nextUri")
+        assert len(found) == len(set(found)) == largest["memberCount"]
+
+
+@in_loop
 async def test_wrong_patches_change_nobody(tmp_path: Path) -> None:
     async with served(tmp_path) as gateway:
         user, old = (await gateway.users())[0], await _definition(gateway, "Old Lunch")
@@ -169,6 +272,8 @@ async def test_wrong_patches_change_nobody(tmp_path: Path) -> None:
         for who, asked, status in (
             (stranger, good, 404),
             (user, {}, 400),
+            (user, {"primary": False}, 400),
+            (user, {"presenceDefinition": {}}, 400),
             (user, {"presenceDefinition": {"id": "nothing"}}, 400),
             (user, {"presenceDefinition": {"id": old}}, 400),
             (user, good | {"message": "x" * 251}, 400),
@@ -218,10 +323,31 @@ async def test_many_are_patched_at_once_but_those_who_are_wrong(tmp_path: Path) 
 async def test_a_routing_status_is_set_to_idle_or_off_queue_only(tmp_path: Path) -> None:
     async with served(tmp_path) as gateway:
         path = f"/api/v2/users/{(await gateway.users())[0]}/routingstatus"
+        await gateway.control("/updates", {"user": path.split("/")[4], "state": "On Queue"})
         for status in ("IDLE", "OFF_QUEUE"):
             assert (await gateway.call("PUT", path, {"status": status})).told["status"] == status
         assert (await gateway.call("PUT", path, {"status": "INTERACTING"})).status == 400
         assert (await gateway.call("GET", path)).told["status"] == "OFF_QUEUE"
+        off_queue = await gateway.call("PUT", path, {"status": "IDLE"})
+        assert off_queue.status == 400, "who is off queue has no routing status"
+
+
+@in_loop
+async def test_somebody_who_does_not_exist_is_off_queue(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        stranger = "00000000-0000-4000-8000-000000000000"
+        answer = await gateway.call("GET", f"/api/v2/users/{stranger}/routingstatus")
+        assert (answer.status, answer.told["status"]) == (200, "OFF_QUEUE")
+
+
+@in_loop
+async def test_a_lean_user_has_a_third_of_the_size(tmp_path: Path) -> None:
+    sizes = []
+    for is_lean in (False, True):
+        async with served(tmp_path / str(is_lean), lean_entities=is_lean) as gateway:
+            user = (await gateway.call("GET", USERS)).entities[0]
+            sizes.append(len(orjson.dumps(user)))
+    assert 2 <= sizes[0] / sizes[1] <= 4
 
 
 @in_loop
@@ -276,6 +402,9 @@ async def test_every_call_stands_in_the_ledger_and_no_secret(tmp_path: Path) -> 
 
 
 async def _definition(gateway: CloudServed, label: str) -> str:
-    answer = await gateway.call("GET", "/api/v2/presence/definitions?deactivated=any")
-    ids = {one["languageLabels"]["en_US"]: str(one["id"]) for one in answer.entities}
+    ids = {}
+    for deactivated in ("false", "true"):
+        path = f"/api/v2/presence/definitions?deactivated={deactivated}"
+        for one in (await gateway.call("GET", path)).entities:
+            ids[one["languageLabels"]["en_US"]] = str(one["id"])
     return ids[label]

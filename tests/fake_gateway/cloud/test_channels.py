@@ -5,8 +5,16 @@ from pathlib import Path
 
 from tests.gateway.bundled import CloudServed, in_loop, served
 from tools.fake_gateway.cloud.channels import Channels
-from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS, parse_topic
+from tools.fake_gateway.cloud.topics import (
+    ACTIVITY,
+    COMBINED_CHARS_MAX,
+    PRESENCE,
+    ROUTING_STATUS,
+    parse_topic,
+)
+from tools.fake_gateway.tokens import Grant
 
+GRANT = Grant(scopes=frozenset(), expires_s=1.0)
 USER = "0f0e8a2c-6b1d-4c3e-9a53-5c3f7a0f2c11"
 PATH = "/api/v2/notifications/channels"
 
@@ -18,33 +26,50 @@ def topic(user: str, kind: str = "activity") -> str:
 def test_a_topic_is_told_from_its_text_without_regard_to_case() -> None:
     assert parse_topic(topic(USER)) == (USER, ACTIVITY)
     assert parse_topic(topic(USER.upper(), "routingstatus")) == (USER, ROUTING_STATUS)
-    combined = parse_topic(f"v2.users.{USER}?presence&routingStatus")
-    assert combined is not None
-    assert (combined.mask, combined.size) == (PRESENCE | ROUTING_STATUS, 2)
+    combined = f"v2.users.{USER}?presence&routingStatus"
+    assert parse_topic(combined) == (USER, PRESENCE | ROUTING_STATUS)
+    longest = combined + "&presence" * ((COMBINED_CHARS_MAX - len(combined)) // len("&presence"))
+    assert parse_topic(longest) == (USER, PRESENCE | ROUTING_STATUS)
+    assert parse_topic(longest + "&presence") is None
     for text in ("v2.users.x.activity", topic(USER, "weather"), "channel.metadata", ""):
         assert parse_topic(text) is None, text
 
 
 def test_one_channel_too_many_replaces_the_oldest_an_unconnected_one_first() -> None:
     channels = Channels(channels_max=3)
-    first, second, third = (channels.create(0, float(n))[0] for n in range(3))
+    first, second, third = (channels.create(0, GRANT, float(n))[0] for n in range(3))
     first.is_connected = True
-    fourth, evicted = channels.create(0, 3.0)
+    fourth, evicted = channels.create(0, GRANT, 3.0)
     assert evicted is second
     third.is_connected = fourth.is_connected = True
-    _, evicted = channels.create(0, 4.0)
+    _, evicted = channels.create(0, GRANT, 4.0)
     assert evicted is first
-    assert channels.create(1, 5.0)[1] is None
+    assert channels.create(1, GRANT, 5.0)[1] is None
     assert len(channels) == 4
 
 
 def test_a_number_is_used_again_and_an_id_is_not() -> None:
     channels = Channels(channels_max=1)
-    first, _ = channels.create(0, 0.0)
-    second, _ = channels.create(0, 0.0)
+    first, _ = channels.create(0, GRANT, 0.0)
+    second, _ = channels.create(0, GRANT, 0.0)
     assert first.number == second.number
     assert first.id != second.id
     assert first.serial != second.serial
+
+
+@in_loop
+async def test_a_channel_is_listed_for_the_token_that_made_it(tmp_path: Path) -> None:
+    async with served(tmp_path) as gateway:
+        first = await gateway.channel()
+        other = (await gateway.token()).told["access_token"]
+        path = f"{PATH}?includechannels="
+        for query, shown in ((PATH, []), (path + "token", []), (path + "OAuthClient", [None])):
+            answer = await gateway.call("GET", query, token=other)
+            assert [one.get("id") for one in answer.entities] == shown, query
+            assert not any("connectUri" in one for one in answer.entities)
+        own = (await gateway.call("GET", path + "oauthclient")).entities
+        assert [one["id"] for one in own] == [first["id"]]
+        assert (await gateway.call("GET", path + "all")).status == 400
 
 
 @in_loop
@@ -116,9 +141,9 @@ async def test_the_1001st_topic_is_refused_and_changes_nothing(tmp_path: Path) -
             code = "notification.subscription.too.many.subscriptions"
             assert (answer.status, answer.told["code"]) == (400, code)
         assert (await gateway.control("/status"))["topics"] == 1000
-        combined = [f"v2.users.{user}?presence&routingStatus" for user in users[:501]]
+        combined = [f"v2.users.{user}?presence&routingStatus" for user in users]
         assert (await gateway.subscribe(channel, combined)).status == 400
-        assert (await gateway.subscribe(channel, combined[:500])).status == 200
+        assert (await gateway.subscribe(channel, combined[:1000])).status == 200
 
 
 @in_loop

@@ -232,6 +232,11 @@ cdef class Activity:
             raise MemoryError
         return one.last_ms
 
+    def set_source(self, int32_t agent, bint is_other) -> None:
+        """Whether its primary presence is of another source from now on."""
+        assert 0 <= agent < self.agents, agent
+        self.at[agent].is_other = is_other
+
     def take(self) -> list:
         """(channel, frames, how many) of every desk that is not empty; they are empty now."""
         cdef int64_t i

@@ -19,21 +19,20 @@ from tools.fake_gateway.cloud.problems import ApiError, bad_request
 from tools.fake_gateway.gates import Gate
 from tools.fake_gateway.ledger import Ledger, now_us
 from tools.fake_gateway.rest import HANG_S, Handler, RestCall, bearer, json_response
+from tools.fake_gateway.tokens import Grant
 
 BODY_BYTES_MAX = 512_000
 TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a secret
 TOO_MANY = "too.many.requests"
 CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
-TOKEN_ENDS_S: web.RequestKey[float] = web.RequestKey("token_ends_s", float)
+GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)  # of the token that was shown
 
 
 class Varying(Protocol):
     """What the platform may do otherwise, before and behind a resource (see `platform.py`)."""
 
     async def before(self, request: web.Request) -> None: ...
-    def after(
-        self, request: web.Request, answer: web.StreamResponse, token_ends_s: float | None
-    ) -> web.StreamResponse: ...
+    def after(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse: ...
 
 
 class ApiMiddleware:
@@ -94,14 +93,13 @@ class ApiMiddleware:
             return await handler(request)
         await self.platform.before(request)
         answer = await handler(request)
-        return self.platform.after(request, answer, request.get(TOKEN_ENDS_S))
+        return self.platform.after(request, answer)
 
     def _client(self, request: web.Request) -> OAuthClient:
         found = self._oauth.bearer_of(bearer(request), time.monotonic())
         if found is None:
             raise ApiError(401, "bad.credentials", "Invalid login credentials.")
-        request[CLIENT] = found[0]
-        request[TOKEN_ENDS_S] = found[1].expires_s
+        request[CLIENT], request[GRANT] = found
         return found[0]
 
     def _count(self, client: OAuthClient, headers: dict[str, str]) -> None:

@@ -40,6 +40,11 @@ def add_arguments(serve: argparse.ArgumentParser) -> None:
         default=0,
         help="Topics of every nth user are refused",
     )
+    add(
+        "--lean-entities",
+        action="store_true",
+        help="Users without images, addresses and the like (a third of the size)",
+    )
     add("--copies-every", type=int, help="Frames of every nth step are repeated; 0 = none")
     add("--copies-behind", type=int, help="Number of steps after which frames are repeated")
 

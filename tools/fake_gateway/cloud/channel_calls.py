@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from tools.fake_gateway.cloud.api_middleware import CLIENT, asked_json
+from tools.fake_gateway.cloud.api_middleware import CLIENT, GRANT, asked_json
 from tools.fake_gateway.cloud.channels import Channel, Channels
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
 from tools.fake_gateway.cloud.problems import ApiError, bad_request, missing_permission
@@ -79,7 +79,7 @@ class ChannelCalls:
         return (
             RestCall("POST", path, self._create),
             RestCall("GET", path, self._list),
-            RestCall("GET", path + "/{channel}", self._look),
+            RestCall("HEAD", path + "/{channel}", self._look),
             RestCall("GET", subscriptions, self._subscribed, has_head=False),
             RestCall("POST", subscriptions, self._add),
             RestCall("PUT", subscriptions, self._replace),
@@ -90,15 +90,25 @@ class ChannelCalls:
         if await asked_json(request) is not None:
             raise bad_request("No body is expected", "invalid.body")
         now_s = time.monotonic()
-        channel, evicted = self._channels.create(request[CLIENT].number, now_s)
+        channel, evicted = self._channels.create(request[CLIENT].number, request[GRANT], now_s)
         if evicted is not None:
             self._listener.lost(evicted, "evicted")
         self._listener.created(channel)
         return json_response(_entity(channel, request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
-        own = self._channels.of(request[CLIENT].number)
-        return json_response({"entities": [_entity(channel, request) for channel in own]})
+        """Those that this token made; of the whole client on request, and then the others without
+        what could open them."""
+        included = request.query.get("includechannels", "token").lower()
+        if included not in ("token", "oauthclient"):
+            raise bad_request("includechannels is token or oauthclient", "invalid.value")
+        entities = []
+        for channel in self._channels.of(request[CLIENT].number):
+            if channel.grant is request[GRANT]:
+                entities.append(_entity(channel, request))
+            elif included == "oauthclient":
+                entities.append({"expires": _expires(channel)})
+        return json_response({"entities": entities})
 
     async def _look(self, request: web.Request) -> web.StreamResponse:
         self._channel(request)
@@ -150,11 +160,15 @@ def _rejected(text: str, problem: ApiError) -> dict[str, Any]:
 
 
 def _entity(channel: Channel, request: web.Request) -> dict[str, Any]:
-    left = timedelta(seconds=channel.expires_s - time.monotonic())
-    expires = (datetime.now(UTC) + left).isoformat(timespec="milliseconds")
     scheme = "wss" if request.secure else "ws"
     return {
         "connectUri": f"{scheme}://{request.host}/channels/{channel.id}",
         "id": channel.id,
-        "expires": expires.removesuffix("+00:00") + "Z",
+        "expires": _expires(channel),
     }
+
+
+def _expires(channel: Channel) -> str:
+    left = timedelta(seconds=channel.expires_s - time.monotonic())
+    expires = (datetime.now(UTC) + left).isoformat(timespec="milliseconds")
+    return expires.removesuffix("+00:00") + "Z"

@@ -15,10 +15,11 @@ from heapq import heappop, heappush
 
 from tools.fake_gateway.cloud.problems import ApiError, not_found
 from tools.fake_gateway.cloud.topics import Topic
+from tools.fake_gateway.tokens import Grant
 
 SOCKET_PREFIX = "/channels/"  # the id is the secret: no token, no budget
 CHANNEL_LIFE_S = 86400.0
-CHANNELS_MAX = 20  # of a client; one more replaces the oldest, unconnected ones first
+CHANNELS_MAX = 20  # of a client; one more replaces the one unused for longest, unconnected first
 TOPICS_MAX = 1000  # of a channel
 
 
@@ -28,14 +29,17 @@ class Channel:
     serial: int  # never used again
     id: str
     client: int
+    grant: Grant  # of the token that made it
+    used_s: float  # when it was last made, subscribed or connected
     expires_s: float
     topics: dict[str, Topic] = field(default_factory=dict)  # by the text that was asked for
+    announced: frozenset[str] = frozenset()  # the topics that its socket was last told of
     is_connected: bool = False
     is_gone: bool = False
 
     @property
     def size(self) -> int:
-        return sum(topic.size for topic in self.topics.values())
+        return len(self.topics)
 
 
 class Channels:
@@ -53,18 +57,20 @@ class Channels:
     def __len__(self) -> int:
         return len(self._by_id)
 
-    def create(self, client: int, now_s: float) -> tuple[Channel, Channel | None]:
+    def create(self, client: int, grant: Grant, now_s: float) -> tuple[Channel, Channel | None]:
         """(the new one, the one that it replaced)"""
         evicted = None
         own = self.of(client)
         if len(own) >= self._channels_max:
-            evicted = next((one for one in own if not one.is_connected), own[0])
+            evicted = min(own, key=lambda one: (one.is_connected, one.used_s))
             self.remove(evicted)
         channel = Channel(
             number=heappop(self._free) if self._free else next(self._numbers),
             serial=next(self._serials),
             id=f"streaming-{client}-{secrets.token_hex(13)}",
             client=client,
+            grant=grant,
+            used_s=now_s,
             expires_s=now_s + self._life_s,
         )
         self._by_id[channel.id] = channel
@@ -88,13 +94,14 @@ class Channels:
     ) -> None:
         """Raises ApiError, and then nothing has changed."""
         wanted = topics if replaces else channel.topics | topics
-        if sum(topic.size for topic in wanted.values()) > TOPICS_MAX:
+        if len(wanted) > TOPICS_MAX:
             raise ApiError(
                 400,
                 "notification.subscription.too.many.subscriptions",
                 f"A channel has at most {TOPICS_MAX} topics",
             )
         channel.topics = dict(wanted)
+        channel.used_s = now_s
         channel.expires_s = now_s + self._life_s
 
     def clear(self, channel: Channel) -> None:

@@ -25,6 +25,8 @@ SYSTEM_PRESENCES = (
 )
 ROUTING_STATUSES = ("OFF_QUEUE", "IDLE", "INTERACTING", "NOT_RESPONDING", "COMMUNICATING")
 OFF_QUEUE, IDLE, INTERACTING, NOT_RESPONDING, COMMUNICATING = range(5)
+USUAL_LOCALE, ALL_LOCALES = "en_US", "ALL"
+CREATED = "2021-03-01T09:00:00.417Z"
 AVAILABLE, OFFLINE, ON_QUEUE = 0, 3, 5  # definitions and system presences
 WALK = 64  # standings that an agent walks through before it begins again
 _NAMESPACE = uuid.UUID("6b1f0c5e-7c1d-4f0e-9a53-5c3f7a0f2c11")
@@ -50,15 +52,36 @@ class Definition:
     def event_presence(self) -> str:
         return "ON_QUEUE" if self.system == ON_QUEUE else self.system_presence.upper()
 
-    def entity(self) -> dict[str, Any]:
+    def labels(self, locale: str) -> dict[str, str]:
+        """In that language, in all of them (ALL), or in the usual one."""
+        labels = {USUAL_LOCALE: self.label, "de": self.german}
+        if locale.upper() == ALL_LOCALES:
+            return labels
+        return {locale: labels[locale]} if locale in labels else {USUAL_LOCALE: self.label}
+
+    def entity(self, locale: str) -> dict[str, Any]:
         return {
             "id": self.id,
             "type": self.kind,
-            "languageLabels": {"en_US": self.label, "de": self.german},
+            "languageLabels": self.labels(locale),
             "systemPresence": self.system_presence,
             "divisionId": "*",
             "deactivated": self.deactivated,
             "selfUri": f"/api/v2/presence/definitions/{self.id}",
+        }
+
+    def legacy_entity(self, locale: str) -> dict[str, Any]:
+        """As the older listing tells it; `primary`: none that somebody has added below another."""
+        return {
+            "id": self.id,
+            "name": self.label,
+            "languageLabels": self.labels(locale),
+            "systemPresence": self.system_presence,
+            "deactivated": self.deactivated,
+            "primary": self.kind == "System",
+            "createdDate": CREATED,
+            "modifiedDate": CREATED,
+            "selfUri": f"/api/v2/presencedefinitions/{self.id}",
         }
 
 

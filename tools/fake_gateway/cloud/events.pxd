@@ -31,6 +31,7 @@ cdef struct Agent:
     uint8_t routing
     uint8_t away
     uint8_t queues
+    uint8_t is_other            # its primary presence is of another source
 
 
 cdef struct Writer:             # what all frames are made of
@@ -48,7 +49,6 @@ cdef struct Writer:             # what all frames are made of
     Text routing
     Text office
     Text status
-    Text user
     Text value
     Text start
     Text definition
@@ -86,7 +86,6 @@ cdef inline void add_words(Writer *to):
     to.routing = text_of(b'.routingStatus","version":"2","eventBody":{"id":"')
     to.office = text_of(b'.outOfOffice","version":"2","eventBody":{"user":{"id":"')
     to.status = text_of(b'"routingStatus":{')
-    to.user = text_of(b'"userId":"')
     to.value = text_of(b'"status":"')
     to.start = text_of(b'","startTime":"')
     to.definition = text_of(b'"presenceDefinition":{"id":"')
@@ -129,10 +128,10 @@ cdef inline char *put_activity(Writer *all, char *frame, const Who *who) noexcep
 
 cdef inline char *put_presence(Writer *all, char *frame, const Who *who,
                                bint is_other) noexcept nogil:
-    """Of another source: some other presence, a little later, and not the primary one."""
+    """Of the other source: some other presence, a little later, and not the primary one."""
     cdef const Agent *one = who.held
     cdef char *to = put_user(all, put(frame + HEADER_SIZE, all.topic), who)
-    to = put(to, all.other if is_other else all.presence)
+    to = put(to, all.other if is_other != one.is_other else all.presence)
     to[0] = 44                                         # ','
     to = put_definition(all, to + 1, (one.presence + 1) % 4 if is_other else one.presence)
     if is_other:
@@ -151,9 +150,8 @@ cdef inline char *put_routing(Writer *all, char *frame, const Who *who) noexcept
     cdef char *to = put_user(all, put(frame + HEADER_SIZE, all.topic), who)
     to = put_user(all, put(to, all.routing), who)
     to[0], to[1] = 34, 44
-    to = put_user(all, put(put(to + 2, all.status), all.user), who)
-    to[0], to[1] = 34, 44
-    to = put(put(put(to + 2, all.value), all.routings[one.routing]), all.start)
+    to = put(put(to + 2, all.status), all.value)
+    to = put(put(to, all.routings[one.routing]), all.start)
     to = put_time(all, to, one.routing_ms)
     to[0], to[1] = 34, 125                             # '"}'
     return end_frame(all, frame, to + 2, who)
@@ -164,10 +162,17 @@ cdef inline char *put_office(Writer *all, char *frame, const Who *who) noexcept 
     cdef char *to = put_user(all, put(frame + HEADER_SIZE, all.topic), who)
     to = put_user(all, put(to, all.office), who)
     memcpy(to, b'"},', 3)
-    to = put(put_away(all, to + 3, one.away), all.modified)
-    to = put_time(all, to, one.away_ms)
-    to[0] = 34
-    return end_frame(all, frame, to + 1, who)
+    to = put_away(all, to + 3, one.away)
+    memcpy(to, b',"indefinite":false', 19)
+    to += 19
+    if one.away:
+        memcpy(to, b',"startDate":"', 14)
+        to = put_time(all, to + 14, one.away_ms)
+        memcpy(to, b'","endDate":"', 13)
+        to = put_time(all, to + 13, one.away_ms + 86400000)
+        to[0] = 34
+        to += 1
+    return end_frame(all, frame, to, who)
 
 
 cdef inline char *put_user(Writer *all, char *to, const Who *who) noexcept nogil:

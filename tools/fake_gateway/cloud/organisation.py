@@ -5,29 +5,35 @@ changes about them; each change is noted in the ledger. Knows no socket, no HTTP
 from __future__ import annotations
 
 import random
-import uuid
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from tools.fake_gateway.cloud.activity import Activity
 from tools.fake_gateway.cloud.definitions import DEFINITIONS, ROUTING_STATUSES, walk
+from tools.fake_gateway.cloud.directory import GROUPS, Directory, organisation_id
 from tools.fake_gateway.event_times import NS_PER_MS, EventTimes
 from tools.fake_gateway.ledger import Ledger
 from tools.fake_gateway.script import Script, ScriptSettings
 
 PURECLOUD = "PURECLOUD"
 STATES = ("active", "inactive", "deleted")
-DIVISIONS, GROUPS = 4, 8
-_NAMESPACE = uuid.UUID("0a8c36d3-2b54-45a5-9c5e-6a21c7ad3f60")
+DAY_MS = 86_400_000
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAMES = ("Ada", "Bo", "Chloé", "Dmitri", "Esra", "Frieda", "Gus", "Hà", "Inés", "Jörg")
 
 
 def activity_of(script: Script, late: tuple[int, int]) -> Activity:
     """As it was before anything happened."""
     steps = walk(random.Random(f"walk {script.settings.seed}"))
     return Activity(script, steps, late_every=late[0], late_by=late[1])
+
+
+class Other(NamedTuple):
+    """What a source of presences says of somebody."""
+
+    presence: int
+    message: str
+    at_ms: int
 
 
 class CloudOrganisation:
@@ -43,6 +49,7 @@ class CloudOrganisation:
         late: tuple[int, int] = (0, 0),
         hidden: int = 0,
         forbidden_every: int = 0,
+        lean_entities: bool = False,
     ) -> None:
         self.settings = settings
         self.script = Script(settings)
@@ -52,10 +59,11 @@ class CloudOrganisation:
             NS_PER_MS
         )  # the activity itself keeps an agent's events apart
         self.states = ["active"] * (settings.agents - hidden) + ["inactive"] * hidden
-        self.others: dict[tuple[int, str], dict[str, Any]] = {}  # presences of other sources
-        self.divisions = tuple(_named("division", number) for number in range(DIVISIONS))
-        self.groups = tuple(_named("group", number) for number in range(GROUPS))
-        self.id = str(uuid.uuid5(_NAMESPACE, f"organisation {settings.seed}"))
+        self.directory = Directory(self.script.users, self.script.queues, is_lean=lean_entities)
+        self.primaries: dict[int, str] = {}  # the source of those whose primary one is another
+        self.others: dict[tuple[int, str], Other] = {}  # presences of sources that are not primary
+        self.id = organisation_id(settings.seed)
+        self._at_home: list[list[int]] = []  # by queue
         self._forbidden_every = forbidden_every
         self._ledger = ledger
         ledger.write("run", dialect="cloud", script=asdict(settings), late=late)
@@ -119,13 +127,13 @@ class CloudOrganisation:
         self._ledger.write("roster", agent=agent, state=state, head=head, at_us=at_us)
 
     def queue_members(self, queue: int) -> list[int]:
-        count = len(self.script.queues)
-        homes = self.script.homes
-        return [
-            agent
-            for agent, home in enumerate(homes)
-            if self.states[agent] == "active" and queue in (home, (home + 1) % count)
-        ]
+        """Of whom it is the home, or the one after the home."""
+        if not self._at_home:
+            self._at_home = [[] for _ in self.script.queues]
+            for agent, home in enumerate(self.script.homes):
+                self._at_home[home].append(agent)
+        members = {*self._at_home[queue], *self._at_home[queue - 1]}
+        return [agent for agent in sorted(members) if self.states[agent] == "active"]
 
     def group_members(self, group: int) -> list[int]:
         active = self.states
@@ -133,57 +141,83 @@ class CloudOrganisation:
 
     # As REST tells it.
 
-    def name(self, agent: int) -> str:
-        return f"{_NAMES[agent % len(_NAMES)]} {agent:06d}"
-
     def user(self, agent: int, expand: frozenset[str]) -> dict[str, Any]:
-        user = self.script.users[agent]
-        name = self.name(agent)
-        entity: dict[str, Any] = {
-            "id": user,
-            "name": name,
-            "division": self.divisions[agent % DIVISIONS],
-            "chat": {"jabberId": f"{user}@example.invalid"},
-            "email": f"agent{agent:06d}@example.invalid",
-            "primaryContactInfo": [],
-            "addresses": [],
-            "state": self.states[agent],
-            "username": f"agent{agent:06d}@example.invalid",
-            "version": 7,
-            "acdAutoAnswer": False,
-            "selfUri": f"/api/v2/users/{user}",
-        }
+        entity = self.directory.user(agent, self.states[agent])
         if "routingstatus" in expand:
             entity["routingStatus"] = self.routing_status(agent)
         if "presence" in expand:
             entity["presence"] = self.presence(agent)
         if "outofoffice" in expand:
-            held = self.activity.held(agent)
-            entity["outOfOffice"] = {
-                "id": user,
-                "active": held.is_away,
-                "indefinite": False,
-                "modifiedDate": iso_time(held.away_ms),
-                "selfUri": f"/api/v2/users/{user}/outofoffice",
-            }
+            entity["outOfOffice"] = self.out_of_office(agent)
         return entity
 
+    def out_of_office(self, agent: int) -> dict[str, Any]:
+        """Without a time of its last change: REST has none."""
+        held, user = self.activity.held(agent), self.script.users[agent]
+        told = {
+            "id": user,
+            "active": held.is_away,
+            "indefinite": False,
+            "selfUri": f"/api/v2/users/{user}/outofoffice",
+        }
+        if held.is_away:
+            told["startDate"] = iso_time(held.away_ms)
+            told["endDate"] = iso_time(held.away_ms + DAY_MS)
+        return told
+
     def presence(self, agent: int) -> dict[str, Any]:
+        """The one that counts, of whatever source."""
         held = self.activity.held(agent)
-        definition = DEFINITIONS[held.presence]
-        user = self.script.users[agent]
+        source = self.primaries.get(agent, PURECLOUD)
+        other = Other(held.presence, held.message, held.presence_ms)
+        return self._presence(agent, source, other, is_primary=True)
+
+    def presence_of(self, agent: int, source: str) -> dict[str, Any] | None:
+        """None: that source has never said anything."""
+        if source == self.primaries.get(agent, PURECLOUD):
+            return self.presence(agent)
+        other = self.others.get((agent, source))
+        return None if other is None else self._presence(agent, source, other, is_primary=False)
+
+    def bulk_presence(self, agent: int, source: str) -> dict[str, Any] | None:
+        """As the call for many tells it: whose it is stands apart, and nothing of primary."""
+        told = self.presence_of(agent, source)
+        if told is not None:
+            del told["primary"]
+            told["userId"] = told["id"]
+        return told
+
+    def make_primary(self, agent: int, source: str) -> Other | None:
+        """What that source says counts from now on (None: it says nothing); what counted until now
+        is kept beside it."""
+        former = self.primaries.get(agent, PURECLOUD)
+        if former == source:
+            return None
+        held = self.activity.held(agent)
+        self.others[agent, former] = Other(held.presence, held.message, held.presence_ms)
+        self.activity.set_source(agent, source != PURECLOUD)
+        if source == PURECLOUD:
+            del self.primaries[agent]
+        else:
+            self.primaries[agent] = source
+        return self.others.pop((agent, source), None)
+
+    def _presence(
+        self, agent: int, source: str, said: Other, *, is_primary: bool
+    ) -> dict[str, Any]:
+        definition, user = DEFINITIONS[said.presence], self.script.users[agent]
         return {
             "id": user,
-            "source": PURECLOUD,
-            "primary": True,
+            "source": source,
+            "primary": is_primary,
             "presenceDefinition": {
                 "id": definition.id,
                 "systemPresence": definition.system_presence,
                 "selfUri": f"/api/v2/presence/definitions/{definition.id}",
             },
-            "message": held.message,
-            "modifiedDate": iso_time(held.presence_ms),
-            "selfUri": f"/api/v2/users/{user}/presences/{PURECLOUD}",
+            "message": said.message,
+            "modifiedDate": iso_time(said.at_ms),
+            "selfUri": f"/api/v2/users/{user}/presences/{source}",
         }
 
     def routing_status(self, agent: int) -> dict[str, Any]:
@@ -195,14 +229,19 @@ class CloudOrganisation:
         }
 
     def queue(self, number: int) -> dict[str, Any]:
-        queue = self.script.queues[number]
-        return {
-            "id": queue,
-            "name": f"Queue {number:04d}",
-            "division": self.divisions[number % DIVISIONS],
-            "memberCount": len(self.queue_members(number)),
-            "selfUri": f"/api/v2/routing/queues/{queue}",
-        }
+        return self.directory.queue(number, len(self.queue_members(number)))
+
+    def queue_member(self, queue: int, agent: int, expand: frozenset[str]) -> dict[str, Any]:
+        """A member's routing status stands beside its user, a presence in it."""
+        member = self.directory.member(queue, agent, self.states[agent])
+        if "routingstatus" in expand:
+            member["routingStatus"] = self.routing_status(agent)
+        if "presence" in expand:
+            member["user"]["presence"] = self.presence(agent)
+        return member
+
+    def group(self, number: int) -> dict[str, Any]:
+        return self.directory.group(number, len(self.group_members(number)))
 
 
 def iso_time(at_ms: int) -> str:
@@ -210,10 +249,3 @@ def iso_time(at_ms: int) -> str:
     moment = _UNIX_EPOCH + timedelta(milliseconds=at_ms)
     precision = "milliseconds" if at_ms % 1000 else "seconds"
     return moment.isoformat(timespec=precision).removesuffix("+00:00") + "Z"
-
-
-def _named(what: str, number: int) -> dict[str, Any]:
-    return {
-        "id": str(uuid.uuid5(_NAMESPACE, f"{what} {number}")),
-        "name": "Home" if (what, number) == ("division", 0) else f"{what.capitalize()} {number}",
-    }

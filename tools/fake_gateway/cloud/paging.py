@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -13,7 +14,8 @@ class Page:
     """Which page of a list was asked for."""
 
     def __init__(self, request: web.Request, *, size_max: int, size_usual: int = 25) -> None:
-        self.path = request.path
+        self._path = request.path
+        self._query = [one for one in request.query.items() if one[0] != "pageNumber"]
         self.size = _number(request, "pageSize", size_usual)
         self.number = _number(request, "pageNumber", 1)
         if not 1 <= self.size <= size_max:
@@ -27,26 +29,25 @@ class Page:
 
     def listing(self, entities: list[Any], total: int) -> dict[str, Any]:
         pages = -(-total // self.size)
-        uris = {
-            "firstUri": self._uri(1),
-            "selfUri": self._uri(self.number),
-            "lastUri": self._uri(max(1, pages)),
-        }
-        if self.number < pages:
-            uris["nextUri"] = self._uri(self.number + 1)
-        if self.number > 1:
-            uris["previousUri"] = self._uri(self.number - 1)
         return {
-            "entities": entities,
-            "pageSize": self.size,
-            "pageNumber": self.number,
+            **self.uncounted(entities, total),
             "total": total,
-            **uris,
+            "lastUri": self._uri(max(1, pages)),
             "pageCount": pages,
         }
 
+    def uncounted(self, entities: list[Any], total: int) -> dict[str, Any]:
+        """A page of a listing that does not say how many there are: members of a queue."""
+        uris = {"firstUri": self._uri(1), "selfUri": self._uri(self.number)}
+        if self.number * self.size < total:
+            uris["nextUri"] = self._uri(self.number + 1)
+        if self.number > 1:
+            uris["previousUri"] = self._uri(self.number - 1)
+        return {"entities": entities, "pageSize": self.size, "pageNumber": self.number, **uris}
+
     def _uri(self, number: int) -> str:
-        return f"{self.path}?pageSize={self.size}&pageNumber={number}"
+        """The same question, another page."""
+        return f"{self._path}?{urlencode([*self._query, ('pageNumber', number)])}"
 
 
 def _number(request: web.Request, name: str, usual: int) -> int:

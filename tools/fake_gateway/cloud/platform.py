@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from aiohttp import web
 
 from tools.fake_gateway.cloud.api_middleware import TOKEN_PATH, asked_json
@@ -23,8 +22,6 @@ from tools.fake_gateway.rest import json_response
 
 if TYPE_CHECKING:
     from tools.fake_gateway.cloud.server import CloudGateway
-
-CHANNELS = "/api/v2/notifications/channels"
 
 
 class Platform:
@@ -95,17 +92,8 @@ class Platform:
             asked = await asked_json(request)
             self.channels.check_topics(asked if isinstance(asked, list) else [])
 
-    def after(
-        self, request: web.Request, answer: web.StreamResponse, token_ends_s: float | None
-    ) -> web.StreamResponse:
-        answer = self.writes.vary(request, self._answers.vary(request, answer))
-        if request.path == CHANNELS and request.method == "POST" and answer.status == 200:
-            self._note_maker(answer, token_ends_s)
-        return answer
-
-    def _note_maker(self, answer: web.StreamResponse, token_ends_s: float | None) -> None:
-        if isinstance(answer, web.Response) and isinstance(answer.body, bytes) and token_ends_s:
-            self.channels.made(orjson.loads(answer.body)["id"], token_ends_s)
+    def after(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse:
+        return self.writes.vary(request, self._answers.vary(request, answer))
 
     def status(self) -> dict[str, Any]:
         """`unsettled`: what will still happen, and `unheard`: what must still be found."""

@@ -47,6 +47,7 @@ class CloudSettings(GatewaySettings):
     late: tuple[int, int] = (0, 0)
     hidden: int = 0
     forbidden_every: int = 0
+    lean_entities: bool = False  # users without what a directory holds beside a name
 
 
 class CloudGateway(Gateway[CloudSettings, CloudFault]):
@@ -61,6 +62,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             late=settings.late,
             hidden=settings.hidden,
             forbidden_every=settings.forbidden_every,
+            lean_entities=settings.lean_entities,
         )
         self._script, self._agents = self.organisation.script, self.organisation.agents
         self.traffic = Broadcast(
@@ -98,6 +100,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             self.ledger,
             gates["refuse-sockets"],
             head=lambda: self.organisation.activity.head,
+            organisation=self.organisation.id,
             heartbeat_s=settings.heartbeat_s,
         )
         change = self.traffic.change if self.platform is None else self.platform.writes.change
@@ -161,6 +164,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
         topics = list(audience(channel))
         agents = self.traffic.hear(channel.number, topics)
         self._note("topics", channel, agents=agents, masks=[topic.mask for topic in topics])
+        self.sockets.changed(channel)
         self.traffic.wake()
 
     def lost(self, channel: Channel, reason: str) -> None:

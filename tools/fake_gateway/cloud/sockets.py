@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,12 @@ HEARTBEAT_S = 30.0
 CLOSING_S = 60.0  # between v2.system.socket_closing and the end of that socket
 CLIENT_FRAME_BYTES_MAX = 1 << 20
 METADATA = "channel.metadata"
+_REASONS = {"evicted": "another_channel_subscribed", "revoked": "user_tokens_revoked"}
+_MESSAGES = {
+    "no_longer_subscribed": "The channel is not subscribed anymore",
+    "token_revoked": "The token of the channel has been revoked",
+    "subscription_changed": "The subscriptions of the channel have changed",
+}
 
 
 class Sockets:
@@ -40,6 +47,7 @@ class Sockets:
         gate: Gate,
         *,
         head: Callable[[], int],
+        organisation: str,
         heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         self._channels = channels
@@ -48,6 +56,7 @@ class Sockets:
         self._ledger = ledger
         self._gate = gate
         self._head = head
+        self._organisation = organisation  # its id
         self._heartbeat_s = heartbeat_s
         self._serial = 0
         self.opened = 0
@@ -95,7 +104,7 @@ class Sockets:
             transport=transport,
         )
         self._broadcast.attach(connection)
-        channel.is_connected = True
+        channel.is_connected, channel.used_s = True, time.monotonic()
         self.opened += 1
         self._note("opened", connection)
         if former is not None:
@@ -180,13 +189,39 @@ class Sockets:
         if reason == "lost":
             self._tell(connection, _no_channel())
         elif reason not in ("forgotten", "told"):
-            name, text = f"v2.system.{topic}.{channel.id}", "The channel is not subscribed anymore"
-            self._tell(connection, {"topicName": name, "eventBody": {"message": text}})
+            self._tell(connection, self._system(channel, topic, _REASONS.get(reason)))
         self._broadcast.detach(connection)
         if reason == "forgotten":
             connection.drop()
         else:
             connection.close(1000, f"channel {reason}")
+
+    def changed(self, channel: Channel) -> None:
+        """The channel may have other topics now: its socket is told, after whoever asked."""
+        topics = frozenset(channel.topics)
+        if topics != channel.announced:
+            channel.announced = topics
+            asyncio.get_running_loop().call_soon(self._tell_of_change, channel)
+
+    def _tell_of_change(self, channel: Channel) -> None:
+        connection = None if channel.is_gone else self.connection_of(channel)
+        if connection is not None and not connection.is_deaf:
+            self._tell(connection, self._system(channel, "subscription_changed"))
+
+    def _system(self, channel: Channel, kind: str, reason: str | None = None) -> dict[str, Any]:
+        name = f"v2.system.{kind}"
+        body = {
+            "channelId": channel.id,
+            "systemTopicType": kind,
+            "correlationId": str(uuid.uuid4()),
+            "organizationId": self._organisation,
+            "message": _MESSAGES[kind],
+        }
+        if reason is not None:
+            body["reason"] = reason
+        if kind != "subscription_changed":
+            name += f".{channel.id}"
+        return {"topicName": name, "eventBody": body}
 
     def announce_closing(self, connection: ChannelConnection, seconds: float) -> None:
         text = "Your WebSocket will be closed soon; open a new one on the same connectUri"

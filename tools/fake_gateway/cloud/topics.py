@@ -1,8 +1,8 @@
 """Topics: what a channel may subscribe to, told from its text (protocol.md §2.1). Pure.
 
 `v2.users.{id}.activity`, or one of its parts. A combined topic, as in
-`v2.users.{id}?presence&routingStatus`, is as many topics as it combines (ours: the strict reading),
-and its events bear their own names.
+`v2.users.{id}?presence&routingStatus`, counts as one, whatever it combines, and has at most 200
+characters; its events bear their own names.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _PARTS = {
 }
 _USER = r"v2\.users\.([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _ONE = re.compile(_USER + r"\.(\w+)", re.IGNORECASE)
+COMBINED_CHARS_MAX = 200
 _COMBINED = re.compile(_USER + r"\?(\w+(?:&\w+)*)", re.IGNORECASE)
 
 
@@ -26,15 +27,12 @@ class Topic(NamedTuple):
     user: str
     mask: int
 
-    @property
-    def size(self) -> int:
-        """How many topics it counts as."""
-        return self.mask.bit_count()
-
 
 def parse_topic(text: str) -> Topic | None:
     """None: no topic of ours."""
-    found = _ONE.fullmatch(text) or _COMBINED.fullmatch(text)
+    found = _ONE.fullmatch(text)
+    if found is None and len(text) <= COMBINED_CHARS_MAX:
+        found = _COMBINED.fullmatch(text)
     if found is None:
         return None
     parts = [_PARTS.get(part.lower(), 0) for part in found[2].split("&")]

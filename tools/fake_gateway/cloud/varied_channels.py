@@ -1,6 +1,6 @@
 """VariedChannels: what happens to channels and people by themselves (protocol.md §4, R9, R10, R19).
 
-Looks each turn what is due. Which tokens made which channels is known here alone.
+Looks each turn what is due.
 """
 
 from __future__ import annotations
@@ -38,24 +38,17 @@ class VariedChannels:
         self._note = note
         self._gateway = gateway
         self._rng = variations.rng
-        self._ends_s: dict[str, float] = {}  # of the token that made it, by channel
         self._deleted: set[int] = set()
         self._back: list[tuple[float, int]] = []  # (when, who) of those that are away
 
     # R9
 
-    def made(self, channel_id: str, token_ends_s: float) -> None:
-        self._ends_s[channel_id] = token_ends_s
-
     def _end_with_tokens(self, now_s: float) -> None:
         """Channels whose token is over, connected or not."""
-        for channel_id, ends_s in list(self._ends_s.items()):
-            if ends_s <= now_s:
-                del self._ends_s[channel_id]
-                channel = self._gateway.channels.alive(channel_id)
-                if channel is not None:
-                    self._note("token-ends-channel", channel=channel.serial)
-                    self._lose(channel, self._rng.choice(ENDS))
+        for channel in list(self._gateway.channels):
+            if channel.grant.expires_s <= now_s:
+                self._note("token-ends-channel", channel=channel.serial)
+                self._lose(channel, self._rng.choice(ENDS))
 
     # By time
 
