@@ -188,7 +188,7 @@ class Sockets:
         topic = "token_revoked" if reason == "revoked" else "no_longer_subscribed"
         if reason == "lost":
             self._tell(connection, _no_channel())
-        elif reason not in ("forgotten", "told"):
+        elif reason != "forgotten":
             self._tell(connection, self._system(channel, topic, _REASONS.get(reason)))
         self._broadcast.detach(connection)
         if reason == "forgotten":

@@ -91,13 +91,15 @@ class VariedChannels:
         return True
 
     def _tell_result(self, _: float) -> bool:
+        """And the socket is closed. The channel stays until its token ends, of use to nobody."""
         channel = self._connected()
-        if channel is None or self._gateway.traffic.load is None:
+        connection = None if channel is None else self._gateway.sockets.connection_of(channel)
+        if channel is None or connection is None or self._gateway.traffic.load is None:
             return False
         result = self._rng.choice(RESULTS)
         self._note("socket-result", channel=channel.serial, result=result)
         self._gateway.sockets.tell(channel, {"result": result, "message": "Channel is not usable"})
-        self._lose(channel, "forgotten" if self._rng.random() < 0.5 else "told")
+        connection.close(1000, f"result {result}")
         return True
 
     def _beat(self, _: float) -> bool:
