@@ -259,8 +259,7 @@ def demo(
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="Events per second, or max")] = "2000",
     seconds: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds of load and page; 0: until Ctrl-C"),
+        float, typer.Option(min=0, help="Seconds of load and page; 0: until Ctrl-C")
     ] = 30.0,
     shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
     seed: int = 7,
@@ -268,10 +267,7 @@ def demo(
     tls: Annotated[bool, typer.Option("--tls", help="Use TLS, with a temporary CA")] = False,
     faults: Annotated[
         Literal["none", "platform", "flaky", "hostile"],
-        typer.Option(
-            help="Faults that the gateway produces; platform (dialect cloud): only what the "
-            "platform does as well, which the other two include"
-        ),
+        typer.Option(help="Faults that the gateway produces (platform: dialect cloud)"),
     ] = "none",
     kill_every: Annotated[
         float | None,

@@ -73,7 +73,8 @@ class Recorded:
         self.users = [f"{n:08x}-0000-4000-8000-00000000000a" for n in range(users)]
         self.variations = Variations("7", rows)
         agents = {user: n for n, user in enumerate(self.users)}
-        self.answers = VariedAnswers(self.variations, self.note, agents)
+        self.now_s = 0.0
+        self.answers = VariedAnswers(self.variations, self.note, agents, now_s=lambda: self.now_s)
 
     def note(self, what: str, **more: Any) -> None:
         self.lines.append({"what": what, **more})
@@ -108,7 +109,7 @@ def test_whoever_is_left_out_is_told_the_next_time() -> None:
         }
         assert not left & before
         before = left
-        time.sleep(OFTEN)
+        recorded.now_s += OFTEN
     assert len(recorded.lines) > 20
 
 
@@ -122,7 +123,7 @@ def test_a_refusal_has_each_form_and_without_one_it_is_never_429() -> None:
         except ApiError as problem:
             value = problem.headers.get("Retry-After")
             told.setdefault(recorded.lines[-1]["what"], set()).add((problem.status, value))
-        time.sleep(OFTEN / 40)
+        recorded.now_s += OFTEN / 40
     assert told.keys() == set(names)
     assert told["retry-after-zero"] == {(429, "0"), (503, "0")}
     assert told["retry-after-absent"] == {(503, None)}

@@ -52,11 +52,14 @@ class VariedAnswers:
         note: Note,
         agents: Mapping[str, int],
         told: Callable[[int], None] = lambda _: None,
+        *,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._variations = variations
         self._note = note
         self._agents = agents
         self._told = told
+        self._now_s = now_s
         self._rng = variations.rng
         self._left: set[tuple[str, str]] = set()  # (user, part) that the last answer left out
         self._carried: Entity | None = None  # by a shift, from the page before
@@ -68,7 +71,7 @@ class VariedAnswers:
     def refuse(self, place: str) -> None:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
         503: a client may take a budget that says nothing for used up, for a minute."""
-        now_s = time.monotonic()
+        now_s = self._now_s()
         self._passed[place] += 1
         if self._passed[place] <= PASSES_MIN[place]:
             return
@@ -107,7 +110,7 @@ class VariedAnswers:
         return _with(answer, change(orjson.loads(answer.body)))
 
     def _token(self, told: Entity) -> Entity:
-        if self._variations.take("expires-in", time.monotonic()):
+        if self._variations.take("expires-in", self._now_s()):
             seconds = told["expires_in"]
             told["expires_in"] = self._rng.choice((str(seconds), seconds - 0.25, f"{seconds}.0"))
             self._note("expires-in", told=str(told["expires_in"]))
@@ -115,7 +118,7 @@ class VariedAnswers:
 
     def _definitions(self, told: Any) -> Any:
         entities = told["entities"] if isinstance(told, dict) else told
-        if entities and self._variations.take("broken-label", time.monotonic()):
+        if entities and self._variations.take("broken-label", self._now_s()):
             labels = self._rng.choice(entities).get("languageLabels")
             if isinstance(labels, dict):
                 for language in LANGUAGES:
@@ -126,7 +129,7 @@ class VariedAnswers:
     def _specific(self, told: Any) -> Any:
         """What was asked for is there; only what may be absent is not."""
         one = told if isinstance(told, dict) else None
-        if one is not None and self._variations.take("optional-field", time.monotonic()):
+        if one is not None and self._variations.take("optional-field", self._now_s()):
             one.pop(self._rng.choice(("message", "selfUri")), None)
             self._note("optional-field", field="of one")
         return told
@@ -161,7 +164,7 @@ class VariedAnswers:
         ):
             self._some(name, entities, change)
         self._left -= told_again
-        now_s = time.monotonic()
+        now_s = self._now_s()
         if "id" not in request.query:
             self._shift(told, entities, now_s)
         if len(entities) > 1 and self._variations.take("page-order", now_s):
@@ -173,7 +176,7 @@ class VariedAnswers:
         self, name: str, entities: list[Entity], change: Callable[[str, Entity], bool]
     ) -> None:
         """As many users of the page as are due, and as let it happen."""
-        now_s, wanted = time.monotonic(), min(ONE_PAGE_MAX, max(2, len(entities) // 20))
+        now_s, wanted = self._now_s(), min(ONE_PAGE_MAX, max(2, len(entities) // 20))
         for user in self._rng.sample(entities, min(len(entities), 4 * wanted)):
             if not wanted or not self._variations.owed(name, now_s):
                 break
