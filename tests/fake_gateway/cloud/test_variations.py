@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,8 @@ from tools.fake_gateway.cloud.variations import (
     token_life_s,
 )
 from tools.fake_gateway.cloud.varied_answers import (
-    CALL,
-    HANDSHAKE,
-    TOKEN,
+    APART_S,
+    PLACES,
     VariedAnswers,
 )
 from tools.fake_gateway.cloud.varied_frames import split
@@ -117,17 +117,31 @@ def test_a_refusal_has_each_form_and_without_one_it_is_never_429() -> None:
     names = [one for one in BY_NAME if one.startswith("retry-after")]
     recorded = Recorded(*names)
     told: dict[str, set[tuple[int, str | None]]] = {}
-    for place in (CALL, TOKEN, HANDSHAKE) * 200:
+    for place in PLACES * 200:
         try:
             recorded.answers.refuse(place)
         except ApiError as problem:
             value = problem.headers.get("Retry-After")
             told.setdefault(recorded.lines[-1]["what"], set()).add((problem.status, value))
-        recorded.now_s += OFTEN / 40
+        recorded.now_s += 0.1
     assert told.keys() == set(names)
     assert told["retry-after-zero"] == {(429, "0"), (503, "0")}
     assert told["retry-after-absent"] == {(503, None)}
     assert all(value and value.endswith("GMT") for _, value in told["retry-after-date"])
+
+
+def test_whoever_was_refused_is_let_in_when_they_come_again() -> None:
+    recorded = Recorded(*(one for one in BY_NAME if one.startswith("retry-after")))
+    for place in PLACES:
+        times_s = []
+        for _ in range(400):
+            recorded.now_s += 0.1
+            try:
+                recorded.answers.refuse(place, "GET /x")
+            except ApiError:
+                times_s.append(recorded.now_s)
+        apart_s = [after - before for before, after in pairwise(times_s)]
+        assert min(apart_s) >= APART_S[place] - 0.01
 
 
 class Client:

@@ -13,7 +13,7 @@ from aiohttp import web
 from tools.fake_gateway.cloud.api_middleware import TOKEN_PATH, asked_json
 from tools.fake_gateway.cloud.problems import ApiError
 from tools.fake_gateway.cloud.variations import VARIATIONS, Variations
-from tools.fake_gateway.cloud.varied_answers import CALL, HANDSHAKE, TOKEN, VariedAnswers
+from tools.fake_gateway.cloud.varied_answers import CALL, HANDSHAKE, TOKEN, WRITE, VariedAnswers
 from tools.fake_gateway.cloud.varied_channels import VariedChannels
 from tools.fake_gateway.cloud.varied_frames import VariedFrames
 from tools.fake_gateway.cloud.varied_writes import VariedWrites
@@ -82,9 +82,12 @@ class Platform:
 
     async def before(self, request: web.Request) -> None:
         """Raises ApiError."""
-        place = TOKEN if request.path == TOKEN_PATH else CALL
+        route = request.match_info.route.resource
+        call = f"{request.method} {route.canonical if route is not None else '?'}"
+        is_write = request.method != "GET" and request.path.startswith("/api/v2/users")
+        place = TOKEN if request.path == TOKEN_PATH else WRITE if is_write else CALL
         try:
-            self._answers.refuse(place)
+            self._answers.refuse(place, call)
         except ApiError as problem:
             self._ledger.refused("token" if place == TOKEN else "rest", problem.status, now_us())
             raise

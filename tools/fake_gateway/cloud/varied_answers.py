@@ -6,9 +6,9 @@ is left out of an answer is told in the next one that they are in.
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -35,7 +35,11 @@ FAR_TIMES = ("0001-01-01T00:00:00+01:00", "9999-12-31T23:59:59.999-05:00")
 LANGUAGES = ("ja", "pt_BR", "fr", "es", "it", "nl", "sv", "pl", "tr", "ko")
 LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
-PASSES_MIN = {CALL: 5, TOKEN: 3, HANDSHAKE: 2}  # between two refusals: nobody is kept out for long
+WRITE = "write"
+PLACES = (CALL, WRITE, TOKEN, HANDSHAKE)
+# Between two refusals of one kind of call: who waits and comes again is let in. There are many
+# writes, and each is of somebody else.
+APART_S = {CALL: 12.0, WRITE: 1.0, TOKEN: 6.0, HANDSHAKE: 12.0}
 ONE_PAGE_MAX = 12  # of one kind in one answer: then the next one shall have some
 _LEFT_OUT = {"presence-left-out": "presence", "routing-left-out": "routingStatus"}
 _OPTIONAL = ("chat", "addresses", "primaryContactInfo", "email", "selfUri", "version")
@@ -64,21 +68,20 @@ class VariedAnswers:
         self._left: set[tuple[str, str]] = set()  # (user, part) that the last answer left out
         self._carried: Entity | None = None  # by a shift, from the page before
         self._forms = 0
-        self._passed: Counter[str] = Counter()  # by place, since the last refusal
+        self._refused_s: dict[str, float] = {}  # by kind of call, the last time
 
     # Before an answer.
 
-    def refuse(self, place: str) -> None:
+    def refuse(self, place: str, call: str = "") -> None:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
         503: a client may take a budget that says nothing for used up, for a minute."""
         now_s = self._now_s()
-        self._passed[place] += 1
-        if self._passed[place] <= PASSES_MIN[place]:
+        if now_s < self._refused_s.get(place + call, -math.inf) + APART_S[place]:
             return
         for name in self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
                 self._forms += 1
-                self._passed[place] = 0
+                self._refused_s[place + call] = now_s
                 is_absent = name == "retry-after-absent"
                 status = 503 if is_absent else _STATUSES[self._forms % len(_STATUSES)]
                 self._note(name, place=place, status=status)
