@@ -168,7 +168,11 @@ def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settin
         client_id=gateway.client_id,
         client_secret=SecretStr(gateway.client_secret),
         clients=tuple(others),
-        cloud=CloudSettings(topics=plan.topics, roster_every_s=plan.roster_every_s),
+        cloud=CloudSettings(
+            topics=plan.topics,
+            roster_every_s=plan.roster_every_s,
+            topics_per_channel_max=plan.topics_per_channel_max,
+        ),
         receivers=-(-plan.clients // CLIENTS_OF_A_RECEIVER_MAX),
         ca_file=gateway.ca_file,
         data_dir=data_dir,

@@ -17,6 +17,8 @@ Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
 FaultProfile: TypeAlias = Literal["none", "platform", "flaky", "hostile"]
 
 ROSTER_EVERY_S_MIN: Final = 12.0
+VARIED_CHANNELS: Final = 6
+TOPICS_MIN: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,16 @@ class DemoPlan:
     def is_varied(self) -> bool:
         """Whether the gateway answers in all the ways in which the platform may."""
         return self.dialect == "cloud" and self.faults != "none"
+
+    @property
+    def topics_per_channel_max(self) -> int:
+        """So few that there are several channels: what happens to one of them must not be what
+        happens to all, all the time."""
+        usual = CloudSettings().topics_per_channel_max
+        if not self.is_varied:
+            return usual
+        topics = self.agents * COUNTED[self.topics]
+        return min(usual, max(TOPICS_MIN, -(-topics // VARIED_CHANNELS)))
 
     @property
     def roster_every_s(self) -> float:

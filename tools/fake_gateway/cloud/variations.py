@@ -14,8 +14,8 @@ AT_LEAST = 10  # of each
 IN_S = 120.0
 EVERY_S, RARELY_S = 5.0, 9.5  # the latter of what costs a channel or a call: it heals, too
 OWED_MAX = 12
-TOKEN_LIFE_S = 16.0  # with few agents: a channel lives no longer, and there may be one alone
-TOKEN_LIFE_S_MORE = 44.0  # … with LARGE agents: new channels cost calls
+TOKEN_LIFE_S = 30.0  # with few agents: no channel lives longer
+TOKEN_LIFE_S_MORE = 30.0  # … with LARGE agents: new channels cost calls
 LARGE = 20_000
 
 

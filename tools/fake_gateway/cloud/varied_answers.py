@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from email.utils import formatdate
 from typing import Any
@@ -37,9 +38,10 @@ LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
 WRITE = "write"
 PLACES = (CALL, WRITE, TOKEN, HANDSHAKE)
-# Between two refusals of one kind of call: who waits and comes again is let in. There are many
-# writes, and each is of somebody else.
+# Between two refusals of one kind of call, seconds and calls: who waits and comes again is let in.
+# There are many writes, and each is of somebody else.
 APART_S = {CALL: 12.0, WRITE: 1.0, TOKEN: 6.0, HANDSHAKE: 12.0}
+PASSES_MIN = {CALL: 4, WRITE: 2, TOKEN: 3, HANDSHAKE: 4}
 ONE_PAGE_MAX = 12  # of one kind in one answer: then the next one shall have some
 _LEFT_OUT = {"presence-left-out": "presence", "routing-left-out": "routingStatus"}
 _OPTIONAL = ("chat", "addresses", "primaryContactInfo", "email", "selfUri", "version")
@@ -69,6 +71,7 @@ class VariedAnswers:
         self._carried: Entity | None = None  # by a shift, from the page before
         self._forms = 0
         self._refused_s: dict[str, float] = {}  # by kind of call, the last time
+        self._passed: Counter[str] = Counter()  # by kind of call, since then
 
     # Before an answer.
 
@@ -76,12 +79,15 @@ class VariedAnswers:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
         503: a client may take a budget that says nothing for used up, for a minute."""
         now_s = self._now_s()
-        if now_s < self._refused_s.get(place + call, -math.inf) + APART_S[place]:
+        kind = place + call
+        self._passed[kind] += 1
+        is_too_soon = now_s < self._refused_s.get(kind, -math.inf) + APART_S[place]
+        if is_too_soon or self._passed[kind] <= PASSES_MIN[place]:
             return
         for name in self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
                 self._forms += 1
-                self._refused_s[place + call] = now_s
+                self._refused_s[kind], self._passed[kind] = now_s, 0
                 is_absent = name == "retry-after-absent"
                 status = 503 if is_absent else _STATUSES[self._forms % len(_STATUSES)]
                 self._note(name, place=place, status=status)
