@@ -194,7 +194,11 @@ def test_every_kind_happens_and_is_counted_and_stops_with_the_load(
 
     @in_loop
     async def happen() -> None:
-        more = {"faults": "platform", "token_life_s": 1.0, "calls_per_minute": 100_000}
+        more: dict[str, Any] = {
+            "faults": "platform",
+            "token_life_s": 1.0,
+            "calls_per_minute": 100_000,
+        }
         async with served(tmp_path, **more) as gateway:
             client, users = Client(gateway), await gateway.users()
             gateway.gateway.start_load(Load(1000.0, 8.0))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -102,7 +102,7 @@ class Scene:
     def found(self, **natives: Any) -> set[str]:
         """The kinds of finding, when it has ended. `natives`: what is held of all otherwise."""
         self.ledger.close()
-        keeper = Keeper(None, list(self.users))  # type: ignore[arg-type] - it has ended
+        keeper = Keeper(cast("Any", None), list(self.users))  # the gateway has ended
         keeper.rows = list(self.rows)
         for agent, user in enumerate(self.users):
             held, kept = self.organisation.activity.held(agent), Held()

@@ -142,7 +142,7 @@ class CloudExpectation:
 
     def _vary(self, line: dict[str, Any]) -> None:
         self.varied.add(line)
-        what, agent = line["what"], line.get("agent")
+        what, agent = line["what"], line.get("agent", -1)
         if what == "deaf":
             self.subscribers.deafen(line["channel"], line["agents"], line["head"])
         elif what == "page-shift":

@@ -36,7 +36,7 @@ def wrong_fields(
     (system, definition, message, presence_us, routing, routing_us) = fields[PLACE][:6]
     is_away, away_us, from_snapshot = fields[PLACE][8:11]
     right = DEFINITIONS[held.presence]
-    told = [
+    told: list[tuple[str, Any, Any]] = [
         ("systemPresence", right.event_presence, system),
         ("presenceDefinition", right.id, definition),
         ("routingStatus", ROUTING_STATUSES[held.routing], routing),

@@ -71,8 +71,8 @@ class Sockets:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if (refusal := await refused(self._gate, self._ledger)) is not None:
             return refusal
-        if self.vary is not None and (refusal := self.vary()) is not None:
-            return refusal
+        if self.vary is not None and (varied := self.vary()) is not None:
+            return varied
         response, transport = await upgrade(request, frame_bytes_max=CLIENT_FRAME_BYTES_MAX)
         channel = self._channels.alive(request.match_info["channel"])
         if channel is None:

@@ -106,7 +106,7 @@ class VariedAnswers:
             return answer
         path, is_get = request.path, request.method == "GET"
         if path == USERS and is_get:
-            return self._page_of_users(request, answer)
+            return self._page_of_users(request, answer, answer.body)
         change: Callable[[Any], Any] | None = None
         if path == TOKENS:
             change = self._token
@@ -145,8 +145,10 @@ class VariedAnswers:
 
     # A page of users.
 
-    def _page_of_users(self, request: web.Request, answer: web.Response) -> web.Response:
-        told = orjson.loads(answer.body)  # type: ignore[arg-type] - bytes, as was looked at
+    def _page_of_users(
+        self, request: web.Request, answer: web.Response, body: bytes
+    ) -> web.Response:
+        told = orjson.loads(body)
         if self._variations.is_on:
             told = self._users(request, told)
         for user in told["entities"]:
