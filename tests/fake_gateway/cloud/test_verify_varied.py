@@ -302,6 +302,41 @@ def test_whoever_was_away_may_be_left_out(scene: Scene, goes: Callable[[Scene], 
     assert scene.found() == set(), scene.result["examples"]
 
 
+def lose_the_channel(scene: Scene) -> None:
+    scene.line("closed", channel=1, socket=1, reason="result 410")
+    scene.line("topics", channel=2, client=0, agents=[0, 1, 2], masks=[1] * 3)
+    scene.line("opened", channel=2, socket=2)
+    scene.happens(3, ON_QUEUE, IDLE)
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.line("topics", channel=2, client=0, agents=[0, 1, 2, 3], masks=[1] * 4)
+    scene.keep(3, cause="history")
+
+
+def test_whose_topic_was_refused_as_invalid_misses_nothing_until_it_is_taken(scene: Scene) -> None:
+    scene.organisation.set_state(3, "deleted", 0)
+    scene.varied("invalid-topic", agent=3, topics=4)
+    lose_the_channel(scene)
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    assert scene.found() == set(), scene.result["examples"]
+
+
+def test_whose_topic_was_left_out_without_a_refusal_has_missed_what_happened(scene: Scene) -> None:
+    lose_the_channel(scene)
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    assert scene.found() == {"lost"}
+
+
+def test_queues_that_could_not_be_read_are_not_asked_for(scene: Scene) -> None:
+    at_ms = scene.happens(1, ON_QUEUE, INTERACTING)
+    scene.varied("odd-part", agent=1, at_ms=at_ms, part="activeQueueIds")
+    scene.keep(1).queue = None
+    scene.happens(2, ON_QUEUE, INTERACTING)
+    scene.keep(2)
+    assert scene.found() == set(), scene.result["examples"]
+
+
 def test_an_id_in_another_case_is_the_same_agent_and_never_a_second_one(scene: Scene) -> None:
     for row in scene.rows:
         row.user = row.user.upper() if row.user == scene.users[1] else row.user

@@ -86,6 +86,7 @@ class CloudExpectation:
         self.varied = VariedLines()
         self.ties: dict[int, Tie] = {}  # by event: what was told before it, at its time
         self.odd: dict[int, list[int]] = {}  # by agent: events whose times were told otherwise
+        self.queueless: set[int] = set()  # events that told no queue that can be read
         self.unusual: set[int] = set()  # these events
         self.injected_429 = 0  # refusals that no budget gave
         self.of_agent = [array("q") for _ in range(self.agents)]
@@ -145,15 +146,19 @@ class CloudExpectation:
         what, agent = line["what"], line.get("agent", -1)
         if what == "deaf":
             self.subscribers.deafen(line["channel"], line["agents"], line["head"])
+        elif what == "invalid-topic":
+            self.subscribers.refuse(agent, self.head)
         elif what == "page-shift":
             self.away[agent] |= line["how"] == "on none"
-        elif what in ("tie", "odd-time"):
+        elif what in ("tie", "odd-time") or line.get("part") == "activeQueueIds":
             number = self.number_at(agent, line["at_ms"] * 1000)
             if number is None or number < 0:
                 raise LedgerError(f"{what} of an event that did not happen: {line}")
             self.unusual.add(number)
             if what == "tie":
                 self.ties[number] = Tie(line["presence"], line["routing"])
+            elif what == "odd-part":
+                self.queueless.add(number)
             else:
                 self.odd.setdefault(agent, []).append(number)
 

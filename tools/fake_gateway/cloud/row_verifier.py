@@ -191,7 +191,8 @@ class CloudRowVerifier(RowVerifier):
     def _states(self, agent: int, number: int) -> set[str]:
         """What may be held by that event, where answers tell parts."""
         states = self.expectation.mixed_states(agent, number)
-        return states | {"Not Available"} if self.held_state[agent] is None else states
+        is_incomplete = self.held_state[agent] in (None, UNKNOWN)
+        return states | {"Not Available", UNKNOWN} if is_incomplete else states
 
     def _is_before_a_tie(self, agent: int, number: int, row: Row) -> bool:
         """A row of what was told before the event of the same time. Where both say the same, it is
@@ -244,7 +245,8 @@ class CloudRowVerifier(RowVerifier):
             self._mismatch("state", fact.state, row[4], where)
         if row[9] not in fact.presences:
             self._mismatch("presence", fact.presences, row[9], where)
-        if row[11] == "live" and expectation.is_whole and number >= 0:
+        is_told = number >= 0 and number not in expectation.queueless
+        if row[11] == "live" and expectation.is_whole and is_told:
             queue = expectation.queue(agent, number)
             if row[8] != queue:
                 self._mismatch("queue", queue, row[8], where)
@@ -273,8 +275,11 @@ class CloudRowVerifier(RowVerifier):
             self.held_state[agent] = to_state
 
     def _is_partly_told(self, agent: int, row: Row) -> bool:
-        """Whether it is an answer's row, of somebody of whom one has left out a part."""
-        return row[11] not in ("live", "late") and agent in self.expectation.varied.partly
+        """Whether it is an answer's row, of somebody of whom one has left out a part, or an event
+        its time: it may complete what is held."""
+        varied = self.expectation.varied
+        is_part = agent in varied.partly or agent in varied.timeless
+        return row[11] not in ("live", "late") and is_part
 
     def _may_tell_a_part_late(self, number: int, cause: str) -> bool:
         """One part may come by a snapshot, or by a copy, when the other is newer already."""

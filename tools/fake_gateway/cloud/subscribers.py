@@ -42,6 +42,9 @@ class Subscribers:
         self.masks: set[int] = set()
         self._former: list[int] = []
         self._deaf: dict[int, set[int]] = {}  # by channel
+        self._refused: set[int] = (
+            set()
+        )  # whose topics were told to be invalid, until they are taken
         self._channels: list[list[int]] = [[] for _ in range(agents)]  # by agent
         self._agents: dict[int, list[int]] = {}  # by channel
         self._socket_of: dict[int, int] = {}  # by channel
@@ -72,6 +75,11 @@ class Subscribers:
         self._deaf.setdefault(channel, set()).update(agents)
         self._look(agents, head)
 
+    def refuse(self, agent: int, head: int) -> None:
+        """Their topic is invalid: a client that leaves it out does what it was told."""
+        self._refused.add(agent)
+        self._look((agent,), head)
+
     def _subscribed(self, channel: int, agents: list[int], head: int) -> None:
         former = self._agents.get(channel, [])
         for agent in former:
@@ -79,6 +87,7 @@ class Subscribers:
         for agent in agents:
             self._channels[agent].append(channel)
         self._agents[channel] = agents
+        self._refused.difference_update(agents)
         self._deaf.pop(channel, None)
         self._former = former
         self._look({*former, *agents}, head)
@@ -113,6 +122,8 @@ class Subscribers:
                 is_deaf = any(channel in self._socket_of for channel in self._channels[agent])
                 self.told[agent] = DEAF if is_deaf else NOBODY
             self.left[agent] = -1
+            if agent in self._refused and self.told[agent] == NOBODY:
+                self.told[agent], self.left[agent], self.was_left[agent] = LEFT_OUT, head, 1
             if sockets:
                 self.last_socket[agent] = sockets[-1]
                 if self.begun[agent] < 0:
