@@ -131,7 +131,9 @@ class CloudVerification(Verification):
         if self._is_told_by_nothing(agent, number):
             return
         gaps = self._gaps.get(rows.journal_of[agent] or "", GapRows(()))
-        scope = self._scope_of.get(expectation.users[agent])
+        # Whoever left and came back may have been watched elsewhere before.
+        is_moved = expectation.varied.is_varied and expectation.away[agent]
+        scope = None if is_moved else self._scope_of.get(expectation.users[agent])
         if socket > 0 and overtaken_by > number:
             closed_head = expectation.subscribers.sockets[socket].closed_head
             if closed_head is None or overtaken_by < closed_head:
