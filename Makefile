@@ -75,7 +75,7 @@ clean:
 
 # Dependency groups need pip 25.1; Debian 12 brings 23.0.
 .venv/.tools: .venv/.built
-	@echo "installing what tests, checks and benchmarks need (about half a minute, 400 MB)"
+	@echo "installing what tests, checks and benchmarks need (about a minute, 650 MB)"
 	@$(PIP) install --upgrade pip
 	@$(PIP) install --group dev
 	@touch $@

@@ -61,7 +61,7 @@ UNSUBSCRIBED_TOPIC: Final = "v2.system.no_longer_subscribed"  # a channel id may
 REVOKED_TOPIC: Final = "v2.system.token_revoked"  # likewise
 COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 1}
 """What the subscription of one agent counts of a channel's 1000 topics. A combined topic counts as
-one, whatever it combines; it has at most 200 characters, and ours has 72."""
+one, whatever it combines; it has at most 200 characters, and ours has 68."""
 
 _KINDS: Final[dict[str, Kind]] = {kind.lower(): kind for kind in EVENT_KINDS}
 

@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import PureCloudPlatformClientV2 as Sdk
-from PureCloudPlatformClientV2.rest import ApiException
+import PureCloudPlatformClientV2 as Sdk  # type: ignore[import-untyped]
+from PureCloudPlatformClientV2.rest import ApiException  # type: ignore[import-untyped]
 
 PARTS = ["presence", "routingStatus", "outOfOffice"]
 

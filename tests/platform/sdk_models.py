@@ -19,8 +19,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import PureCloudPlatformClientV2 as Sdk
-from dateutil.parser import isoparse
+import PureCloudPlatformClientV2 as Sdk  # type: ignore[import-untyped]
+from dateutil.parser import isoparse  # type: ignore[import-untyped]
 from PureCloudPlatformClientV2 import models
 
 # The SDK has a class for the body of each event, but nowhere says of which topic.
@@ -35,7 +35,13 @@ TOPICS = (
     ),
 )
 OUTDATED = "outdated_sdk_version"  # what a setter makes of a text that it does not know
-PLAIN = {"str": str, "int": int, "float": (int, float), "bool": bool, "object": object}
+PLAIN: dict[str, Any] = {
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "object": object,
+}
 Difference = tuple[str, str]
 
 
@@ -72,6 +78,9 @@ def differences_of(record: dict[str, Any], known: list[Call]) -> Iterator[Differ
     where = f"{method} {path}"
     if call is None:
         yield where, "no such call"
+    elif record["status"] >= 400 and method == "HEAD":
+        if body is not None:
+            yield where, "has no answer"
     elif record["status"] >= 400:
         yield from of_type(body, "ErrorBody", "ErrorBody")
     elif call.answer is None:

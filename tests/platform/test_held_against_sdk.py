@@ -14,7 +14,7 @@ from tests.platform.running import ROOT, in_loop, output_of
 
 PAGE = ROOT / "docs" / "platform.md"
 SECTION = "## Accepted differences"
-SPOILT = (
+SPOILT: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     # What is done to a user in an answer, and what must be found.
     ("no such field", {"shoeSize": 44}, ["User.shoeSize", "does not exist"]),
     ("no such value", {"state": "asleep"}, ["User.state", "is not 'asleep'"]),

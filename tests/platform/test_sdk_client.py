@@ -23,7 +23,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     async def rounds() -> dict[str, Any]:
         async with served(folder) as gateway:
             await gateway.hear(await gateway.users())  # a channel of another token
-            gateway.gateway.start_load(Load(3000.0, 0.2))
+            gateway.gateway.start_load(Load(10_000.0, 0.4))
             await gateway.eventually(lambda status: status["load"] == "done")
             who = gateway.ready["clients"][0]
             arguments = (gateway.ready["base_url"], who["client_id"], who["client_secret"])

@@ -31,6 +31,7 @@ AVAILABLE, OFFLINE, ON_QUEUE = 0, 3, 5  # definitions and system presences
 WALK = 64  # standings that an agent walks through before it begins again
 _NAMESPACE = uuid.UUID("6b1f0c5e-7c1d-4f0e-9a53-5c3f7a0f2c11")
 _OFF_QUEUE_SHARE = 0.25  # of the steps of an idle agent that lead off the queue
+_AWAY_SHARE = 0.3  # of the steps off the queue that lead out of office
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,14 +128,16 @@ class WalkStep(NamedTuple):
 
 
 def walk(rng: random.Random) -> tuple[WalkStep, ...]:
-    """A closed walk: no two neighbours have both presence and routing status in common."""
+    """A closed walk that leads out of office as well: no two neighbours have both presence and
+    routing status in common."""
     off_queue = [number for number in USED if number != ON_QUEUE]
     while True:
         standings = [WalkStep(AVAILABLE, OFF_QUEUE, False)]
         while len(standings) < WALK:
             standings.append(_next(standings[-1], rng, off_queue))
         first, last = standings[0], standings[-1]
-        if last[:2] != first[:2] and last.routing in (OFF_QUEUE, IDLE):
+        is_closed = last[:2] != first[:2] and last.routing in (OFF_QUEUE, IDLE)
+        if is_closed and any(one.is_away for one in standings):
             return tuple(standings)
 
 
@@ -143,7 +146,7 @@ def _next(now: WalkStep, rng: random.Random, off_queue: list[int]) -> WalkStep:
         if rng.random() < 0.6:
             return WalkStep(ON_QUEUE, IDLE, False)
         other = [number for number in off_queue if number != now.presence]
-        return WalkStep(rng.choice(other), OFF_QUEUE, rng.random() < 0.1)
+        return WalkStep(rng.choice(other), OFF_QUEUE, rng.random() < _AWAY_SHARE)
     if now.routing == IDLE:
         if rng.random() < _OFF_QUEUE_SHARE:
             return WalkStep(rng.choice(off_queue), OFF_QUEUE, False)
