@@ -259,15 +259,15 @@ def demo(
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="Events per second, or max")] = "2000",
     seconds: Annotated[
-        float,
-        typer.Option(min=0, help="Seconds of load and page; 0: until Ctrl-C"),
+        float, typer.Option(min=0, help="Seconds of load and page; 0: until Ctrl-C")
     ] = 30.0,
     shards: Annotated[int, typer.Option(min=1, max=64)] = 2,
     seed: int = 7,
     journal: Literal["full", "off"] = "full",
     tls: Annotated[bool, typer.Option("--tls", help="Use TLS, with a temporary CA")] = False,
     faults: Annotated[
-        Literal["none", "flaky", "hostile"], typer.Option(help="Faults that the gateway produces")
+        Literal["none", "platform", "flaky", "hostile"],
+        typer.Option(help="Faults that the gateway produces (platform: dialect cloud)"),
     ] = "none",
     kill_every: Annotated[
         float | None,

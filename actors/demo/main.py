@@ -82,6 +82,8 @@ def _wrong_in_numbers(plan: DemoPlan) -> str:
         return f"--seconds {plan.seconds}: expected a number of seconds, or 0 to run until Ctrl-C"
     if not math.isfinite(plan.commands_per_s):
         return f"--commands-per-s {plan.commands_per_s}: expected a number, or 0 for none"
+    if plan.faults == "platform" and plan.dialect != "cloud":
+        return "--faults platform requires --dialect cloud: it is what that platform may do"
     if plan.kill_every_s is None and plan.kill_role is not None:
         return f"--kill {plan.kill_role} requires --kill-every, in seconds"
     if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
@@ -166,7 +168,11 @@ def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settin
         client_id=gateway.client_id,
         client_secret=SecretStr(gateway.client_secret),
         clients=tuple(others),
-        cloud=CloudSettings(topics=plan.topics),
+        cloud=CloudSettings(
+            topics=plan.topics,
+            roster_every_s=plan.roster_every_s,
+            topics_per_channel_max=plan.topics_per_channel_max,
+        ),
         receivers=-(-plan.clients // CLIENTS_OF_A_RECEIVER_MAX),
         ca_file=gateway.ca_file,
         data_dir=data_dir,
@@ -326,6 +332,10 @@ def _cloud(
         "channels_lost": total("channels_lost"),
         "requests": total("requests") + runtime.planner.get("requests"),
         "too_many_requests": int(findings["too_many_requests"]),
+        "injected_429": int(findings["injected_429"]),
+        "over_budget": int(findings["over_budget"]),
+        "variations": dict(findings["variations"]),
+        "deaf_events": int(findings.get("deaf", 0)),
         "fullest_window": int(findings["fullest_window"]),
         "faults": dict(findings["faults"]),
         "longest_stale_s": round(demo.longest_stale_s, 3),
@@ -336,9 +346,11 @@ def _cloud(
 
 def _stale_s_max(plan: DemoPlan) -> float:
     """For so long an agent may be stale: until the watchdog finds a silent socket, and then until
-    everybody was read within the receiver's share of one client."""
+    everybody was read within the receiver's share of one client. Where topics are lost without a
+    word, two readings of the roster find it."""
     calls = -(-plan.agents // USERS_PER_PAGE)
-    return DEAD_AFTER_S + max(1, calls) * WINDOW_S / shares().receiver
+    found_s = 2 * plan.roster_every_s if plan.is_varied else 0.0
+    return DEAD_AFTER_S + found_s + max(1, calls) * WINDOW_S / shares().receiver
 
 
 def _commands(

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from actors.genesys.channel_plan import EMPTY, plan
 from actors.genesys.cloud import COUNTED, TopicsSetting
+from actors.genesys.cloud_rest import USERS_PER_PAGE
+from actors.genesys.rate_budget import WINDOW_S, shares
 from actors.messages.control import Dialect
 from actors.settings.cloud import CloudSettings
 
 Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
-FaultProfile: TypeAlias = Literal["none", "flaky", "hostile"]
+FaultProfile: TypeAlias = Literal["none", "platform", "flaky", "hostile"]
+
+ROSTER_EVERY_S_MIN: Final = 12.0
+VARIED_CHANNELS: Final = 6
+TOPICS_MIN: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +50,30 @@ class DemoPlan:
             return 1
         agents = [str(number) for number in range(self.agents)]
         return plan(EMPTY, agents, 1, COUNTED[self.topics], CloudSettings().limits).clients_needed
+
+    @property
+    def is_varied(self) -> bool:
+        """Whether the gateway answers in all the ways in which the platform may."""
+        return self.dialect == "cloud" and self.faults != "none"
+
+    @property
+    def topics_per_channel_max(self) -> int:
+        """So few that there are several channels: what happens to one of them must not be what
+        happens to all, all the time."""
+        usual = CloudSettings().topics_per_channel_max
+        if not self.is_varied:
+            return usual
+        topics = self.agents * COUNTED[self.topics]
+        return min(usual, max(TOPICS_MIN, -(-topics // VARIED_CHANNELS)))
+
+    @property
+    def roster_every_s(self) -> float:
+        """What varies is found by reading the roster: as often as its share of the requests lets
+        it, with as much again to spare."""
+        if not self.is_varied:
+            return CloudSettings().roster_every_s
+        pages = -(-self.agents // USERS_PER_PAGE)
+        return max(ROSTER_EVERY_S_MIN, 1.5 * pages * WINDOW_S / shares().planner)
 
     @property
     def is_troubled(self) -> bool:

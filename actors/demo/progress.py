@@ -100,5 +100,10 @@ class CloudProgress:
         if paused := status["sockets_paused"]:  # a stall may be longer than QUIET_S
             self._held_back_s = self._clock.now_s()
             return [f"the gateway has paused {paused} sockets"]
+        varied = status.get("variations") or {}
+        if to_come := varied.get("unsettled"):
+            return [f"the gateway has {to_come} changes left that are to come by themselves"]
+        if unheard := varied.get("unheard"):
+            return [f"{unheard} agents whose topics were lost have changed, and nobody has asked"]
         quiet_s = min(quiet_s, self._clock.now_s() - self._held_back_s)
         return [] if quiet_s >= QUIET_S else ["events are still arriving"]

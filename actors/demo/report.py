@@ -140,6 +140,8 @@ def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "OAuth clients, channels", f"{cloud['clients']}, {cloud['channels']}"
     yield "channels created, lost", f"{cloud['channels_created']}, {cloud['channels_lost']}"
     yield "requests, refused with 429", f"{cloud['requests']:,}, {cloud['too_many_requests']}"
+    if cloud["injected_429"]:
+        yield "429 by a fault or a variation", cloud["injected_429"]
     yield "most requests of one client per minute", cloud["fullest_window"]
     if cloud["longest_stale_s"]:
         yield "agents of a channel stale, s (longest)", cloud["longest_stale_s"]
@@ -147,6 +149,10 @@ def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield "an agent's state incorrect, s (longest)", cloud["longest_behind_s"]
     for kind, times in cloud["faults"].items():
         yield f"fault: {kind}", times
+    if cloud["variations"]:
+        yield "events of topics lost without a word", cloud["deaf_events"]
+    for name, times in cloud["variations"].items():
+        yield f"variation: {name}", times
 
 
 def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:

@@ -6,6 +6,7 @@ supervisor is stepped here, in the main thread; so the demo sees what a service 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 from collections import deque
@@ -32,6 +33,7 @@ STEP_S: Final = 0.05
 STATUS_EVERY_S: Final = 0.25
 # A cloud is asked for its agents page by page, in its rate budget.
 READY_TIMEOUT_S: Final[Mapping[Dialect, float]] = {"wsp": 60.0, "cloud": 240.0}
+VARIED_KNOWN_SHARE: Final = 0.97  # where people come and go all the time
 CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
 BEAT_TIMEOUT_S: Final = 5.0
@@ -141,7 +143,9 @@ class DemoRun:
                 )
 
     def _is_ready(self) -> bool:
-        return not self._progress.unconfirmed() and self._total("agents") >= self._plan.agents
+        plan = self._plan
+        known_min = math.ceil(plan.agents * VARIED_KNOWN_SHARE) if plan.is_varied else plan.agents
+        return not self._progress.unconfirmed() and self._total("agents") >= known_min
 
     def _load(self) -> None:
         self.begun_s, self.begun_us = self._clock.now_s(), self._clock.wall_us()

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tools.fake_gateway import pacing
+from tools.fake_gateway.cloud.faults import PROFILES  # the other dialect has no `platform`
 from tools.fake_gateway.fault_plan import F, read_schedule
 from tools.fake_gateway.gateway import S
 from tools.fake_gateway.script import ScriptSettings
 from tools.fake_gateway.traffic import BACKLOG_BYTES, SLOW_AFTER_S
-from tools.fake_gateway.wsp.faults import PROFILES  # both dialects have the same names
 
 D = TypeVar("D")
 

@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Fault)
 class FaultProfile(Generic[F]):
     """Faults in turn, at random times with a mean distance; and how the gateway is all the time,
     unless an option says otherwise. `late`: every so-manieth step's frames come again, so many
-    later."""
+    later. `is_varied`: whether what the platform's texts leave open is varied (cloud)."""
 
     faults: tuple[F, ...] = ()
     mean_s: float = 0.0
@@ -30,6 +30,7 @@ class FaultProfile(Generic[F]):
     reorder: int = 0
     token_life_s: float = 3600.0
     late: tuple[int, int] = (0, 0)
+    is_varied: bool = False
 
 
 class FaultPlan(Generic[F]):

@@ -34,6 +34,8 @@ and
 | broken | a frame of a fault, beside the healthy ones |
 | fault | one that was carried out, on these channels |
 | roster | an agent joins or leaves |
+| variations | the names of all that may be told otherwise than it happens |
+| varied | one that was: `what`, of which `agent` or `channel`; its event by its time `at_ms` |
 | call | by REST; `calls` of its client in this window, `limited`: refused for their number |
 """
 

@@ -50,7 +50,11 @@ class RowVerifier(ABC):
     def _people(self, users: Iterable[tuple[int, str]]) -> dict[int, int | None]:
         """A new journal begins: by its number of an agent, ours."""
         self.last_row = [0] * len(self.held)
-        return {agent: self.number_of.get(user) for agent, user in users}
+        return {agent: self.number(user) for agent, user in users}
+
+    def number(self, user: str) -> int | None:
+        """None: nobody in the organisation."""
+        return self.number_of.get(user)
 
     def _follows(self, row: Row, agent: int | None, where: dict[str, Any]) -> bool:
         """Whether the row is of somebody whom we know, and states an event; what it says of the row

@@ -99,7 +99,7 @@ class Verification(ABC):
                 told = self._check_rows(archived + current, counts)
             else:
                 found = {one[1]: one for journal in current for _, one in journal.pages()}
-                for user in found.keys() - self._rows.number_of.keys():
+                for user in (one for one in found if self._rows.number(one) is None):
                     self._findings.add("phantom", "nobody in the organisation", user=user)
                 told = self._check_without_rows(found, counts)
         finally:
@@ -152,7 +152,7 @@ class Verification(ABC):
         verifier = self._rows
         for upto, fields in journal.pages():
             user, state, row = fields[1], fields[2], fields[8]
-            agent = verifier.number_of.get(user)
+            agent = verifier.number(user)
             if agent is None or verifier.last_row[agent] == 0 or upto < verifier.last_row[agent]:
                 continue
             expected = [verifier.held_state[agent], verifier.last_row[agent]]

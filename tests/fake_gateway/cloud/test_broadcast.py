@@ -85,6 +85,8 @@ async def test_at_full_speed_the_slowest_reader_sets_the_pace(tmp_path: Path) ->
 async def test_a_plan_and_a_timeline_take_their_course_while_a_load_runs(tmp_path: Path) -> None:
     schedule = ((0.05, CloudFault(kind="drop")), (0.1, CloudFault(kind="slow-rest")))
     async with served(tmp_path, schedule=schedule, faults="flaky") as gateway:
+        assert gateway.gateway.platform is not None
+        gateway.gateway.platform.variations.is_on = False  # they have tests of their own
         _, client = await gateway.hear(await gateway.users())
         assert (await gateway.control("/status"))["faults"] == {}
         await gateway.control("/faults", [{"at_s": 0.15, "kind": "expire-tokens"}])

@@ -209,3 +209,72 @@ def test_a_presence_is_meant_by_its_id_and_by_its_name_in_any_spelling() -> None
         assert meant(text) == {5}, text
     assert meant("Coffee") == {10}
     assert meant("Nowhere") == set()
+
+
+# Changes that a call was told of before they were made, or that never were
+
+
+def hold_back(run: Run, what: str, end: str) -> Command:
+    """An answer with the presence as it was, and its modifiedDate."""
+    command = run.order(10, "Meal", "acknowledged", end)
+    assert command.first_sent_us is not None
+    command.acknowledged_us = command.first_sent_us + 5_000
+    command.ended_us = command.first_sent_us + 8 * S
+    run.shown[command.id] = 1
+    meal = [one.label for one in DEFINITIONS].index("Meal")
+    on_us = command.first_sent_us + 2_000
+    run.ledger.write("varied", what=what, agent=10, presence=meal, by="client 0", on_us=on_us)
+    return command
+
+
+def first_sent(command: Command) -> int:
+    assert command.first_sent_us is not None
+    return command.first_sent_us
+
+
+def test_a_pending_change_that_came_may_be_confirmed(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    command = hold_back(run, "pending", "confirmed")
+    run.change(10, "Meal", first_sent(command) + 4 * S)
+    told = run.verified(tmp_path)
+    assert told is not None
+    assert not any(told["examples"].values()), told["examples"]
+    assert (told["held_back"], told["confirmed_by_others"]) == (1, 0)
+
+
+@pytest.mark.parametrize("what", ["pending-never", "not-primary"])
+@pytest.mark.parametrize("end", ["confirmed", "unconfirmed"])
+def test_a_change_that_never_came_must_not_be_confirmed(
+    what: str, end: str, tmp_path: Path
+) -> None:
+    run = begun(tmp_path)
+    hold_back(run, what, end)
+    told = run.verified(tmp_path)
+    assert told is not None
+    found = {kind for kind, examples in told["examples"].items() if examples}
+    assert found == ({"confirmed_not_applied"} if end == "confirmed" else set())
+
+
+@pytest.mark.parametrize(("after_s", "is_found"), [(4, False), (30, True), (-30, True)])
+def test_what_a_channel_shows_by_chance_can_be_told_from_nothing_but_only_in_its_time(
+    after_s: int, is_found: bool, tmp_path: Path
+) -> None:
+    run = begun(tmp_path)
+    command = hold_back(run, "pending-never", "confirmed")
+    run.change(10, "Meal", first_sent(command) + after_s * S, by="walk")
+    told = run.verified(tmp_path)
+    assert told is not None
+    assert bool(told["confirmed_not_applied"]) is is_found
+    assert told["confirmed_by_others"] == (not is_found)
+
+
+def test_a_change_is_known_by_another_date_if_that_was_told(tmp_path: Path) -> None:
+    run = begun(tmp_path)
+    command = run.succeed(3, "Meal", "Meal")
+    true_us = run.shown[command.id]
+    run.shown[command.id] += 4_000
+    told_us = true_us + 4_000
+    run.ledger.write("varied", what="other-date", agent=3, at_us=true_us, told_us=told_us, on_us=0)
+    told = run.verified(tmp_path)
+    assert told is not None
+    assert not any(told["examples"].values()), told["examples"]

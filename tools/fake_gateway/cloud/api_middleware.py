@@ -8,7 +8,7 @@ import asyncio
 import time
 import uuid
 from collections import Counter, deque
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -28,6 +28,13 @@ CLIENT: web.RequestKey[OAuthClient] = web.RequestKey("client", OAuthClient)
 GRANT: web.RequestKey[Grant] = web.RequestKey("grant", Grant)  # of the token that was shown
 
 
+class Varying(Protocol):
+    """What the platform may do otherwise, before and behind a resource (see `platform.py`)."""
+
+    async def before(self, request: web.Request) -> None: ...
+    def after(self, request: web.Request, answer: web.StreamResponse) -> web.StreamResponse: ...
+
+
 class ApiMiddleware:
     """`calls`: refusals that faults have ordered; `writes`: those of what changes people."""
 
@@ -39,6 +46,7 @@ class ApiMiddleware:
         self._tokens = tokens
         self._calls = calls
         self._writes = writes
+        self.platform: Varying | None = None
         self.slow_s: deque[float] = deque()  # how long the next answers take
         self.statuses: Counter[int] = Counter()
         self.counts: Counter[str] = Counter()  # calls, by method and resource
@@ -66,7 +74,7 @@ class ApiMiddleware:
                 client = self._client(request)
                 self._count(client, headers)
                 await self._disturb(request)
-            answer = await handler(request)
+            answer = await self._answered(request, handler)
         except ApiError as problem:
             answer = json_response(problem.envelope(), problem.status)
             headers |= problem.headers
@@ -79,6 +87,13 @@ class ApiMiddleware:
         answer.headers.update(headers)
         self._note(request, client, answer.status, headers, is_limited)
         return answer
+
+    async def _answered(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        if self.platform is None:
+            return await handler(request)
+        await self.platform.before(request)
+        answer = await handler(request)
+        return self.platform.after(request, answer)
 
     def _client(self, request: web.Request) -> OAuthClient:
         found = self._oauth.bearer_of(bearer(request), time.monotonic())

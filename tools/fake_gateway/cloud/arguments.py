@@ -11,6 +11,7 @@ from tools.fake_gateway.cloud.oauth import TOKEN_LIFE_S
 from tools.fake_gateway.cloud.rate_window import CALLS_MAX
 from tools.fake_gateway.cloud.server import CloudGateway, CloudSettings
 from tools.fake_gateway.cloud.sockets import HEARTBEAT_S
+from tools.fake_gateway.cloud.variations import token_life_s
 from tools.fake_gateway.script import ScriptSettings
 
 
@@ -50,12 +51,13 @@ def add_arguments(serve: argparse.ArgumentParser) -> None:
 
 def gateway(asked: argparse.Namespace) -> CloudGateway:
     """Raises ValueError or OSError."""
-    usual_every, usual_by = PROFILES[asked.faults].late
+    profile = PROFILES[asked.faults]
+    usual_every, usual_by = profile.late
     settings = settings_of(
         CloudSettings,
         CloudFault,
         asked,
-        token_life_s=TOKEN_LIFE_S,
+        token_life_s=token_life_s(asked.agents) if profile.is_varied else TOKEN_LIFE_S,
         script=ScriptSettings(
             seed=asked.seed,
             agents=asked.agents,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from tools.fake_gateway.cloud.faults import broken_frame
@@ -81,7 +81,9 @@ class Broadcast(Traffic):
         self.connections: dict[int, ChannelConnection] = {}  # by channel: one socket each
         self._organisation = organisation
         self._audience: dict[int, tuple[int, array[int], bytes]] = {}
+        self._deaf: dict[int, set[int]] = {}  # by channel: whose topics were lost without a word
         self._is_audience_new = False
+        self.vary: Callable[[bytes, float], bytes] | None = None  # what a socket is told
 
     @property
     def steps(self) -> int:
@@ -100,12 +102,34 @@ class Broadcast(Traffic):
             agents.append(self._organisation.agents[topic.user])
             masks.append(topic.mask)
         self._audience[channel] = (channel, agents, bytes(masks))
+        self._deaf.pop(channel, None)
         self._is_audience_new = True
         return agents.tolist()
 
     def forget(self, channel: int) -> None:
         self._audience.pop(channel, None)
+        self._deaf.pop(channel, None)
         self._is_audience_new = True
+
+    def heard_of(self, channel: int) -> list[int]:
+        """The agents whose events its socket is told."""
+        audience = self._audience.get(channel)
+        deaf = self._deaf.get(channel, set())
+        return [] if audience is None else [one for one in audience[1] if one not in deaf]
+
+    def is_alone(self, agent: int) -> bool:
+        """Whether no two channels hear of the agent."""
+        return sum(agent in agents for _, agents, _ in self._audience.values()) < 2
+
+    def deafen(self, channel: int, agents: Iterable[int]) -> None:
+        """Until they are subscribed again, nothing more of these is told on the channel."""
+        self.settle()
+        self._deaf.setdefault(channel, set()).update(agents)
+        self._is_audience_new = True
+        self._hear_anew()
+
+    def deaf_agents(self) -> set[int]:
+        return set().union(*self._deaf.values())
 
     def attach(self, connection: ChannelConnection) -> None:
         connection.progress_s = time.monotonic()
@@ -164,7 +188,17 @@ class Broadcast(Traffic):
     def _hear_anew(self) -> None:
         if self._is_audience_new:
             self._is_audience_new = False
-            self._organisation.activity.hear(tuple(self._audience.values()))
+            heard = [self._without_deaf(*each) for each in self._audience.values()]
+            self._organisation.activity.hear(tuple(heard))
+
+    def _without_deaf(
+        self, channel: int, agents: array[int], masks: bytes
+    ) -> tuple[int, array[int], bytes]:
+        deaf = self._deaf.get(channel)
+        if not deaf:
+            return channel, agents, masks
+        kept = [place for place, agent in enumerate(agents) if agent not in deaf]
+        return channel, array("i", [agents[n] for n in kept]), bytes(masks[n] for n in kept)
 
     def _begin_pace(self, pace: Pace) -> None:
         at_ns = self._load_wall_ns + pace.offset_ns
@@ -198,6 +232,8 @@ class Broadcast(Traffic):
         for channel, frames, count in self._organisation.activity.take():
             connection = self.connections.get(channel)
             if connection is not None:
+                if self.vary is not None:
+                    frames = self.vary(frames, now_s)  # noqa: PLW2901 - the same, otherwise
                 connection.write(frames, now_s)
                 self.sent.events += count
                 self.sent.bytes += len(frames)

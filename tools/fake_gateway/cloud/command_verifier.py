@@ -1,7 +1,9 @@
 """CloudCommandVerifier: holds a sender's commands against the presences that calls have changed.
 
 The kinds of finding are those of the other dialect. The platform knows no correlation id: what
-names a change is its modifiedDate, which the audit keeps of the acknowledgement.
+names a change is its modifiedDate, which the audit keeps of the acknowledgement. An answer may bear
+another one, and it may come before its change, which may never come: *confirmed* is then only what
+a channel has shown, the wanted definition, after the command was sent.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import orjson
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
 from tools.fake_gateway.cloud.expectation import CloudExpectation, PresenceChange
+from tools.fake_gateway.cloud.varied_lines import HeldBack
 from tools.fake_gateway.command_verifier import CommandVerifier
 from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S, US_PER_S
 from tools.fake_gateway.sender_store import Command, SenderStore
@@ -36,27 +39,94 @@ class CloudCommandVerifier(CommandVerifier):
         for change in expectation.changes:
             if change.by.startswith(CLIENT) and change.presence is not None:
                 self._changes[expectation.users[change.agent]].append(change)
+        self._expectation = expectation
+        self._held_back: dict[str, list[HeldBack]] = defaultdict(list)  # by user
+        for one in expectation.varied.held_back:
+            self._held_back[expectation.users[one.agent]].append(one)
+        self._number_of = {user: number for number, user in enumerate(expectation.users)}
+        self._by_others = 0  # confirmed by what the channel showed, and not by its own change
         self._shown = {} if store is None else _shown(store)
 
     def _is_nothing_done(self) -> bool:
-        return not self._changes
+        return not self._changes and not self._held_back
 
     def _command(self, command: Command) -> None:
         add, where = self.findings.add, {"command": command.id, "step": command.step}
         changes, shown_us = self._changes.get(command.user, []), self._shown.get(command.id)
-        change = next((one for one in changes if one.at_us == shown_us), None)
-        if command.acknowledged_us is not None and shown_us is not None:
-            if change is None:
-                add("acknowledged_not_applied", "no change has its modifiedDate", **where)
-            elif change.presence not in meant(command.state):
-                add("changed_otherwise", "presence", found=change.presence, **where)
-        if command.step == "confirmed" and change is None:
-            add("confirmed_not_applied", "no change has its modifiedDate", **where)
+        change = self._named(command.user, changes, shown_us)
+        is_answered = command.acknowledged_us is not None and shown_us is not None
+        held_back = self._is_held_back(command)
+        if is_answered and change is None and not held_back:
+            add("acknowledged_not_applied", "no change has its modifiedDate", **where)
+        is_other = change is not None and change.presence not in meant(command.state)
+        if is_answered and change is not None and is_other and not held_back:
+            add("changed_otherwise", "presence", found=change.presence, **where)
+        if command.step == "confirmed":
+            self._confirmed(command, change, where, is_held_back=held_back)
+
+    def _named(
+        self, user: str, changes: list[PresenceChange], shown_us: int | None
+    ) -> PresenceChange | None:
+        """The change whose modifiedDate was told: its own, or the one that stands for it."""
+        if shown_us is None:
+            return None
+        agent = self._number_of.get(user, -1)
+        true_us = self._expectation.varied.date_of.get((agent, shown_us), shown_us)
+        return next((one for one in changes if one.at_us == true_us), None)
+
+    def _is_held_back(self, command: Command) -> bool:
+        """Whether an answer to it told of a change that was not made then."""
+        return any(
+            one.presence in meant(command.state) and self._is_within(command, one.at_us)
+            for one in self._held_back.get(command.user, ())
+        )
+
+    def _is_within(self, command: Command, at_us: int) -> bool:
+        began_us = command.first_sent_us or command.accepted_us
+        ended_us = command.ended_us or at_us
+        return began_us - SLACK_US <= at_us <= ended_us + SLACK_US
+
+    def _confirmed(
+        self,
+        command: Command,
+        change: PresenceChange | None,
+        where: dict[str, Any],
+        *,
+        is_held_back: bool,
+    ) -> None:
+        """A channel must have shown it; of one that was held back, that very change, or at least
+        the presence that it wants, before it ended."""
+        is_shown = change is not None
+        if is_held_back:
+            is_shown = any(
+                one.presence in meant(command.state) and self._is_within(command, one.made_us)
+                for one in self._changes.get(command.user, ())
+            )
+            if not is_shown and self._was_shown(command):
+                self._by_others += 1
+                return
+        if not is_shown:
+            told = "no channel showed it" if is_held_back else "no change has its modifiedDate"
+            self.findings.add("confirmed_not_applied", told, **where)
+
+    def _was_shown(self, command: Command) -> bool:
+        """Whether an event told the wanted presence between sending and the end: nobody could tell
+        it from the command's own."""
+        expectation, wanted = self._expectation, meant(command.state)
+        agent = self._number_of[command.user]
+        began_us = command.first_sent_us or command.accepted_us
+        return any(
+            expectation.presences[number] in wanted
+            and self._is_within(command, expectation.sent_us(number))
+            for number in expectation.numbers_since(agent, began_us - SLACK_US)
+        )
 
     def _figures(self, store: SenderStore) -> dict[str, Any]:
         return {
             "applied": sum(map(len, self._changes.values())),
             "acknowledged": sum(one.acknowledged_us is not None for one in store.commands),
+            "held_back": sum(map(len, self._held_back.values())),
+            "confirmed_by_others": self._by_others,
         }
 
     def _check_changes(self, store: SenderStore | None) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ from tools.fake_gateway.cloud.definitions import (
 from tools.fake_gateway.cloud.organisation import activity_of
 from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, Subscribers
 from tools.fake_gateway.cloud.topics import ACTIVITY, PRESENCE, ROUTING_STATUS
+from tools.fake_gateway.cloud.varied_lines import Tie, VariedLines
 from tools.fake_gateway.event_times import Stretch
 from tools.fake_gateway.exchanges import Exchanges
 from tools.fake_gateway.ledger import LedgerError, read_ledger
@@ -81,6 +83,12 @@ class CloudExpectation:
         self.copied: set[int] = set()  # events whose frames came again, on whatever socket
         self._activity = activity_of(self.script, (0, 0))
         self.subscribers = Subscribers(self.agents)
+        self.varied = VariedLines()
+        self.ties: dict[int, Tie] = {}  # by event: what was told before it, at its time
+        self.odd: dict[int, list[int]] = {}  # by agent: events whose times were told otherwise
+        self.queueless: set[int] = set()  # events that told no queue that can be read
+        self.unusual: set[int] = set()  # these events
+        self.injected_429 = 0  # refusals that no budget gave
         self.of_agent = [array("q") for _ in range(self.agents)]
         self.times_us = [array("q") for _ in range(self.agents)]
         self._before = [self._activity.held(agent) for agent in range(self.agents)]
@@ -98,29 +106,61 @@ class CloudExpectation:
         self._read_all(lines)
 
     def _read_all(self, lines: Any) -> None:
+        readers: dict[str, Callable[[dict[str, Any]], None]] = {
+            "steps": self._steps,
+            "change": self._change,
+            "stretch": self._stretch,
+            "roster": self._roster,
+            "call": self._call,
+            "webhook": self.exchanges.add,
+            "varied": self._vary,
+            "variations": self.varied.begin,
+        }
         for line in lines:
             kind = line["kind"]
-            if kind == "steps":
-                self._steps(line)
-            elif kind == "change":
-                self._change(line)
-            elif kind == "stretch":
-                stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
-                self._activity.add_stretch(stretch)
-            elif kind == "roster":
-                self.away[line["agent"]] |= line["state"] != "active"
+            if (read := readers.get(kind)) is not None:
+                read(line)
             elif kind == "fault":
                 self.faults[line["what"]] += 1
             elif kind == "broken":
                 self.sent_broken += 1
-            elif kind == "call":
-                self.calls[line["what"]] += 1
-                self.too_many_requests += line["limited"]
-                self.fullest_window = max(self.fullest_window, line["calls"])
-            elif kind == "webhook":
-                self.exchanges.add(line)
+            elif kind == "refused":
+                self.injected_429 += line["status"] == 429
             else:
                 self.subscribers.add(line)
+
+    def _stretch(self, line: dict[str, Any]) -> None:
+        stretch = Stretch(line["first"], line["start_ns"], line["step_ns"])
+        self._activity.add_stretch(stretch)
+
+    def _roster(self, line: dict[str, Any]) -> None:
+        self.away[line["agent"]] |= line["state"] != "active"
+
+    def _call(self, line: dict[str, Any]) -> None:
+        self.calls[line["what"]] += 1
+        self.too_many_requests += line["limited"]
+        self.fullest_window = max(self.fullest_window, line["calls"])
+
+    def _vary(self, line: dict[str, Any]) -> None:
+        self.varied.add(line)
+        what, agent = line["what"], line.get("agent", -1)
+        if what == "deaf":
+            self.subscribers.deafen(line["channel"], line["agents"], line["head"])
+        elif what == "invalid-topic":
+            self.subscribers.refuse(agent, self.head)
+        elif what == "page-shift":
+            self.away[agent] |= line["how"] == "on none"
+        elif what in ("tie", "odd-time") or line.get("part") == "activeQueueIds":
+            number = self.number_at(agent, line["at_ms"] * 1000)
+            if number is None or number < 0:
+                raise LedgerError(f"{what} of an event that did not happen: {line}")
+            self.unusual.add(number)
+            if what == "tie":
+                self.ties[number] = Tie(line["presence"], line["routing"])
+            elif what == "odd-part":
+                self.queueless.add(number)
+            else:
+                self.odd.setdefault(agent, []).append(number)
 
     def _steps(self, line: dict[str, Any]) -> None:
         first, count = line["first"], line["last"] + 1 - line["first"]
@@ -203,11 +243,39 @@ class CloudExpectation:
         numbers = self.of_agent[agent]
         return numbers[bisect_left(numbers, begin) :]
 
+    def numbers_since(self, agent: int, at_us: int) -> array[int]:
+        """Of the agent's events since that time."""
+        place = bisect_left(self.times_us[agent], at_us)
+        return self.of_agent[agent][place:]
+
     def fact(self, agent: int, number: int) -> CloudFact:
         if number == INITIAL:
             held: Held = self._before[agent]
             return fact_of(held.presence, held.routing)
         return fact_of(self.presences[number], self.routings[number])
+
+    def is_new(self, agent: int, number: int) -> bool:
+        """Whether that event made anything else of its agent, apart from times and queues."""
+        before = self.last_number(agent, number)
+        then = self.fact_parts(agent, before)
+        return then != self.fact_parts(agent, number)
+
+    def fact_parts(self, agent: int, number: int) -> tuple[int, int]:
+        """(presence, routing)"""
+        if number == INITIAL:
+            held = self._before[agent]
+            return held.presence, held.routing
+        return self.presences[number], self.routings[number]
+
+    def mixed_states(self, agent: int, number: int) -> set[str]:
+        """Of one part as of that event, and the other as it was at any time before: what may be
+        held of somebody of whom an answer has told one part alone."""
+        presence, routing = self.fact_parts(agent, number)
+        numbers = [INITIAL, *(n for n in self.of_agent[agent] if n <= number)]
+        parts = [self.fact_parts(agent, one) for one in numbers]
+        return {fact_of(presence, one).state for _, one in parts} | {
+            fact_of(one, routing).state for one, _ in parts
+        }
 
     def is_queue_new(self, agent: int, number: int) -> bool:
         """Whether that event changed the agent's queues; before all events they were new."""

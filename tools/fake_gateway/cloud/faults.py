@@ -122,6 +122,7 @@ _HOSTILE = (
 )
 PROFILES: Mapping[str, FaultProfile[CloudFault]] = {
     "none": FaultProfile(),
-    "flaky": FaultProfile(faults=_FLAKY, mean_s=6.0, late=(200, 997)),
-    "hostile": FaultProfile(faults=_HOSTILE, mean_s=2.0, late=(50, 997)),
+    "platform": FaultProfile(is_varied=True),
+    "flaky": FaultProfile(faults=_FLAKY, mean_s=6.0, late=(200, 997), is_varied=True),
+    "hostile": FaultProfile(faults=_HOSTILE, mean_s=2.0, late=(50, 997), is_varied=True),
 }

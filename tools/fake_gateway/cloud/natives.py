@@ -18,10 +18,16 @@ OFFICE = 8  # out of office, among what a snapshot told
 
 
 def wrong_fields(
-    fields: Sequence[Any], held: Held, *, is_whole: bool
+    fields: Sequence[Any],
+    held: Held,
+    *,
+    is_whole: bool,
+    is_damaged: bool = False,
+    is_timeless: bool = False,
 ) -> Iterator[tuple[str, Any, Any]]:
     """(what, expected, found) against how the agent stands. Where parts of it are told, nobody is
-    told of an absence."""
+    told of an absence. `is_damaged`: the message was told as no text; `is_timeless`: times were
+    told as none."""
     if len(fields) <= PLACE:
         return  # a journal without them
     if fields[PLACE] is None:
@@ -30,16 +36,20 @@ def wrong_fields(
     (system, definition, message, presence_us, routing, routing_us) = fields[PLACE][:6]
     is_away, away_us, from_snapshot = fields[PLACE][8:11]
     right = DEFINITIONS[held.presence]
-    told = [
+    told: list[tuple[str, Any, Any]] = [
         ("systemPresence", right.event_presence, system),
         ("presenceDefinition", right.id, definition),
-        ("message", held.message, message),
-        ("modifiedDate", held.presence_ms * 1000, presence_us),
         ("routingStatus", ROUTING_STATUSES[held.routing], routing),
-        ("startTime", held.routing_ms * 1000, routing_us),
     ]
+    if not is_damaged:
+        told.append(("message", held.message, message or ""))
+    if not is_timeless:
+        told += [
+            ("modifiedDate", held.presence_ms * 1000, presence_us),
+            ("startTime", held.routing_ms * 1000, routing_us),
+        ]
     if is_whole:
         told.append(("outOfOffice", held.is_away, is_away))
-        if not from_snapshot & OFFICE:  # REST does not say since when
-            told.append(("outOfOffice.modifiedDate", held.away_ms * 1000, away_us))
+    if is_whole and not is_timeless and not from_snapshot & OFFICE:  # REST does not say since when
+        told.append(("outOfOffice.modifiedDate", held.away_ms * 1000, away_us))
     yield from (one for one in told if one[1] != one[2])

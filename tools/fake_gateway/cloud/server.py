@@ -20,10 +20,11 @@ from tools.fake_gateway.cloud.channel_calls import ChannelCalls, Subscriptions
 from tools.fake_gateway.cloud.channels import CHANNEL_LIFE_S, Channel, Channels, audience
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
 from tools.fake_gateway.cloud.fault_injector import CloudFaultInjector
-from tools.fake_gateway.cloud.faults import GATE_FAULTS, CloudFault
+from tools.fake_gateway.cloud.faults import GATE_FAULTS, PROFILES, CloudFault
 from tools.fake_gateway.cloud.oauth import TOKEN_LIFE_S, OAuth
 from tools.fake_gateway.cloud.organisation import CloudOrganisation, iso_time
 from tools.fake_gateway.cloud.people import People, set_presence
+from tools.fake_gateway.cloud.platform import Platform
 from tools.fake_gateway.cloud.rate_window import CALLS_MAX
 from tools.fake_gateway.cloud.sockets import HEARTBEAT_S, Sockets
 from tools.fake_gateway.control import ControlCall, named
@@ -55,7 +56,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
     def _build(self) -> None:
         settings = self.settings
         self.gates = {kind: Gate(name) for kind, name in GATE_FAULTS.items()}
-        self._organisation = CloudOrganisation(
+        self.organisation = CloudOrganisation(
             settings.script,
             self.ledger,
             late=settings.late,
@@ -63,14 +64,17 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             forbidden_every=settings.forbidden_every,
             lean_entities=settings.lean_entities,
         )
-        self._script, self._agents = self._organisation.script, self._organisation.agents
+        self._script, self._agents = self.organisation.script, self.organisation.agents
         self.traffic = Broadcast(
-            self._organisation,
+            self.organisation,
             self.ledger,
             backlog_bytes=settings.backlog_bytes,
             slow_after_s=settings.slow_after_s,
         )
+        is_varied = PROFILES[settings.faults].is_varied if settings.faults in PROFILES else False
+        self.platform = Platform(self) if is_varied else None
         self._add_resources()
+        self._let_vary()
         self._fault_injector = CloudFaultInjector(self)
 
     def _add_resources(self) -> None:
@@ -88,22 +92,30 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             writes=gates["refuse-writes"],
         )
         self.channels = Channels(life_s=settings.channel_life_s)
-        subscriptions = Subscriptions(self.channels, self._organisation, self)
+        subscriptions = Subscriptions(self.channels, self.organisation, self)
         self.sockets = Sockets(
             self.channels,
             subscriptions,
             self.traffic,
             self.ledger,
             gates["refuse-sockets"],
-            head=lambda: self._organisation.activity.head,
-            organisation=self._organisation.id,
+            head=lambda: self.organisation.activity.head,
+            organisation=self.organisation.id,
             heartbeat_s=settings.heartbeat_s,
         )
-        self._people = People(self._organisation, self.traffic.change)
+        change = self.traffic.change if self.platform is None else self.platform.writes.change
+        self._people = People(self.organisation, change)
         self._channel_calls = ChannelCalls(self.channels, subscriptions, self)
         self._webhooks = WebhookReceiver(
             self.ledger, gates["refuse-webhooks"], settings.webhook_secret, states=None
         )
+
+    def _let_vary(self) -> None:
+        platform = self.platform
+        if platform is not None:
+            self.traffic.vary = platform.frames
+            self.sockets.vary = platform.handshake
+            self.api_middleware.platform = platform
 
     def _application(self) -> web.Application:
         application = web.Application(
@@ -120,6 +132,10 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
     def _connections(self) -> Sequence[ChannelConnection]:
         return list(self.traffic.connections.values())
 
+    @property
+    def head(self) -> int:
+        return self.organisation.activity.head
+
     def _say_goodbye(self) -> None:
         self.traffic.stop_load()
         for connection in self._connections():
@@ -134,6 +150,8 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             for channel in self.channels.expired(time.monotonic()):
                 self.channels.remove(channel)
                 self.lost(channel, "expired")
+            if self.platform is not None:
+                self.platform.turn()
             await asyncio.sleep(EXPIRY_EVERY_S)
 
     # What becomes of channels (channel_calls.ChannelListener).
@@ -158,7 +176,7 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             kind,
             channel=channel.serial,
             client=channel.client,
-            head=self._organisation.activity.head,
+            head=self.organisation.activity.head,
             **more,
             at_us=now_us(),
         )
@@ -178,10 +196,10 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
     def status(self) -> dict[str, Any]:
         clients, channels = self.oauth.clients, list(self.channels)
         return {
-            "generated": self._organisation.activity.head,
+            "generated": self.organisation.activity.head,
             **super().status(),
             "sent_bytes": self.traffic.sent.bytes,
-            "copies": self._organisation.activity.copies,
+            "copies": self.organisation.activity.copies,
             "sockets_opened": self.sockets.opened,
             "heartbeats": self.sockets.heartbeats,
             "pings": self.sockets.pings,
@@ -194,12 +212,13 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             "too_many_requests": sum(client.window.refused for client in clients),
             "fullest_window": [client.window.fullest for client in clients],
             "patches": self._people.patches,
+            "variations": None if self.platform is None else self.platform.status(),
         }
 
     def truth(self, user: str) -> dict[str, Any]:
         """As a call would tell it. Raises ValueError."""
         expand = frozenset(("presence", "routingstatus", "outofoffice"))
-        return self._organisation.user(self._agent(user), expand)
+        return self.organisation.user(self._agent(user), expand)
 
     def _channels_told(self) -> dict[str, Any]:
         told = [
@@ -220,12 +239,12 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
         if presence not in names:
             raise ValueError(f"state is one of {', '.join(names)}, not {presence!r}")
         change, number = self.traffic.change, names.index(presence)
-        at_ms = set_presence(self._organisation, change, agent, number, "", by="control")
+        at_ms = set_presence(self.organisation, change, agent, number, "", by="control")
         return {"modifiedDate": iso_time(at_ms)}
 
     def roster(self, user: str, state: str) -> dict[str, Any]:
         """Somebody joins or leaves. Raises ValueError."""
         agent = self._agent(user)
         self.traffic.settle()
-        self._organisation.set_state(agent, state, now_us())
-        return {"active": len(self._organisation.roster("active"))}
+        self.organisation.set_state(agent, state, now_us())
+        return {"active": len(self.organisation.roster("active"))}

@@ -62,6 +62,7 @@ class Sockets:
         self.opened = 0
         self.heartbeats = 0
         self.pings = 0
+        self.vary: Callable[[], web.StreamResponse | None] | None = None  # a refusal, now and then
 
     @property
     def calls(self) -> tuple[RestCall, ...]:
@@ -70,6 +71,8 @@ class Sockets:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         if (refusal := await refused(self._gate, self._ledger)) is not None:
             return refusal
+        if self.vary is not None and (varied := self.vary()) is not None:
+            return varied
         response, transport = await upgrade(request, frame_bytes_max=CLIENT_FRAME_BYTES_MAX)
         channel = self._channels.alive(request.match_info["channel"])
         if channel is None:
@@ -165,6 +168,12 @@ class Sockets:
         self._beat_later(connection)
 
     # What faults and the life of a channel do to sockets.
+
+    def tell(self, channel: Channel, frame: dict[str, Any]) -> None:
+        """If somebody listens."""
+        connection = self.connection_of(channel)
+        if connection is not None:
+            self._tell(connection, frame)
 
     def connection_of(self, channel: Channel) -> ChannelConnection | None:
         return self._broadcast.connections.get(channel.number)

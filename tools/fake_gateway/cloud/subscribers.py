@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Instead of the number of a socket. LEFT_OUT: the client wants to hear nothing of the agent.
-NOBODY, SEVERAL, LEFT_OUT = 0, -1, -2
+# Instead of the number of a socket. LEFT_OUT: the client wants to hear nothing of the agent. DEAF:
+# there is a socket, but the agent's topic was lost without a word.
+NOBODY, SEVERAL, LEFT_OUT, DEAF = 0, -1, -2, -3
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,6 +41,10 @@ class Subscribers:
         self.was_left = bytearray(agents)
         self.masks: set[int] = set()
         self._former: list[int] = []
+        self._deaf: dict[int, set[int]] = {}  # by channel
+        self._refused: set[int] = (
+            set()
+        )  # whose topics were told to be invalid, until they are taken
         self._channels: list[list[int]] = [[] for _ in range(agents)]  # by agent
         self._agents: dict[int, list[int]] = {}  # by channel
         self._socket_of: dict[int, int] = {}  # by channel
@@ -65,6 +70,16 @@ class Subscribers:
             self._socket_of.pop(line["channel"], None)
             self._subscribed(line["channel"], [], line["head"])
 
+    def deafen(self, channel: int, agents: list[int], head: int) -> None:
+        """Until the channel is subscribed anew."""
+        self._deaf.setdefault(channel, set()).update(agents)
+        self._look(agents, head)
+
+    def refuse(self, agent: int, head: int) -> None:
+        """Their topic is invalid: a client that leaves it out does what it was told."""
+        self._refused.add(agent)
+        self._look((agent,), head)
+
     def _subscribed(self, channel: int, agents: list[int], head: int) -> None:
         former = self._agents.get(channel, [])
         for agent in former:
@@ -72,6 +87,8 @@ class Subscribers:
         for agent in agents:
             self._channels[agent].append(channel)
         self._agents[channel] = agents
+        self._refused.difference_update(agents)
+        self._deaf.pop(channel, None)
         self._former = former
         self._look({*former, *agents}, head)
 
@@ -97,12 +114,16 @@ class Subscribers:
             sockets = [
                 self._socket_of[channel]
                 for channel in self._channels[agent]
-                if channel in self._socket_of
+                if channel in self._socket_of and agent not in self._deaf.get(channel, ())
             ]
-            self.told[agent] = (
-                NOBODY if not sockets else sockets[0] if len(sockets) == 1 else SEVERAL
-            )
+            if sockets:
+                self.told[agent] = sockets[0] if len(sockets) == 1 else SEVERAL
+            else:
+                is_deaf = any(channel in self._socket_of for channel in self._channels[agent])
+                self.told[agent] = DEAF if is_deaf else NOBODY
             self.left[agent] = -1
+            if agent in self._refused and self.told[agent] == NOBODY:
+                self.told[agent], self.left[agent], self.was_left[agent] = LEFT_OUT, head, 1
             if sockets:
                 self.last_socket[agent] = sockets[-1]
                 if self.begun[agent] < 0:

@@ -14,7 +14,7 @@ from tools.fake_gateway.cloud.expectation import CloudExpectation
 from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
 from tools.fake_gateway.cloud.natives import wrong_fields
 from tools.fake_gateway.cloud.row_verifier import FOUND_OTHERWISE, CloudRowVerifier
-from tools.fake_gateway.cloud.subscribers import LEFT_OUT, NOBODY, SEVERAL
+from tools.fake_gateway.cloud.subscribers import DEAF, LEFT_OUT, NOBODY, SEVERAL
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.journals import ShardJournal
 from tools.fake_gateway.row_verifier import NEVER, UNKNOWN
@@ -22,6 +22,7 @@ from tools.fake_gateway.sender_store import SenderStore
 from tools.fake_gateway.verification import Verification
 
 PLAN_NAME = "cloud.db"
+_UNTOLD = frozenset((NOBODY, LEFT_OUT, DEAF))
 
 
 class CloudVerification(Verification):
@@ -33,7 +34,7 @@ class CloudVerification(Verification):
         self._rows = CloudRowVerifier(self._expectation, self._findings)
         self._scope_of = scopes(self._data)
         self._gaps: dict[str, GapRows] = {}
-        self._excused = self._overtaken = self._cut = self._stale = 0
+        self._excused = self._overtaken = self._cut = self._stale = self._deaf = 0
         self._tell(f"ledger: {self._expectation.head} events")
 
     def _commands(self, store: SenderStore | None) -> CloudCommandVerifier:
@@ -45,7 +46,7 @@ class CloudVerification(Verification):
             self._findings.add("over_budget", "a call was told 429")
         return {
             "dialect": "cloud",
-            "expected": sum(socket not in (NOBODY, LEFT_OUT) for socket in expectation.socket_of),
+            "expected": sum(socket not in _UNTOLD for socket in expectation.socket_of),
             "unheard": expectation.socket_of.count(NOBODY),
             "generated": expectation.head,
             "agents": expectation.agents,
@@ -54,6 +55,8 @@ class CloudVerification(Verification):
             "changes": len(expectation.changes),
             "calls": dict(expectation.calls),
             "too_many_requests": expectation.too_many_requests,
+            "injected_429": expectation.injected_429,
+            "variations": dict(expectation.varied.counts),
             "fullest_window": expectation.fullest_window,
             "faults": dict(expectation.faults),
         }
@@ -71,6 +74,7 @@ class CloudVerification(Verification):
             "overtaken": self._overtaken,
             "cut": self._cut,
             "stale_at_end": self._stale,
+            "deaf": self._deaf,
             "completions": rows.completions,
             "history_rows": rows.rows["history"],
             "gaps": sum(len(one.rows) for one in gaps),
@@ -95,6 +99,8 @@ class CloudVerification(Verification):
             elif end is None or number < end:
                 self._missing(agent, number, is_overtaken_by)
         if self._expectation.is_left_out(agent):
+            if self._expectation.varied.is_varied and not self._expectation.away[agent]:
+                self._findings.add("state_mismatches", "not watched at the end", user=user)
             return
         if state == UNKNOWN:
             where = {"user": user, "expected": "a state"}
@@ -120,10 +126,14 @@ class CloudVerification(Verification):
         the end, or lost."""
         expectation, rows = self._expectation, self._rows
         socket = expectation.socket_of[number]
-        gaps = self._gaps.get(rows.journal_of[agent] or "", GapRows(()))
-        scope = self._scope_of.get(expectation.users[agent])
         if socket == LEFT_OUT or not expectation.is_all_told:
             return
+        if self._is_told_by_nothing(agent, number):
+            return
+        gaps = self._gaps.get(rows.journal_of[agent] or "", GapRows(()))
+        # Whoever left and came back may have been watched elsewhere before.
+        is_moved = expectation.varied.is_varied and expectation.away[agent]
+        scope = None if is_moved else self._scope_of.get(expectation.users[agent])
         if socket > 0 and overtaken_by > number:
             closed_head = expectation.subscribers.sockets[socket].closed_head
             if closed_head is None or overtaken_by < closed_head:
@@ -142,6 +152,14 @@ class CloudVerification(Verification):
             return
         where = {"user": expectation.users[agent], "event": number, "socket": socket}
         self._findings.add("lost", "event", sent_us=expectation.sent_us(number), **where)
+
+    def _is_told_by_nothing(self, agent: int, number: int) -> bool:
+        """Its topic had been lost without a word, and what counts is that the agent's state came
+        right; or it was told without its time, and brought nothing new."""
+        expectation = self._expectation
+        is_deaf = expectation.socket_of[number] == DEAF
+        self._deaf += is_deaf
+        return is_deaf or (number in expectation.unusual and not expectation.is_new(agent, number))
 
     def _may_be_behind(self, agent: int, last: int) -> bool:
         """The runtime ended before it could know, or while the agent was stale."""
@@ -162,8 +180,14 @@ class CloudVerification(Verification):
 
     def _check_native(self, agent: int, fields: list[Any]) -> None:
         expectation = self._expectation
-        held, is_whole = expectation.final_held(agent), expectation.is_whole
-        for what, expected, found in wrong_fields(fields, held, is_whole=is_whole):
+        varied = expectation.varied
+        for what, expected, found in wrong_fields(
+            fields,
+            expectation.final_held(agent),
+            is_whole=expectation.is_whole,
+            is_damaged=agent in varied.damaged,
+            is_timeless=agent in varied.timeless or agent in varied.partly,
+        ):
             where = {"user": expectation.users[agent], "expected": expected, "found": found}
             self._findings.add("state_mismatches", what, **where)
 
@@ -173,6 +197,7 @@ class CloudVerification(Verification):
         """Everybody's state."""
         del counts  # copies of events make them say little
         expectation, add = self._expectation, self._findings.add
+        found = {user.lower(): fields for user, fields in found.items()}
         for agent, user in enumerate(expectation.users):
             if expectation.subscribers.begun[agent] < 0 or expectation.is_left_out(agent):
                 continue
