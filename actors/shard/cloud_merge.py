@@ -326,6 +326,7 @@ class CloudMerge(Merge):
             queue=queue,
             presence=held,
             correlation=None if presence is None else native.correlation,
+            definition=native.definition,
             cause=cause,
         )
         if agent_table.rows is not None:
