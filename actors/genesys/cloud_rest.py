@@ -35,9 +35,9 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
     refusal,
 )
+from actors.genesys.gateway_clock import GatewayClock
 from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.pacer import Pacer
-from actors.genesys.retry_after import http_date_us
 from actors.genesys.secret import Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from runtime.clock import Clock
@@ -97,10 +97,14 @@ class CloudRest:
         self._client = client
         self._pacer = pacer
         self._clock = clock
-        self.gateway_ahead_us = 0
-        """Of our clock, by the `Date` of the newest answer that had one; to a second or so."""
+        self._gateway_clock = GatewayClock()
         self.requests = 0
         self.rate_limited = 0
+
+    @property
+    def gateway_ahead_us(self) -> int | None:
+        """Of our clock, to a second or so; None: not known."""
+        return self._gateway_clock.ahead_us
 
     # -- users -----------------------------------------------------------------------------------
 
@@ -216,20 +220,31 @@ class CloudRest:
         return await self._object("GET", "presence of a user", _presence_path(user_id))
 
     async def patch_presence(
-        self, user_id: str, definition_id: str, message: str | None = None
+        self,
+        user_id: str,
+        definition_id: str,
+        message: str | None = None,
+        *,
+        is_primary: bool = False,
     ) -> Entity:
-        """The user's presence as it is now; `modifiedDate` names the change."""
+        """The user's presence as the answer has it, which need not be the wanted one yet.
+        `is_primary`: the source becomes the user's primary one by it."""
         body: Entity = {"presenceDefinition": {"id": definition_id}}
         if message is not None:
             body["message"] = message
+        if is_primary:
+            body["primary"] = True
         path = _presence_path(user_id)
         return await self._object("PATCH", "presence of a user", path, body=body)
 
-    async def put_presences(self, presences: Sequence[NewPresence]) -> list[Entity]:
-        """At most PRESENCES_AT_ONCE_MAX in one call; the presences as they are now, of whom it
-        tells."""
+    async def put_presences(
+        self, presences: Sequence[NewPresence], *, is_primary: bool = False
+    ) -> list[Entity]:
+        """At most PRESENCES_AT_ONCE_MAX in one call; the presences as the answer has them, of whom
+        it tells. `is_primary`: as above."""
         assert 0 < len(presences) <= PRESENCES_AT_ONCE_MAX, len(presences)
-        body = [each.entity() for each in presences]
+        more: Entity = {"primary": True} if is_primary else {}
+        body = [each.entity() | more for each in presences]
         path = "/api/v2/users/presences/bulk"
         answer = await self._json("PUT", "presences of users", path, body=body)
         return [each for each in listed(answer) if isinstance(each, dict)]
@@ -305,7 +320,8 @@ class CloudRest:
                     reply = await self._client.send(request, stream=True)
                     try:
                         budget.corrected(reply.headers, self._clock.now_s())
-                        self._compare_clocks(reply.headers.get("Date"), asked_us)
+                        date, now_us = reply.headers.get("Date"), self._clock.wall_us()
+                        self._gateway_clock.told(date, asked_us, now_us)
                         content = await _read(call, reply)
                     finally:
                         await reply.aclose()
@@ -329,13 +345,6 @@ class CloudRest:
                 self.rate_limited += 1
                 budget.refused(problem.retry_after_s, self._clock.now_s())
             raise problem
-
-    def _compare_clocks(self, date: str | None, asked_us: int) -> None:
-        """A `Date` is cut to its second, and was written some time between question and answer."""
-        written_us = http_date_us(date)
-        if written_us is not None:
-            between_us = (asked_us + self._clock.wall_us()) // 2
-            self.gateway_ahead_us = written_us + 500_000 - between_us
 
 
 async def _pages(page: Callable[[int], Awaitable[ListingPage]]) -> AsyncIterator[ListingPage]:

@@ -13,16 +13,17 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 from actors.messages.queries import AgentRecord, TransitionSeen
 from actors.sender.active_commands import ActiveCommands, Flight, Stage
 from actors.sender.admission import Admission, Granted, TimedOut
-from actors.sender.commands import Code, CommandStep, Refusal
+from actors.sender.commands import Code, Command, CommandStep, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
 from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
-from actors.sender.signals import Acknowledged, LineDown, NotSent, Unanswered
+from actors.sender.signals import Acknowledged, LineDown, NotSent, Pending, Unanswered
 from actors.sender.watching import LOOK_S, Watching
 from actors.settings.sender import SenderSettings
 
@@ -76,9 +77,10 @@ class Sending:
     def resume(self, flight: Flight) -> None:
         """A predecessor sent it. It counts as in flight until it has had time to settle."""
         command, age_s, settings = flight.command, self._active.age_s, self._settings
-        if command.step is CommandStep.ACKNOWLEDGED:
-            left_s = settings.confirm_s - age_s(command.acknowledged_us)
-            self._confirm(flight, max(left_s, LOOK_S))
+        if command.step in {CommandStep.ACKNOWLEDGED, CommandStep.PENDING}:
+            flight.is_timed = command.step is CommandStep.ACKNOWLEDGED
+            within_s = self._dialect.confirm_within_s(command)
+            self._confirm(flight, max(within_s - self._watching.waited_s(command), LOOK_S))
         else:
             self._admission.occupy(flight.id)
             flight.is_in_doubt = True
@@ -164,6 +166,7 @@ class Sending:
     def _send(self, flight: Flight) -> None:
         command, active, settings = flight.command, self._active, self._settings
         if command.first_sent_us is None:
+            flight.first_sent_s = active.now_s
             flight.give_up_s = active.now_s + settings.give_up_after_s
         active.counts["retried"] += command.tries > 0
         active.step(
@@ -176,11 +179,23 @@ class Sending:
         )
         flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
         flight.was_in_doubt = flight.is_in_doubt
-        change = self._dialect.change(flight.command, flight.line, is_in_doubt=flight.is_in_doubt)
+        change = self._dialect.change(
+            self._by_this_clock(flight), flight.line, is_in_doubt=flight.is_in_doubt
+        )
         active.act(change)
         self._watch(flight)
         self._set("next", flight, active.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
+
+    def _by_this_clock(self, flight: Flight) -> Command:
+        """Since when it may be applied, by the wall clock as it is now: it may have been set."""
+        command, active = flight.command, self._active
+        if flight.first_sent_s is None or command.first_sent_us is None:
+            return command
+        first_us = active.now_us - round((active.now_s - flight.first_sent_s) * 1e6)
+        if abs(first_us - command.first_sent_us) <= CLOCKS_APART_MOST_S * 1e6:
+            return command
+        return replace(command, first_sent_us=first_us)
 
     def not_sent(self, signal: NotSent) -> None:
         """The last try never left this process: it is as if it had not been."""
@@ -199,6 +214,7 @@ class Sending:
         flight.line, flight.is_in_doubt = None, flight.was_in_doubt
         changes: dict[str, Any] = {"tries": flight.command.tries - 1}
         if changes["tries"] == 0:
+            flight.first_sent_s = None
             changes |= {"first_sent_us": None, "last_sent_us": None}
             age_s = self._active.age_s(flight.command.accepted_us)
             flight.give_up_s = self._active.now_s + self._settings.give_up_after_s - age_s
@@ -266,7 +282,8 @@ class Sending:
         self._stop_waiting(flight)
         flight.line, flight.last = None, refusal.detail
         is_final = answer.status != TOO_MANY or tries >= self._settings.tries_max
-        if is_final and not flight.is_in_doubt:
+        is_certain = not flight.is_in_doubt or refusal.code is Code.NOT_PRIMARY
+        if is_final and is_certain:
             self._refuse(flight, refusal)
             return
         active.step(flight, _step_between(flight), refusal.detail)
@@ -277,8 +294,24 @@ class Sending:
         flight.line = None
         is_watched = self._dialect.awaited(flight.command) is not None
         self._active.acknowledge(flight, detail)
-        self._confirm(flight, self._settings.confirm_s)
+        self._confirm(flight, self._dialect.confirm_within_s(flight.command))
         if not is_watched:
+            self._watch(flight)
+
+    def pending(self, answer: Pending) -> None:
+        """The gateway has accepted it, and applies it later: nobody is told that it took, and the
+        stream is waited for."""
+        flight = self._active.flights.get(answer.correlation)
+        if flight is None or not _is_out(flight):
+            self._active.counts["stray"] += 1
+        elif flight.stage is Stage.CONFIRMING:
+            self._active.counts["duplicate"] += 1
+        else:
+            self._active.counts["late"] += flight.stage is not Stage.SENT
+            self._stop_waiting(flight)
+            flight.line, flight.is_in_doubt, flight.is_timed = None, False, False
+            self._active.step(flight, CommandStep.PENDING, answer.shown_as)
+            self._confirm(flight, self._dialect.confirm_within_s(flight.command))
             self._watch(flight)
 
     def _confirm(self, flight: Flight, within_s: float) -> None:
@@ -286,10 +319,12 @@ class Sending:
         self._set("next", flight, self._active.now_s + within_s)
 
     def shown(self, shown: TransitionSeen) -> None:
-        """A transition bears the id: nothing else confirms, above all no equal state."""
+        """A transition shows it: nothing else confirms, above all no equal state."""
         awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
         for flight in awaiting:
-            if flight.stage is not Stage.CONFIRMING:
+            if flight.command.step is CommandStep.PENDING:
+                self._acknowledged(flight, f"{shown.correlation} confirmed by the event stream")
+            elif flight.stage is not Stage.CONFIRMING:
                 self._acknowledged(flight, "confirmed by the event stream")
             self._end(flight, CommandStep.CONFIRMED, "")
         self._active.counts["stray"] += not awaiting
@@ -358,6 +393,12 @@ class Sending:
         else:
             missing = Code(self._admission.missing(self._active.now_s))
             self._refuse_permit(flight, missing, self._settings.give_up_after_s)
+
+    def learned(self) -> None:
+        """It is known now which presences there are: what was not known to be watched for is."""
+        for flight in self._active.flights.values():
+            if flight.stage is Stage.CONFIRMING:
+                self._watch(flight)
 
     def _watch(self, flight: Flight) -> None:
         if self._watching.ask(flight):
