@@ -157,10 +157,13 @@ class CloudDialect:
 
     def watch(self, command: Command) -> Watch | None:
         """A change of that very agent to that very definition at that very time: about then, or
-        since then. Nothing is confirmed before the definitions are known."""
+        since then. As long as a successor does not know the definitions, by its exact time."""
         awaited = self.awaited(command)
-        if awaited is None or self._meant is None:
+        if awaited is None:
             return None
+        if self._meant is None:
+            is_named = awaited.startswith(PRESENCE_AT)
+            return Watch(command.user_id, awaited) if is_named else None
         wanted = self._meant(command.to_state)
         at = awaited.lstrip("abcdefghijklmnopqrstuvwxyz@>")
         if isinstance(wanted, NoSuchDefinition) or not at.isdecimal():

@@ -397,7 +397,7 @@ class Sending:
     def learned(self) -> None:
         """It is known now which presences there are: what was not known to be watched for is."""
         for flight in self._active.flights.values():
-            if flight.stage is Stage.CONFIRMING:
+            if flight.command.step is CommandStep.PENDING:
                 self._watch(flight)
 
     def _watch(self, flight: Flight) -> None:
