@@ -37,6 +37,10 @@ COUNTED: Final = (
 """The names in `ActiveCommands.counts`. late, duplicate, stray: answers that changed nothing."""
 
 
+CLOCKS_APART_MOST_S: Final = 1.0
+"""Two clocks that are read one after the other; more than that, and the wall clock was set."""
+
+
 class Stage(Enum):
     """What a command waits for. Finer than its step, and not kept: a restart makes it anew."""
 
@@ -67,6 +71,17 @@ class Flight:
     @property
     def id(self) -> str:
         return self.command.id
+
+    @property
+    def is_out(self) -> bool:
+        """Something of it left. What is validated again after a restart is certainly not
+        applied."""
+        return self.command.tries > 0 and self.stage is not Stage.VALIDATING
+
+    @property
+    def step_between(self) -> CommandStep:
+        """Of a command that is to be sent again."""
+        return CommandStep.UNANSWERED if self.is_in_doubt else CommandStep.ADMITTED
 
 
 class ActiveCommands:
@@ -153,6 +168,16 @@ class ActiveCommands:
         """By the wall clock, because a predecessor wrote it; one that was set back makes it 0."""
         assert at_us is not None, "it happened"
         return max(0.0, (self.now_us - at_us) / 1e6)
+
+    def by_this_clock(self, flight: Flight) -> Command:
+        """With the time of its first send by the wall clock as it is now: it may have been set."""
+        command = flight.command
+        if flight.first_sent_s is None or command.first_sent_us is None:
+            return command
+        first_us = self.now_us - round((self.now_s - flight.first_sent_s) * 1e6)
+        if abs(first_us - command.first_sent_us) <= CLOCKS_APART_MOST_S * 1e6:
+            return command
+        return replace(command, first_sent_us=first_us)
 
     def _end(
         self,

@@ -174,7 +174,7 @@ class Changing:
         self, wanted: list[_Wanted], told: Sequence[Mapping[str, Any]], asked_us: int
     ) -> list[_Wanted]:
         """Those of whom the answer does not tell what became of their change."""
-        by_user = {str(each.get("id")).lower(): each for each in told if isinstance(each, Mapping)}
+        by_user = {str(each.get("id")).lower(): each for each in told}
         untold = []
         for each in wanted:
             now = by_user.get(each.change.user_id.lower())

@@ -154,11 +154,8 @@ class CommandMachine:
             case signals.StatesKnown():
                 self._dialect.learn(signal)
                 self._validation.learned(now_s)
-                self._sending.learned()
-            case signals.Acknowledged():
+            case signals.Acknowledged() | signals.Pending():
                 self._sending.answered(signal)
-            case signals.Pending():
-                self._sending.pending(signal)
             case signals.Unanswered():
                 self._sending.unanswered(signal)
             case signals.NotSent():

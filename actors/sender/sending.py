@@ -13,22 +13,20 @@ from __future__ import annotations
 
 import math
 import random
-from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple
 
 from actors.messages.queries import AgentRecord, TransitionSeen
-from actors.sender.active_commands import ActiveCommands, Flight, Stage
+from actors.sender.active_commands import CLOCKS_APART_MOST_S, ActiveCommands, Flight, Stage
 from actors.sender.admission import Admission, Granted, TimedOut
-from actors.sender.commands import Code, Command, CommandStep, Refusal
+from actors.sender.commands import Code, CommandStep, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
-from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
+from actors.sender.settling import TOO_MANY, backoff_s, no_permit, retry_delay_s
 from actors.sender.signals import Acknowledged, LineDown, NotSent, Pending, Unanswered
 from actors.sender.watching import LOOK_S, Watching
 from actors.settings.sender import SenderSettings
 
 WATCH_AGAIN_S: Final = 1.0
-CLOCKS_APART_MOST_S: Final = 1.0  # more than that, and the wall clock was set
 
 
 class _Timer(NamedTuple):
@@ -179,23 +177,11 @@ class Sending:
         )
         flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
         flight.was_in_doubt = flight.is_in_doubt
-        change = self._dialect.change(
-            self._by_this_clock(flight), flight.line, is_in_doubt=flight.is_in_doubt
-        )
-        active.act(change)
+        command = active.by_this_clock(flight)
+        active.act(self._dialect.change(command, flight.line, is_in_doubt=flight.is_in_doubt))
         self._watch(flight)
         self._set("next", flight, active.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
-
-    def _by_this_clock(self, flight: Flight) -> Command:
-        """Since when it may be applied, by the wall clock as it is now: it may have been set."""
-        command, active = flight.command, self._active
-        if flight.first_sent_s is None or command.first_sent_us is None:
-            return command
-        first_us = active.now_us - round((active.now_s - flight.first_sent_s) * 1e6)
-        if abs(first_us - command.first_sent_us) <= CLOCKS_APART_MOST_S * 1e6:
-            return command
-        return replace(command, first_sent_us=first_us)
 
     def not_sent(self, signal: NotSent) -> None:
         """The last try never left this process: it is as if it had not been."""
@@ -218,7 +204,7 @@ class Sending:
             changes |= {"first_sent_us": None, "last_sent_us": None}
             age_s = self._active.age_s(flight.command.accepted_us)
             flight.give_up_s = self._active.now_s + self._settings.give_up_after_s - age_s
-        self._active.step(flight, _step_between(flight), why, **changes)
+        self._active.step(flight, flight.step_between, why, **changes)
         self._queue_again(flight)
 
     def unanswered(self, signal: Unanswered) -> None:
@@ -249,13 +235,16 @@ class Sending:
 
     # Answers
 
-    def answered(self, answer: Acknowledged) -> None:
+    def answered(self, answer: Acknowledged | Pending) -> None:
         flight = self._active.flights.get(answer.correlation)
         counts = self._active.counts
-        if flight is None or not _is_out(flight):
+        if flight is None or not flight.is_out:
             counts["stray"] += 1
         elif flight.stage is Stage.CONFIRMING:
             counts["duplicate"] += 1
+        elif isinstance(answer, Pending):
+            counts["late"] += flight.stage is not Stage.SENT
+            self._pending(flight, answer.shown_as)
         elif answer.success:
             counts["late"] += flight.stage is not Stage.SENT
             self._acknowledged(flight, answer.shown_as)
@@ -286,7 +275,7 @@ class Sending:
         if is_final and is_certain:
             self._refuse(flight, refusal)
             return
-        active.step(flight, _step_between(flight), refusal.detail)
+        active.step(flight, flight.step_between, refusal.detail)
         self._settle(flight, retry_delay_s(answer, tries, self._rng))
 
     def _acknowledged(self, flight: Flight, detail: str) -> None:
@@ -298,21 +287,13 @@ class Sending:
         if not is_watched:
             self._watch(flight)
 
-    def pending(self, answer: Pending) -> None:
-        """The gateway has accepted it, and applies it later: nobody is told that it took, and the
-        stream is waited for."""
-        flight = self._active.flights.get(answer.correlation)
-        if flight is None or not _is_out(flight):
-            self._active.counts["stray"] += 1
-        elif flight.stage is Stage.CONFIRMING:
-            self._active.counts["duplicate"] += 1
-        else:
-            self._active.counts["late"] += flight.stage is not Stage.SENT
-            self._stop_waiting(flight)
-            flight.line, flight.is_in_doubt, flight.is_timed = None, False, False
-            self._active.step(flight, CommandStep.PENDING, answer.shown_as)
-            self._confirm(flight, self._dialect.confirm_within_s(flight.command))
-            self._watch(flight)
+    def _pending(self, flight: Flight, detail: str) -> None:
+        """The gateway applies it later: nobody is told that it took, and the stream is awaited."""
+        self._stop_waiting(flight)
+        flight.line, flight.is_in_doubt, flight.is_timed = None, False, False
+        self._active.step(flight, CommandStep.PENDING, detail)
+        self._confirm(flight, self._dialect.confirm_within_s(flight.command))
+        self._watch(flight)
 
     def _confirm(self, flight: Flight, within_s: float) -> None:
         flight.stage = Stage.CONFIRMING
@@ -320,7 +301,7 @@ class Sending:
 
     def shown(self, shown: TransitionSeen) -> None:
         """A transition shows it: nothing else confirms, above all no equal state."""
-        awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
+        awaiting = [flight for flight in self._watching.named(shown) if flight.is_out]
         for flight in awaiting:
             if flight.command.step is CommandStep.PENDING:
                 self._acknowledged(flight, f"{shown.correlation} confirmed by the event stream")
@@ -373,12 +354,11 @@ class Sending:
             self._watch(flight)
 
     def _give_up(self, flight: Flight) -> None:
-        within, tries = f"{self._settings.give_up_after_s:g} s", flight.command.tries
+        most_s, tries = self._settings.give_up_after_s, flight.command.tries
+        within = f"{most_s:g} s"
         if flight.is_in_doubt:
             # Two clocks, read one after the other: by the kept times it must be spent as well.
-            left_s = self._settings.give_up_after_s - self._active.age_s(
-                flight.command.first_sent_us
-            )
+            left_s = most_s - self._active.age_s(flight.command.first_sent_us)
             if 0.0 < left_s <= CLOCKS_APART_MOST_S:
                 self._set("give up", flight, self._active.now_s + left_s)
                 return
@@ -391,14 +371,7 @@ class Sending:
             why = f"not accepted within {within}, {tries} attempts; {flight.last}"
             self._refuse(flight, Refusal(Code.GATEWAY_RATE, why))
         else:
-            missing = Code(self._admission.missing(self._active.now_s))
-            self._refuse_permit(flight, missing, self._settings.give_up_after_s)
-
-    def learned(self) -> None:
-        """It is known now which presences there are: what was not known to be watched for is."""
-        for flight in self._active.flights.values():
-            if flight.command.step is CommandStep.PENDING:
-                self._watch(flight)
+            self._refuse_permit(flight, Code(self._admission.missing(self._active.now_s)), most_s)
 
     def _watch(self, flight: Flight) -> None:
         if self._watching.ask(flight):
@@ -407,14 +380,10 @@ class Sending:
     # Ends
 
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
-        if missing is Code.RATE:
-            most = f"{self._settings.updates_per_s:g} updates per second"
-            left_s = max(0.0, self._admission.rate_free_at_s - self._active.now_s)
-            retry_after_ms = math.ceil(left_s * 1e3) + 1
-        else:
-            most, retry_after_ms = f"{self._settings.in_flight_max} updates in flight", None
-        refusal = Refusal(missing, f"not sent within {waited_s:g} s: limit of {most} reached")
-        self._refuse(flight, refusal, retry_after_ms)
+        refusal = no_permit(missing, waited_s, self._settings)
+        left_s = max(0.0, self._admission.rate_free_at_s - self._active.now_s)
+        is_rate = missing is Code.RATE
+        self._refuse(flight, refusal, math.ceil(left_s * 1e3) + 1 if is_rate else None)
 
     def _refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
         self._let_go(flight)
@@ -449,13 +418,3 @@ class Sending:
 
     def _drop(self, what: Literal["next", "give up", "watch"], flight: Flight) -> None:
         self._deadlines.drop(_Timer(what, flight.id))
-
-
-def _step_between(flight: Flight) -> CommandStep:
-    """Of a command that is to be sent again."""
-    return CommandStep.UNANSWERED if flight.is_in_doubt else CommandStep.ADMITTED
-
-
-def _is_out(flight: Flight) -> bool:
-    """Something of it left. What is validated again after a restart is certainly not applied."""
-    return flight.command.tries > 0 and flight.stage is not Stage.VALIDATING

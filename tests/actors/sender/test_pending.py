@@ -165,7 +165,7 @@ HAPPENINGS = st.one_of(
 
 
 @profile(max_examples=150, deadline=None)
-@given(st.lists(HAPPENINGS, max_size=12))  # type: ignore[arg-type]
+@given(st.lists(HAPPENINGS, max_size=12))
 def test_whatever_happens_it_has_one_end_and_is_confirmed_only_by_what_shows_it(
     happenings: list[tuple[str, object]],
 ) -> None:
