@@ -42,8 +42,6 @@ class Replies:
         """The same by user and name."""
         self._shown: dict[_Key, TransitionSeen] = {}
         """The newest; the oldest stands first."""
-        self._shown_of: dict[str, list[TransitionSeen]] = {}
-        """The same by user, in the same order."""
 
     @property
     def watches(self) -> int:
@@ -56,10 +54,8 @@ class Replies:
         for user_id, correlation, state, presence, at_us, definition in correlated:
             key = (user_id, correlation)
             shown = TransitionSeen(correlation, user_id, state, presence, at_us, definition)
-            if key in self._shown:
-                self._forget_shown(key)
+            self._shown.pop(key, None)
             self._shown[key] = shown
-            self._shown_of.setdefault(user_id, []).append(shown)
             if user_id in self._watched:
                 watches = self._watched[user_id].values()
                 answered = [each for each in watches if is_shown_by(each, shown)]
@@ -67,14 +63,8 @@ class Replies:
                 for watch in answered:
                     self._drop_watch((user_id, watch.correlation))
         while len(self._shown) > CORRELATED_MAX:
-            self._forget_shown(next(iter(self._shown)))
+            del self._shown[next(iter(self._shown))]
         return told
-
-    def _forget_shown(self, key: _Key) -> None:
-        user_id, _ = key
-        self._shown_of[user_id].remove(self._shown.pop(key))
-        if not self._shown_of[user_id]:
-            del self._shown_of[user_id]
 
     def _drop_watch(self, key: _Key) -> None:
         if self._watches.pop(key, None) is not None:
@@ -124,14 +114,22 @@ class Replies:
     def _watch(self, watch: Watch, now_s: float) -> TransitionSeen | None:
         """What is waited for, if it was before; else from now on it is waited for."""
         key = (watch.user_id, watch.correlation)
+        _, before = self._watches.get(key, (0.0, None))
         self._drop_watch(key)
-        for shown in self._shown_of.get(watch.user_id, ()):
-            if is_shown_by(watch, shown):
-                return shown
+        if before != watch and (shown := self._shown_before(watch)) is not None:
+            return shown
         if len(self._watches) < WATCHES_MAX:
             self._watches[key] = (now_s + WATCH_LEASE_S, watch)
             self._watched.setdefault(watch.user_id, {})[watch.correlation] = watch
         return None
+
+    def _shown_before(self, watch: Watch) -> TransitionSeen | None:
+        """Once for each watch: what comes while it is kept is told, and ends it. A look at all that
+        is kept takes a millisecond; an index of it would cost something at every transition."""
+        if not watch.definition:
+            return self._shown.get((watch.user_id, watch.correlation))
+        mine = (each for each in self._shown.values() if each.user_id == watch.user_id)
+        return next((each for each in mine if is_shown_by(watch, each)), None)
 
 
 def _told(
