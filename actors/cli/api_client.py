@@ -29,7 +29,12 @@ ASK_AGAIN_S: Final = 0.2
 READ_TIMEOUT_S: Final = 90.0
 WAIT_S: Final = 30.0
 """Of one request for a command's end; asked again until there is one."""
+FIRST_WAIT_S: Final = 1.0
+"""Of the first one: a command that is pending by then keeps the others waiting for its end."""
 CONNECTIONS_MAX: Final = 256
+PENDING_S: Final = 15.0
+"""How long a pending command is waited for: a change that the gateway makes in a moment is seen
+then, and whoever waits for the end of a conversation is told that it has not come."""
 _PASSING: Final = frozenset({"no-answer", "stopping", "too-many-waiting"})
 """Codes of refusals that a moment cures."""
 
@@ -77,12 +82,21 @@ class ApiClient:
         return await self._ask("GET", path, params=_wait(wait_s))
 
     async def ended(self, command_id: str) -> Body:
-        """The command, once it has its end."""
+        """The command, once it has its end, or has been pending for PENDING_S: then its end may be
+        an hour away."""
+        wait_s, pending_until_s = FIRST_WAIT_S, float("inf")
         while True:
-            answer = await self.command(command_id, wait_s=WAIT_S)
-            command = expected(answer)
+            command = expected(await self.command(command_id, wait_s=wait_s))
             if CommandStep(command["step"]).is_end:
                 return command
+            if command["step"] == CommandStep.PENDING:
+                now_s = self._clock.now_s()
+                pending_until_s = min(pending_until_s, now_s + PENDING_S)
+                if now_s >= pending_until_s:
+                    return command
+                wait_s = pending_until_s - now_s
+            else:
+                wait_s = WAIT_S
             await asyncio.sleep(ASK_AGAIN_S)  # a child that stops lets nobody wait
 
     async def commands(self, **filters: str | int | None) -> ApiResponse:

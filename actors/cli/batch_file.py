@@ -27,6 +27,7 @@ NEEDED: Final = ("user", "state")
 KNOWN: Final = (*NEEDED, "reason", "expect")
 RESULT: Final = ("line", *KNOWN, "outcome", "code", "detail", "command", "replayed")
 PENDING: Final = "pending"
+"""A line that was not sent yet; with a command's id, one that the gateway applies later."""
 """The outcome of a line that has none yet: the run was interrupted."""
 LINES_MAX: Final = 100_000
 BYTES_MAX: Final = 64 << 20
@@ -50,7 +51,7 @@ class CsvLine(NamedTuple):
 class Outcome(NamedTuple):
     """What became of a line."""
 
-    step: str  # an end of a command, or PENDING
+    step: str  # of a command, or PENDING
     code: str = ""
     detail: str = ""
     command: str = ""

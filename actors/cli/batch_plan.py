@@ -100,7 +100,7 @@ class FileRun:
     def counts(self) -> Counter[str]:
         """How many lines came to which outcome."""
         counts = Counter(outcome.step for outcome in self._outcomes.values())
-        counts[PENDING] = len(self._lines) - len(self._outcomes)
+        counts[PENDING] += len(self._lines) - len(self._outcomes)
         return +counts
 
     @property

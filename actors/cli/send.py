@@ -10,12 +10,13 @@ from typing import Final
 from actors.cli import tables
 from actors.cli.api_client import ApiResponse, Body, open_client, run
 from actors.sender.commands import CommandStep
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY, RuntimeFault
 
 PATIENCE_S: Final = 3.0
 """Of a question whose answer only chooses the words of a refusal."""
 SENDER: Final = "sender"
-_ENDED: Final[dict[str, str]] = {
+_TEXTS: Final[dict[str, str]] = {
+    CommandStep.PENDING: "the gateway accepted the command, but agent {user} is not {state} yet",
     CommandStep.CONFIRMED: "agent {user} is {state}",
     CommandStep.UNCONFIRMED: "the gateway accepted the command, but agent {user} was not seen in "
     "{state}",
@@ -33,7 +34,8 @@ def send_one(
     waits: bool,
     as_json: bool,
 ) -> int:
-    """The exit code: 0 if it took, or was accepted and is not waited for."""
+    """The exit code: 0 if it was applied, or was accepted and is not waited for; 75 if it was
+    waited for and is pending."""
     try:
         answer = run(_send_one(data_dir, user, change, key=key, waits=waits))
     except KeyboardInterrupt:
@@ -49,6 +51,8 @@ def send_one(
     else:
         _tell_standing(answer)
     step = CommandStep.REFUSED if answer.is_problem else CommandStep(answer.body["step"])
+    if waits and step == CommandStep.PENDING:
+        return EXIT_TEMPORARY
     took = step == CommandStep.CONFIRMED or (not waits and not step.is_end)
     return EXIT_CLEAN if took else EXIT_FAILURE
 
@@ -80,13 +84,16 @@ def is_sending(data_dir: Path) -> bool:
 def _tell_standing(answer: ApiResponse) -> None:
     body = answer.body
     user, state, step = (tables.cell(body[name]) for name in ("user_id", "state", "step"))
-    text = _ENDED.get(step)
+    text = _TEXTS.get(step)
     if step == CommandStep.REFUSED:
         print(f"refused ({tables.cell(body['code'])}): {tables.cell(body['detail'])}")
     elif text is None:
         print(f"{step}: change of agent {user} to {state}")
     else:
         print(f"{step}: {text.format(user=user, state=state)}")
+    if step == CommandStep.PENDING:
+        print(f"reason: {tables.cell(body['detail']).partition(': ')[2]}")
+        print(f"to see its outcome: presence-runtime commands {tables.cell(body['id'])}")
     if answer.is_replayed:
         print("this is an earlier command with the same key; nothing was sent again")
     print(f"command {tables.cell(body['id'])}")

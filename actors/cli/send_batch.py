@@ -20,7 +20,7 @@ from actors.cli.batch_plan import FileRun
 from actors.sender.commands import Code, CommandStep
 from actors.storage.data_dir import read_meta
 from runtime.clock import Clock, SystemClock
-from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, RuntimeFault
+from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY, RuntimeFault
 
 RETRY_AFTER_S: Final = 1.0
 """Where the runtime does not say when."""
@@ -40,8 +40,8 @@ def send_file(
     as_json: bool,
     ids_of: Callable[[str], Sequence[str]],
 ) -> int:
-    """The exit code: 0 if every line is confirmed. `ids_of`: whom a line means, by id or
-    name."""
+    """The exit code: 0 if every line is confirmed, 75 if some are pending and all others confirmed.
+    `ids_of`: whom a line means, by id or name."""
     lines = _of_ids(batch_file.read(path, name, read_meta(data_dir).dialect), ids_of, path)
     result = result or batch_file.result_path(path)
     run = FileRun(lines)
@@ -59,7 +59,11 @@ def send_file(
     finally:
         batch_file.write_result(result, run.results())
     _tell(run, result, as_json)
-    return EXIT_CLEAN if set(run.counts()) == {CommandStep.CONFIRMED} else EXIT_FAILURE
+    outcomes = set(run.counts())
+    if outcomes == {CommandStep.CONFIRMED}:
+        return EXIT_CLEAN
+    is_pending = outcomes <= {CommandStep.CONFIRMED, CommandStep.PENDING}
+    return EXIT_TEMPORARY if is_pending else EXIT_FAILURE
 
 
 def _of_ids(

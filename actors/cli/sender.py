@@ -33,7 +33,11 @@ _Expect = Annotated[
     typer.Option(help="Reject the command if the agent's current presence is a different one"),
 ]
 _Wait = Annotated[
-    bool, typer.Option("--wait", help="Wait until the command is confirmed or has failed")
+    bool,
+    typer.Option(
+        "--wait",
+        help="Wait until the command is confirmed or has failed; while it is pending, for 15 s",
+    ),
 ]
 _Force = Annotated[
     bool,
@@ -74,7 +78,8 @@ def send(
 ) -> None:
     """Change the presence of an agent, or of all agents in a file.
 
-    Exit codes: 0 applied, 1 rejected or not confirmed, 75 runtime unreachable.
+    Exit codes: 0 applied, 1 rejected or not confirmed, 75 runtime unreachable or, with --wait,
+    pending: the gateway applies the change when the agent's interaction ends.
     """
     if batch is not None:
         if user is not None or reason or expect is not None:

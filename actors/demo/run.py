@@ -233,7 +233,8 @@ class DemoRun:
             found.append(f"the gateway has {status['faults_left']} faults left")
         found += self._progress.behind(status, self._clock.now_s() - self._changed_s)
         found += self._progress.unconfirmed()
-        if unsettled := self._runtime.sender.get("unsettled"):
+        sender = self._runtime.sender
+        if unsettled := sender.get("unsettled") - sender.get("pending_now"):
             found.append(f"{unsettled:,} commands are unfinished")
         if not int(status["sockets"]):
             found.append("the gateway has no connection")

@@ -22,10 +22,10 @@ from actors.genesys.cloud_errors import (
     UnauthorisedError,
     refusal,
 )
+from actors.genesys.gateway_clock import GatewayClock
 from actors.genesys.http import GatewayAddress, place_of, read_bounded
 from actors.genesys.json_text import parsed
 from actors.genesys.pacer import Pacer
-from actors.genesys.retry_after import http_date_us
 from actors.genesys.secret import Secret
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from actors.genesys.unreadable import UnreadableError
@@ -55,10 +55,14 @@ class ApiCalls:
         self._client = client
         self._pacer = pacer
         self._clock = clock
-        self.gateway_ahead_us = 0
-        """Of our clock, by the `Date` of the newest answer that had one; to a second or so."""
+        self._gateway_clock = GatewayClock()
         self.requests = 0
         self.rate_limited = 0
+
+    @property
+    def gateway_ahead_us(self) -> int | None:
+        """Of our clock, to a second or so; None: not known."""
+        return self._gateway_clock.ahead_us
 
     @property
     def room(self) -> int:
@@ -128,7 +132,8 @@ class ApiCalls:
                     reply = await self._client.send(request, stream=True)
                     try:
                         budget.corrected(reply.headers, self._clock.now_s())
-                        self._compare_clocks(reply.headers.get("Date"), asked_us)
+                        date, now_us = reply.headers.get("Date"), self._clock.wall_us()
+                        self._gateway_clock.told(date, asked_us, now_us)
                         content = await _read(call, reply)
                     finally:
                         await reply.aclose()
@@ -152,13 +157,6 @@ class ApiCalls:
                 self.rate_limited += 1
                 budget.refused(problem.retry_after_s, self._clock.now_s())
             raise problem
-
-    def _compare_clocks(self, date: str | None, asked_us: int) -> None:
-        """A `Date` is cut to its second, and was written some time between question and answer."""
-        written_us = http_date_us(date)
-        if written_us is not None:
-            between_us = (asked_us + self._clock.wall_us()) // 2
-            self.gateway_ahead_us = written_us + 500_000 - between_us
 
 
 def _headers(token: Secret, content: bytes | None) -> dict[str, str]:

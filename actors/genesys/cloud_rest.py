@@ -272,20 +272,31 @@ class CloudRest(ApiCalls):
         return await self._object("GET", "presence of a user", _presence_path(user_id))
 
     async def patch_presence(
-        self, user_id: str, definition_id: str, message: str | None = None
+        self,
+        user_id: str,
+        definition_id: str,
+        message: str | None = None,
+        *,
+        is_primary: bool = False,
     ) -> Entity:
-        """The user's presence as it is now; `modifiedDate` names the change."""
+        """The user's presence as the answer has it, which need not be the wanted one yet.
+        `is_primary`: the source becomes the user's primary one by it."""
         body: Entity = {"presenceDefinition": {"id": definition_id}}
         if message is not None:
             body["message"] = message
+        if is_primary:
+            body["primary"] = True
         path = _presence_path(user_id)
         return await self._object("PATCH", "presence of a user", path, body=body)
 
-    async def put_presences(self, presences: Sequence[NewPresence]) -> list[Entity]:
-        """At most PRESENCES_AT_ONCE_MAX in one call; the presences as they are now, of whom it
-        tells."""
+    async def put_presences(
+        self, presences: Sequence[NewPresence], *, is_primary: bool = False
+    ) -> list[Entity]:
+        """At most PRESENCES_AT_ONCE_MAX in one call; the presences as the answer has them, of whom
+        it tells. `is_primary`: as above."""
         assert 0 < len(presences) <= PRESENCES_AT_ONCE_MAX, len(presences)
-        body = [each.entity() for each in presences]
+        more: Entity = {"primary": True} if is_primary else {}
+        body = [each.entity() | more for each in presences]
         path = "/api/v2/users/presences/bulk"
         answer = await self._json("PUT", "presences of users", path, body=body)
         return [each for each in listed(answer) if isinstance(each, dict)]

@@ -6,7 +6,7 @@ dropped (a shard waits for nobody) and either end may be killed: no record is ev
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from actors.messages.codec import Vocabulary
 
@@ -29,14 +29,15 @@ class AskQueue(NamedTuple):
 
 
 class Watch(NamedTuple):
-    """Tell when a transition of this agent bears this correlation id, also if it was before this.
-    In the cloud dialect that is `presence@` and the µs of the presence's modifiedDate.
-
-    Renewed about once a second for as long as the sender cares.
+    """Tell when a transition of this agent shows what the sender waits for (`is_shown_by`), also if
+    it was before this. Renewed about once a second for as long as the sender cares.
     """
 
     user_id: str
-    correlation: str
+    correlation: str  # wsp: a transition bears it; cloud: only a name of this watch
+    definition: str = ""  # cloud: id of the presence definition that is wanted
+    since_us: int = 0  # cloud: the presence was changed then or later, by its modifiedDate
+    until_us: int | None = None  # cloud: … and not later than that
 
 
 class AgentRecord(NamedTuple):
@@ -64,13 +65,35 @@ class QueueRecord(NamedTuple):
 
 
 class TransitionSeen(NamedTuple):
-    """A committed transition bears this correlation id. Told once for each renewal of its watch."""
+    """A committed transition bears this correlation id: in the cloud dialect `presence@` and the µs
+    of the presence's modifiedDate. Told once for each renewal of a watch that it answers."""
 
     correlation: str
     user_id: str
     state: str
     presence: str | None
     at_us: int
+    definition: str = ""  # cloud: id of the presence definition that it shows
+
+
+PRESENCE_AT: Final = "presence@"
+
+
+def is_shown_by(watch: Watch, shown: TransitionSeen) -> bool:
+    """Whether this transition, of the agent of this watch, is what the watch waits for.
+
+    A change is known again by its correlation id. A change of the cloud has none: it is known by
+    the presence definition that was wanted *and* by when the presence was changed, so that an equal
+    presence which somebody has set before by hand is not taken for it.
+    """
+    if not watch.definition:
+        return shown.correlation == watch.correlation
+    if shown.definition.lower() != watch.definition.lower():
+        return False
+    text = shown.correlation.removeprefix(PRESENCE_AT)
+    if not text.isdecimal():
+        return False
+    return watch.since_us <= int(text) and (watch.until_us is None or int(text) <= watch.until_us)
 
 
 Question: TypeAlias = AskAgent | AskQueue | Watch

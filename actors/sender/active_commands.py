@@ -28,13 +28,17 @@ from actors.sender.latency import Latency
 
 COUNTED: Final = (
     "accepted", "repeated", "key_bound", "resumed", "validated", "forced", "admitted",
-    "sent", "retried", "unanswered", "acknowledged",
+    "sent", "retried", "unanswered", "acknowledged", "pending",
     "refused", "confirmed", "unconfirmed", "unknown",
     "timeouts", "lost_with_line", "not_sent", "negative", "rate_limited",
     "late", "duplicate", "stray",
     *(f"refused_{code.name.lower()}" for code in Code),
 )  # fmt: skip
 """The names in `ActiveCommands.counts`. late, duplicate, stray: answers that changed nothing."""
+
+
+CLOCKS_APART_MOST_S: Final = 1.0
+"""Two clocks that are read one after the other; more than that, and the wall clock was set."""
 
 
 class Stage(Enum):
@@ -60,11 +64,24 @@ class Flight:
     was_in_doubt: bool = False  # before the last try
     line: int | None = None  # that the last try went over, as long as that is unanswered
     last: str = ""  # what became of the last try, or why it is not confirmed
+    first_sent_s: float | None = None  # in this life; a clock that is set does not touch it
+    is_timed: bool = True  # the gateway applies it as soon as it can
     question: int | None = None  # its time to be confirmed is over, and its shard is asked
 
     @property
     def id(self) -> str:
         return self.command.id
+
+    @property
+    def is_out(self) -> bool:
+        """Something of it left. What is validated again after a restart is certainly not
+        applied."""
+        return self.command.tries > 0 and self.stage is not Stage.VALIDATING
+
+    @property
+    def step_between(self) -> CommandStep:
+        """Of a command that is to be sent again."""
+        return CommandStep.UNANSWERED if self.is_in_doubt else CommandStep.ADMITTED
 
 
 class ActiveCommands:
@@ -74,16 +91,23 @@ class ActiveCommands:
         self._on_end = on_end
         self._actions: list[Action] = []
         self.flights: dict[str, Flight] = {}
+        self._pending: set[str] = set()
         self.register = CommandIndex()
         self.counts = dict.fromkeys(COUNTED, 0)
         self.to_acknowledgement = Latency()
         self.to_confirmation = Latency()
         self.now_s, self.now_us = 0.0, 0
 
+    @property
+    def pending(self) -> int:
+        """So many the gateway has accepted to apply them later."""
+        return len(self._pending)
+
     def open(self, command: Command, give_up_s: float) -> Flight:
         assert not command.step.is_end, command
         assert command.id not in self.flights, command
         flight = self.flights[command.id] = Flight(command, give_up_s)
+        self._note_pending(command)
         self.register.put(command)
         return flight
 
@@ -106,7 +130,8 @@ class ActiveCommands:
         body = webhook_body(command)
         changes = {"acknowledged_us": self.now_us}
         self._write(flight, CommandStep.ACKNOWLEDGED, detail, changes, webhook=body)
-        self.to_acknowledgement.add(self._since_first_send_ms(command))
+        if flight.is_timed:
+            self.to_acknowledgement.add(self._since_first_send_ms(command))
 
     def end(self, flight: Flight, step: CommandStep, detail: str) -> None:
         """As it is now it stays."""
@@ -114,7 +139,8 @@ class ActiveCommands:
         changes: dict[str, Any] = {"ended_us": self.now_us}
         if step is CommandStep.CONFIRMED:
             changes["confirmed_us"] = self.now_us
-            self.to_confirmation.add(self._since_first_send_ms(flight.command))
+            if flight.is_timed:
+                self.to_confirmation.add(self._since_first_send_ms(flight.command))
         self._end(flight, step, detail, changes)
 
     def refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
@@ -143,6 +169,16 @@ class ActiveCommands:
         assert at_us is not None, "it happened"
         return max(0.0, (self.now_us - at_us) / 1e6)
 
+    def by_this_clock(self, flight: Flight) -> Command:
+        """With the time of its first send by the wall clock as it is now: it may have been set."""
+        command = flight.command
+        if flight.first_sent_s is None or command.first_sent_us is None:
+            return command
+        first_us = self.now_us - round((self.now_s - flight.first_sent_s) * 1e6)
+        if abs(first_us - command.first_sent_us) <= CLOCKS_APART_MOST_S * 1e6:
+            return command
+        return replace(command, first_sent_us=first_us)
+
     def _end(
         self,
         flight: Flight,
@@ -167,10 +203,17 @@ class ActiveCommands:
     ) -> None:
         command = replace(flight.command, step=step, detail=detail, **changes)
         flight.command = command
+        self._note_pending(command)
         self.register.put(command)
         self.counts[step] += 1
         self.act(Record(command, step, self.now_us, detail, webhook))
         self.tell(command, retry_after_ms)
+
+    def _note_pending(self, command: Command) -> None:
+        if command.step is CommandStep.PENDING:
+            self._pending.add(command.id)
+        else:
+            self._pending.discard(command.id)
 
     def _since_first_send_ms(self, command: Command) -> float:
         return (self.now_us - (command.first_sent_us or self.now_us)) / 1e3

@@ -26,8 +26,11 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, NewPresence
 from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
-from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since, shown_as
-from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswered
+from actors.sender import presence_answer
+from actors.sender.cloud_dialect import CHANGED_SINCE, changed_since
+from actors.sender.commands import Code
+from actors.sender.presence_answer import Applied, Meaning, NotPrimary, Unclear, is_in, meaning_of
+from actors.sender.signals import Acknowledged, NotSent, Patch, Pending, Signal, Unanswered
 from runtime.clock import Clock
 from runtime.counters import Counters
 
@@ -48,6 +51,8 @@ class Presences(Protocol):
     async def put_presences(
         self, presences: Sequence[NewPresence]
     ) -> Sequence[Mapping[str, Any]]: ...
+
+    # Both take `is_primary=True` where `sender.take_primary` is set.
 
 
 class _Wanted(NamedTuple):
@@ -71,8 +76,9 @@ def together(changes: Sequence[Patch]) -> tuple[list[Patch], list[Patch]]:
 
 class Changing:
     """`tell` hears of each change once. `on_no_token` hears why, and `on_doubt` that the gateway
-    may not know a definition which we know. `gateway_ahead_us`: of our clock, by its newest answer;
-    what a presence says of its change is judged by the clock that wrote it."""
+    may not know a definition which we know. `gateway_ahead_us`: of our clock, None if that is not
+    known; what a presence says of its change is judged by the clock that wrote it. `takes_primary`:
+    each change makes its source the agent's primary one."""
 
     def __init__(
         self,
@@ -83,7 +89,8 @@ class Changing:
         clock: Clock,
         on_no_token: Callable[[str], None],
         on_doubt: Callable[[], None],
-        gateway_ahead_us: Callable[[], int] = lambda: 0,
+        gateway_ahead_us: Callable[[], int | None] = lambda: None,
+        takes_primary: bool = False,
     ) -> None:
         self._rest = rest
         self._tell = tell
@@ -92,6 +99,7 @@ class Changing:
         self._on_no_token = on_no_token
         self._on_doubt = on_doubt
         self._gateway_ahead_us = gateway_ahead_us
+        self._how = {"is_primary": True} if takes_primary else {}
         self._log = structlog.get_logger("actors.sender")
         self.tells_each = True
         """Whether a bulk's answer has always told what it made: if not, all of it is doubtful, and
@@ -122,17 +130,20 @@ class Changing:
         try:
             if change.doubted_since_us is not None:
                 held = await self._rest.presence(change.user_id)
-                since_us = change.doubted_since_us + self._gateway_ahead_us()
+                since_us = change.doubted_since_us + (self._gateway_ahead_us() or 0)
                 if why := changed_since(held, wanted, since_us):
                     self._refused(change, CHANGED_SINCE, why)
                     return
             self._counters.add("updates_sent")
-            message = change.message or None
-            now = await self._rest.patch_presence(change.user_id, wanted.id, message)
+            message, asked_us = change.message or None, self._clock.wall_us()
+            now = await self._rest.patch_presence(change.user_id, wanted.id, message, **self._how)
         except CloudError as error:
             self._failed([change], error)
         else:
-            self._took(change, shown_as(now))
+            self._told(change, self._meaning(now, change, wanted, asked_us))
+
+    def _meaning(self, answer: object, change: Patch, wanted: Definition, asked_us: int) -> Meaning:
+        return meaning_of(answer, change.user_id, wanted, asked_us, self._gateway_ahead_us())
 
     # Together
 
@@ -145,7 +156,8 @@ class Changing:
                 [
                     NewPresence(change.user_id, definition.id, change.message)
                     for change, definition in wanted
-                ]
+                ],
+                **self._how,
             )
         except _REFUSES_ONE as error:
             self._log.info("bulk.refused", changes=len(wanted), reason=str(error))
@@ -154,22 +166,27 @@ class Changing:
             self._failed(changes, error)
             return
         else:
-            untold = self._took_together(wanted, told)
+            untold = self._told_together(wanted, told, began_us)
         for change, definition in untold:
             await self._make_after_all(change, definition, began_us)
 
-    def _took_together(
-        self, wanted: list[_Wanted], told: Sequence[Mapping[str, Any]]
+    def _told_together(
+        self, wanted: list[_Wanted], told: Sequence[Mapping[str, Any]], asked_us: int
     ) -> list[_Wanted]:
-        """Those of whom the answer does not tell that they are what was wanted."""
+        """Those of whom the answer does not tell what became of their change."""
         by_user = {str(each.get("id")).lower(): each for each in told}
         untold = []
         for each in wanted:
-            now = by_user.get(each.change.user_id.lower(), {})
-            if _holds(now, each.definition) and (name := shown_as(now)):
-                self._took(each.change, f"{name} in a bulk of {len(wanted)}")
-            else:
-                untold.append(each)
+            now = by_user.get(each.change.user_id.lower())
+            match self._meaning(now, *each, asked_us):
+                case Unclear():
+                    untold.append(each)
+                case presence_answer.Pending(is_future=False):
+                    untold.append(each)
+                case Applied(shown_as=name):
+                    self._told(each.change, Applied(f"{name} in a bulk of {len(wanted)}"))
+                case meaning:
+                    self._told(each.change, meaning)
         return untold
 
     async def _make_after_all(self, change: Patch, wanted: Definition, bulk_us: int) -> None:
@@ -177,8 +194,8 @@ class Changing:
         is as it was before is made alone, and that answer is its own."""
         try:
             held = await self._rest.presence(change.user_id)
-            why = changed_since(held, wanted, bulk_us + self._gateway_ahead_us())
-            if why and _holds(held, wanted) and self.tells_each:
+            why = changed_since(held, wanted, bulk_us + (self._gateway_ahead_us() or 0))
+            if why and is_in(held, wanted) and self.tells_each:
                 self.tells_each = False
                 self._log.error(
                     "bulk.response_incomplete",
@@ -196,8 +213,19 @@ class Changing:
 
     # What is told
 
-    def _took(self, change: Patch, name: str) -> None:
-        self._answered(Acknowledged(change.correlation, True, HTTPStatus.OK, "", "", None, name))
+    def _told(self, change: Patch, meaning: Meaning) -> None:
+        """By the answer to a call that was a success: what it holds decides."""
+        correlation = change.correlation
+        match meaning:
+            case Applied(shown_as=name):
+                self._answered(Acknowledged(correlation, True, HTTPStatus.OK, "", "", None, name))
+            case presence_answer.Pending(shown_as=name):
+                self._answered(Pending(correlation, name))
+            case NotPrimary(reason=why):
+                code = Code.NOT_PRIMARY.value
+                self._answered(Acknowledged(correlation, False, HTTPStatus.OK, code, why, None))
+            case Unclear(reason=why):
+                self._tell(Unanswered(correlation, why))
 
     def _refused(self, change: Patch, status: int, why: str) -> None:
         """By ourselves; no call was made that could change anything."""
@@ -221,14 +249,9 @@ class Changing:
         elif error.status == HTTPStatus.BAD_REQUEST:
             self._on_doubt()
 
-    def _answered(self, answer: Acknowledged) -> None:
+    def _answered(self, answer: Acknowledged | Pending) -> None:
         self._counters.add("acknowledgements")
         self._tell(answer)
-
-
-def _holds(presence: Mapping[str, Any], wanted: Definition) -> bool:
-    found = presence.get("presenceDefinition")
-    return isinstance(found, dict) and str(found.get("id")).lower() == wanted.id.lower()
 
 
 def _declined(change: Patch, error: CloudError, retry_after_ms: int | None = None) -> Acknowledged:

@@ -1,31 +1,43 @@
 """Owns what commands are in the cloud dialect: presence definitions, their rule, and modifiedDate.
 
 Pure: knows no call; `actors.sender.cloud_loop` makes them (protocol.md §2.1). The gateway knows no
-correlation id of ours. What names a change is the modifiedDate in the answer to it: the detail of
-the step *acknowledged* begins with it, as the correlation by which the stream will show it, so that
-it is as durable as the step. An equal presence that somebody sets by hand bears another one.
+correlation id of ours. A change is known again by the definition that was wanted and by when it was
+made: the detail of the step *acknowledged* begins with the modifiedDate of the answer, that of
+*pending* with the time since when it may be made, so that both are as durable as the step. An equal
+presence that somebody has set before by hand bears an older time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
-from actors.genesys.cloud import normal_name, parse_time_us
+from actors.genesys.cloud import normal_name, user_id_of
 from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 from actors.genesys.presences import misnamed
 from actors.genesys.times import iso_ms
-from actors.messages.queries import AgentRecord
+from actors.messages.queries import PRESENCE_AT, AgentRecord, Watch
 from actors.sender.commands import Code, Command, CommandStep, Refusal
+from actors.sender.presence_answer import (
+    CLOCKS_APART_US,
+    SHOWN_LATER,
+    SHOWN_SINCE,
+    is_in,
+    modified_us,
+    name_of,
+)
 from actors.sender.settling import refusal_of
 from actors.sender.signals import Acknowledged, Patch, Send, StatesKnown
 from actors.sender.transitions import AgentStatus, doubt
 from actors.settings.sender import SenderSettings
 
-SHOWN_AS: Final = "presence@"
+SHOWN_APART_US: Final = 1_000_000
+"""So much the time of a change in the stream may differ from that in the answer to it, either way:
+one of the two may be written without milliseconds."""
+MEANT_KEPT: Final = 1_024
 MESSAGE_CHARS_MAX: Final = 250  # the reason is shown to people as the presence's message
 PERMISSION_NEEDED: Final = "presence:userPresence:edit"
-CLOCKS_APART_S: Final = 2.0  # what is left of it by `Date`: so much earlier may still be since
 CHANGED_SINCE: Final = 409  # ours: the presence has been changed since the first try
 
 _ON_QUEUE: Final = "ON_QUEUE"
@@ -40,6 +52,7 @@ class CloudDialect:
     def __init__(self, settings: SenderSettings) -> None:
         self._settings = settings
         self._definitions: Definitions | None = None
+        self._meant: Callable[[str], Definition | NoSuchDefinition] | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -47,6 +60,10 @@ class CloudDialect:
 
     def learn(self, states: StatesKnown) -> None:
         self._definitions = states.definitions
+        self._meant = lru_cache(MEANT_KEPT)(states.definitions.meant)
+
+    def spelt(self, user_id: str) -> str:
+        return user_id_of(user_id)
 
     # The rule
 
@@ -131,8 +148,35 @@ class CloudDialect:
     # On the wire
 
     def awaited(self, command: Command) -> str | None:
-        is_named = command.step is CommandStep.ACKNOWLEDGED and command.detail.startswith(SHOWN_AS)
-        return command.detail.partition(" ")[0] if is_named else None
+        match command.step:
+            case CommandStep.ACKNOWLEDGED if command.detail.startswith(PRESENCE_AT):
+                return command.detail.partition(" ")[0]
+            case CommandStep.PENDING if command.detail.startswith((SHOWN_SINCE, SHOWN_LATER)):
+                return command.detail.partition(":")[0]
+        return None
+
+    def watch(self, command: Command) -> Watch | None:
+        """A change of that very agent to that very definition at that very time: about then, or
+        since then. As long as a successor does not know the definitions, by its exact time."""
+        awaited = self.awaited(command)
+        if awaited is None:
+            return None
+        if self._meant is None:
+            is_named = awaited.startswith(PRESENCE_AT)
+            return Watch(command.user_id, awaited) if is_named else None
+        wanted = self._meant(command.to_state)
+        at = awaited.lstrip("abcdefghijklmnopqrstuvwxyz@>")
+        if isinstance(wanted, NoSuchDefinition) or not at.isdecimal():
+            return None
+        watch = Watch(command.user_id, awaited, wanted.id, int(at))
+        if awaited.startswith(PRESENCE_AT):
+            since_us, until_us = int(at) - SHOWN_APART_US, int(at) + SHOWN_APART_US
+            watch = watch._replace(since_us=since_us, until_us=until_us)
+        return watch
+
+    def confirm_within_s(self, command: Command) -> float:
+        is_later = command.step is CommandStep.PENDING and command.detail.startswith(SHOWN_LATER)
+        return self._settings.pending_s if is_later else self._settings.confirm_s
 
     def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
         since_us = command.first_sent_us if is_in_doubt else None
@@ -140,6 +184,8 @@ class CloudDialect:
         return Patch(line, command.id, *wanted, since_us)
 
     def refusal_of(self, answer: Acknowledged) -> Refusal:
+        if answer.code == Code.NOT_PRIMARY:
+            return Refusal(Code.NOT_PRIMARY, answer.message)
         if answer.status == CHANGED_SINCE:
             return Refusal(Code.NOT_AS_EXPECTED, answer.message)
         return refusal_of(
@@ -153,13 +199,11 @@ def _names(definitions: Definitions, names: tuple[str, ...], wanted: Definition)
 
 def shown_as(presence: Mapping[str, Any]) -> str:
     """By which the stream shows the change that this answer tells of; "" if it does not say."""
-    try:
-        return f"{SHOWN_AS}{parse_time_us(presence.get('modifiedDate'))}"
-    except ValueError:
-        return ""
+    at_us = modified_us(presence)
+    return "" if at_us is None else f"{PRESENCE_AT}{at_us}"
 
 
-def changed_since(presence: Mapping[str, Any], wanted: Definition, since_us: int) -> str:
+def changed_since(presence: object, wanted: Definition, since_us: int) -> str:
     """Why a change that may have taken at `since_us` or later, by the gateway's clock, is not made
     again; "" if it may be.
 
@@ -168,18 +212,13 @@ def changed_since(presence: Mapping[str, Any], wanted: Definition, since_us: int
     wanted one may be ours, and would be changed twice; or somebody has set it by hand, and then it
     confirms nothing: nobody can tell the two apart, and so the command will be *unknown*.
     """
-    try:
-        modified_us = parse_time_us(presence.get("modifiedDate"))
-    except ValueError:
+    if not isinstance(presence, Mapping):
         return ""
-    if modified_us < since_us - CLOCKS_APART_S * 1e6:
+    at_us = modified_us(presence)
+    if at_us is None or at_us < since_us - CLOCKS_APART_US:
         return ""
-    found = presence.get("presenceDefinition")
-    definition: Mapping[str, Any] = found if isinstance(found, dict) else {}
-    if str(definition.get("id")).lower() == wanted.id.lower():
+    if is_in(presence, wanted):
         name, doubt = wanted.label, "; it is unknown whether by this command or manually"
     else:
-        name, doubt = normal_name(definition.get("systemPresence")) or "another presence", ""
-    return (
-        f"the agent was changed to {name} at {iso_ms(modified_us)}, after the first attempt{doubt}"
-    )
+        name, doubt = name_of(presence) or "another presence", ""
+    return f"the agent was changed to {name} at {iso_ms(at_us)}, after the first attempt{doubt}"

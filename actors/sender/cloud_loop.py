@@ -72,6 +72,7 @@ class CloudLoop(LoopLife):
             on_no_token=self._no_token,
             on_doubt=self._read_again,
             gateway_ahead_us=lambda: self._rest.gateway_ahead_us,
+            takes_primary=self._settings.take_primary,
         )
 
     def _begin_way(self) -> None:

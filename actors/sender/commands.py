@@ -26,11 +26,12 @@ class CommandStep(StrEnum):
     VALIDATED = "validated"
     ADMITTED = "admitted"  # a permit was given; certainly not applied
     SENT = "sent"  # its acknowledgement is awaited
+    PENDING = "pending"  # accepted, to be applied when the agent's interaction ends
     UNANSWERED = "unanswered"  # it may be applied or not: the stream is awaited, or the next try
     ACKNOWLEDGED = "acknowledged"  # applied; the stream is awaited
     REFUSED = "refused"  # certainly not applied
-    CONFIRMED = "confirmed"  # a transition bears its id
-    UNCONFIRMED = "unconfirmed"  # acknowledged, and no transition was seen in time
+    CONFIRMED = "confirmed"  # a transition shows it
+    UNCONFIRMED = "unconfirmed"  # acknowledged or pending, and no transition was seen in time
     UNKNOWN = "unknown"  # never answered and never seen
 
     @property
@@ -55,6 +56,7 @@ class Code(StrEnum):
     NOT_AS_EXPECTED = "not-as-expected"
     TRANSITION = "transition"
     NO_SUCH_USER = "no-such-user"
+    NOT_PRIMARY = "not-primary"  # another source decides the agent's presence
     SCOPE = "scope"
     CAPACITY = "capacity"
     RATE = "rate"

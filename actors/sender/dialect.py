@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from actors.genesys.presence import SCOPE_TO_WRITE, update_frame
-from actors.messages.queries import AgentRecord
+from actors.messages.queries import AgentRecord, Watch
 from actors.sender import transitions
 from actors.sender.commands import Command, Refusal
 from actors.sender.settling import refusal_of
@@ -45,8 +45,20 @@ class Dialect(Protocol):
         """Whether the change takes an agent out of *available*."""
         ...
 
+    def spelt(self, user_id: str) -> str:
+        """The id of this user as shards have it."""
+        ...
+
     def awaited(self, command: Command) -> str | None:
-        """The correlation by which the stream will show this command; None: not known yet."""
+        """A name of what the stream will show of this command; None: not known yet."""
+        ...
+
+    def watch(self, command: Command) -> Watch | None:
+        """What its shard is asked to tell; None: not known yet."""
+        ...
+
+    def confirm_within_s(self, command: Command) -> float:
+        """How long the stream is waited for."""
         ...
 
     def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
@@ -82,8 +94,19 @@ class WspDialect:
     def leaves(self, held: str | None, to_state: str) -> bool:
         return transitions.leaves(held, to_state)
 
+    def spelt(self, user_id: str) -> str:
+        return user_id
+
     def awaited(self, command: Command) -> str | None:
         return command.id
+
+    def watch(self, command: Command) -> Watch | None:
+        """Nothing but its correlation id is a sign of it."""
+        return Watch(command.user_id, command.id)
+
+    def confirm_within_s(self, command: Command) -> float:
+        del command
+        return self._settings.confirm_s
 
     def change(self, command: Command, line: int, *, is_in_doubt: bool) -> Send | Patch:
         """In doubt or not: the gateway tells a repeated try by its correlation id."""

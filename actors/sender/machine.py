@@ -101,6 +101,11 @@ class CommandMachine:
         return self._sending.in_flight
 
     @property
+    def pending(self) -> int:
+        """Commands that the gateway applies later."""
+        return self._active.pending
+
+    @property
     def departures(self) -> int:
         """Agents that are about to leave their queue."""
         return self._validation.departures
@@ -120,6 +125,7 @@ class CommandMachine:
     ) -> list[Action]:
         """`bound`: the command that the store has under this key or this id, if any."""
         self._at(now_s, now_us)
+        order = order._replace(user_id=self._dialect.spelt(order.user_id))
         known = self._active.register.find(order, bound)
         if known is None:
             self._accept(order)
@@ -148,7 +154,7 @@ class CommandMachine:
             case signals.StatesKnown():
                 self._dialect.learn(signal)
                 self._validation.learned(now_s)
-            case signals.Acknowledged():
+            case signals.Acknowledged() | signals.Pending():
                 self._sending.answered(signal)
             case signals.Unanswered():
                 self._sending.unanswered(signal)

@@ -43,6 +43,7 @@ class SenderPage:
         put("validating", machine.validating)
         put("waiting", machine.waiting)
         put("in_flight", machine.in_flight)
+        put("pending_now", machine.pending)
         put("departures", machine.departures)
         self._show_latency("acknowledgement", machine.to_acknowledgement)
         self._show_latency("confirmation", machine.to_confirmation)

@@ -16,18 +16,17 @@ import random
 from typing import Any, Final, Literal, NamedTuple
 
 from actors.messages.queries import AgentRecord, TransitionSeen
-from actors.sender.active_commands import ActiveCommands, Flight, Stage
+from actors.sender.active_commands import CLOCKS_APART_MOST_S, ActiveCommands, Flight, Stage
 from actors.sender.admission import Admission, Granted, TimedOut
 from actors.sender.commands import Code, CommandStep, Refusal
 from actors.sender.deadlines import Deadlines
 from actors.sender.dialect import Dialect
-from actors.sender.settling import TOO_MANY, backoff_s, retry_delay_s
-from actors.sender.signals import Acknowledged, LineDown, NotSent, Unanswered
+from actors.sender.settling import TOO_MANY, backoff_s, no_permit, retry_delay_s
+from actors.sender.signals import Acknowledged, LineDown, NotSent, Pending, Unanswered
 from actors.sender.watching import LOOK_S, Watching
 from actors.settings.sender import SenderSettings
 
 WATCH_AGAIN_S: Final = 1.0
-CLOCKS_APART_MOST_S: Final = 1.0  # more than that, and the wall clock was set
 
 
 class _Timer(NamedTuple):
@@ -76,9 +75,10 @@ class Sending:
     def resume(self, flight: Flight) -> None:
         """A predecessor sent it. It counts as in flight until it has had time to settle."""
         command, age_s, settings = flight.command, self._active.age_s, self._settings
-        if command.step is CommandStep.ACKNOWLEDGED:
-            left_s = settings.confirm_s - age_s(command.acknowledged_us)
-            self._confirm(flight, max(left_s, LOOK_S))
+        if command.step in {CommandStep.ACKNOWLEDGED, CommandStep.PENDING}:
+            flight.is_timed = command.step is CommandStep.ACKNOWLEDGED
+            within_s = self._dialect.confirm_within_s(command)
+            self._confirm(flight, max(within_s - self._watching.waited_s(command), LOOK_S))
         else:
             self._admission.occupy(flight.id)
             flight.is_in_doubt = True
@@ -164,6 +164,7 @@ class Sending:
     def _send(self, flight: Flight) -> None:
         command, active, settings = flight.command, self._active, self._settings
         if command.first_sent_us is None:
+            flight.first_sent_s = active.now_s
             flight.give_up_s = active.now_s + settings.give_up_after_s
         active.counts["retried"] += command.tries > 0
         active.step(
@@ -176,8 +177,8 @@ class Sending:
         )
         flight.stage, flight.line = Stage.SENT, next(reversed(self._lines))
         flight.was_in_doubt = flight.is_in_doubt
-        change = self._dialect.change(flight.command, flight.line, is_in_doubt=flight.is_in_doubt)
-        active.act(change)
+        command = active.by_this_clock(flight)
+        active.act(self._dialect.change(command, flight.line, is_in_doubt=flight.is_in_doubt))
         self._watch(flight)
         self._set("next", flight, active.now_s + settings.ack_timeout_s)
         self._drop("give up", flight)  # its acknowledgement is awaited in any case
@@ -199,10 +200,11 @@ class Sending:
         flight.line, flight.is_in_doubt = None, flight.was_in_doubt
         changes: dict[str, Any] = {"tries": flight.command.tries - 1}
         if changes["tries"] == 0:
+            flight.first_sent_s = None
             changes |= {"first_sent_us": None, "last_sent_us": None}
             age_s = self._active.age_s(flight.command.accepted_us)
             flight.give_up_s = self._active.now_s + self._settings.give_up_after_s - age_s
-        self._active.step(flight, _step_between(flight), why, **changes)
+        self._active.step(flight, flight.step_between, why, **changes)
         self._queue_again(flight)
 
     def unanswered(self, signal: Unanswered) -> None:
@@ -233,13 +235,16 @@ class Sending:
 
     # Answers
 
-    def answered(self, answer: Acknowledged) -> None:
+    def answered(self, answer: Acknowledged | Pending) -> None:
         flight = self._active.flights.get(answer.correlation)
         counts = self._active.counts
-        if flight is None or not _is_out(flight):
+        if flight is None or not flight.is_out:
             counts["stray"] += 1
         elif flight.stage is Stage.CONFIRMING:
             counts["duplicate"] += 1
+        elif isinstance(answer, Pending):
+            counts["late"] += flight.stage is not Stage.SENT
+            self._pending(flight, answer.shown_as)
         elif answer.success:
             counts["late"] += flight.stage is not Stage.SENT
             self._acknowledged(flight, answer.shown_as)
@@ -266,10 +271,11 @@ class Sending:
         self._stop_waiting(flight)
         flight.line, flight.last = None, refusal.detail
         is_final = answer.status != TOO_MANY or tries >= self._settings.tries_max
-        if is_final and not flight.is_in_doubt:
+        is_certain = not flight.is_in_doubt or refusal.code is Code.NOT_PRIMARY
+        if is_final and is_certain:
             self._refuse(flight, refusal)
             return
-        active.step(flight, _step_between(flight), refusal.detail)
+        active.step(flight, flight.step_between, refusal.detail)
         self._settle(flight, retry_delay_s(answer, tries, self._rng))
 
     def _acknowledged(self, flight: Flight, detail: str) -> None:
@@ -277,19 +283,29 @@ class Sending:
         flight.line = None
         is_watched = self._dialect.awaited(flight.command) is not None
         self._active.acknowledge(flight, detail)
-        self._confirm(flight, self._settings.confirm_s)
+        self._confirm(flight, self._dialect.confirm_within_s(flight.command))
         if not is_watched:
             self._watch(flight)
+
+    def _pending(self, flight: Flight, detail: str) -> None:
+        """The gateway applies it later: nobody is told that it took, and the stream is awaited."""
+        self._stop_waiting(flight)
+        flight.line, flight.is_in_doubt, flight.is_timed = None, False, False
+        self._active.step(flight, CommandStep.PENDING, detail)
+        self._confirm(flight, self._dialect.confirm_within_s(flight.command))
+        self._watch(flight)
 
     def _confirm(self, flight: Flight, within_s: float) -> None:
         flight.stage = Stage.CONFIRMING
         self._set("next", flight, self._active.now_s + within_s)
 
     def shown(self, shown: TransitionSeen) -> None:
-        """A transition bears the id: nothing else confirms, above all no equal state."""
-        awaiting = [flight for flight in self._watching.named(shown) if _is_out(flight)]
+        """A transition shows it: nothing else confirms, above all no equal state."""
+        awaiting = [flight for flight in self._watching.named(shown) if flight.is_out]
         for flight in awaiting:
-            if flight.stage is not Stage.CONFIRMING:
+            if flight.command.step is CommandStep.PENDING:
+                self._acknowledged(flight, f"{shown.correlation} confirmed by the event stream")
+            elif flight.stage is not Stage.CONFIRMING:
                 self._acknowledged(flight, "confirmed by the event stream")
             self._end(flight, CommandStep.CONFIRMED, "")
         self._active.counts["stray"] += not awaiting
@@ -338,12 +354,11 @@ class Sending:
             self._watch(flight)
 
     def _give_up(self, flight: Flight) -> None:
-        within, tries = f"{self._settings.give_up_after_s:g} s", flight.command.tries
+        most_s, tries = self._settings.give_up_after_s, flight.command.tries
+        within = f"{most_s:g} s"
         if flight.is_in_doubt:
             # Two clocks, read one after the other: by the kept times it must be spent as well.
-            left_s = self._settings.give_up_after_s - self._active.age_s(
-                flight.command.first_sent_us
-            )
+            left_s = most_s - self._active.age_s(flight.command.first_sent_us)
             if 0.0 < left_s <= CLOCKS_APART_MOST_S:
                 self._set("give up", flight, self._active.now_s + left_s)
                 return
@@ -356,8 +371,7 @@ class Sending:
             why = f"not accepted within {within}, {tries} attempts; {flight.last}"
             self._refuse(flight, Refusal(Code.GATEWAY_RATE, why))
         else:
-            missing = Code(self._admission.missing(self._active.now_s))
-            self._refuse_permit(flight, missing, self._settings.give_up_after_s)
+            self._refuse_permit(flight, Code(self._admission.missing(self._active.now_s)), most_s)
 
     def _watch(self, flight: Flight) -> None:
         if self._watching.ask(flight):
@@ -366,14 +380,10 @@ class Sending:
     # Ends
 
     def _refuse_permit(self, flight: Flight, missing: Code, waited_s: float) -> None:
-        if missing is Code.RATE:
-            most = f"{self._settings.updates_per_s:g} updates per second"
-            left_s = max(0.0, self._admission.rate_free_at_s - self._active.now_s)
-            retry_after_ms = math.ceil(left_s * 1e3) + 1
-        else:
-            most, retry_after_ms = f"{self._settings.in_flight_max} updates in flight", None
-        refusal = Refusal(missing, f"not sent within {waited_s:g} s: limit of {most} reached")
-        self._refuse(flight, refusal, retry_after_ms)
+        refusal = no_permit(missing, waited_s, self._settings)
+        left_s = max(0.0, self._admission.rate_free_at_s - self._active.now_s)
+        is_rate = missing is Code.RATE
+        self._refuse(flight, refusal, math.ceil(left_s * 1e3) + 1 if is_rate else None)
 
     def _refuse(self, flight: Flight, refusal: Refusal, retry_after_ms: int | None = None) -> None:
         self._let_go(flight)
@@ -408,13 +418,3 @@ class Sending:
 
     def _drop(self, what: Literal["next", "give up", "watch"], flight: Flight) -> None:
         self._deadlines.drop(_Timer(what, flight.id))
-
-
-def _step_between(flight: Flight) -> CommandStep:
-    """Of a command that is to be sent again."""
-    return CommandStep.UNANSWERED if flight.is_in_doubt else CommandStep.ADMITTED
-
-
-def _is_out(flight: Flight) -> bool:
-    """Something of it left. What is validated again after a restart is certainly not applied."""
-    return flight.command.tries > 0 and flight.stage is not Stage.VALIDATING

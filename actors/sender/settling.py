@@ -10,6 +10,7 @@ from typing import Final
 
 from actors.sender.commands import Code, Refusal
 from actors.sender.signals import Acknowledged
+from actors.settings.sender import SenderSettings
 
 FORBIDDEN: Final = 403
 TOO_MANY: Final = 429
@@ -33,6 +34,14 @@ def refusal_of(answer: Acknowledged, forbidden: str) -> Refusal:
         code, meaning = Code.SCOPE, forbidden
     said = " ".join(part for part in (answer.code, answer.message) if part)
     return Refusal(code, f"{meaning}: {said}" if said else meaning)
+
+
+def no_permit(missing: Code, waited_s: float, settings: SenderSettings) -> Refusal:
+    """The rate or the number of updates in flight was at its limit for so long."""
+    is_rate = missing is Code.RATE
+    rate, in_flight = settings.updates_per_s, settings.in_flight_max
+    most = f"{rate:g} updates per second" if is_rate else f"{in_flight} updates in flight"
+    return Refusal(missing, f"not sent within {waited_s:g} s: limit of {most} reached")
 
 
 def backoff_s(tries: int, rng: random.Random) -> float:

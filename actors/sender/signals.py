@@ -35,6 +35,13 @@ class Acknowledged(NamedTuple):
     # cannot be known
 
 
+class Pending(NamedTuple):
+    """Cloud: the gateway has accepted a change that its answer does not show to be made."""
+
+    correlation: str
+    shown_as: str  # by which the stream will show it, and after a colon why it is pending
+
+
 class Unanswered(NamedTuple):
     """No answer will come, and nobody knows whether the gateway has carried it out."""
 
@@ -84,6 +91,7 @@ Signal: TypeAlias = (
     | LineDown
     | StatesKnown
     | Acknowledged
+    | Pending
     | Unanswered
     | NotSent
     | UserChecked

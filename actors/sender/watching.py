@@ -12,9 +12,9 @@ from __future__ import annotations
 from typing import Final
 
 from actors.messages.partition import shard_of
-from actors.messages.queries import AgentRecord, AskAgent, TransitionSeen, Watch
+from actors.messages.queries import AgentRecord, AskAgent, TransitionSeen, is_shown_by
 from actors.sender.active_commands import ActiveCommands, Flight
-from actors.sender.commands import Ask
+from actors.sender.commands import Ask, Command, CommandStep
 from actors.sender.dialect import Dialect
 from actors.sender.transitions import not_confirmed
 from actors.settings.sender import SenderSettings
@@ -37,24 +37,26 @@ class Watching:
 
     def ask(self, flight: Flight) -> bool:
         """To be repeated about once a second. False if nothing would name the command yet."""
-        awaited, user_id = self._dialect.awaited(flight.command), flight.command.user_id
-        if awaited is None:
+        user_id = flight.command.user_id
+        if self._dialect.awaited(flight.command) is None:
             return False
         shard = shard_of(user_id, self._shards)
-        self._active.act(Ask(shard, Watch(user_id, awaited)))
+        if (watch := self._dialect.watch(flight.command)) is not None:
+            self._active.act(Ask(shard, watch))
         if flight.question is not None:  # behind the watch: what there is to show comes first
             self._active.act(Ask(shard, AskAgent(flight.question, user_id)))
         return True
 
     def named(self, shown: TransitionSeen) -> list[Flight]:
-        """Several, if the gateway has answered them with one and the same change."""
+        """Several, if one and the same change is what they wait for."""
         flight = self._active.flights.get(shown.correlation)
         flights = [flight] if flight is not None else list(self._active.flights.values())
         return [
             each
             for each in flights
             if each.command.user_id == shown.user_id
-            and self._dialect.awaited(each.command) == shown.correlation
+            and (watch := self._dialect.watch(each.command)) is not None
+            and is_shown_by(watch, shown)
         ]
 
     # Overdue
@@ -62,18 +64,24 @@ class Watching:
     def overdue(self, flight: Flight) -> float | None:
         """Nothing has named it in time: how much longer it is waited for; None: no longer, and
         `flight.last` says why. While it is, its shard is to be asked about the stream as well."""
-        age_s = self._active.age_s(flight.command.acknowledged_us)
+        age_s = self.waited_s(flight.command)
+        within_s = self._dialect.confirm_within_s(flight.command)
         if flight.question is not None:
             flight.last = f"{_nothing_within(round(age_s))}; {flight.last}"
             return None
         most_s = self._settings.confirm_stale_s
         if self._dialect.awaited(flight.command) is None:
-            flight.last = _nothing_within(self._settings.confirm_s)
+            flight.last = _nothing_within(within_s)
             return None
         self._question -= 1
         self._overdue[self._question] = flight
         flight.question, flight.last = self._question, "the shard did not respond"
-        return max(LOOK_S, min(self._settings.confirm_s + most_s - age_s, most_s))
+        return max(LOOK_S, min(within_s + most_s - age_s, most_s))
+
+    def waited_s(self, command: Command) -> float:
+        """Since the gateway has answered."""
+        is_pending = command.step is CommandStep.PENDING
+        return self._active.age_s(command.last_sent_us if is_pending else command.acknowledged_us)
 
     def is_ours(self, told: AgentRecord) -> bool:
         """Whether it was asked for here."""
@@ -84,7 +92,7 @@ class Watching:
         down, and is waited for."""
         flight = self._overdue[told.question]
         if told.stale_since_us is None:
-            flight.last = _nothing_within(self._settings.confirm_s)
+            flight.last = _nothing_within(self._dialect.confirm_within_s(flight.command))
             return flight
         flight.last = not_confirmed(told.stale_since_us)
         return None

@@ -51,6 +51,7 @@ SENDER_WORDS: Final = (
     "validating",
     "waiting",
     "in_flight",
+    "pending_now",
     "departures",
     *(f"{name}_{what}_us" for name in LATENCIES for what in ("sum", "average")),
     *(f"{name}_p{percent}_us" for name in LATENCIES for percent in PERCENTILES),

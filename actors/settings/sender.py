@@ -241,6 +241,18 @@ class SenderSettings(BaseModel):
         description="How many seconds `sender.confirm_s` is extended by, at most, while the "
         "state stream is down.",
     )
+    pending_s: float = Field(
+        default=3600.0,
+        gt=0,
+        le=86_400,
+        description="Dialect `cloud`: how long, in seconds, to wait for a change that the gateway "
+        "applies only when the agent's interaction ends.",
+    )
+    take_primary: bool = Field(
+        default=False,
+        description="Dialect `cloud`: with each change, make `PURECLOUD` the primary presence "
+        "source of the agent; if `false`, the change is rejected where another source is primary.",
+    )
     give_up_after_s: float = Field(
         default=30.0,
         gt=0,

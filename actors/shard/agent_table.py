@@ -38,6 +38,8 @@ class Correlated(NamedTuple):
     state: str
     presence: str | None
     at_us: int
+    definition: str = ""
+    """Cloud: id of the presence definition that it shows."""
 
 
 class Agent:
@@ -158,6 +160,7 @@ class AgentTable:
         queue: str | None = None,
         presence: str | None = None,
         correlation: str | None = None,
+        definition: str = "",
         cause: str,
     ) -> None:
         """Adds a row of this agent and chains it to the previous one."""
@@ -184,7 +187,7 @@ class AgentTable:
         agent.row = row
         if correlation is not None:
             self.correlated.append(
-                Correlated(agent.user_id, correlation, to_state, presence, at_us)
+                Correlated(agent.user_id, correlation, to_state, presence, at_us, definition)
             )
 
     def write_gap(self, gap: GapRow, received_us: int) -> None:

@@ -363,7 +363,9 @@ class CloudMerge(Merge):
             named = native.system_presence, native.routing_status
             state, held = self._mapped.get(named) or mapped(*named)
         self.counts["applied"] += 1
-        since_us = received_us if untimed else at_us or received_us
+        # Queues and out of office without a time say nothing of since when the state is.
+        is_untimed = PRESENCE in untimed or ROUTING in untimed
+        since_us = received_us if is_untimed else at_us or received_us
         queue = native.queues[0] if native.queues else None
         agent_table = self.agent_table
         agent_table.write(
@@ -378,6 +380,7 @@ class CloudMerge(Merge):
             correlation=(
                 None if presence is None or PRESENCE in untimed else correlation_of(presence.at_us)
             ),
+            definition=native.definition,
             cause=cause,
         )
         if agent_table.rows is not None:

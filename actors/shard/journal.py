@@ -299,6 +299,16 @@ class Journal(OwnedFile):
         )
         return map(Transition._make, rows)
 
+    def definitions_behind(self, row: int) -> dict[int, str]:
+        """Cloud: by a row with a greater id the presence definition that it shows."""
+        if self.dialect != "cloud":
+            return {}
+        return dict(
+            self._connection.execute(
+                "SELECT row, json_extract(data, '$[1]') FROM natives WHERE row > ?", (row,)
+            )
+        )
+
     def natives_behind(self, row: int) -> Iterator[tuple[int, str]]:
         """Agent and native values of the rows with a greater id that have any, in their order."""
         return self._connection.execute(

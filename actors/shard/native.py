@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from actors.genesys.times import iso_ms
+from actors.messages.queries import PRESENCE_AT
 
 NOTHING_US: Final = -1
 """The time of a field that nobody told yet."""
@@ -197,7 +198,7 @@ def native_of(stored: str) -> Native:
 
 def correlation_of(presence_us: int) -> str:
     """In the cloud a presence is known again by its `modifiedDate` alone."""
-    return f"presence@{presence_us}"
+    return f"{PRESENCE_AT}{presence_us}"
 
 
 def native_json(native: Native) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from actors.messages.queries import (
     QueueRecord,
     TransitionSeen,
     Watch,
+    is_shown_by,
 )
 from actors.shard.agent_table import CORRELATED_MAX, Agent, AgentTable, Correlated
 from actors.shard.native import TIMELESS_US
@@ -35,8 +36,10 @@ class Replies:
 
     def __init__(self, presence_of_state: Mapping[str, str]) -> None:
         self._presence_of_state = presence_of_state
-        self._watches: dict[_Key, float] = {}
+        self._watches: dict[_Key, tuple[float, Watch]] = {}
         """Until when each is kept; the one renewed last stands last."""
+        self._watched: dict[str, dict[str, Watch]] = {}
+        """The same by user and name."""
         self._shown: dict[_Key, TransitionSeen] = {}
         """The newest; the oldest stands first."""
 
@@ -48,24 +51,35 @@ class Replies:
     def note(self, correlated: Iterable[Correlated]) -> list[TransitionSeen]:
         """Remembers committed transitions; tells of those that somebody waits for."""
         told = []
-        for user_id, correlation, state, presence, at_us in correlated:
+        for user_id, correlation, state, presence, at_us, definition in correlated:
             key = (user_id, correlation)
-            shown = TransitionSeen(correlation, user_id, state, presence, at_us)
+            shown = TransitionSeen(correlation, user_id, state, presence, at_us, definition)
             self._shown.pop(key, None)
             self._shown[key] = shown
-            if self._watches.pop(key, None) is not None:
-                told.append(shown)
+            if user_id in self._watched:
+                watches = self._watched[user_id].values()
+                answered = [each for each in watches if is_shown_by(each, shown)]
+                told += [shown] if answered else []
+                for watch in answered:
+                    self._drop_watch((user_id, watch.correlation))
         while len(self._shown) > CORRELATED_MAX:
             del self._shown[next(iter(self._shown))]
         return told
+
+    def _drop_watch(self, key: _Key) -> None:
+        if self._watches.pop(key, None) is not None:
+            user_id, correlation = key
+            del self._watched[user_id][correlation]
+            if not self._watched[user_id]:
+                del self._watched[user_id]
 
     def forget_unrenewed(self, now_s: float) -> None:
         """Drops the watches whose lease is over."""
         while self._watches:
             key = next(iter(self._watches))
-            if self._watches[key] > now_s:
+            if self._watches[key][0] > now_s:
                 break
-            del self._watches[key]
+            self._drop_watch(key)
 
     def answer(
         self,
@@ -91,20 +105,31 @@ class Replies:
                 case AskQueue(number, queue):
                     since_us = stale.get(queue, stale_since_us)
                     yield QueueRecord(number, queue, *counts[queue], since_us)
-                case Watch(user_id, correlation):
-                    shown = self._watch((user_id, correlation), now_s)
-                    shown = shown or _held(agent_table.by_user.get(user_id), correlation)
+                case Watch():
+                    shown = self._watch(question, now_s)
+                    shown = shown or _held(agent_table.by_user.get(question.user_id), question)
                     if shown is not None:
                         yield shown
 
-    def _watch(self, key: _Key, now_s: float) -> TransitionSeen | None:
+    def _watch(self, watch: Watch, now_s: float) -> TransitionSeen | None:
         """What is waited for, if it was before; else from now on it is waited for."""
-        self._watches.pop(key, None)
-        if key in self._shown:
-            return self._shown[key]
+        key = (watch.user_id, watch.correlation)
+        _, before = self._watches.get(key, (0.0, None))
+        self._drop_watch(key)
+        if before != watch and (shown := self._shown_before(watch)) is not None:
+            return shown
         if len(self._watches) < WATCHES_MAX:
-            self._watches[key] = now_s + WATCH_LEASE_S
+            self._watches[key] = (now_s + WATCH_LEASE_S, watch)
+            self._watched.setdefault(watch.user_id, {})[watch.correlation] = watch
         return None
+
+    def _shown_before(self, watch: Watch) -> TransitionSeen | None:
+        """Once for each watch: what comes while it is kept is told, and ends it. A look at all that
+        is kept takes a millisecond; an index of it would cost something at every transition."""
+        if not watch.definition:
+            return self._shown.get((watch.user_id, watch.correlation))
+        mine = (each for each in self._shown.values() if each.user_id == watch.user_id)
+        return next((each for each in mine if is_shown_by(watch, each)), None)
 
 
 def _told(
@@ -126,16 +151,22 @@ def _told(
     )
 
 
-def _held(agent: Agent | None, correlation: str) -> TransitionSeen | None:
+def _held(agent: Agent | None, watch: Watch) -> TransitionSeen | None:
     """Cloud: the presence that is waited for is the one that is held, however long it has been."""
     if agent is None or agent.native is None or agent.state is None:
         return None
     native = agent.native
-    if native.presence_us <= TIMELESS_US or native.correlation != correlation:
+    if native.presence_us <= TIMELESS_US:
         return None
-    return TransitionSeen(
-        correlation, agent.user_id, agent.state, agent.presence, native.presence_us
+    shown = TransitionSeen(
+        native.correlation,
+        agent.user_id,
+        agent.state,
+        agent.presence,
+        native.presence_us,
+        native.definition,
     )
+    return shown if is_shown_by(watch, shown) else None
 
 
 def queue_counts(

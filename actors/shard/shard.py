@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 import orjson
@@ -148,7 +148,9 @@ class Shard:
             self.merge.mark = progress.mark_sequence
         if self.dialect == "wsp":
             self._restore_windows(journal.told_behind(start), stored.silent, now_s, beat)
-        self._restore_correlated(journal.correlated_behind(start))
+        self._restore_correlated(
+            journal.correlated_behind(start), journal.definitions_behind(start)
+        )
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=progress.replay_from, upto=upto)
 
     def restart_empty(self, mark_epoch: int, mark: int) -> None:
@@ -193,11 +195,18 @@ class Shard:
         merge.inherited = array("q", sorted(silent))
         merge.hashes.restore(digests, now_s)
 
-    def _restore_correlated(self, recent: Iterable[Transition]) -> None:
+    def _restore_correlated(
+        self, recent: Iterable[Transition], definitions: Mapping[int, str]
+    ) -> None:
         users = self.agent_table.by_id
         self.agent_table.correlated.extend(
             Correlated(
-                users[row.agent - 1].user_id, row.correlation, row.to_state, row.presence, row.at_us
+                users[row.agent - 1].user_id,
+                row.correlation,
+                row.to_state,
+                row.presence,
+                row.at_us,
+                definitions.get(row.id) or "",
             )
             for row in recent
             if row.correlation is not None  # all of them; said for the type

@@ -86,16 +86,18 @@ class CommandSubmission:
         )
         taken = await self._ask(order)
         if wait_s > 0:
-            told = await self._until(taken.command_id, _is_end, wait_s)
+            told = await self._until(taken.command_id, _is_end_for_now, wait_s)
         else:
             told = await self._until(taken.command_id, _is_decided, REFUSAL_KNOWN_AT_ONCE_S)
         if told.step == CommandStep.REFUSED:
             raise _refusal(told, taken.is_repeated)
         return SubmittedCommand(told, taken.is_repeated)
 
-    async def follow(self, command_id: str, wait_s: float) -> None:
-        """Until the command has its end, or the time is over."""
-        await self._until(command_id, _is_end, wait_s)
+    async def follow(self, command_id: str, wait_s: float, step: str) -> None:
+        """Until the command has its end, or the time is over; from another step also until it is
+        pending, for its end may take an hour then."""
+        is_enough = _is_end if step == CommandStep.PENDING else _is_end_for_now
+        await self._until(command_id, is_enough, wait_s)
 
     async def resend(self, message_id: str, who: str) -> None:
         """Raises Problem if there is no such message."""
@@ -163,6 +165,10 @@ class CommandSubmission:
 
 def _is_end(step: str) -> bool:
     return CommandStep(step).is_end
+
+
+def _is_end_for_now(step: str) -> bool:
+    return step == CommandStep.PENDING or _is_end(step)
 
 
 def _is_decided(step: str) -> bool:

@@ -35,14 +35,19 @@ _SENDER: Final = (
     ),
     counter(
         "presence_command_sends",
-        "Attempts to send commands: sent, retried, unanswered.",
-        *each("sender", ("sent", "retried", "unanswered")),
+        "Attempts to send commands: sent, retried, unanswered, pending (applied later).",
+        *each("sender", ("sent", "retried", "unanswered", "pending")),
         label="what",
     ),
     gauge(
         "presence_commands_unsettled",
         "Commands that have not ended yet.",
         Word("sender", "unsettled"),
+    ),
+    gauge(
+        "presence_commands_pending",
+        "Commands that the gateway applies when the agent's interaction ends.",
+        Word("sender", "pending_now"),
     ),
     gauge(
         "presence_sender_connected",

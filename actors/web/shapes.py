@@ -73,7 +73,8 @@ class CommandStatus(BaseModel):
     user_id: str
     state: str
     step: CommandStep = Field(
-        description="the last four are final: each command ends with exactly one of them"
+        description="the last four are final: each command ends with exactly one of them; "
+        "`pending`: accepted by the gateway, which applies it when the agent's interaction ends"
     )
     code: str = Field(description="reason of a refusal; otherwise empty")
     detail: str

@@ -80,7 +80,11 @@ class Repeat:
     """A change to Meal whose first try got no answer, `first_try_s` ago; the agent holds `name`
     since `changed_s` after that try, by the gateway's clock."""
 
-    def __init__(self, definition: str, name: str, changed_s: float, ahead_s: float) -> None:
+    def __init__(
+        self, definition: str, name: str, changed_s: float, ahead_s: float, date: str | None = ""
+    ) -> None:
+        """`date`: of the gateway's answers; "": the right one, None: they have none."""
+        self.date = date
         self.clock = Skewed(ahead_s)
         self.first_us = SystemClock().wall_us() - 60_000_000
         self.held = held(definition, name, self.first_us + round(changed_s * 1e6))
@@ -93,7 +97,8 @@ class Repeat:
 
     async def run(self) -> None:
         async with ScriptedCloud() as cloud:
-            cloud.headers["Date"] = formatdate(usegmt=True)
+            if self.date is not None:
+                cloud.headers["Date"] = self.date or formatdate(usegmt=True)
             cloud.answers = {("GET", PATH): lambda _: self.held, ("PATCH", PATH): self.patched}
             async with http_client(reach(cloud.address, {})) as http:
                 tokens = TokenProvider(
@@ -152,3 +157,28 @@ def test_a_change_that_took_is_not_made_twice(ahead_s: float) -> None:
     assert repeat.patches == 0
     [told] = repeat.told
     assert isinstance(told, Acknowledged | Unanswered | NotSent)
+
+
+@pytest.mark.parametrize("date", [None, "yesterday", "Mon, 99 Foo 2026 25:61:61 GMT", "0"])
+def test_without_a_date_that_can_be_read_the_clocks_are_taken_for_equal(date: str | None) -> None:
+    by_hand, ours = (
+        Repeat("d-queue", "On Queue", -5.0, 0.0, date),
+        Repeat("d-meal", "Meal", 0.2, 0.0, date),
+    )
+    for repeat, patches in ((by_hand, 1), (ours, 0)):
+        asyncio.run(repeat.run())
+        assert repeat.patches == patches, repeat.told
+        assert len(repeat.told) == 1
+
+
+@pytest.mark.parametrize("how", ["asctime", "numeric zone", "ISO"])
+def test_a_date_in_another_form_tells_the_time_as_well(how: str) -> None:
+    now = datetime.now(UTC)
+    date = {
+        "asctime": now.strftime("%a %b %d %H:%M:%S %Y"),
+        "numeric zone": now.strftime("%a, %d %b %Y %H:%M:%S +0000"),
+        "ISO": now.isoformat(timespec="seconds"),
+    }[how]
+    repeat = Repeat("d-queue", "On Queue", -5.0, -10.0, date)
+    asyncio.run(repeat.run())
+    assert repeat.patches == 1, repeat.told

@@ -48,17 +48,20 @@ FOLLOWS: Final[dict[CommandStep | None, set[CommandStep]]] = {
         CommandStep.SENT,
         CommandStep.REFUSED,
         CommandStep.ACKNOWLEDGED,
+        CommandStep.PENDING,
     },
     CommandStep.SENT: {
         CommandStep.ADMITTED,
+        CommandStep.PENDING,
         CommandStep.UNANSWERED,
         CommandStep.ACKNOWLEDGED,
         CommandStep.REFUSED,
     },
     CommandStep.UNANSWERED: {
         *(CommandStep.SENT, CommandStep.UNANSWERED, CommandStep.ACKNOWLEDGED, CommandStep.ADMITTED),
-        *(CommandStep.REFUSED, CommandStep.UNKNOWN),
+        *(CommandStep.REFUSED, CommandStep.UNKNOWN, CommandStep.PENDING),
     },
+    CommandStep.PENDING: {CommandStep.ACKNOWLEDGED, CommandStep.UNCONFIRMED},
     CommandStep.ACKNOWLEDGED: {CommandStep.CONFIRMED, CommandStep.UNCONFIRMED},
 }
 """The steps that an audit may show one after the other; an end is followed by nothing."""
@@ -244,12 +247,16 @@ class World:
                 self.answer(shard, self.native(AgentRecord(number, user_id, *told)))
             case AskQueue(question=number, queue=queue):
                 self.answer(shard, QueueRecord(number, queue, *self.count(shard), None))
-            case Watch(user_id=user_id, correlation=correlation):
-                if correlation in self.shown:
-                    self.answer(
-                        shard,
-                        TransitionSeen(correlation, user_id, *self.agents[user_id], self.now_us),
-                    )
+            case Watch():
+                if (shown := self.shown_of(question)) is not None:
+                    self.answer(shard, shown)
+
+    def shown_of(self, watch: Watch) -> TransitionSeen | None:
+        """What the stream has shown of what is waited for."""
+        if watch.correlation not in self.shown:
+            return None
+        user_id = watch.user_id
+        return TransitionSeen(watch.correlation, user_id, *self.agents[user_id], self.now_us)
 
     def native(self, told: AgentRecord) -> AgentRecord:
         """With what only the cloud dialect knows."""
@@ -259,8 +266,8 @@ class World:
         """The stream shows what was applied."""
         self.shown |= self.applied.keys()
 
-    def is_shown(self, command_id: str) -> bool:
-        return command_id in self.shown
+    def is_shown(self, command: Command) -> bool:
+        return command.id in self.shown
 
     def by_hand(self, user_id: str, presence: str) -> None:
         self.agents[user_id] = (_STATE_OF[presence], presence)

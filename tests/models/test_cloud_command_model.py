@@ -8,7 +8,6 @@ lost, end in the midst, or leave out of its answer what it did.
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from typing import Any, cast
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from actors.genesys.cloud_errors import (
     FailedError,
@@ -26,11 +25,13 @@ from actors.genesys.cloud_errors import (
 )
 from actors.genesys.cloud_rest import NewPresence
 from actors.genesys.definitions import Definitions
-from actors.messages.queries import AgentRecord
+from actors.messages.queries import AgentRecord, TransitionSeen, Watch, is_shown_by
 from actors.sender import signals
 from actors.sender.changing import Changing, together
-from actors.sender.cloud_dialect import CloudDialect, shown_as
+from actors.sender.cloud_dialect import CloudDialect
+from actors.sender.commands import Command
 from actors.sender.machine import CommandMachine
+from actors.sender.presence_answer import CLOCKS_APART_US
 from actors.sender.words import LOOP_WORDS
 from runtime.clock import Clock
 from runtime.counters import Counters
@@ -48,8 +49,10 @@ class CloudWorld(World):
     def __init__(self) -> None:
         self.changes = 0
         self.presences: dict[str, tuple[str, int]] = dict.fromkeys(USERS, ("available", 1))
-        self.names: defaultdict[str, set[str]] = defaultdict(set)  # by command
-        self.unshown: set[str] = set()
+        self.unshown: list[TransitionSeen] = []
+        self.seen: list[TransitionSeen] = []
+        self.talking: set[str] = set()
+        self.future: dict[str, tuple[str, str]] = {}  # by user: presence, and whose wish it is
         self.gathered: list[tuple[signals.Patch, str]] = []
         self.bulk_fate = "taken"
         super().__init__(SETTINGS)
@@ -67,32 +70,63 @@ class CloudWorld(World):
 
     # The gateway
 
-    def change(self, user_id: str, presence: str) -> str:
-        """By what the stream will show it."""
+    def change(self, user_id: str, presence: str) -> None:
+        """The stream will show it, at a time that is not quite that of the answer."""
         self.changes += 1
         super().by_hand(user_id, presence)
-        self.presences[user_id] = (presence, self.now_us + self.changes)
-        name = shown_as(self.entity(user_id))
-        self.unshown.add(name)
-        return name
+        modified_us = self.now_us + self.changes
+        self.presences[user_id] = (presence, modified_us)
+        name = f"presence@{modified_us + (self.changes % 3 - 1) * 1_000}"
+        native = (*self.agents[user_id], self.now_us, f"d-{presence}")
+        self.unshown.append(TransitionSeen(name, user_id, *native))
 
     def entity(self, user_id: str) -> dict[str, Any]:
         presence, modified_us = self.presences[user_id]
         modified = EPOCH + timedelta(microseconds=modified_us)
-        return {
+        entity = {
             "presenceDefinition": {"id": f"d-{presence}", "systemPresence": presence},
             "modifiedDate": modified.isoformat(),
         }
+        if user_id in self.future:
+            entity["futurePresenceDefinition"] = {"id": f"d-{self.future[user_id][0]}"}
+        return entity
+
+    def apply(self, user_id: str, presence: str, correlation: str) -> None:
+        """At once, or when the interaction ends."""
+        if user_id in self.talking and presence != self.presences[user_id][0]:
+            self.future[user_id] = (presence, correlation)
+            return
+        self.applied[correlation] = self.applied.get(correlation, 0) + 1
+        self.change(user_id, presence)
+
+    def talk(self, user_id: str) -> None:
+        self.talking.add(user_id)
+
+    def hang_up(self, user_id: str) -> None:
+        self.talking.discard(user_id)
+        if user_id in self.future:
+            self.apply(user_id, *self.future.pop(user_id))
 
     def by_hand(self, user_id: str, presence: str) -> None:
         self.change(user_id, presence)
 
     def show(self) -> None:
-        self.shown |= self.unshown
+        self.seen += self.unshown
         self.unshown.clear()
 
-    def is_shown(self, command_id: str) -> bool:
-        return bool(self.names[command_id] & self.shown)
+    def shown_of(self, watch: Watch) -> TransitionSeen | None:
+        mine = (each for each in self.seen if each.user_id == watch.user_id)
+        return next((each for each in mine if is_shown_by(watch, each)), None)
+
+    def is_shown(self, command: Command) -> bool:
+        """The wanted presence of that very agent, changed since the command was first sent."""
+        since_us = (command.first_sent_us or 0) - CLOCKS_APART_US
+        return any(
+            each.user_id == command.user_id
+            and each.definition == f"d-{command.to_state}"
+            and int(each.correlation.partition("@")[2]) >= since_us
+            for each in self.seen
+        )
 
     # What makes the calls
 
@@ -222,9 +256,8 @@ class Platform:
             raise CutError
 
     def _apply(self, user_id: str, definition_id: str) -> None:
-        world, correlation = self._world, self._making[user_id].correlation
-        world.applied[correlation] = world.applied.get(correlation, 0) + 1
-        world.names[correlation].add(world.change(user_id, definition_id.removeprefix("d-")))
+        correlation = self._making[user_id].correlation
+        self._world.apply(user_id, definition_id.removeprefix("d-"), correlation)
 
 
 class CutError(Exception):
@@ -254,6 +287,23 @@ class CloudCommands(Commands):
         for user_id in users:
             self.world.order("", user_id, "break", True)
         self.world.go_on(fates)
+
+    @rule(user_id=st.sampled_from(USERS), begins=st.booleans())
+    def an_interaction_begins_or_ends(self, user_id: str, begins: bool) -> None:
+        if begins:
+            self.world.talk(user_id)
+        else:
+            self.world.hang_up(user_id)
+
+    @precondition(lambda self: self.world.unshown)
+    @rule()
+    def the_stream_shows_what_was_changed(self) -> None:
+        self.world.show()
+
+    def teardown(self) -> None:
+        for user_id in USERS:
+            self.world.hang_up(user_id)
+        super().teardown()
 
     @rule()
     def what_is_gathered_leaves(self) -> None:

@@ -14,6 +14,7 @@ from tests.models.command_world import BEFORE_SEND, USERS, World
 SETTINGS = SenderSettings(
     in_flight_max=3,
     tries_max=3,
+    pending_s=50.0,
     capacity=CapacitySettings(default=QueueLimits(minimum_available=1)),
 )
 FATES = st.sampled_from(["taken", "taken", "unanswered", "lost", "403", "429", "500"])
@@ -126,10 +127,14 @@ class Commands(RuleBasedStateMachine):
             match command.step:
                 case CommandStep.REFUSED:
                     assert applied == 0, command
+                case CommandStep.PENDING:
+                    assert command.acknowledged_us is None, "nobody is told that it took"
+                case CommandStep.UNCONFIRMED if command.acknowledged_us is None:
+                    assert CommandStep.PENDING in world.audit[command.id], command
                 case CommandStep.ACKNOWLEDGED | CommandStep.UNCONFIRMED:
                     assert applied == 1, command
                 case CommandStep.CONFIRMED:
-                    assert world.is_shown(command.id), command
+                    assert world.is_shown(command), command
                 case CommandStep.UNKNOWN:
                     assert command.first_sent_us is not None
                     spent_us = (command.ended_us or 0) - command.first_sent_us

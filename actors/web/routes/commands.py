@@ -65,7 +65,7 @@ def _commands(router: APIRouter, parts: WebParts) -> None:
     ) -> CommandWithSteps:
         story = await command_reader.command(command_id)
         if story is not None and wait and story.command.ended_us is None:
-            await submission.follow(command_id, wait)
+            await submission.follow(command_id, wait, story.command.step)
             story = await command_reader.command(command_id)
         if story is None:
             raise Problem(

@@ -22,6 +22,8 @@ const ENDS = {
   refused: "Refused.",
 };
 
+const PENDING = "Pending: the gateway applies the change when the agent's interaction ends …";
+
 export class PresenceForm {
   #form = byId("presence-form");
   #state = byId("presence-state");
@@ -103,7 +105,8 @@ export class PresenceForm {
         this.#say(command.step, `${ENDS[command.step] ?? command.step}${detail}`);
         return;
       }
-      this.#say("asking", `${command.step} …`);
+      if (command.step === "pending") this.#say("pending", PENDING);
+      else this.#say("asking", `${command.step} …`);
     }
   }
 

@@ -70,6 +70,7 @@ def test_an_accepted_command_is_enough_without_waiting(
         (CommandStep.CONFIRMED, 0, "confirmed: agent A is busy"),
         (CommandStep.UNCONFIRMED, 1, "was not seen in busy"),
         (CommandStep.UNKNOWN, 1, "it is unknown whether agent A is busy"),
+        (CommandStep.PENDING, EXIT_TEMPORARY, "pending: the gateway accepted the command, but"),
     ],
 )
 def test_waiting_tells_the_end(

@@ -391,9 +391,9 @@ def test_how_far_the_gateway_s_clock_is_ahead_is_known_by_its_answers(ahead_s: i
         now_s = SystemClock().wall_us() / 1e6
         cloud.headers["Date"] = formatdate(now_s + ahead_s, usegmt=True)
         await rest.user_page(1)
-        assert abs(rest.gateway_ahead_us / 1e6 - ahead_s) < 1.5
+        assert abs((rest.gateway_ahead_us or 0) / 1e6 - ahead_s) < 1.5
         cloud.headers["Date"] = "some time"
         await rest.user_page(1)
-        assert abs(rest.gateway_ahead_us / 1e6 - ahead_s) < 1.5
+        assert abs((rest.gateway_ahead_us or 0) / 1e6 - ahead_s) < 1.5
 
     with_cloud(test)

@@ -123,8 +123,8 @@ class Around:
         told = {"code": "", "message": "", "retry_after_ms": None} | said
         self.signal(signals.Acknowledged(command_id, False, status, **told))
 
-    def show(self, correlation: str, user_id: str = "ann") -> None:
-        shown = TransitionSeen(correlation, user_id, "Talking", "busy", self.now_us)
+    def show(self, correlation: str, user_id: str = "ann", *, definition: str = "d-meal") -> None:
+        shown = TransitionSeen(correlation, user_id, "Talking", "busy", self.now_us, definition)
         self.answer(shard_of(user_id, SHARDS), shown)
 
     def pass_s(self, seconds: float) -> None:

@@ -22,7 +22,7 @@ from actors.genesys.cloud_errors import (
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, NewPresence
 from actors.genesys.times import iso_ms
 from actors.sender.changing import Changing, together
-from actors.sender.signals import Acknowledged, NotSent, Patch, Signal, Unanswered
+from actors.sender.signals import Acknowledged, NotSent, Patch, Pending, Signal, Unanswered
 from actors.sender.words import LOOP_WORDS
 from runtime.clock import SystemClock
 from runtime.counters import Counters
@@ -101,7 +101,7 @@ class Made:
             asyncio.run(self.changing.make(changes, DEFINITIONS))
 
     def _tell(self, signal: Signal) -> None:
-        assert isinstance(signal, Acknowledged | Unanswered | NotSent)
+        assert isinstance(signal, Acknowledged | Unanswered | NotSent | Pending)
         user = signal.correlation.removeprefix("of ")
         assert user not in self.told, "told twice"
         self.told[user] = signal
@@ -267,3 +267,69 @@ def test_what_was_changed_since_is_judged_by_the_clock_of_the_gateway(
     )
     asyncio.run(made.changing.make([patch("ann", doubted_since_us=first_us)], DEFINITIONS))
     assert made.answer("ann").success is is_made
+
+
+class Answering(Platform):
+    """Answers of each user what it is told to."""
+
+    def __init__(self, answers: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.answers = answers
+        self.how: list[Mapping[str, Any]] = []
+
+    async def patch_presence(  # type: ignore[override]
+        self, user_id: str, definition_id: str, message: str | None = None, **how: Any
+    ) -> Any:
+        self.how.append(how)
+        self._call("PATCH", user_id)
+        return self.answers[user_id]
+
+    async def put_presences(  # type: ignore[override]
+        self, presences: Sequence[NewPresence], **how: Any
+    ) -> Sequence[Mapping[str, Any]]:
+        self.how.append(how)
+        self._call("PUT", " ".join(each.user_id for each in presences))
+        return [{**self.answers[each.user_id], "id": each.user_id} for each in presences]
+
+
+TO_COME = held("ann", "d-queue") | {"futurePresenceDefinition": {"id": "d-meal"}}
+NOT_PRIMARY = held("bob", "d-coffee") | {"primary": False}
+
+
+@pytest.mark.parametrize("together_", [False, True])
+def test_what_is_to_come_and_what_is_not_primary_is_told_of_each(together_: bool) -> None:
+    answers = {"ann": TO_COME, "bob": NOT_PRIMARY, "cyd": held("cyd", "d-meal")}
+    platform = Answering(answers)
+    made = Made(platform, THREE) if together_ else Made(platform, *([each] for each in THREE))
+    pending = made.told["ann"]
+    assert isinstance(pending, Pending)
+    assert pending.shown_as.startswith("future>")
+    refused = made.answer("bob")
+    assert (refused.success, refused.code) == (False, "not-primary")
+    assert made.answer("cyd").success
+    assert not any(call.startswith("GET") for call in platform.calls), "each has its answer"
+    assert platform.how == [{}] * len(platform.how)
+
+
+@pytest.mark.parametrize("answer", [None, [], "ok", {}, held("ann", "d-queue"), {"id": "bob"}])
+def test_an_answer_that_says_nothing_leaves_the_change_unanswered(answer: Any) -> None:
+    made = Made(Answering({"ann": answer}), [patch("ann")])
+    assert isinstance(made.told["ann"], Unanswered)
+
+
+def test_a_source_is_made_the_primary_one_only_where_that_is_wanted() -> None:
+    platform = Answering({"ann": held("ann", "d-meal"), "bob": held("bob", "d-meal")})
+    made = Made(platform)
+    made.changing = Changing(
+        platform,
+        tell=made._tell,
+        counters=Counters.create("sender", LOOP_WORDS),
+        clock=SystemClock(),
+        on_no_token=made.without_token.append,
+        on_doubt=made._doubt,
+        takes_primary=True,
+    )
+    asyncio.run(made.changing.make([patch("ann")], DEFINITIONS))
+    made.told.clear()
+    asyncio.run(made.changing.make([patch("ann"), patch("bob")], DEFINITIONS))
+    assert platform.how == [{"is_primary": True}] * 2

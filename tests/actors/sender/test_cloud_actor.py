@@ -30,7 +30,7 @@ def test_a_change_is_confirmed_to_a_successor_by_what_its_answer_said(tmp_path: 
 
     stage.start()
     assert stage.watch("ann").correlation == SHOWN_AS
-    stage.answer(0, TransitionSeen(SHOWN_AS, "ann", "Not Available", "break", 9))
+    stage.answer(0, TransitionSeen(SHOWN_AS, "ann", "Not Available", "break", 9, "d-meal"))
     stage.until(lambda: stage.counters.get("confirmed") == 1)
     stage.end()
     story = reader.read_command(tmp_path, patch.correlation)

@@ -12,7 +12,7 @@ from tests.actors.sender.around import Around
 from tests.actors.sender.test_cloud_dialect import DEFINITIONS
 
 SHOWN_AS = "presence@1767225617067000"
-BY_HAND = "presence@1767225617068000"
+BY_HAND = "presence@1767225619067000"
 
 
 def cloud(*, knows: bool = True, line: int | None = 1, **settings: Any) -> Around:

@@ -42,7 +42,9 @@ async def test_a_command_changes_a_presence_and_is_confirmed_by_its_modified_dat
         watch = await asyncio.to_thread(stage.watch, user)
         now = await rest.presence(user)
         assert watch.correlation == f"presence@{parse_time_us(now['modifiedDate'])}"
-        stage.answer(0, TransitionSeen(watch.correlation, user, "Not Available", "busy", 9))
+        stage.answer(
+            0, TransitionSeen(watch.correlation, user, "Not Available", "busy", 9, watch.definition)
+        )
         await until(lambda: stage.counters.get("confirmed") == 1)
         host.stop()
         await life

@@ -191,8 +191,14 @@ def test_a_presence_is_confirmed_by_its_time_however_long_it_has_been_held(cloud
     for _ in range(3):
         cloud.restart()
         assert answers(cloud, Watch(A, f"presence@{at_us(10.067)}")) == [
-            TransitionSeen(f"presence@{at_us(10.067)}", A, "Not Available", "break", at_us(10.067))
+            TransitionSeen(
+                f"presence@{at_us(10.067)}", A, "Not Available", "break", at_us(10.067), DEFINITION
+            )
         ]
+        about = (at_us(10), at_us(11))
+        assert len(answers(cloud, Watch(A, "of meal", DEFINITION.upper(), *about))) == 1
+        assert answers(cloud, Watch(A, "of another", "another-definition", *about)) == []
+        assert answers(cloud, Watch(A, "before", DEFINITION, at_us(9), at_us(10))) == []
     assert answers(cloud, Watch(A, f"presence@{at_us(10)}"), Watch("nobody", "presence@0")) == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import httpx
@@ -63,6 +64,24 @@ def test_a_command_is_shown_with_its_audit(http: httpx.Client, sender: FakeSende
         "accepted", "validated", "admitted", "sent", "acknowledged", "unconfirmed",
     ]  # fmt: skip
     assert shown["accepted_at"].endswith("Z")
+
+
+def test_a_wait_ends_when_a_command_becomes_pending_and_not_because_it_is(
+    http: httpx.Client, sender: FakeSender
+) -> None:
+    sender.judge = lambda _order: Fate(CommandStep.PENDING, detail="future>1: it is talking")
+    command = http.post(
+        "/api/agents/A/presence", json={"state": "busy"}, params={"wait": 30}
+    ).json()
+    assert (command["step"], command["detail"]) == ("pending", "future>1: it is talking")
+    path = f"/api/commands/{command['id']}"
+    began_s = time.monotonic()
+    assert http.get(path, params={"wait": 1}).json()["step"] == "pending"
+    assert time.monotonic() - began_s >= 1.0
+    listed = http.get("/api/commands", params={"step": "pending"}).json()["commands"]
+    assert [each["id"] for each in listed] == [command["id"]]
+    sender.finish(CommandStep.CONFIRMED)
+    assert http.get(path, params={"wait": 30}).json()["step"] == "confirmed"
 
 
 def test_whoever_asks_for_a_command_may_wait_for_its_end(
