@@ -28,6 +28,9 @@ class ChannelPolicy:
     rotate_after_s: float = ROTATE_AFTER_S
     rotate_spread: float = 0.1  # so much of that earlier, at random: never all at once
     refused_retry_s: float = 1_800.0  # a missing permission may have been granted since
+    hopeless_retry_s: float = 300.0  # a subscription of which nothing at all is taken
+    token_margin_most_s: float = 900.0  # replaced so long before the token ends that made it
+    own_change_s: float = 30.0  # how long after our own subscription its echo may come
     backoff_first_s: float = reconnect.BACKOFF_FIRST_S
     backoff_most_s: float = BACKOFF_MOST_S
     proven_after_s: float = PROVEN_AFTER_S
@@ -43,6 +46,8 @@ class ManagedChannel:
 
     number: int
     is_made: bool = False
+    is_proven: bool = False  # it was subscribed before, so that it is lost if it cannot be now
+    subscribed_s: float = float("-inf")  # when we changed its topics last
     users: frozenset[str] = frozenset()  # of the last subscription
     refused: Mapping[str, str] = field(default_factory=dict)  # among them, and why
     is_doubted: bool = True  # the subscription is to be made again
@@ -50,6 +55,7 @@ class ManagedChannel:
     retry_at_s: float = float("-inf")
     rotate_at_s: float = float("inf")
     handshakes_failed: int = 0  # in a row
+    is_doubtful: bool = False  # it brings no events, or not all: to be replaced
 
     @property
     def heard(self) -> frozenset[str]:
@@ -64,6 +70,12 @@ class Tries:
     policy: ChannelPolicy
     rng: random.Random
     count: int = 0
+    told: str = ""  # the reason that was told last
+
+    def is_news(self, reason: str) -> bool:
+        """Whether a failure is worth a line: another reason, or the same for twice as long."""
+        is_other, self.told = reason != self.told, reason
+        return is_other or self.count & (self.count - 1) == 0
 
     def failed(self, now_s: float, retry_after_s: float | None) -> float:
         """Once more; the next try is at that time: full jitter, never before we are asked to."""
@@ -78,7 +90,7 @@ class Tries:
     def forgive(self, line: ChannelConnection, now_s: float) -> None:
         """A line that has lived for long enough proves that all is well."""
         if now_s - line.opened_s >= self.policy.proven_after_s:
-            self.count = 0
+            self.count, self.told = 0, ""
 
 
 class Silence(Enum):

@@ -186,7 +186,9 @@ class CloudReceiver:
         self._clients[client.number] = CloudClient(
             client.number,
             rest,
+            tokens,
             self._store,
+            hopeless_retry_s=self._policy.hopeless_retry_s,
             tasks=self._tasks,
             counters=counters,
             topics=self._arguments.topics,
@@ -288,7 +290,10 @@ class CloudReceiver:
                     continue
                 taken.add(slot)
                 age_s = max(now_us - record.created_us, 0) / 1e6
-                client.reuse(self._machines[slot].adopt(age_s, now_s), record)
+                left_s = None
+                if record.expires_us is not None:
+                    left_s = (record.expires_us - now_us) / 1e6
+                client.reuse(self._machines[slot].adopt(age_s, left_s, now_s), record)
 
     def _make_machine(self, slot: Slot, *, is_known: bool) -> None:
         self._machines[slot] = ChannelMachine(
