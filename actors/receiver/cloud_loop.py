@@ -142,6 +142,7 @@ class CloudReceiver:
             rng=self._rng,
             policy=self._policy,
             tell=self._signal,
+            counters=counters,
             log=self._log,
         )
         self._routes: dict[int, Route] = {}
