@@ -176,7 +176,7 @@ class _Client:
 
         async def count() -> str:
             nonlocal there
-            there = len(await rest.channels())
+            there = (await rest.channels()).total
             return f"{there} of {CHANNELS_OF_A_CLIENT} exist already"
 
         yield await self._call("channels", count)

@@ -7,6 +7,7 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
@@ -47,6 +48,21 @@ def hosts(region: str, base_url: str | None = None) -> RegionHosts:
     )
 
 
+# -- ids -----------------------------------------------------------------------------------------
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+
+def user_id_of(text: str) -> str:
+    """The one spelling of a user's id: a UUID means the same in either letter case, and is written
+    in lower case here, wherever it comes from. What is no UUID stays as it is.
+
+    >>> user_id_of("8B67E4D1-9758-4285-8C45-B49FEDFF3F99")
+    '8b67e4d1-9758-4285-8c45-b49fedff3f99'
+    """
+    return text.lower() if _UUID.fullmatch(text) else text
+
+
 # -- topics --------------------------------------------------------------------------------------
 
 TopicsSetting: TypeAlias = Literal["activity", "combined"]
@@ -74,13 +90,14 @@ def subscribed_topic(user_id: str, topics: TopicsSetting) -> str:
 
 
 def subscribed_user(topic: str) -> str | None:
-    """Whom a subscribed topic is of: the inverse, whatever the topic's spelling. None: nobody."""
+    """Whom a subscribed topic is of: the inverse, whatever the topic's spelling and the id's. None:
+    nobody."""
     lowered = topic.lower()
     if not lowered.startswith(USER_TOPIC):
         return None
     for end in (".activity", "?presence&routingstatus"):
         if lowered.endswith(end):
-            return topic[len(USER_TOPIC) : -len(end)] or None
+            return user_id_of(topic[len(USER_TOPIC) : -len(end)]) or None
     return None
 
 
@@ -111,7 +128,7 @@ class CloudEvent(NamedTuple):
     """Something of an agent changed. What the body holds is not looked at."""
 
     topic: str  # as it was spelt
-    user_id: str
+    user_id: str  # in its one spelling (`user_id_of`)
     kind: Kind
 
 
@@ -175,7 +192,7 @@ def read_frame(payload: bytes) -> Frame:
 
 
 def _read_topic(topic: str, body: Any) -> Frame:
-    """Topic names are compared without regard to case; the user id stays as it was spelt."""
+    """Topic names are compared without regard to case."""
     lowered = topic.lower()
     if lowered.startswith(USER_TOPIC):
         return _read_event(topic, body)
@@ -201,7 +218,7 @@ def _read_event(topic: str, body: Any) -> Frame:
     if not is_user_id(user_id):
         return InvalidCloudFrame(REASON_NO_OWNER)
     return (
-        CloudEvent(topic, user_id, known)
+        CloudEvent(topic, user_id_of(user_id), known)
         if isinstance(body, dict)
         else InvalidCloudFrame(REASON_NO_BODY)
     )

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from actors.genesys.cloud import is_user_id, parse_time_us
+from actors.genesys.cloud import is_user_id, parse_time_us, user_id_of
 from actors.genesys.cloud_errors import OddAnswerError, permissions
+from actors.genesys.paging import Query, count_of, following, pages_of
 from actors.genesys.secret import Secret
 
-PAGES_MAX: Final = 2_000
 NAME_CHARS_MAX: Final = 200
 REASON_CHARS_MAX: Final = 200
 
@@ -21,12 +21,14 @@ Entity: TypeAlias = dict[str, Any]
 
 
 class ListingPage(NamedTuple):
-    """Of a listing; `total`: of all its pages, as the gateway says."""
+    """Of a listing. `pages`: how many there are, or, where the gateway does not say, whether there
+    is another one. `total`: of all pages; None: not said. `query`: of the next page, if named."""
 
     entities: list[Entity]
     number: int
     pages: int
-    total: int
+    total: int | None
+    query: Query = ()
 
 
 class ChannelAnswer(NamedTuple):
@@ -35,6 +37,17 @@ class ChannelAnswer(NamedTuple):
     id: Secret
     connect_uri: Secret
     expires_us: int | None  # None: not said
+
+
+class ChannelListing(NamedTuple):
+    """The channels of an OAuth client: those that this token has made, and how many others."""
+
+    own: list[ChannelAnswer]
+    others: int
+
+    @property
+    def total(self) -> int:
+        return len(self.own) + self.others
 
 
 class RejectedTopic(NamedTuple):
@@ -59,26 +72,54 @@ def listed(answer: Any) -> list[Any]:
 
 
 def entities_of(call: str, answer: Entity) -> list[Entity]:
-    """Without those that nobody could be told by."""
-    if not isinstance(answer.get("entities"), list):
+    """Without those that nobody could be told by; ids in their one spelling. An answer that lists
+    nothing, or null, lists nobody."""
+    entities = answer.get("entities")
+    if entities is None:
+        return []
+    if not isinstance(entities, list):
         raise OddAnswerError(call, 200, message="the response lists no entities")
-    return [
-        each for each in answer["entities"] if isinstance(each, dict) and is_user_id(each.get("id"))
-    ]
+    return [found for each in entities if (found := _identified(each)) is not None]
 
 
-def page_of(call: str, answer: Entity, number: int) -> ListingPage:
-    """Raises OddAnswerError for one that does not say how many there are."""
-    pages, total = answer.get("pageCount"), answer.get("total")
-    if type(pages) is not int or type(total) is not int or pages > PAGES_MAX:
-        raise OddAnswerError(call, 200, message="a page without a total count")
-    return ListingPage(entities_of(call, answer), number, pages, total)
+def _identified(entity: Any) -> Entity | None:
+    """A member of a queue may bear its user's id in `user` alone."""
+    if not isinstance(entity, dict):
+        return None
+    id_, user = entity.get("id"), entity.get("user")
+    if not is_user_id(id_):
+        id_ = user.get("id") if isinstance(user, dict) else None
+        if not is_user_id(id_):
+            return None
+    assert isinstance(id_, str)
+    canonical = user_id_of(id_)
+    return entity if entity.get("id") == canonical else entity | {"id": canonical}
+
+
+def page_of(call: str, answer: Entity, number: int, size: int) -> ListingPage:
+    """Page `number` of at most `size` entities. Raises OddAnswerError for what lists none."""
+    return ListingPage(
+        entities_of(call, answer),
+        number,
+        pages_of(answer, number, size),
+        count_of(answer.get("total")),
+        following(answer, number) or (),
+    )
 
 
 def name_of(entity: Entity) -> str:
     """For people to read; "" if it has none."""
-    name = entity.get("name")
+    name, user = entity.get("name"), entity.get("user")
+    if not isinstance(name, str) and isinstance(user, dict):
+        name = user.get("name")
     return " ".join(name.split())[:NAME_CHARS_MAX] if isinstance(name, str) else ""
+
+
+def channels_of(answer: Any) -> ChannelListing:
+    """Who asks for all of a client is told of those of other tokens without id and address."""
+    entries = [each for each in listed(answer) if isinstance(each, dict)]
+    own = [channel for each in entries if (channel := channel_of(each)) is not None]
+    return ChannelListing(own, len(entries) - len(own))
 
 
 def channel_of(answer: Any) -> ChannelAnswer | None:

@@ -7,12 +7,12 @@ about (protocol.md §2.1).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
-import orjson
-
+from actors.genesys.json_text import parsed
 from actors.genesys.retry_after import asked_wait_s
 from runtime.errors import RemoteError
 
@@ -20,6 +20,8 @@ MESSAGE_CHARS_MAX: Final = 300
 CODE_CHARS_MAX: Final = 100
 PERMISSIONS_MAX: Final = 20
 DETAILS_BYTES_MAX: Final = 65_536
+TEXT_FIELDS: Final = ("message", "error_description", "description", "error", "userMessage")
+_PERMISSION: Final = re.compile(r"\b[a-z][A-Za-z]{2,40}:[A-Za-z]{2,40}:[A-Za-z*]{2,40}\b")
 
 
 class CloudError(RemoteError):
@@ -120,29 +122,51 @@ def refusal(
     else:
         kind = _BY_STATUS.get(status, RefusedError)
     envelope = _envelope(body)
+    message = message_of(envelope)
     return kind(
         call,
         status,
         code=_text(envelope.get("code"), CODE_CHARS_MAX),
-        message=_text(envelope.get("message"), MESSAGE_CHARS_MAX),
+        message=message,
         context_id=_text(envelope.get("contextId"), CODE_CHARS_MAX),
         retry_after=asked_wait_s(headers, wall_us),
-        missing_permissions=_permissions(envelope.get("messageParams")),
+        missing_permissions=_permissions(envelope) or tuple(_named_in(message)),
         details=body[:DETAILS_BYTES_MAX].decode("utf-8", "replace").lower(),
     )
 
 
+def message_of(envelope: Mapping[str, Any], depth: int = 2) -> str:
+    """What an envelope says in words: as the platform has it, as OAuth does (`error_description`,
+    `error`), or as an object within one of these."""
+    for field in TEXT_FIELDS:
+        value = envelope.get(field)
+        said = _text(value, MESSAGE_CHARS_MAX)
+        if not said and isinstance(value, dict) and depth:
+            said = message_of(value, depth - 1) or _text(value.get("code"), CODE_CHARS_MAX)
+        if said:
+            return said
+    return ""
+
+
 def _envelope(body: bytes) -> dict[str, Any]:
     try:
-        parsed = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        envelope = parsed(body)
+    except ValueError:
         return {}
-    return parsed if isinstance(parsed, dict) else {}
+    if isinstance(envelope, list) and envelope:
+        envelope = envelope[0]
+    return envelope if isinstance(envelope, dict) else {}
 
 
-def _permissions(params: Any) -> tuple[str, ...]:
-    names = params.get("permissions") if isinstance(params, dict) else None
-    return permissions(names)
+def _permissions(envelope: Mapping[str, Any]) -> tuple[str, ...]:
+    params = envelope.get("messageParams")
+    inner = params.get("permissions") if isinstance(params, dict) else None
+    return permissions(inner) or permissions(envelope.get("missingPermissions"))
+
+
+def _named_in(message: str) -> list[str]:
+    """Names of permissions within a sentence, such as `routing:queue:view`."""
+    return list(dict.fromkeys(_PERMISSION.findall(message)))[:PERMISSIONS_MAX]
 
 
 def permissions(names: object) -> tuple[str, ...]:

@@ -1,56 +1,52 @@
 """Owns the calls of the platform API that we make, in the name of one OAuth client.
 
-It knows no plan and no command: arguments in, values or a CloudError out (protocol.md §2.1). Each
-call takes its place in the rate budget, and what its answer says of the limit corrects it.
+It knows no plan and no command: arguments in, values or a CloudError out (protocol.md §2.1). How a
+call is made is `api_calls`'.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 import httpx
-import orjson
+import structlog
 
-from actors.genesys.cloud import is_user_id
+from actors.genesys.api_calls import ApiCalls, without
+from actors.genesys.cloud import is_user_id, user_id_of
 from actors.genesys.cloud_answers import (
     ChannelAnswer,
+    ChannelListing,
     Entity,
     ListingPage,
     Subscriptions,
     channel_of,
+    channels_of,
     entities_of,
     listed,
     page_of,
     subscriptions_of,
 )
-from actors.genesys.cloud_errors import (
-    NoAnswerError,
-    NotFoundError,
-    NoTokenError,
-    OddAnswerError,
-    RateLimitedError,
-    UnauthorisedError,
-    refusal,
-)
-from actors.genesys.http import GatewayAddress, place_of, read_bounded
+from actors.genesys.cloud_errors import NotFoundError, OddAnswerError
+from actors.genesys.connect_uri import distrust_of
+from actors.genesys.http import GatewayAddress
 from actors.genesys.pacer import Pacer
-from actors.genesys.retry_after import http_date_us
+from actors.genesys.paging import PageWalk, Query
 from actors.genesys.secret import Secret
-from actors.genesys.tokens import TokenProvider, TokenUnavailableError
+from actors.genesys.tokens import TokenProvider
+from actors.genesys.unreadable import UnreadableError, halved, ids_in, pages_in
 from runtime.clock import Clock
-from runtime.log import MASK
 
-CALL_TIMEOUT_S: Final = 10.0
 PAGE_TIMEOUT_S: Final = 30.0  # 500 users with all that they are
-ANSWER_BYTES_MAX: Final = 32 << 20
-REQUEST_BYTES_MAX: Final = 512_000
 USERS_PER_PAGE: Final = 500
 USERS_BY_ID_MAX: Final = 100
 NAMED_PER_PAGE: Final = 100
 PRESENCES_AT_ONCE_MAX: Final = 50
+DEFINITIONS_PER_PAGE_MAX: Final = 100_000  # it is one page, unless it says otherwise
+UNREADABLE_TOLD_MAX: Final = 1_000
+DISTRUSTED_WAIT_S: Final = 60.0  # each try leaves a channel behind
+ALL_LOCALES: Final = "ALL"
 SNAPSHOT_PARTS: Final = ("presence", "routingStatus", "outOfOffice")
 
 Collection: TypeAlias = Literal["queues", "groups", "divisions"]
@@ -78,7 +74,7 @@ class NewPresence(NamedTuple):
         return body | {"message": self.message} if self.message else body
 
 
-class CloudRest:
+class CloudRest(ApiCalls):
     """For one event loop. Every call raises CloudError and its kinds, and ConfigurationError if the
     gateway refuses the first token of all. The counters only grow."""
 
@@ -91,30 +87,55 @@ class CloudRest:
         *,
         clock: Clock,
     ) -> None:
-        self._api_url = address.api_url
-        self._at = place_of(address)
-        self._tokens = tokens
-        self._client = client
-        self._pacer = pacer
-        self._clock = clock
-        self.gateway_ahead_us = 0
-        """Of our clock, by the `Date` of the newest answer that had one; to a second or so."""
-        self.requests = 0
-        self.rate_limited = 0
+        super().__init__(address, tokens, client, pacer, clock=clock)
+        self._log = structlog.get_logger("actors.genesys")
+        self._unreadable: set[str] = set()
 
     # -- users -----------------------------------------------------------------------------------
 
-    async def user_page(self, number: int, expand: Sequence[str] = ()) -> ListingPage:
-        """Of all active users; pages are numbered from 1."""
+    async def user_page(
+        self, number: int, expand: Sequence[str] = (), query: Query = ()
+    ) -> ListingPage:
+        """Of all active users; pages are numbered from 1. `query`: as the page before has it. Of a
+        page that is no JSON even so, the users are asked for by id: who cannot be read costs no
+        other one."""
         params = {"state": "active", **({"expand": ",".join(expand)} if expand else {})}
-        return await self._page("users", "/api/v2/users", number, USERS_PER_PAGE, params)
+        try:
+            return await self._page(
+                "users", "/api/v2/users", number, USERS_PER_PAGE, params=params, query=query
+            )
+        except UnreadableError as error:
+            ids = ids_in(error.body) if error.is_whole else []
+            if not ids:
+                raise
+            users = await self._halved(ids, expand)
+            return ListingPage(users, number, pages_in(error.body, number), None)
 
     def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number: self.user_page(number, expand))
+        return _pages(lambda number, query: self.user_page(number, expand, query))
 
     async def users_by_id(self, ids: Sequence[str], expand: Sequence[str] = ()) -> list[Entity]:
-        """Those of them who are active, at most USERS_BY_ID_MAX; in no order."""
+        """Those of them who are active, at most USERS_BY_ID_MAX; in no order. Of whom cannot be
+        read there is the id, and nothing else."""
         assert 0 < len(ids) <= USERS_BY_ID_MAX, len(ids)
+        return await self._halved(ids, expand)
+
+    async def _halved(self, ids: Sequence[str], expand: Sequence[str]) -> list[Entity]:
+        return await halved(
+            ids,
+            lambda some: self._users_by_id(some, expand),
+            USERS_BY_ID_MAX,
+            self._tell_unreadable,
+        )
+
+    def _tell_unreadable(self, user_id: str) -> None:
+        """Once for each, and for so many at most."""
+        if user_id not in self._unreadable and len(self._unreadable) < UNREADABLE_TOLD_MAX:
+            self._unreadable.add(user_id)
+            what = "the response with this user is not JSON; its name and state cannot be read"
+            self._log.warning("user.unreadable", user=user_id, what=what)
+
+    async def _users_by_id(self, ids: Sequence[str], expand: Sequence[str]) -> list[Entity]:
         params: dict[str, Any] = {
             "id": list(ids),
             "pageSize": USERS_BY_ID_MAX,
@@ -124,23 +145,26 @@ class CloudRest:
         if expand:
             params["expand"] = ",".join(expand)
         answer = await self._object("GET", "users by id", "/api/v2/users", params=params)
-        wanted = set(ids)
+        wanted = {user_id_of(each) for each in ids}
         return [user for user in entities_of("users by id", answer) if user["id"] in wanted]
 
-    async def member_page(self, kind: MemberKind, collection: str, number: int) -> ListingPage:
-        """Of one queue or group; an entity's `id` is a user's."""
+    async def member_page(
+        self, kind: MemberKind, collection: str, number: int, query: Query = ()
+    ) -> ListingPage:
+        """Of one queue or group; an entity's `id` is a user's. Members of a queue who have not
+        joined it are members: without `joined` all are listed."""
         path = f"{_COLLECTIONS[kind]}/{quote(collection, safe='')}/members"
-        return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE)
+        return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE, query=query)
 
     def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number: self.member_page(kind, collection, number))
+        return _pages(lambda number, query: self.member_page(kind, collection, number, query))
 
-    async def named_page(self, kind: Collection, number: int) -> ListingPage:
+    async def named_page(self, kind: Collection, number: int, query: Query = ()) -> ListingPage:
         """Of all queues, groups or divisions."""
-        return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE)
+        return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE, query=query)
 
     def named_pages(self, kind: Collection) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number: self.named_page(kind, number))
+        return _pages(lambda number, query: self.named_page(kind, number, query))
 
     # -- channels --------------------------------------------------------------------------------
 
@@ -149,12 +173,21 @@ class CloudRest:
         channel = channel_of(answer)
         if channel is None:
             raise OddAnswerError("new channel", 200, message="it has no id or no connectUri")
+        if reason := self.distrust(channel.connect_uri):
+            reason = without(channel.id, reason)
+            raise OddAnswerError("new channel", 200, message=reason, retry_after=DISTRUSTED_WAIT_S)
         return channel
 
-    async def channels(self) -> list[ChannelAnswer]:
-        """All of this OAuth client, whoever made them."""
-        answer = await self._object("GET", "channels", "/api/v2/notifications/channels")
-        return [one for each in listed(answer) if (one := channel_of(each)) is not None]
+    def distrust(self, connect_uri: Secret) -> str:
+        """Why no socket may be opened there; "" if one may."""
+        return distrust_of(connect_uri.reveal(), self._api_url)
+
+    async def channels(self) -> ChannelListing:
+        """All of this OAuth client, whoever made them: by default only those of our token are
+        listed (protocol.md R2)."""
+        params = {"includechannels": "oauthclient"}
+        path = "/api/v2/notifications/channels"
+        return channels_of(await self._json("GET", "channels", path, params=params))
 
     async def is_channel_alive(self, channel: Secret) -> bool:
         try:
@@ -206,11 +239,24 @@ class CloudRest:
     # -- presences -------------------------------------------------------------------------------
 
     async def definitions(self, *, deactivated: bool = False) -> list[Entity]:
-        """Of presences, for `actors.genesys.definitions`: those in use, or those that are not."""
-        params = {"deactivated": "true"} if deactivated else None
-        path = "/api/v2/presence/definitions"
-        answer = await self._object("GET", "presence definitions", path, params=params)
-        return [each for each in listed(answer) if isinstance(each, dict)]
+        """Of presences, for `actors.genesys.definitions`: those in use, or those that are not, with
+        their labels in all languages (protocol.md R8)."""
+        walk, found = PageWalk(), list[Entity]()
+        while True:
+            page = await self._definitions(walk, {"deactivated": "true"} if deactivated else {})
+            found += page.entities
+            if not walk.read(page.pages, page.query, (each["id"] for each in page.entities)):
+                return found
+
+    async def _definitions(self, walk: PageWalk, params: Mapping[str, str]) -> ListingPage:
+        """In one piece, as far as is known; but where there is another page it is read."""
+        asked = {"localeCode": ALL_LOCALES, **params, **dict(walk.query)}
+        if walk.number > 1:
+            asked.setdefault("pageNumber", str(walk.number))
+        path, call = "/api/v2/presence/definitions", "presence definitions"
+        answer = await self._json("GET", call, path, params=asked)
+        answer = answer if isinstance(answer, dict) else {"entities": listed(answer)}
+        return page_of(call, answer, walk.number, DEFINITIONS_PER_PAGE_MAX)
 
     async def presence(self, user_id: str) -> Entity:
         return await self._object("GET", "presence of a user", _presence_path(user_id))
@@ -260,135 +306,33 @@ class CloudRest:
     # -- how a call is made ----------------------------------------------------------------------
 
     async def _page(
-        self, call: str, path: str, number: int, size: int, params: Mapping[str, Any] | None = None
-    ) -> ListingPage:
-        asked = {**(params or {}), "pageSize": size, "pageNumber": number}
-        answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
-        return page_of(call, answer, number)
-
-    async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
-        answer = await self._json(method, call, path, **how)
-        if not isinstance(answer, dict):
-            raise OddAnswerError(call, 200, message="the response is not an object")
-        return answer
-
-    async def _json(self, method: str, call: str, path: str, **how: Any) -> Any:
-        content = await self._call(method, call, path, **how)
-        try:
-            return orjson.loads(content)
-        except orjson.JSONDecodeError:
-            raise OddAnswerError(call, 200, message="the response is not JSON") from None
-
-    async def _call(
         self,
-        method: str,
         call: str,
         path: str,
+        number: int,
+        size: int,
         *,
         params: Mapping[str, Any] | None = None,
-        body: Any = None,
-        hidden: Secret | None = None,
-        timeout_s: float = CALL_TIMEOUT_S,
-    ) -> bytes:
-        """The body of a success. A refused token is answered with another one, once."""
-        content = orjson.dumps(body) if method not in ("GET", "HEAD", "DELETE") else None
-        assert len(content or b"") <= REQUEST_BYTES_MAX, f"{call}: {len(content or b'')} bytes"
-        rejected: Secret | None = None
-        while True:
-            token = await self._token(call, rejected)
-            request = self._client.build_request(
-                method,
-                self._api_url + path,
-                params=params,
-                content=content,
-                headers=_headers(token, content),
-                timeout=timeout_s,
-            )
-            try:
-                return await self._send(call, request, timeout_s, hidden)
-            except UnauthorisedError:
-                if rejected is not None:
-                    raise
-                rejected = token
-
-    async def _token(self, call: str, rejected: Secret | None) -> Secret:
-        try:
-            return (await self._tokens.current(rejected=rejected)).value
-        except TokenUnavailableError as error:
-            raise NoTokenError(call, 0, message=error.reason, retry_after=error.retry_s) from None
-
-    async def _send(
-        self, call: str, request: httpx.Request, timeout_s: float, hidden: Secret | None
-    ) -> bytes:
-        async with self._pacer.turn() as budget:
-            self.requests += 1
-            asked_us = self._clock.wall_us()
-            try:
-                async with asyncio.timeout(timeout_s):
-                    reply = await self._client.send(request, stream=True)
-                    try:
-                        budget.corrected(reply.headers, self._clock.now_s())
-                        self._compare_clocks(reply.headers.get("Date"), asked_us)
-                        content = await _read(call, reply)
-                    finally:
-                        await reply.aclose()
-            except TimeoutError:
-                message = f"{self._at}: no response within {timeout_s:g} s"
-                raise NoAnswerError(call, 0, message=message) from None
-            except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-                said = _without(hidden, str(error))
-                message = f"{self._at}: {type(error).__name__}: {said}"
-                raise NoAnswerError(call, 0, message=message) from None
-            if reply.is_success:
-                return content
-            problem = refusal(
-                call,
-                reply.status_code,
-                reply.headers,
-                _bytes_without(hidden, content),
-                self._clock.wall_us(),
-            )
-            if isinstance(problem, RateLimitedError):
-                self.rate_limited += 1
-                budget.refused(problem.retry_after_s, self._clock.now_s())
-            raise problem
-
-    def _compare_clocks(self, date: str | None, asked_us: int) -> None:
-        """A `Date` is cut to its second, and was written some time between question and answer."""
-        written_us = http_date_us(date)
-        if written_us is not None:
-            between_us = (asked_us + self._clock.wall_us()) // 2
-            self.gateway_ahead_us = written_us + 500_000 - between_us
+        query: Query = (),
+    ) -> ListingPage:
+        asked = {**(params or {}), "pageSize": size, "pageNumber": number}
+        if query:
+            del asked["pageNumber"]  # it is in there, or else there is a cursor
+            asked |= dict(query)
+        answer = await self._object("GET", call, path, params=asked, timeout_s=PAGE_TIMEOUT_S)
+        return page_of(call, answer, number, size)
 
 
-async def _pages(page: Callable[[int], Awaitable[ListingPage]]) -> AsyncIterator[ListingPage]:
+async def _pages(
+    page: Callable[[int, Query], Awaitable[ListingPage]],
+) -> AsyncIterator[ListingPage]:
     """Until the last one, whatever number it has by then."""
-    number, pages = 1, 1
-    while number <= pages:
-        found = await page(number)
+    walk = PageWalk()
+    while True:
+        found = await page(walk.number, walk.query)
         yield found
-        number, pages = number + 1, found.pages
-
-
-def _headers(token: Secret, content: bytes | None) -> dict[str, str]:
-    headers = {"Authorization": f"Bearer {token.reveal()}", "Accept": "application/json"}
-    return headers if content is None else headers | {"Content-Type": "application/json"}
-
-
-async def _read(call: str, reply: httpx.Response) -> bytes:
-    try:
-        return await read_bounded(reply, ANSWER_BYTES_MAX)
-    except ValueError as error:
-        message = f"the response is too long or damaged: {error}"
-        raise OddAnswerError(call, reply.status_code, message=message) from None
-
-
-def _without(hidden: Secret | None, text: str) -> str:
-    return text if hidden is None else text.replace(hidden.reveal(), MASK)
-
-
-def _bytes_without(hidden: Secret | None, content: bytes) -> bytes:
-    return content if hidden is None else content.replace(hidden.reveal().encode(), MASK.encode())
+        if not walk.read(found.pages, found.query, (each["id"] for each in found.entities)):
+            return
 
 
 def _channel_path(channel: Secret) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
-from actors.genesys.cloud import is_user_id, normal_name
+from actors.genesys.cloud import is_user_id, normal_name, user_id_of
 from actors.messages.spelling import folded
 
 LABELS_MAX: Final = 100
@@ -93,7 +93,7 @@ def _definition(entity: Mapping[str, Any]) -> Definition | None:
     named = next((by_language[each] for each in DEFAULT_LANGUAGES if each in by_language), None)
     label = named or next(iter(by_language.values()), presence)
     return Definition(
-        id_,
+        user_id_of(id_),
         presence,
         label,
         tuple(dict.fromkeys(by_language.values())),

@@ -144,12 +144,21 @@ def life_of(told: object, default_s: float = LIFE_DEFAULT_S) -> float:
 def description_of(body: bytes) -> str:
     """What a refusal says of itself, in one line; "" if it says nothing."""
     told = _object(body) or {}
-    found = [told.get("error"), *map(told.get, ("error_description", "description", "message"))]
-    texts = [" ".join(each.split()) for each in found if isinstance(each, str)]
-    shown = dict.fromkeys(
-        "".join(each if each.isprintable() else "?" for each in text) for text in texts if text
-    )
+    fields = ("error", "error_description", "description", "message", "errorMessage")
+    shown = dict.fromkeys(text for field in fields for text in _texts(told.get(field)))
     return ": ".join(shown)[:DESCRIPTION_CHARS_MAX]
+
+
+def _texts(value: object, depth: int = 2) -> list[str]:
+    """Each in one line: of a text, and of what stands in an object or a list instead of one."""
+    if isinstance(value, str):
+        line = " ".join(value.split())
+        return ["".join(each if each.isprintable() else "?" for each in line)] if line else []
+    if not depth or not isinstance(value, dict | list):
+        return []
+    fields = ("code", "error", "description", "error_description", "message", "detail")
+    within = list(map(value.get, fields)) if isinstance(value, dict) else value[:5]
+    return [text for each in within for text in _texts(each, depth - 1)]
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

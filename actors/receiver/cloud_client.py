@@ -86,6 +86,10 @@ class CloudClient:
         """What a predecessor has recorded, the youngest first."""
         return [each for each in self._store.channels() if each.slot.client == self.number]
 
+    def leads_elsewhere(self, record: ChannelRecord) -> bool:
+        """A file may be older than the settings: where its sockets went is judged anew."""
+        return bool(self.rest.distrust(record.connect_uri))
+
     def reuse(self, channel: int, record: ChannelRecord) -> None:
         self._records[channel] = record
         self._counters.add("channels_reused")
@@ -105,20 +109,25 @@ class CloudClient:
             except CloudError as error:
                 self._log.warning("channels.not_listed", cause=str(error))
             else:
-                if theirs and len(theirs) != self.foreign:
-                    named = theirs[:FOREIGN_NAMED_MAX]
-                    self._log.warning("channels.foreign", channels=len(theirs), named=named)
-                self.foreign = len(theirs)
+                count, named = theirs
+                if count and count != self.foreign:
+                    shown = named[:FOREIGN_NAMED_MAX]
+                    self._log.warning("channels.foreign", channels=count, named=shown)
+                self.foreign = count
             await self._sleep(FOREIGN_EVERY_S)
 
-    async def _foreign(self) -> list[str]:
-        """Their names: an id would be a key, so it is a part of its digest."""
-        listed = await self.rest.channels()
-        ours = {record.id.reveal() for record in self._store.channels()}
-        theirs = (each.id.reveal() for each in listed)
-        return sorted(
-            hashlib.sha256(each.encode()).hexdigest()[:8] for each in theirs if each not in ours
-        )
+    async def _foreign(self) -> tuple[int, list[str]]:
+        """How many, and their names: an id would be a key, so it is a part of its digest. Those of
+        other tokens bear none, and ours of a token before this one are among them."""
+        listing = await self.rest.channels()
+        ours = {
+            each.id.reveal() for each in self._store.channels() if each.slot.client == self.number
+        }
+        ids = {each.id.reveal() for each in listing.own}
+        theirs = ids - ours
+        hidden = max(listing.others - len(ours - ids), 0)
+        named = sorted(hashlib.sha256(each.encode()).hexdigest()[:8] for each in theirs)
+        return len(theirs) + hidden, named
 
     # What the machines want
 

@@ -286,7 +286,7 @@ class CloudReceiver:
         for client in self._clients.values():
             for record in client.found():
                 slot = record.slot
-                if slot not in slots or slot in taken:
+                if slot not in slots or slot in taken or client.leads_elsewhere(record):
                     client.discard(record)
                     continue
                 taken.add(slot)

@@ -63,7 +63,7 @@ def test_a_channel_lives_as_the_contract_says(tmp_path: Path) -> None:
         topics = [subscribed_topic(user, "activity") for user in users]
         channel = await rest.create_channel()
         assert channel.expires_us is not None
-        assert [each.id for each in await rest.channels()] == [channel.id]
+        assert [each.id for each in (await rest.channels()).own] == [channel.id]
         assert await rest.is_channel_alive(channel.id)
         told = await rest.put_topics(channel.id, [*topics, "v2.users.nobody.activity"])
         refused = {each.topic: each for each in told.rejected}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -31,6 +32,7 @@ from actors.genesys.cloud import (
     snapshot_topic,
     subscribed_topic,
     subscribed_user,
+    user_id_of,
 )
 from actors.genesys.presences import PRESENCES
 from actors.messages.control import STATES
@@ -67,6 +69,10 @@ def frame(topic: str, body: Any) -> bytes:
         (
             frame(f"V2.Users.{ID}.RoutingSTATUS", {}),
             CloudEvent(f"V2.Users.{ID}.RoutingSTATUS", ID, "routingStatus"),
+        ),
+        (
+            frame(f"v2.users.{ID.upper()}.activity", {}),
+            CloudEvent(f"v2.users.{ID.upper()}.activity", ID, "activity"),
         ),
         (
             frame(f"v2.users.{ID}.presence", {}),
@@ -160,7 +166,7 @@ def test_no_json_raises(body: Any, key: str, name: str) -> None:
 def test_who_was_subscribed_is_found_in_the_topic(topics: TopicsSetting) -> None:
     topic = subscribed_topic(ID, topics)
     assert subscribed_user(topic) == ID
-    assert subscribed_user(topic.upper()) == ID.upper()
+    assert subscribed_user(topic.upper()) == ID
     assert subscribed_user("v2.users..activity") is None
     assert subscribed_user("v2.queues.x.activity") is None
     assert subscribed_user(f"v2.users.{ID}.conversations") is None
@@ -170,6 +176,18 @@ def test_who_was_subscribed_is_found_in_the_topic(topics: TopicsSetting) -> None
 def test_what_would_name_something_else_is_no_user_id(text: object) -> None:
     assert not is_user_id(text)
     assert is_user_id(ID)
+
+
+@settings(deadline=None)
+@given(st.uuids(), st.lists(st.booleans(), min_size=36, max_size=36))
+def test_a_uuid_has_one_spelling(user: UUID, upper: list[bool]) -> None:
+    spelt = "".join(c.upper() if up else c for c, up in zip(str(user), upper, strict=True))
+    assert user_id_of(spelt) == str(user)
+
+
+@pytest.mark.parametrize("text", ["", "User-A", ID.upper()[:-1], f"{ID.upper()}\n", "Ä" * 36])
+def test_what_is_no_uuid_keeps_its_spelling(text: str) -> None:
+    assert user_id_of(text) == text
 
 
 # -- times ---------------------------------------------------------------------------------------

@@ -8,8 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
-from actors.genesys import cloud_rest
-from actors.genesys.cloud_answers import ChannelAnswer, ListingPage, RejectedTopic
+from actors.genesys import api_calls, cloud_rest
+from actors.genesys.cloud_answers import (
+    ChannelAnswer,
+    ChannelListing,
+    ListingPage,
+    RejectedTopic,
+)
 from actors.genesys.cloud_errors import (
     CloudError,
     FailedError,
@@ -47,7 +52,7 @@ def test_users_are_read_page_by_page() -> None:
         cloud.add(*(f"u{n}" for n in range(1001)))
         pages = [page async for page in rest.user_pages(("presence", "routingStatus"))]
         assert [len(page.entities) for page in pages] == [500, 500, 1]
-        assert {page[2:] for page in pages} == {(3, 1001)}
+        assert {(page.pages, page.total) for page in pages} == {(3, 1001)}
         assert dict(cloud.asked[1].query) == {
             "state": "active",
             "expand": "presence,routingStatus",
@@ -109,11 +114,11 @@ def test_a_channel_is_made_found_and_let_go() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         told = {
             "id": "streaming-1-abc",
-            "connectUri": "wss://x/channels/streaming-1-abc",
+            "connectUri": "ws://127.0.0.1/channels/streaming-1-abc",
             "expires": "2026-11-22T22:00:00.000Z",
         }
         channel = ChannelAnswer(
-            CHANNEL, Secret("wss://x/channels/streaming-1-abc"), 1_795_384_800_000_000
+            CHANNEL, Secret("ws://127.0.0.1/channels/streaming-1-abc"), 1_795_384_800_000_000
         )
         cloud.answers["POST", CHANNELS] = lambda _: told
         cloud.answers["GET", CHANNELS] = lambda _: {"entities": [told, {}, {"id": "x"}]}
@@ -121,7 +126,8 @@ def test_a_channel_is_made_found_and_let_go() -> None:
         cloud.answers["DELETE", TOPICS] = lambda _: b""
         assert await rest.create_channel() == channel
         assert cloud.asked[0].body in (b"", b"null")
-        assert await rest.channels() == [channel]
+        assert await rest.channels() == ChannelListing([channel], 2)
+        assert dict(cloud.asked[1].query) == {"includechannels": "oauthclient"}
         assert await rest.is_channel_alive(CHANNEL)
         assert not await rest.is_channel_alive(Secret("streaming-1-gone"))
         await rest.let_go(CHANNEL)
@@ -252,7 +258,7 @@ def test_a_refusal_without_an_envelope_is_one_as_well(body: bytes) -> None:
     with_cloud(test)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"entities":5}', b'{"entities":[]}'])
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"entities":5}', b'{"entities":"x"}'])
 def test_an_answer_that_breaks_the_contract_is_told_so(body: bytes) -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PAGES] = lambda _: body
@@ -324,7 +330,7 @@ def test_a_call_without_an_answer_ends_in_time(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_an_answer_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cloud_rest, "ANSWER_BYTES_MAX", 1000)
+    monkeypatch.setattr(api_calls, "ANSWER_BYTES_MAX", 1000)
 
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PRESENCE] = lambda _: b'"' + b"x" * 100_000 + b'"'
