@@ -11,8 +11,7 @@ import re
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-import orjson
-
+from actors.genesys import json_text
 from actors.genesys.presences import Presence
 from actors.genesys.regions import domain_of, region_domain_in
 from actors.genesys.times import microseconds
@@ -182,8 +181,8 @@ _LOST: Final[dict[str, LostKind]] = {
 def read_frame(payload: bytes) -> Frame:
     """Tell one text message apart. Never raises: what cannot be told apart is odd."""
     try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        parsed = json_text.parsed(payload)
+    except ValueError:
         return InvalidCloudFrame(REASON_NOT_JSON)
     topic = parsed.get("topicName") if isinstance(parsed, dict) else None
     if isinstance(topic, str):

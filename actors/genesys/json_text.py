@@ -17,6 +17,10 @@ import orjson
 DEPTH_MAX: Final = 64
 """What is nested deeper reads as null; what the platform sends is six deep."""
 
+DAMAGE: Final = "\ufffd"
+"""What stands for a character that could not be read. A name or an id that holds it names nothing.
+"""
+
 _AROUND: Final = " \t\r\n\0\ufeff"
 _STRING_OR_BRACKET: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[\[{\]}]', re.DOTALL)
 _ESCAPE: Final = re.compile(

@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
+from actors.genesys import json_text
 from actors.messages.control import APPOINTMENT_EVENT, SEQUENCE_END, STATE_EVENT
 
 SCOPES = ("notifications:read", "notifications:subscribe")
@@ -101,8 +102,8 @@ def subscription(
 def read_frame(payload: bytes) -> Frame:
     """Tell one text message apart. Never raises: what cannot be told apart is odd."""
     try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        parsed = json_text.parsed(payload)
+    except ValueError:
         return InvalidFrame(REASON_NOT_JSON)
     if not isinstance(parsed, dict):
         return InvalidFrame(REASON_NO_OWNER)
@@ -144,7 +145,7 @@ def _read_event(parsed: dict[str, Any]) -> Frame:
     if not isinstance(event, dict):
         return InvalidFrame(REASON_NO_OWNER)
     user_id = event.get("userId")
-    if not isinstance(user_id, str) or not user_id:
+    if not isinstance(user_id, str) or not user_id or json_text.DAMAGE in user_id:
         return InvalidFrame(REASON_NO_OWNER)
     demanded = _DEMANDED.get(kind) if isinstance(kind, str) else None
     return OwnedEvent(

@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from actors.genesys import json_text
+from actors.genesys.json_text import DAMAGE
 from actors.genesys.times import microseconds
 from actors.messages.control import (
     APPOINTMENT_EVENT,
@@ -62,9 +64,10 @@ def parse_frames(joined: bytes, count: int, frame: Callable[[int], bytes]) -> li
 
 
 def _parse_frame(frame: bytes) -> Any:
+    """Around what is damaged, if it is."""
     try:
-        return orjson.loads(frame)
-    except orjson.JSONDecodeError:
+        return json_text.parsed(frame)
+    except ValueError:
         return UNDECODABLE
 
 
@@ -108,8 +111,8 @@ def checked(value: Any) -> StateEvent | AppointmentEvent | str:  # noqa: PLR0911
     if type(sequence) is not int or not 0 < sequence < SEQUENCE_END:
         return "sequence is not an integer in its range"
     user_id = data.get("userId")
-    if type(user_id) is not str or not 0 < len(user_id.encode()) <= USER_ID_BYTES_MAX:
-        return "userId is missing or too long"
+    if not _is_id(user_id):
+        return "userId is missing, too long or damaged"
     try:
         at_us = microseconds(data.get("timestamp"))
         if kind == APPOINTMENT_EVENT:
@@ -118,8 +121,8 @@ def checked(value: Any) -> StateEvent | AppointmentEvent | str:  # noqa: PLR0911
     except ValueError as error:
         return str(error)
     state, queue = data.get("state"), data.get("queueId")
-    if not state or not _is_short_text(state, STATE_CHARS_MAX):
-        return "state is missing or too long"
+    if not state or not _is_short_text(state, STATE_CHARS_MAX) or DAMAGE in state:
+        return "state is missing, too long or damaged"
     if state == UNKNOWN:
         return "state Unknown on the wire"
     if queue == "" or not _is_short_text(queue, QUEUE_CHARS_MAX):
@@ -139,6 +142,15 @@ def checked(value: Any) -> StateEvent | AppointmentEvent | str:  # noqa: PLR0911
         presence=presence,
         correlation=correlation,
         is_history=value.get("history") is True,
+    )
+
+
+def _is_id(value: Any) -> bool:
+    """A damaged one is nobody's: what stood there cannot be known."""
+    return (
+        type(value) is str
+        and 0 < len(value.encode("utf-8", "surrogatepass")) <= USER_ID_BYTES_MAX
+        and DAMAGE not in value
     )
 
 

@@ -51,8 +51,18 @@ def test_a_string_over_a_neighbour_made_good_by_values_too_many_shifts_nobody() 
     assert parse(*halves, b'{"n":7},{"n":8},{"n":9}') == [UNDECODABLE] * 3
 
 
-def test_invalid_utf_8_hurts_only_its_own_frame() -> None:
-    assert parse(b'{"n":"\xff"}', b'{"n":3}') == [UNDECODABLE, {"n": 3}]
+@pytest.mark.parametrize(
+    ("damaged", "read"),
+    [
+        (b'{"n":"a\xff"}', {"n": "a\ufffd"}),
+        (b'{"n":"\\ud83d"}', {"n": "\ufffd"}),
+        (b'{"n":"a\tb"}', {"n": "a\tb"}),
+        (b'\xef\xbb\xbf{"n":NaN}\0', {"n": None}),
+        (b'{"n":"\xff', UNDECODABLE),
+    ],
+)
+def test_what_is_damaged_in_a_frame_hurts_only_itself(damaged: bytes, read: object) -> None:
+    assert parse(damaged, b'{"n":3}') == [read, {"n": 3}]
 
 
 _pieces = st.sampled_from(
@@ -81,6 +91,8 @@ def test_joined_parsing_equals_parsing_one_by_one(frames: list[bytes]) -> None:
         ({"state": "Unknown"}, "Unknown on the wire"),
         ({"state": "x" * 65}, "state"),
         ({"state": ["Talking"]}, "state"),
+        ({"user_id": "a\ufffd"}, "userId"),
+        ({"state": "Talk\ufffd"}, "state"),
         ({"timestamp": "yesterday"}, "timestamp"),
         ({"timestamp": "2026-11-21T22:00:00.000"}, "timestamp"),
         ({"timestamp": "9999-99-99T22:00:00.000Z"}, "timestamp"),
