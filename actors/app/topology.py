@@ -186,6 +186,8 @@ def _planner_arguments(
         requests_per_minute=cloud.requests_per_minute,
         roster_every_s=cloud.roster_every_s,
         receiver_doorbells=shared.receiver_doorbells,
+        shard_rings=shared.rosters,
+        shard_doorbells=shared.shard_doorbells,
     )
 
 
@@ -307,6 +309,7 @@ def _shard_arguments(
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
             answering=_answering(settings, shared, index),
             feed=FeedArguments(feed=shared.feeds[index], wants=shared.wants[index]),
+            roster=shared.rosters[index] if shared.rosters else None,
             dialect=settings.dialect,
         )
 

@@ -18,7 +18,7 @@ from actors.messages.control import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.messages.partition import shard_of
 from actors.shard.agent_table import Agent, AgentTable, Correlated, Transition
 from actors.shard.checkpoint import Checkpoint, decode_page
-from actors.shard.cloud_merge import CloudMerge
+from actors.shard.cloud_merge import CORRECTIONS, CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
 from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
@@ -26,6 +26,7 @@ from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transa
 from actors.shard.merge import OUTCOMES, Merge, digest_of
 from actors.shard.native import unpacked
 from actors.shard.quarantine import ROWS_MAX, Rejection, rejection
+from actors.shard.reconciliation import Doubts
 from actors.shard.sessions import Scopes
 from runtime.crash_point import crash_point
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
@@ -101,6 +102,7 @@ class Shard:
         self.sessions = self._sessions_of(self.merge)
         self.dialect = dialect
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=0, upto={})
+        self.doubts = Doubts()
         self.cursors = [0] * rings
         self._rejections: deque[Rejection] = deque(maxlen=ROWS_MAX)
         self._durable: Commit | None = None
@@ -274,6 +276,29 @@ class Shard:
             self._rejections.append(rejection(reason, frame, received_us))
         grown = (name for name in OUTCOMES[1:] if self.merge.counts[name] > before[name])
         return RefeedResult(next(grown), reason)
+
+    def reconcile(self, batch: BatchView, judged_ns: int, now_us: int) -> bool:
+        """Compares what the roster shows with what is held; `judged_ns`: everything that came by
+        then was judged. True: something was corrected, which must be committed. The number of a
+        record is when the roster was read, by the gateway's clock."""
+        merge = self.merge
+        assert isinstance(merge, CloudMerge)
+        assert isinstance(self.sessions, CloudSessions)
+        before = merge.counts[CORRECTIONS]
+        for index in range(batch.count):
+            read_ns, frame = batch.received_ns[index], batch.frame(index)
+            if read_ns > judged_ns:
+                continue  # what is held is behind; the next read shows it again
+            (value,) = parse_frames(b"[" + frame + b"]", 1, lambda _, frame=frame: frame)
+            scope = merge.correct(value, now_us, batch.sequences[index])
+            if scope is not None:
+                self.doubts.add(scope, self.sessions.scopes[scope].session)
+        return merge.counts[CORRECTIONS] != before
+
+    @property
+    def doubted(self) -> list[int]:
+        """As the page has them."""
+        return self.doubts.shown(getattr(self.merge, "session_of", {}))
 
     # --- transactions ------------------------------------------------------------------------
 
