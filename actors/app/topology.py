@@ -175,8 +175,10 @@ def _planner_arguments(
     settings: Settings, data_dir: DataDir, run: str, shared: SharedMemory
 ) -> PlannerArguments:
     cloud = settings.cloud
+    address, *others = gateway_addresses(settings)
     return PlannerArguments(
-        address=gateway_addresses(settings)[0],
+        address=address,
+        others=tuple(others),
         path=roster_path(data_dir.path),
         run=run,
         watch=WatchSelection(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file),

@@ -16,15 +16,18 @@ import httpx
 from actors.genesys import presence, wsp
 from actors.genesys.channel_plan import CHANNELS_OF_A_CLIENT, EMPTY, plan
 from actors.genesys.cloud import COUNTED, subscribed_topic
+from actors.genesys.cloud_answers import RejectedTopic
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
-from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest
+from actors.genesys.cloud_rest import SNAPSHOT_PARTS, CloudRest, MemberKind
+from actors.genesys.definitions import Definitions
 from actors.genesys.http import GatewayAddress, http_client, reach
 from actors.genesys.pacer import Pacer
 from actors.genesys.proxy import proxy_for
 from actors.genesys.rate_budget import Budget, shares
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from actors.planner.arguments import WatchSelection
-from actors.planner.roster import RetryPolicy, RosterReader
+from actors.planner.roster import RosterReader
+from actors.planner.roster_calls import RetryPolicy
 from actors.settings.cloud import CloudSettings
 from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.model import Settings
@@ -41,6 +44,17 @@ Verdict: TypeAlias = Literal["good", "wrong", "no answer", "not tried"]
 
 PATIENCE: Final = RetryPolicy(tries_max=2)
 """A person is waiting."""
+PERMISSION_OF: Final = {
+    "definitions": "presence:presenceDefinition:view",
+    "queues": "routing:queue:view",
+    "groups": "directory:group:view",
+    "divisions": "authorization:division:view",
+    "channel": "users:activity:view",
+    "users": "directory:user:view",
+}
+"""By a word of the trial."""
+CHANNELS_THERE_MAX: Final = CHANNELS_OF_A_CLIENT - 1
+"""From so many on none is made: somebody else may make one at the same moment."""
 ROLES: Final = "in Admin, assign the OAuth client a role with it, for the divisions of the agents"
 CREDENTIALS: Final = (
     "the OAuth client must exist in this region, use the grant type Client Credentials, "
@@ -68,15 +82,14 @@ async def try_out(settings: Settings, clock: Clock | None = None) -> list[Trial]
     """All that can be tried, the first OAuth client first. Raises ConfigurationError for a
     `ca_file` or proxy that is none."""
     proxy_for(settings.api_url, settings.proxy, os.environ)
-    found, user = list[Trial](), ""
+    found, user, visible = list[Trial](), "", 0
     for number, address in enumerate(gateway_addresses(settings)):
         async with http_client(reach(address)) as http:
-            client = _Client(
-                settings, number, address, http, clock=clock or SystemClock(), user=user
-            )
+            client = _Client(settings, number, address, http, clock=clock or SystemClock())
+            client.user, client.visible = user, visible
             trials = client.of_cloud() if settings.dialect == "cloud" else client.of_wsp()
             found += [trial async for trial in trials]
-            user = client.user
+            user, visible = client.user, client.visible
     return found
 
 
@@ -91,9 +104,9 @@ class _Client:
         http: httpx.AsyncClient,
         *,
         clock: Clock,
-        user: str,
     ) -> None:
-        self.user = user  # somebody whom the clients see, the first of them first
+        self.user = ""  # somebody whom the clients see, the first of them first
+        self.visible = 0  # users, to the client that sees most
         self._settings = settings
         self._number = number
         self._address = address
@@ -121,6 +134,8 @@ class _Client:
         if self._number == 0:
             async for trial in self._of_planner(rest):
                 yield trial
+            if self._settings.sender.enabled:
+                yield await self._call("presence definitions", lambda: self._definitions(rest))
         async for trial in self._of_channels(rest):
             yield trial
 
@@ -134,12 +149,52 @@ class _Client:
             yield await self._call(what, lambda: self._watched(rest, cloud))
             if self._last.verdict != "good":
                 return
+        if cloud.watch in {"queues", "groups"}:
+            what, kind = f"members of {cloud.watch}", cloud.watch
+            yield await self._call(what, lambda: self._members(rest, kind))
+        if cloud.watch != "queues":
+            yield await self._call("queues", lambda: self._queues(rest))
         yield self._trial("OAuth clients", *self._enough())
 
-    async def _watched(self, rest: CloudRest, cloud: CloudSettings) -> str:
+    def _reader(self, rest: CloudRest, cloud: CloudSettings) -> RosterReader:
         watch = WatchSelection(kind=cloud.watch, ids=cloud.watch_ids, file=cloud.watch_file)
         rng = random.Random()  # noqa: S311 - jitter
-        read = await RosterReader(rest, watch, rng=rng, retry=PATIENCE).read({})
+        return RosterReader(rest, watch, rng=rng, retry=PATIENCE)
+
+    async def _members(self, rest: CloudRest, kind: MemberKind) -> str:
+        """The first page of the first of them."""
+        found = await self._reader(rest, self._settings.cloud).resolved(kind)
+        page = await rest.member_page(kind, min(found), 1)
+        more = ", more pages follow" if page.pages > 1 else ""
+        return f"{len(page.entities)} on the first page of the first of {len(found)} {kind}{more}"
+
+    async def _queues(self, rest: CloudRest) -> str:
+        """Their names are for people only, so that nothing fails without them."""
+        try:
+            page = await rest.named_page("queues", 1)
+        except CloudError as error:
+            if error.is_passing:
+                raise
+            missing = _lacking(error.missing_permissions, PERMISSION_OF["queues"])
+            return f"optional: queues are shown by their ids: {error}: {missing}"
+        return f"names of {page.total or len(page.entities)} queues visible"
+
+    async def _definitions(self, rest: CloudRest) -> str:
+        """As the sender reads them, with their labels in all languages."""
+        entities = await rest.definitions()
+        found = Definitions(entities)
+        if not len(found):
+            raise ConfigurationError(f"no presence definition in use is visible; {ROLES}")
+        spoken = {
+            language
+            for each in entities
+            if isinstance(labels := each.get("languageLabels"), dict)
+            for language in labels
+        }
+        return f"{len(found)} in use, with labels in {len(spoken)} languages"
+
+    async def _watched(self, rest: CloudRest, cloud: CloudSettings) -> str:
+        read = await self._reader(rest, cloud).read({})
         self._seen = len(read.names)
         if cloud.watch == "file":
             missing = f"; {read.missing} do not belong to an active user" if read.missing else ""
@@ -168,8 +223,14 @@ class _Client:
         if not page.entities:
             raise ConfigurationError(f"the OAuth client sees no active user; {ROLES}")
         self.user = self.user or page.entities[0]["id"]
-        self._seen = page.total
-        return f"{page.total} active users visible"
+        self._seen = len(page.entities) if page.total is None else page.total
+        if self._number and sees_fewer(self._seen, self.visible):
+            raise ConfigurationError(
+                f"only {self._seen} of the {self.visible} active users that client 1 sees are "
+                f"visible; all OAuth clients need the same roles and divisions"
+            )
+        self.visible = max(self.visible, self._seen)
+        return f"{self._seen} active users visible"
 
     async def _of_channels(self, rest: CloudRest) -> AsyncIterator[Trial]:
         there = 0
@@ -177,13 +238,13 @@ class _Client:
         async def count() -> str:
             nonlocal there
             there = (await rest.channels()).total
-            return f"{there} of {CHANNELS_OF_A_CLIENT} exist already"
+            return f"{there} of {CHANNELS_OF_A_CLIENT} exist already; none of them is changed"
 
         yield await self._call("channels", count)
         if self._last.verdict != "good" or not self.user:
             return
-        if there >= CHANNELS_OF_A_CLIENT:
-            why = "another one would replace an existing one; unused channels expire within 24 h"
+        if there >= CHANNELS_THERE_MAX:
+            why = "another one could replace an existing one; unused channels expire within 24 h"
             yield self._trial("a channel of ours", "not tried", why)
             return
         yield await self._call("a channel of ours", lambda: self._subscribe(rest))
@@ -198,8 +259,7 @@ class _Client:
         if taken.rejected:
             refused = taken.rejected[0]
             raise ConfigurationError(
-                f"created, but the topic {topic} was refused: "
-                f"{_lacking(refused.missing_permissions) or refused.reason or 'no reason given'}"
+                f"created, but the topic {topic} was refused: {_refused(refused)}"
             )
         return "created, subscribed and released; it expires within 24 h"
 
@@ -225,7 +285,9 @@ class _Client:
         try:
             return self._trial(what, "good", await work())
         except ForbiddenError as error:
-            return self._trial(what, "wrong", f"{error}: {_lacking(error.missing_permissions)}")
+            usual = next((PERMISSION_OF[each] for each in PERMISSION_OF if each in what), "")
+            missing = _lacking(error.missing_permissions, usual)
+            return self._trial(what, "wrong", f"{error}: {missing}")
         except TokenUnavailableError as error:
             return self._trial(what, "no answer", str(error))
         except CloudError as error:
@@ -240,6 +302,19 @@ class _Client:
         return self._last
 
 
-def _lacking(permissions: Sequence[str]) -> str:
-    names = ", ".join(permissions)
-    return f"missing permission: {names}; {ROLES}" if names else f"a permission is missing; {ROLES}"
+def sees_fewer(seen: int, expected: int) -> bool:
+    """By more than come or go within a minute."""
+    return seen < expected - 1 - expected // 100
+
+
+def _refused(topic: RejectedTopic) -> str:
+    if topic.missing_permissions or not topic.reason:
+        return _lacking(topic.missing_permissions, PERMISSION_OF["channel"])
+    return topic.reason
+
+
+def _lacking(permissions: Sequence[str], usual: str = "") -> str:
+    """`usual`: what the platform's documentation names, for a gateway that names none."""
+    if permissions:
+        return f"missing permission: {', '.join(permissions)}; {ROLES}"
+    return f"a permission is missing{usual and f', usually {usual}'}; {ROLES}"

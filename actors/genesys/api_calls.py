@@ -60,6 +60,12 @@ class ApiCalls:
         self.requests = 0
         self.rate_limited = 0
 
+    @property
+    def room(self) -> int:
+        """How many calls could be made without a wait, as far as our own share goes."""
+        budget = self._pacer.budget
+        return budget.share - budget.used(self._clock.now_s()) - self._pacer.waiting
+
     async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
         answer = await self._json(method, call, path, **how)
         if not isinstance(answer, dict):

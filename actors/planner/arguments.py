@@ -51,6 +51,7 @@ class PlannerArguments:
     """What one planner needs; it serves all receivers."""
 
     address: GatewayAddress  # with the credentials of the first OAuth client
+    others: tuple[GatewayAddress, ...] = ()  # with those of the others, who help to read
     path: Path  # of cloud.db
     run: str
     watch: WatchSelection

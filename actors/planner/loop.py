@@ -18,14 +18,15 @@ import uvloop
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.http import http_client, reach
-from actors.genesys.pacer import kept_pacer
-from actors.genesys.rate_budget import shares
-from actors.genesys.reconnect import backoff_s
+from actors.genesys.http import GatewayAddress, http_client, reach
+from actors.genesys.pacer import Pacer, kept_pacer
+from actors.genesys.rate_budget import Budget, planner_of_others, shares
+from actors.genesys.retry_after import wait_s
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
-from actors.planner.roster import RetryPolicy, RosterReader
+from actors.planner.roster import RosterReader
+from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import RosterStore
 from actors.storage.disk_wait import DiskWait
 from runtime.child import Child
@@ -72,14 +73,20 @@ class Planner:
         self._committed_s = clock.now_s()
         self._clients_needed_told = 0
         self._queues_problem = ""
+        self._told_causes: set[tuple[int, str]] = (
+            set()
+        )  # of calls that are repeated, since the last whole read
+        self._pages_unread = 0
         self._requests_before = (
             self._counters.get("requests"),
             self._counters.get("requests_refused"),
         )
+        self._tokens: list[TokenProvider] = []
         self._stopped: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self._store: RosterStore
         self._rest: CloudRest
+        self._rests: tuple[CloudRest, ...]
         self._reader: RosterReader
         self._gauges: TokenGauges
 
@@ -104,15 +111,49 @@ class Planner:
                 in_service=self._counters.get("token_refreshes") > 0,
             )
             stack.push_async_callback(tokens.close)
-            self._child.on_reload(lambda: self._loop.call_soon_threadsafe(tokens.renew_soon))
+            self._tokens.append(tokens)
+            self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._renew_tokens))
             self._gauges = TokenGauges(self._counters, tokens, self._log)
             total = self._arguments.requests_per_minute
             pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
+            others = [await self._other(other, stack) for other in self._arguments.others]
+            self._rests = (self._rest, *others)
             self._reader = RosterReader(
-                self._rest, self._arguments.watch, rng=self._rng, retry=self._retry
+                self._rest,
+                self._arguments.watch,
+                rng=self._rng,
+                retry=self._retry,
+                others=others,
+                tell=self._tell_failed_call,
             )
             await self._work_until_stopped()
+
+    async def _other(self, address: GatewayAddress, stack: AsyncExitStack) -> CloudRest:
+        """Of another OAuth client: it helps if it can, and is never missed. How much of its share a
+        predecessor has used nobody has written down."""
+        client = await stack.enter_async_context(http_client(reach(address)))
+        tokens = TokenProvider(
+            address, (), client, clock=self._clock, rng=self._rng, in_service=True
+        )
+        stack.push_async_callback(tokens.close)
+        self._tokens.append(tokens)
+        total = self._arguments.requests_per_minute
+        share = planner_of_others(total)
+        used = share if self._child.generation > 1 else 0
+        budget = Budget(share, total=total, used=used, used_at_s=self._clock.now_s())
+        return CloudRest(address, tokens, client, Pacer(budget, self._clock), clock=self._clock)
+
+    def _renew_tokens(self) -> None:
+        for tokens in self._tokens:
+            tokens.renew_soon()
+
+    def _tell_failed_call(self, error: CloudError, *, tries: int, wait_s: float) -> None:
+        """At once, and once for each cause: a read that waits must not look like one that works."""
+        if (cause := (error.status, error.code)) not in self._told_causes:
+            self._told_causes.add(cause)
+            told = {"cause": str(error), "tries": tries, "wait_s": round(wait_s, 1)}
+            self._log.warning("roster.call_failed", **told)
 
     async def _work_until_stopped(self) -> None:
         self._begin()
@@ -215,7 +256,8 @@ class Planner:
                 failures += 1
                 self._counters.add("roster_failures")
                 self._log.error("roster.failed", cause=str(error), failures=failures)
-                await self._sleep_until(self._clock.now_s() + self._retry_s(failures))
+                asked_s = error.retry_after_s if isinstance(error, CloudError) else None
+                await self._sleep_until(self._clock.now_s() + self._retry_s(failures, asked_s))
                 continue
             failures = 0
             await self._name_queues()
@@ -232,6 +274,10 @@ class Planner:
             )
         self._plan(read.names)
         self._has_read = True
+        self._told_causes.clear()
+        if read.pages_unread != self._pages_unread:
+            self._log.warning("roster.pages_unread", pages=read.pages_unread)
+        self._pages_unread = read.pages_unread
         if self._counters.get("phase") in (STARTING, LOADED):
             self._child.set_phase(RUNNING)
         self._counters.add("roster_reads")
@@ -258,9 +304,9 @@ class Planner:
         if isinstance(error, ConfigurationError):
             raise error
 
-    def _retry_s(self, failures: int) -> float:
+    def _retry_s(self, failures: int, asked_s: float | None) -> float:
         most_s = min(RETRY_MOST_S, self._arguments.roster_every_s)
-        return backoff_s(failures, self._rng, first_s=RETRY_FIRST_S, most_s=most_s)
+        return wait_s(failures, self._rng, asked_s, first_s=RETRY_FIRST_S, most_s=most_s)
 
     async def _name_queues(self) -> None:
         """Only for people to read: without them nothing else is worse."""
@@ -281,7 +327,9 @@ class Planner:
 
     def _show(self) -> None:
         requests, refused = self._requests_before
-        self._counters.set("requests", requests + self._rest.requests)
-        self._counters.set("requests_refused", refused + self._rest.rate_limited)
+        made = sum(rest.requests for rest in self._rests)
+        self._counters.set("requests", requests + made)
+        limited = sum(rest.rate_limited for rest in self._rests)
+        self._counters.set("requests_refused", refused + limited)
         self._gauges.show()
         self._child.beat()

@@ -1,55 +1,40 @@
 """Owns how the roster is read: who is to be watched, page by page, in the rate budget.
 
-It knows no plan and no file but the one that a person may list ids in. A page that fails is asked
-for again for a while; a read that was cut short is none, and removes nobody.
+It knows no plan and no file but the one that a person may list ids in; how a call is made is
+`roster_calls`'. A read that was cut short is none, and removes nobody.
 """
 
 from __future__ import annotations
 
-import asyncio
 import difflib
 import random
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
-from actors.genesys.cloud import is_user_id
+from actors.genesys.cloud import is_user_id, user_id_of
 from actors.genesys.cloud_answers import Entity, ListingPage, name_of
-from actors.genesys.cloud_errors import CloudError
+from actors.genesys.cloud_errors import OddAnswerError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
-from actors.genesys.retry_after import wait_s
+from actors.genesys.paging import Query
+from actors.messages.spelling import folded
 from actors.planner.arguments import WatchSelection
+from actors.planner.roster_calls import RetryPolicy, RosterCalls, Tell, each_of
 from actors.storage.text_file import text_of
 from runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 32 << 20
 NAMES_SHOWN_MAX: Final = 5
+CALLS_BY_ID_MAX: Final = 10
+"""A file of more is read by pages of everybody first, if these are fewer calls."""
 
-Answer = TypeVar("Answer")
 NameProgress = Callable[[Mapping[str, str]], None]
 
 
 class UnresolvedError(ConfigurationError):
     """The settings name whom nobody finds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How a call that fails for a while is repeated before the read is given up."""
-
-    tries_max: int = 8
-    backoff_first_s: float = 2.0
-    backoff_most_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +44,8 @@ class Read:
     names: Mapping[str, str]
     missing: int = 0
     """Ids of the file that are no active user's."""
+    pages_unread: int = 0
+    """That could not be read; whoever is watched already and missing may stand there."""
 
 
 class RosterReader:
@@ -72,25 +59,30 @@ class RosterReader:
         *,
         rng: random.Random,
         retry: RetryPolicy | None = None,
+        others: Sequence[CloudRest] = (),
+        tell: Tell | None = None,
     ) -> None:
-        self._rest = rest
+        self._calls = RosterCalls(rest, others, rng=rng, retry=retry, tell=tell)
         self._watch = watch
-        self._rng = rng
-        self._retry = retry or RetryPolicy()
         self._missed: set[str] = set()  # by a read that may have overlooked them
 
     async def read(self, held: Mapping[str, str], told: NameProgress = lambda _: None) -> Read:
         """`held`: whom we watch already, with their names. `told` hears from time to time of those
         who were found so far."""
+        self._calls.begin()
+        missing = 0
         match self._watch.kind:
             case "file":
-                return await self._read_file()
+                names, missing = await self._read_file()
             case "queues" | "groups":
-                return Read(names=await self._read_members(self._watch.kind, held, told))
+                names = await self._read_members(self._watch.kind, held, told)
             case "divisions":
-                divisions = await self._resolved("divisions")
-                return Read(names=await self._read_users(held, told, divisions))
-        return Read(names=await self._read_users(held, told, None))
+                names = await self._read_users(held, told, await self.resolved("divisions"))
+            case _:
+                names = await self._read_users(held, told, None)
+        # A name that could not be read this time is the one that was read before.
+        names = {user: name or held.get(user, "") for user, name in names.items()}
+        return Read(names=names, missing=missing, pages_unread=self._calls.pages_unread)
 
     async def queue_names(self) -> dict[str, str]:
         """Of all queues, for people to read."""
@@ -102,14 +94,14 @@ class RosterReader:
         self, held: Mapping[str, str], told: NameProgress, divisions: frozenset[str] | None
     ) -> dict[str, str]:
         names: dict[str, str] = {}
-        async for page in self._pages(self._rest.user_page):
-            names |= _named(user for user in page.entities if _is_in(user, divisions))
+        async for page in self._calls.pages(_user_page):
+            names |= _named(user for user in page.entities if _is_in(user, divisions, held))
             told(names)
         # Whoever joins or leaves while we read shifts the pages behind: somebody may have slipped
         # from the page to come into the one that was read. So who is missing is asked for by id.
         vanished = [user for user in held if user not in names]
         async for user in self._by_id(vanished):
-            if _is_in(user, divisions):
+            if _is_in(user, divisions, held):
                 names[user["id"]] = name_of(user)
         return names
 
@@ -118,33 +110,60 @@ class RosterReader:
     async def _read_members(
         self, kind: MemberKind, held: Mapping[str, str], told: NameProgress
     ) -> dict[str, str]:
-        names: dict[str, str] = {}
+        found: dict[str, dict[str, str]] = {}
+        everybody: dict[str, str] = {}
         is_exact = True
-        for collection in sorted(await self._resolved(kind)):
-            async for page in self._pages(partial(self._rest.member_page, kind, collection)):
-                names |= _named(page.entities)
-                is_exact = is_exact and page.pages <= 1
-                told(names)
+
+        async def read(collection: str) -> None:
+            nonlocal is_exact
+            members = found[collection]
+
+            async def page_of(rest: CloudRest, number: int, query: Query) -> ListingPage:
+                return await rest.member_page(kind, collection, number, query)
+
+            async for page in self._calls.pages(page_of):
+                members |= _named(page.entities)
+                everybody.update(_named(page.entities))
+                is_exact = is_exact and page.number == 1 and page.pages <= 1
+                told(everybody)
+
+        collections = sorted(await self.resolved(kind))
+        await self._calls.share()
+        found = {each: {} for each in collections}
+        await each_of(collections, read)
+        names = {user: name for members in found.values() for user, name in members.items()}
+        return self._with_kept(names, held, is_exact=is_exact)
+
+    def _with_kept(
+        self, names: dict[str, str], held: Mapping[str, str], *, is_exact: bool
+    ) -> dict[str, str]:
+        """Pages of members shift as well, and an id says nothing of a queue: of several pages, gone
+        is who is missing twice. What stands on a page that could not be read is not missing."""
         missed = {user for user in held if user not in names}
+        if self._calls.pages_unread:
+            return names | {user: held[user] for user in held if user in missed}
         if is_exact:
-            missed, kept = set(), {}
-        else:  # pages shift here as well, and an id says nothing of a queue: gone is who is missing
-            kept = {user: held[user] for user in held if user in missed - self._missed}  # twice
+            self._missed = set()
+            return names
+        kept = {user: held[user] for user in held if user in missed - self._missed}
         self._missed = missed
         return names | kept
 
-    async def _resolved(self, kind: Collection) -> frozenset[str]:
-        """The ids that the settings mean, by id or by name without regard to case. Raises
-        UnresolvedError if one is not found, or means several."""
-        wanted = dict.fromkeys(self._watch.ids)
-        found: dict[str, set[str]] = {text: set() for text in wanted}
-        texts = {text.strip().casefold(): text for text in wanted}
+    async def resolved(self, kind: Collection) -> frozenset[str]:
+        """The ids that the settings mean, by id or by name (`folded`). Raises UnresolvedError if
+        one is not found, or means several."""
+        found: dict[str, set[str]] = {text: set() for text in self._watch.ids}
+        texts: dict[str, list[str]] = {}
+        for text in found:
+            texts.setdefault(folded(text), []).append(text)
         names: dict[str, str] = {}
         async for each in self._entities(self._named(kind)):
-            names[name_of(each).casefold()] = name_of(each)
-            for spelt in (each["id"].casefold(), name_of(each).casefold()):
-                if spelt in texts:
-                    found[texts[spelt]].add(each["id"])
+            name = name_of(each)
+            names[folded(name)] = name
+            for spelt in {folded(each["id"]), folded(name)}:
+                for text in texts.get(spelt, ()):
+                    found[text].add(each["id"])
+        names.pop("", None)
         if unknown := [text for text, ids in found.items() if not ids]:
             raise UnresolvedError(
                 f"watch_ids: unknown {kind} {_shown(unknown)}{_near(unknown, names)}"
@@ -158,77 +177,86 @@ class RosterReader:
 
     # -- a file ----------------------------------------------------------------------------------
 
-    async def _read_file(self) -> Read:
+    async def _read_file(self) -> tuple[dict[str, str], int]:
+        """With how many of the file are no active user's."""
         assert self._watch.file is not None, "checked by the settings"
-        wanted = listed_ids(self._watch.file)
-        found = {user["id"]: name_of(user) async for user in self._by_id(wanted)}
+        wanted = dict.fromkeys(listed_ids(self._watch.file), "")
+        found: dict[str, str] = {}
+        calls = -(-len(wanted) // USERS_BY_ID_MAX)
+        if calls > CALLS_BY_ID_MAX and await self._is_by_pages(calls):
+            async for page in self._calls.pages(_user_page):
+                found |= _wanted(page.entities, wanted)
+        left = [each for each in wanted if each not in found]
+        if len(left) > CALLS_BY_ID_MAX * USERS_BY_ID_MAX:
+            await self._calls.share()
+        async for user in self._by_id(left):
+            found |= _wanted([user], wanted)
         names = {user: found[user] for user in wanted if user in found}
-        return Read(names=names, missing=len(wanted) - len(names))
+        return names, len(wanted) - len(names)
+
+    async def _is_by_pages(self, calls: int) -> bool:
+        """Whether everybody is read in fewer calls than these ids."""
+        try:
+            return (await self._calls.patiently(lambda rest: rest.user_page(1))).pages < calls
+        except OddAnswerError:
+            return False
 
     # -- calls -----------------------------------------------------------------------------------
 
     async def _by_id(self, ids: Sequence[str]) -> AsyncIterator[Entity]:
         for first in range(0, len(ids), USERS_BY_ID_MAX):
             some = ids[first : first + USERS_BY_ID_MAX]
-            for user in await self._patiently(partial(self._rest.users_by_id, some)):
+            for user in await self._calls.patiently(partial(_users_by_id, some)):
                 yield user
 
     def _named(self, kind: Collection) -> AsyncIterator[ListingPage]:
-        return self._pages(partial(self._rest.named_page, kind))
+        """Whole: a name on a page that cannot be read is not unknown."""
+
+        async def page_of(rest: CloudRest, number: int, query: Query) -> ListingPage:
+            return await rest.named_page(kind, number, query)
+
+        return self._calls.pages(page_of, is_whole=True)
 
     async def _entities(self, pages: AsyncIterator[ListingPage]) -> AsyncIterator[Entity]:
         async for page in pages:
             for entity in page.entities:
                 yield entity
 
-    async def _pages(
-        self, page: Callable[[int], Awaitable[ListingPage]]
-    ) -> AsyncIterator[ListingPage]:
-        number, pages = 1, 1
-        while number <= pages:
-            found = await self._patiently(partial(page, number))
-            yield found
-            number, pages = number + 1, found.pages
 
-    async def _patiently(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
-        tries = 0
-        while True:
-            try:
-                return await call()
-            except CloudError as error:
-                tries += 1
-                if not error.is_passing or tries >= self._retry.tries_max:
-                    raise
-                await asyncio.sleep(self._wait_s(error, tries))
+async def _user_page(rest: CloudRest, number: int, query: Query) -> ListingPage:
+    return await rest.user_page(number, query=query)
 
-    def _wait_s(self, error: CloudError, tries: int) -> float:
-        retry = self._retry
-        return wait_s(
-            tries,
-            self._rng,
-            error.retry_after_s,
-            first_s=retry.backoff_first_s,
-            most_s=retry.backoff_most_s,
-        )
+
+async def _users_by_id(ids: Sequence[str], rest: CloudRest) -> list[Entity]:
+    return await rest.users_by_id(ids)
+
+
+def _wanted(users: Iterable[Entity], wanted: Mapping[str, str]) -> dict[str, str]:
+    """Of the users those of the file, which has ids in lower case, by that spelling."""
+    return {user["id"].lower(): name_of(user) for user in users if user["id"].lower() in wanted}
 
 
 def _named(users: Iterable[Entity]) -> Iterator[tuple[str, str]]:
     return ((user["id"], name_of(user)) for user in users)
 
 
-def _is_in(user: Entity, divisions: frozenset[str] | None) -> bool:
+def _is_in(user: Entity, divisions: frozenset[str] | None, held: Mapping[str, str]) -> bool:
+    """Whoever is watched already and has no division told stays: absent is not told."""
     if divisions is None:
         return True
     division = user.get("division")
-    return isinstance(division, dict) and division.get("id") in divisions
+    if division is None:
+        return user["id"] in held
+    id_ = division.get("id") if isinstance(division, dict) else None
+    return isinstance(id_, str) and user_id_of(id_) in divisions
 
 
 def _near(unknown: Sequence[str], names: Mapping[str, str]) -> str:
-    """What each may have meant; `names`: of all there are, by their case-folded form."""
+    """What each may have meant; `names`: of all there are, by their folded form."""
     found = dict.fromkeys(
         names[near]
         for text in unknown[:NAMES_SHOWN_MAX]
-        for near in difflib.get_close_matches(text.strip().casefold(), names, n=2)
+        for near in difflib.get_close_matches(folded(text), names, n=2)
     )
     return f"; did you mean {' or '.join(map(repr, found))}?" if found else ""
 

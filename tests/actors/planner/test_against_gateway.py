@@ -8,7 +8,7 @@ from pathlib import Path
 from actors.genesys.channel_plan import Limits
 from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
 from actors.planner.loop import Planner
-from actors.planner.roster import RetryPolicy
+from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import prepare, read_names, read_roster
 from runtime.child import Child
 from runtime.clock import SystemClock

@@ -16,7 +16,7 @@ from actors.genesys.channel_plan import Limits, Slot
 from actors.planner import loop
 from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
 from actors.planner.loop import Planner
-from actors.planner.roster import RetryPolicy
+from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import Roster, prepare, read_names, read_roster
 from runtime.child import Child
 from runtime.clock import SystemClock
@@ -225,7 +225,7 @@ def test_troubles_of_the_gateway_leave_the_plan_as_it_is(tmp_path: Path) -> None
         async with rig.living():
             await until(lambda: rig.get("plan_version") == 1)
             cloud.troubles.extend([Trouble(PAGES, 500), Trouble(PAGES, 403)])
-            cloud.troubles.extend([Trouble(PAGES, 503)] * 2)
+            cloud.troubles.extend([Trouble(PAGES, 503)] * 4)  # of the page behind as well
             cloud.troubles.append(Trouble(PAGES, 429, None, {"Retry-After": "0"}))
             await until(lambda: rig.get("roster_failures") >= 2)
             assert rig.roster.plan.slots == {Slot(0, 0): frozenset("abc")}

@@ -1,0 +1,201 @@
+"""Owns how calls for the roster are made: by which OAuth client, how often again, which page later.
+
+It knows nobody who is watched. A call that fails is repeated for a while; a page that fails is put
+off, so that it costs those on it alone. Every OAuth client may be asked: what the budget of the
+first one lacks, others have, because no sender uses them (`rate_budget.shares`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+
+from actors.genesys.cloud_answers import ListingPage
+from actors.genesys.cloud_errors import (
+    CloudError,
+    FailedError,
+    NoAnswerError,
+    OddAnswerError,
+)
+from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.paging import NUMBER, PageWalk, Query
+from actors.genesys.retry_after import wait_s
+
+PUT_OFF_AFTER: Final = 3
+"""Tries of one page; others are read meanwhile, unless they fail as well."""
+LISTINGS_AT_ONCE: Final = 4
+
+PAGES_OWN: Final = (FailedError, OddAnswerError, NoAnswerError)
+"""What one page may meet and the next one not: no matter of token, role or limit."""
+
+Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Call = Callable[[CloudRest], Awaitable[Answer]]
+PageCall = Callable[[CloudRest, int, Query], Awaitable[ListingPage]]
+
+
+class PageCallAt(NamedTuple):
+    """One page of a listing."""
+
+    page: PageCall
+    number: int
+    query: Query
+
+    def ask(self, rest: CloudRest) -> Awaitable[ListingPage]:
+        return self.page(rest, self.number, self.query)
+
+
+class Tell(Protocol):
+    """Hears of each call that failed and is made again."""
+
+    def __call__(self, error: CloudError, *, tries: int, wait_s: float) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryPolicy:
+    """How a call that fails for a while is repeated before the read is given up."""
+
+    tries_max: int = 8
+    backoff_first_s: float = 2.0
+    backoff_most_s: float = 30.0
+
+
+class RosterCalls:
+    """For one event loop. `others`: of OAuth clients beside the first one. What it raises is a
+    CloudError when patience is spent."""
+
+    def __init__(
+        self,
+        rest: CloudRest,
+        others: Sequence[CloudRest] = (),
+        *,
+        rng: random.Random,
+        retry: RetryPolicy | None = None,
+        tell: Tell | None = None,
+    ) -> None:
+        self.pages_unread = 0
+        self._first = rest
+        self._others = tuple(others)
+        self._sharing: tuple[CloudRest, ...] = ()  # of the others, who see whom the first one sees
+        self._rng = rng
+        self._retry = retry or RetryPolicy()
+        self._tell = tell
+
+    def begin(self) -> None:
+        """A read of the whole roster."""
+        self.pages_unread = 0
+        self._sharing = ()
+
+    async def share(self) -> None:
+        """From now on other clients are asked as well, if they see as many users as the first one:
+        a client with fewer divisions would leave people out of a page without a word."""
+        if not self._others or self._sharing:
+            return
+        seen = (await self.patiently(lambda rest: rest.user_page(1))).total
+        found = await asyncio.gather(*(_total(rest) for rest in self._others))
+        self._sharing = tuple(
+            rest
+            for rest, total in zip(self._others, found, strict=True)
+            if seen is not None and total is not None and abs(total - seen) <= 1 + seen // 100
+        )
+
+    async def pages(self, page: PageCall, *, is_whole: bool = False) -> AsyncIterator[ListingPage]:
+        """Of one listing. A page that fails is asked for again behind the others, and at last left
+        out, which `pages_unread` counts; `is_whole`: rather none than some."""
+        walk, pages, late, has_read = PageWalk(), 1, list[PageCallAt](), False
+        while True:
+            at = PageCallAt(page, walk.number, walk.query)
+            is_troubled = bool(late) and late[-1].number == at.number - 1
+            is_patient = is_whole or is_troubled or _is_cursor(at.query)
+            try:
+                found = await self.patiently(at.ask, None if is_patient else PUT_OFF_AFTER)
+            except PAGES_OWN:
+                if is_patient:
+                    raise
+                late.append(at)
+                if walk.skipped(pages):
+                    continue
+                break
+            pages, has_read = found.pages, has_read or bool(found.entities)
+            yield found
+            if not walk.read(found.pages, found.query, (each["id"] for each in found.entities)):
+                break
+        for at in late:
+            try:
+                found = await self.patiently(at.ask)
+            except PAGES_OWN:
+                if not has_read:
+                    raise
+                self.pages_unread += 1
+            else:
+                has_read = True
+                yield found
+
+    async def patiently(self, call: Call[Answer], put_off_after: int | None = None) -> Answer:
+        """By whichever client has most room; what another one may not do, the first one does.
+        `put_off_after`: so many tries are enough if it is the page itself that fails."""
+        tries = 0
+        while True:
+            rest = max((self._first, *self._sharing), key=_room)
+            try:
+                return await call(rest)
+            except CloudError as error:
+                if rest is not self._first and not isinstance(error, PAGES_OWN):
+                    self._sharing = tuple(each for each in self._sharing if each is not rest)
+                    continue
+                tries += 1
+                most = self._retry.tries_max
+                if put_off_after is not None and isinstance(error, PAGES_OWN):
+                    most = min(put_off_after, most)
+                if not error.is_passing or tries >= most:
+                    raise
+                pause_s = self._wait_s(error, tries)
+                if self._tell is not None:
+                    self._tell(error, tries=tries, wait_s=pause_s)
+                await asyncio.sleep(pause_s)
+
+    def _wait_s(self, error: CloudError, tries: int) -> float:
+        retry = self._retry
+        return wait_s(
+            tries,
+            self._rng,
+            error.retry_after_s,
+            first_s=retry.backoff_first_s,
+            most_s=retry.backoff_most_s,
+        )
+
+
+async def each_of(items: Iterable[Item], work: Callable[[Item], Coroutine[Any, Any, None]]) -> None:
+    """Some at once. The first failure ends all."""
+    waiting = iter(items)
+
+    async def worker() -> None:
+        for item in waiting:
+            await work(item)
+
+    tasks = [asyncio.create_task(worker()) for _ in range(LISTINGS_AT_ONCE)]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _is_cursor(query: Query) -> bool:
+    """Nobody knows what follows such a page but that page."""
+    return bool(query) and all(key != NUMBER for key, _ in query)
+
+
+def _room(rest: CloudRest) -> int:
+    return rest.room
+
+
+async def _total(rest: CloudRest) -> int | None:
+    try:
+        return (await rest.user_page(1)).total
+    except CloudError:
+        return None
