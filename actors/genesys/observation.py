@@ -7,7 +7,7 @@ It knows no call and no plan. What is shown is judged by its own times (`actors.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -18,9 +18,16 @@ OBSERVED_PARTS: Final = ("presence", "routingStatus")
 _TIMES: Final = {"presence": "modifiedDate", "routingStatus": "startTime"}
 
 
-def observed(entity: Mapping[str, Any]) -> bytes | None:
-    """A frame with the parts that bear a time; None: there is none. A member of a queue has its
-    user's parts in `user`, or its routing status beside it."""
+class Observation(NamedTuple):
+    """What is shown of one user; `is_whole`: all parts, each with its time."""
+
+    frame: bytes
+    is_whole: bool
+
+
+def observed(entity: Mapping[str, Any]) -> Observation | None:
+    """The parts that bear a time; None: there is none. A member of a queue has its user's parts in
+    `user`, or its routing status beside it."""
     user = entity.get("user")
     within = user if isinstance(user, dict) else {}
     body: dict[str, Any] = {"id": entity["id"]}
@@ -31,4 +38,5 @@ def observed(entity: Mapping[str, Any]) -> bytes | None:
     if len(body) == 1:
         return None
     topic = snapshot_topic(entity["id"])
-    return orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})
+    frame = orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})
+    return Observation(frame, len(body) == 1 + len(OBSERVED_PARTS))

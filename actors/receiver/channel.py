@@ -69,6 +69,8 @@ class ChannelMachine:
         self._is_reading = True
         self._ticked_s = float("-inf")
         self._recheck_at_s = float("inf")
+        self._doubts = 0  # one after the other
+        self._trusted_until_s = float("-inf")
         self.is_finished = False
         self._now_s, self._at_us = 0.0, 0
 
@@ -249,8 +251,16 @@ class ChannelMachine:
         channel.rotate_at_s = self._now_s + min(after_s - early_s - age_s, ends_s)
 
     def _doubt(self, channel: ManagedChannel, reason: str) -> None:
-        """It is replaced as soon as it is its turn; what it did not bring nobody knows."""
-        if channel is self._current and not channel.is_doubtful and self._next is None:
+        """It is replaced as soon as it is its turn; what it did not bring nobody knows. One that is
+        doubted again and again is left for longer each time: it may not be the channel's fault."""
+        is_trusted = self._now_s < self._trusted_until_s
+        if channel is self._current and not (channel.is_doubtful or self._next or is_trusted):
+            if self._now_s >= self._trusted_until_s + self._policy.trust_most_s:
+                self._doubts = 0
+            self._trusted_until_s = self._now_s + min(
+                self._policy.trust_first_s * 2**self._doubts, self._policy.trust_most_s
+            )
+            self._doubts += 1
             channel.is_doubtful = True
             channel.rotate_at_s = self._now_s
             self._session.missed_some(reason)

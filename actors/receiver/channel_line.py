@@ -30,6 +30,8 @@ class ChannelPolicy:
     refused_retry_s: float = 1_800.0  # a missing permission may have been granted since
     hopeless_retry_s: float = 300.0  # a subscription of which nothing at all is taken
     token_margin_most_s: float = 900.0  # replaced so long before the token ends that made it
+    trust_first_s: float = 10.0  # from one doubt to the next; doubled each time
+    trust_most_s: float = 3_600.0
     own_change_s: float = 30.0  # how long after our own subscription its echo may come
     backoff_first_s: float = reconnect.BACKOFF_FIRST_S
     backoff_most_s: float = BACKOFF_MOST_S

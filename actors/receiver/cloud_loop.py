@@ -28,6 +28,7 @@ from actors.messages.control import (
     Vacates,
     encode_control,
 )
+from actors.messages.doubts import DOUBT_WORDS, decode_doubt
 from actors.planner.store import Roster
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import ChannelMachine
@@ -402,6 +403,16 @@ class CloudReceiver:
                 self._log.warning("history.requested", shard=number)
                 self._signal_all(HistoryWanted())
 
+    def _doubt(self) -> None:
+        """Sessions that did not bring what the roster shows."""
+        for page in self._arguments.shard_counters:
+            for word in DOUBT_WORDS:
+                doubt = decode_doubt(page.get(word))
+                if doubt is not None:
+                    slot = Slot(doubt.client, doubt.slot)
+                    if slot in self._machines:
+                        self._signal(slot, signals.Doubted(doubt.session))
+
     # Time
 
     def _tick(self) -> None:
@@ -410,6 +421,7 @@ class CloudReceiver:
         self._ring_writer.relieve()
         self._plans.read_if_new()
         self._give_histories()
+        self._doubt()
         frames = {line: socket.frames for line, socket in self._sockets.items()}
         self._signal_all(signals.Tick(frames, is_reading=not self._ring_writer.is_pressed))
         self._rotate()

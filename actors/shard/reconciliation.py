@@ -26,7 +26,7 @@ CAUSE: Final = "roster"
 
 
 def proven(says: AgentReading, native: Native, read_us: int) -> Values | None:
-    """What of it should have been brought by the channel when the roster was read. None: nothing."""
+    """What of it the channel should have brought by the time at which the roster was read."""
     presence, routing, _, _ = says.values
     if presence is not None:
         held = (native.system_presence, native.definition, native.message)

@@ -285,11 +285,12 @@ class Shard:
         assert isinstance(merge, CloudMerge)
         assert isinstance(self.sessions, CloudSessions)
         before = merge.counts[CORRECTIONS]
-        for index in range(batch.count):
-            read_ns, frame = batch.received_ns[index], batch.frame(index)
-            if read_ns > judged_ns:
+        count, read_ns = batch.count, batch.received_ns
+        for index, value in enumerate(
+            parse_frames(batch.joined(0, count, JOINT), count, batch.frame)
+        ):
+            if read_ns[index] > judged_ns:
                 continue  # what is held is behind; the next read shows it again
-            (value,) = parse_frames(b"[" + frame + b"]", 1, lambda _, frame=frame: frame)
             scope = merge.correct(value, now_us, batch.sequences[index])
             if scope is not None:
                 self.doubts.add(scope, self.sessions.scopes[scope].session)
