@@ -3,16 +3,17 @@
 It knows no call and no channel: what to ask next goes out, what was answered comes in.
 
 Theory. `ignoreErrors` forgives missing permissions only; one topic of a user who was deleted a
-moment ago may fail the whole call (protocol.md §4, R4). What a refusal names is set apart and asked
-for by itself, because it may name an innocent one; else the topics are halved, the largest part
-first, until each invalid one is alone. So b invalid topics of n cost some 2·b·log n calls. Nothing
-that the channel hears already is let go of meanwhile: parts are added, and the last call says all.
+moment ago may fail the whole call (protocol.md §4, R4). What a refusal names is asked for by itself
+next: if it was innocent, names are not believed any more. Else the topics are halved, the largest
+part first, until each invalid one is alone. So b invalid topics of n cost some 2·b·log n calls.
+Nothing that the channel hears already is let go of meanwhile: parts are added, and the last call
+says all.
 """
 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 from actors.genesys.cloud import subscribed_user
@@ -56,6 +57,8 @@ class TopicSearch:
         self._is_first = True
         self._is_exact = True
         self._blind = 0  # refusals that named nobody
+        self._accused: tuple[str, ...] = ()  # by the last refusal
+        self._believes = True
         self._permitted: list[str] = []
         self._rejected: list[RejectedTopic] = []
 
@@ -88,6 +91,8 @@ class TopicSearch:
             self._is_exact = True
             return
         part = self._parts.pop(0)
+        if part is self._accused:
+            self._believes = False
         told = {each.topic: each for each in taken.rejected}
         self._rejected += [told[topic] for topic in part if topic in told]
         self._permitted += [topic for topic in part if topic not in told]
@@ -109,14 +114,26 @@ class TopicSearch:
             self.invalid.update(part)
             self._rejected.append(RejectedTopic(part[0], reason, missing))
         else:
-            named = _named(part, details)
-            self._blind += not named
-            for piece in _cut(part, named):
-                insort(self._parts, piece, key=lambda each: -len(each))
+            self._cut(part, _named(part, details) if self._believes else frozenset())
         if self._blind >= HOPELESS_AFTER and not self._permitted:
             self._give_up(reason, missing)
         elif self.calls >= CALLS_MAX:
             self._give_up(UNJUDGED, ())
+
+    def _cut(self, part: tuple[str, ...], named: frozenset[str]) -> None:
+        """In two: what the refusal names and the rest, or in halves."""
+        if named:
+            self._accused = tuple(topic for topic in part if topic in named)
+            self._put(tuple(topic for topic in part if topic not in named))
+            self._parts.insert(0, self._accused)  # the next call is about it
+        else:
+            self._blind += 1
+            middle = (len(part) + 1) // 2
+            self._put(part[:middle])
+            self._put(part[middle:])
+
+    def _put(self, part: tuple[str, ...]) -> None:
+        insort(self._parts, part, key=lambda each: -len(each))
 
     def _give_up(self, reason: str, missing: tuple[str, ...]) -> None:
         self.invalid.update(topic for part in self._parts for topic in part)
@@ -130,15 +147,6 @@ def _named(part: tuple[str, ...], details: str) -> frozenset[str]:
     """Whom of them the refusal speaks of. One that names nearly all only repeats what was asked."""
     named = frozenset(topic for topic in part if is_named(topic, details))
     return named if len(named) <= len(part) // 2 else frozenset()
-
-
-def _cut(part: tuple[str, ...], named: frozenset[str]) -> Iterable[tuple[str, ...]]:
-    """In two: what the refusal names and the rest, or in halves."""
-    if named:
-        rest = tuple(topic for topic in part if topic not in named)
-        return rest, tuple(topic for topic in part if topic in named)
-    middle = (len(part) + 1) // 2
-    return part[:middle], part[middle:]
 
 
 def is_named(topic: str, details: str) -> bool:
