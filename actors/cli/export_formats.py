@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, TypeAlias
 import orjson
 
 from actors.cli.pseudonyms import Pseudonyms
-from actors.genesys.times import iso_ms, microseconds
+from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
 from actors.shard.agent_table import GapRow
 from actors.shard.scan import ScannedRow
@@ -49,15 +49,14 @@ def moment(text: str, now_us: int) -> int:
         return now_us - int(ago[1]) * _UNITS_S[ago[2][0]] * 1_000_000
     try:
         at = _midnight(said, now_us) or datetime.fromisoformat(text.strip())
-        return microseconds((at if at.tzinfo is not None else at.replace(tzinfo=UTC)).isoformat())
+        return epoch_us(at if at.tzinfo is not None else at.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a valid time") from None
 
 
 def _midnight(said: str, now_us: int) -> datetime | None:
     """When the day began that is said; None: none is."""
-    now = datetime.fromtimestamp(now_us // 1_000_000, UTC)
-    today = now.replace(hour=0, minute=0, second=0)
+    today = as_datetime(now_us).replace(hour=0, minute=0, second=0, microsecond=0)
     if said == "today":
         return today
     if said == "yesterday":

@@ -1,4 +1,8 @@
-"""Time: the integer that it is here, and how it is read and written. Pure; knows no clock."""
+"""Time: the integer that it is here, and how it is read and written. Pure; knows no clock.
+
+The one place that bounds what comes in (1970 to 9999, in UTC), and whose writing fails for no
+integer: files that an older version wrote may hold any.
+"""
 
 from __future__ import annotations
 
@@ -10,23 +14,37 @@ from typing import Final
 CHARS_MAX: Final = 40
 SECONDS_KEPT: Final = 4_096
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
+_DAY_S: Final = 86_400
 
 _LEAP: Final = re.compile(r"(T[0-9]{2}:?[0-9]{2}:?)60(?:[.,][0-9]+)?(?![0-9])")
 
 
+def epoch_us(moment: datetime) -> int:
+    """A time with its offset, as integer µs; of any year."""
+    past = moment - _EPOCH
+    return (past.days * _DAY_S + past.seconds) * 1_000_000 + past.microseconds
+
+
+LEAST_US: Final = epoch_us(datetime.min.replace(tzinfo=UTC))
+MOST_US: Final = epoch_us(datetime.max.replace(tzinfo=UTC))
+"""The first and the last time that can be written: the years 1 to 9999."""
+
+
 def microseconds(stamp: object) -> int:
-    """An ISO-8601 time with its offset as integer µs since 1970 UTC; ValueError for all else."""
+    """An ISO-8601 time with its offset as integer µs since 1970 UTC; ValueError for all else, and
+    for what is before 1970 or, in UTC, after the year 9999."""
     if type(stamp) is not str or len(stamp) > CHARS_MAX:
         raise ValueError("timestamp is not ISO-8601")
     try:
         moment = _moment(stamp)
         if moment.tzinfo is None:
             raise ValueError
-        past = moment - _EPOCH
+        at_us = epoch_us(moment)
     except (ValueError, OverflowError):
         raise ValueError("timestamp is not ISO-8601 with an offset") from None
-    return (past.days * 86_400 + past.seconds) * 1_000_000 + past.microseconds
+    if not 0 <= at_us <= MOST_US:
+        raise ValueError(f"time is {'before 1970' if at_us < 0 else 'after the year 9999'}")
+    return at_us
 
 
 def _moment(stamp: str) -> datetime:
@@ -40,8 +58,16 @@ def _moment(stamp: str) -> datetime:
         return datetime.fromisoformat(without) + timedelta(seconds=1)
 
 
+def as_datetime(at_us: int) -> datetime:
+    """In UTC, whatever the integer: what is out of a calendar's reach is its first or last day."""
+    return _EPOCH + timedelta(microseconds=min(max(at_us, LEAST_US), MOST_US))
+
+
 def iso_ms(at_us: int) -> str:
-    """ISO-8601, UTC, milliseconds: what a gateway of the wsp dialect writes, and what we show."""
+    """ISO-8601, UTC, milliseconds: what a gateway of the wsp dialect writes, and what we show. Of
+    any integer, as `as_datetime`."""
+    if not LEAST_US <= at_us <= MOST_US:
+        at_us = min(max(at_us, LEAST_US), MOST_US)
     second, millisecond = divmod(at_us // 1_000, 1_000)
     return f"{_second(second)}.{millisecond:03d}Z"
 

@@ -95,7 +95,9 @@ cdef bint is_uuid(const unsigned char* text, Py_ssize_t length) noexcept nogil:
     return True
 
 
-cdef uint64_t hash_of_id(const unsigned char* text, Py_ssize_t length, bint capitals) noexcept nogil:
+cdef uint64_t hash_of_id(
+    const unsigned char* text, Py_ssize_t length, bint capitals
+) noexcept nogil:
     """Of the one spelling of the id."""
     cdef unsigned char small[UUID_LENGTH]
     cdef Py_ssize_t i

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from standardwebhooks import Webhook
 
+from actors.genesys.times import as_datetime
 from actors.sender.signals import Deliver, Delivered
 from actors.settings.sender import WebhookSettings
 
@@ -140,7 +140,7 @@ def signed_headers(secret: str, delivery: Deliver) -> dict[str, str]:
         "webhook-timestamp": str(delivery.created_s),
     }
     if secret:
-        at = datetime.fromtimestamp(delivery.created_s, UTC)
+        at = as_datetime(delivery.created_s * 1_000_000)
         webhook = Webhook(secret)
         headers["webhook-signature"] = webhook.sign(delivery.message_id, at, delivery.body.decode())
     return headers

@@ -24,11 +24,8 @@ from actors.shard.agent_table import Agent, AgentTable, Appointment
 from actors.shard.decode import AppointmentEvent, InternedNames, StateEvent, Times, checked
 from actors.shard.dedup import WINDOW_WIDTH, HashWindow, SequenceWindow
 from actors.shard.event_run import RejectedFrame, judge_run
+from actors.shard.held_time import decides_nothing
 
-LATE_US = 5_000_000
-"""An event this much older than what is held is late, whatever its sequence."""
-AHEAD_US = 366 * 86_400 * 1_000_000
-"""A held time this far ahead of the present one is a mistake, and no later event is late for it."""
 SILENT_MAX = 2_048
 """Sequences handled without a row (duplicates of content) that a restart must know."""
 
@@ -234,14 +231,14 @@ class Merge:
         digest = digest_of(event.user_id, event.state, event.stamp, event.queue)
         if agent is None:
             agent = self.agent_table.admit(event.user_id)
-        elif _repeats(agent, event, was_seen=digest in self.hashes):
+        elif _repeats(agent, event, received_us, was_seen=digest in self.hashes):
             counts["duplicates"] += 1
             if is_told:
                 self.silent.append(sequence)
                 self.silent_changed = True
             return
         self.hashes.younger.add(digest)
-        if _is_late(agent, event, (epoch, sequence), received_us):
+        if agent.state is not None and (epoch, sequence) < (agent.epoch, agent.sequence):
             counts["late"] += 1
             self._write(agent, event, received_us, epoch, "late")
         else:
@@ -281,21 +278,11 @@ def digest_of(user_id: str, state: str, stamp: str, queue: str | None) -> int:
     return xxh3_64_intdigest(f"{stamp}{user_id}{state}\x1f{queue}".encode())
 
 
-def _repeats(agent: Agent, event: StateEvent, *, was_seen: bool) -> bool:
-    """A re-delivery under another sequence, or an event that says what is held already."""
+def _repeats(agent: Agent, event: StateEvent, received_us: int, *, was_seen: bool) -> bool:
+    """A re-delivery under another sequence, or an event that says what is held already. Else the
+    sequence alone says which of two is the later one: a wall clock may stand wrong, or be set."""
     if agent.state == UNKNOWN:
         return False
     if was_seen and event.at_us < agent.at_us:
-        return True
+        return not decides_nothing(agent.at_us, event.at_us, received_us)
     return event.state == agent.state and event.at_us == agent.at_us and event.queue == agent.queue
-
-
-def _is_late(agent: Agent, event: StateEvent, position: tuple[int, int], received_us: int) -> bool:
-    """Behind the held position, or much older than what is held."""
-    if agent.state is None:
-        return False
-    if position < (agent.epoch, agent.sequence):
-        return True
-    if agent.state == UNKNOWN or agent.at_us > received_us + AHEAD_US:
-        return False
-    return event.at_us < agent.at_us - LATE_US

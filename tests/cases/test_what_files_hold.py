@@ -19,7 +19,6 @@ def not_yet(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(reason=reason, raises=AssertionError)
 
 
-OUT_OF_RANGE = not_yet("trap 32: a time that leaves the calendar in UTC is in the journal")
 DAMAGED = not_yet("trap 45: a newer version's field in meta is called damage")
 
 USUAL = "2026-11-21T22:00:00.000Z"
@@ -28,8 +27,8 @@ USUAL = "2026-11-21T22:00:00.000Z"
 @pytest.mark.parametrize(
     "stamp",
     [
-        pytest.param("9999-12-31T23:59:59.999-12:00", id="year 10000", marks=OUT_OF_RANGE),
-        pytest.param("0001-01-01T00:00:00+14:00", id="year 0", marks=OUT_OF_RANGE),
+        pytest.param("9999-12-31T23:59:59.999-12:00", id="year 10000"),
+        pytest.param("0001-01-01T00:00:00+14:00", id="year 0"),
         pytest.param("9999-12-31T23:59:59.999Z", id="year 9999"),
     ],
 )

@@ -47,7 +47,7 @@ class Plain:
         if is_known and (state, at_us) == (held_state, held_at):
             return
         self.seen.add((user, state, at_us))
-        if sequence < held_sequence or (is_known and at_us < held_at - 5_000_000):
+        if sequence < held_sequence:
             self.rows.append((user, state, sequence, "late"))
         else:
             self._apply(sequence, user, state, at_us, "live")

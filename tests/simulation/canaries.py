@@ -54,6 +54,15 @@ def _apply_late(self: merge.Merge, agent: Any, event: Any, *rest: Any) -> None:
         agent.state, agent.at_us = event.state, event.at_us
 
 
+def _judge_by_time(self: merge.Merge, agent: Any, event: Any, *rest: Any, is_told: bool) -> None:
+    """The rule of before: over five seconds older is late, whatever the sequence."""
+    if agent is not None and event.at_us < agent.at_us - 5_000_000:
+        self.counts["late"] += 1
+        self._write(agent, event, *rest, "late")
+    else:
+        _judge_content(self, agent, event, *rest, is_told=is_told)
+
+
 def _never_new(_self: Numbering, *_told: Any) -> bool:
     return False
 
@@ -66,6 +75,7 @@ def _commit_half(self: MemoryJournal, transaction: Any) -> None:
 
 
 _take, _apply_history = shard.Shard.take, merge.Merge._apply_history
+_judge_content = merge.Merge._judge_content
 _lose, _write, _commit_whole = sessions.Scopes._lose, merge.Merge._write, MemoryJournal.commit
 
 CANARIES = (
@@ -81,6 +91,7 @@ CANARIES = (
     Canary("every history makes everybody Unknown", sessions.Scopes, "_lose", _lose_everybody),
     Canary("no gap is journalled", sessions.Scopes, "_gap", _nothing),
     Canary("late events are applied", merge.Merge, "_write", _apply_late),
+    Canary("a wall clock decides", merge.Merge, "_judge_content", _judge_by_time),
     Canary("half a transaction is durable", MemoryJournal, "commit", _commit_half),
     Canary("gaps of sessions are not told", SessionMachine, "_gap", _nothing),
     Canary("a receiver resumes behind the highest mark", session, "lowest_mark", _highest_mark),

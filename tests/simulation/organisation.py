@@ -15,6 +15,9 @@ from actors.genesys.times import iso_ms
 from actors.messages.control import STATE_EVENT
 
 STATES: Final = ("Available", "Not Available", "Talking", "Wrapped Up", "Reserved")
+CLOCK_SET: Final = 0.03
+"""How often the wall clock is set before a change, rightly or to one of these."""
+CLOCK_OFF_US: Final = (0, 0, -20_000_000, 90_000_000, -3_600_000_000, 3_600_000_000)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +50,8 @@ class Organisation:
     ) -> None:
         self._rng = rng
         self._is_coarse = is_coarse  # times of a whole second: several changes share one
+        self._clock_off_us = 0
+        self._told: set[tuple[str, int]] = set()  # who changed when, by that clock
         self.epochs = [epoch]
         self.events: list[Event] = []
         self.next_sequence = epoch.first_sequence
@@ -69,8 +74,8 @@ class Organisation:
         return self.next_sequence - 1
 
     def happens(self, now_us: int) -> Event:
-        """Somebody changes. Times grow from change to change, and never run ahead of the clock by
-        more than it takes to tell two of an agent's changes apart."""
+        """Somebody changes. What the wall clock says of it may be wrong, by an hour either way;
+        only two changes of an agent never bear the same time, unless times are coarse."""
         rng = self._rng
         if self.newcomers and rng.random() < 0.01:
             user, before = self.newcomers.pop(), None
@@ -78,11 +83,16 @@ class Organisation:
             user = rng.choice(list(self.truth))
             before = self.truth[user]
         state = rng.choice([s for s in STATES if before is None or s != before.state])
+        if rng.random() < CLOCK_SET:
+            self._clock_off_us = rng.choice(CLOCK_OFF_US)
         at_us = now_us // 1000 * 1000
         if self._is_coarse:
             at_us = at_us // 1_000_000 * 1_000_000
-        elif before is not None:
-            at_us = max(at_us, before.at_us + 1000)
+        else:
+            at_us += self._clock_off_us
+            while (user, at_us) in self._told:
+                at_us += 1000
+            self._told.add((user, at_us))
         event = _event(
             self.epoch, self.next_sequence, user, state, at_us, self._queue(), len(self.events)
         )

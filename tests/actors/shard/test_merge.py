@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from actors.genesys.times import microseconds
 from actors.messages.control import SEQUENCE_STEP_MAX, STATES, UNKNOWN
 from actors.shard.dedup import HASH_AGE_S, HASHES_MAX, WINDOW_WIDTH, HashWindow, SequenceWindow
 from tests.actors.shard.lending import QUEUE, A, B, event, rejected
@@ -57,11 +58,15 @@ def test_the_third_change_within_a_second_is_no_duplicate_of_the_first(rig: Rig)
     assert rig.state(A) == "Available"
 
 
-def test_a_frame_from_ten_minutes_ago_under_a_new_sequence_rewinds_nothing(rig: Rig) -> None:
+@pytest.mark.parametrize("earlier", ["2026-11-21T21:50:00.000Z", "2001-01-01T00:00:00Z"])
+def test_under_a_higher_sequence_an_older_time_is_applied_and_shown_as_told(
+    rig: Rig, earlier: str
+) -> None:
     rig.begin()
-    rig.feed(event(1001, A, "Available", T2), event(1002, A, "Talking", "2026-11-21T21:50:00.000Z"))
-    assert rig.state(A) == "Available"
-    assert rig.causes() == ["live", "late"]
+    rig.feed(event(1001, A, "Available", T2), event(1002, A, "Talking", earlier))
+    assert rig.state(A) == "Talking"
+    assert rig.agent(A).at_us == rig.rows()[-1].at_us == microseconds(earlier)
+    assert rig.causes() == ["live", "live"]
 
 
 @pytest.mark.parametrize("stamp", ["9999-12-31T23:59:59.000Z", "2036-11-21T22:00:00.000Z"])
@@ -70,7 +75,16 @@ def test_a_time_in_a_far_future_makes_no_later_event_late(rig: Rig, stamp: str) 
     rig.feed(event(1001, A, "Talking", stamp), event(1002, A, "Available", T1))
     assert rig.state(A) == "Available"
     rig.feed(event(1003, A, "Reserved", "2026-11-21T21:50:00.000Z"))
-    assert rig.causes() == ["live", "live", "late"]
+    assert rig.causes() == ["live", "live", "live"]
+
+
+def test_a_held_time_that_is_minutes_ahead_makes_no_duplicate_of_what_was_seen(rig: Rig) -> None:
+    rig.begin()
+    ahead = "2026-11-21T22:05:00.000Z"
+    rig.feed(event(1001, A, "Available", T0), event(1002, A, "Talking", ahead))
+    rig.feed(event(1003, A, "Available", T0))  # the clock was set right
+    assert rig.state(A) == "Available"
+    assert rig.counts == {"received": 3, "applied": 3}
 
 
 def test_a_redelivery_under_another_sequence_is_a_duplicate(rig: Rig) -> None:
