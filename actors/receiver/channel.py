@@ -25,6 +25,7 @@ from actors.receiver.channel_line import (
     ManagedChannel,
     Silence,
     Tries,
+    Trust,
 )
 from actors.receiver.channel_session import ChannelSession
 from actors.receiver.channel_signals import Action, Numbers, Signal
@@ -69,8 +70,7 @@ class ChannelMachine:
         self._is_reading = True
         self._ticked_s = float("-inf")
         self._recheck_at_s = float("inf")
-        self._doubts = 0  # one after the other
-        self._trusted_until_s = float("-inf")
+        self._trust = Trust(policy)
         self.is_finished = False
         self._now_s, self._at_us = 0.0, 0
 
@@ -242,25 +242,12 @@ class ChannelMachine:
             self._session.watch(channel.heard, self.refused, self._at_us)
 
     def _date(self, channel: ManagedChannel, age_s: float, left_s: float | None) -> None:
-        """When it is to be replaced: by its age, or before the token ends that made it, because
-        the channel may end with that (protocol.md §4, R9)."""
-        after_s, ends_s = self._policy.rotate_after_s, float("inf")
-        early_s = self._rng.uniform(0.0, after_s * self._policy.rotate_spread)
-        if left_s is not None:
-            ends_s = left_s - min(self._policy.token_margin_most_s, left_s / 4)
-        channel.rotate_at_s = self._now_s + min(after_s - early_s - age_s, ends_s)
+        channel.date(self._policy, self._rng, self._now_s, age_s, left_s)
 
     def _doubt(self, channel: ManagedChannel, reason: str) -> None:
-        """It is replaced as soon as it is its turn; what it did not bring nobody knows. One that is
-        doubted again and again is left for longer each time: it may not be the channel's fault."""
-        is_trusted = self._now_s < self._trusted_until_s
-        if channel is self._current and not (channel.is_doubtful or self._next or is_trusted):
-            if self._now_s >= self._trusted_until_s + self._policy.trust_most_s:
-                self._doubts = 0
-            self._trusted_until_s = self._now_s + min(
-                self._policy.trust_first_s * 2**self._doubts, self._policy.trust_most_s
-            )
-            self._doubts += 1
+        """It is replaced as soon as it is its turn; what it did not bring nobody knows."""
+        is_ours = channel is self._current and self._next is None and not channel.is_doubtful
+        if is_ours and self._trust.may_doubt(self._now_s):
             channel.is_doubtful = True
             channel.rotate_at_s = self._now_s
             self._session.missed_some(reason)

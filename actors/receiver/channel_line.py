@@ -64,6 +64,49 @@ class ManagedChannel:
         """Whose events it brings."""
         return self.users - self.refused.keys()
 
+    def date(
+        self,
+        policy: ChannelPolicy,
+        rng: random.Random,
+        now_s: float,
+        age_s: float,
+        left_s: float | None,
+    ) -> None:
+        """When it is to be replaced: by its age, or before the token ends that made it, because it
+        may end with that (protocol.md §4, R9)."""
+        after_s = policy.rotate_after_s - rng.uniform(0.0, policy.rotate_after_s) * (
+            policy.rotate_spread
+        )
+        self.rotate_at_s = now_s + min(after_s - age_s, lives_for_s(left_s, policy))
+
+
+def lives_for_s(left_s: float | None, policy: ChannelPolicy) -> float:
+    """How long a channel is relied on whose token has so much left; None: nobody knows."""
+    if left_s is None:
+        return float("inf")
+    return left_s - min(policy.token_margin_most_s, left_s / 4)
+
+
+@dataclass(slots=True, eq=False)
+class Trust:
+    """Whether channels may be doubted now: again and again for longer each time, for it may not be
+    their fault."""
+
+    policy: ChannelPolicy
+    doubts: int = 0  # one after the other
+    until_s: float = float("-inf")
+
+    def may_doubt(self, now_s: float) -> bool:
+        """True: and it is done."""
+        policy = self.policy
+        if now_s < self.until_s:
+            return False
+        if now_s >= self.until_s + policy.trust_most_s:
+            self.doubts = 0
+        wait_s = min(policy.trust_first_s * 2**self.doubts, policy.trust_most_s)
+        self.doubts, self.until_s = self.doubts + 1, now_s + wait_s
+        return True
+
 
 @dataclass(slots=True, eq=False)
 class Tries:

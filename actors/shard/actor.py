@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import structlog
 
-from actors.messages.doubts import DOUBT_WORDS
 from actors.messages.feed import FrameWanted
 from actors.shard.answering import Answering
 from actors.shard.arguments import ShardArguments
@@ -24,6 +23,7 @@ from actors.shard.journal import (
     Transaction,
     damage_named,
 )
+from actors.shard.roster_ring import RosterRing
 from actors.shard.shard import RefeedResult, Shard, ShardStatus
 from actors.shard.suspicion import (
     HAND_WORDS,
@@ -72,17 +72,17 @@ class StateActor(RingActor):
         *,
         answering: Answering | None = None,
         feed: Feed | None = None,
-        roster: Consumer | None = None,
+        roster: RosterRing | None = None,
     ) -> None:
-        """`consumers` bring events; in the inbox those of `answering` and `feed` and the one of the
-        roster come after them, in this order."""
+        """`consumers` bring events; in the inbox those of `answering`, `feed` and `roster` come
+        after them, in this order."""
         super().__init__(inbox)
         self._consumers = consumers
         self._answering = answering
         self._feed = feed
         self._roster = roster
-        self._judged_ns = [0] * len(consumers)  # when the newest record of each ring came
-        self._all_consumers = _in_order(consumers, answering, feed, roster)
+        others = (answering, feed, roster)
+        self._all_consumers = [*consumers, *(each.consumer for each in others if each)]
         self._is_going_on = False
         self._child = child
         self._arguments = arguments
@@ -114,9 +114,8 @@ class StateActor(RingActor):
             self._shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
         if self._answering is not None:
             self._answering.show(self._shard)
-        if self._roster is not None:  # what was read before our time is read again
-            self._roster.skip_to(self._roster.published)
-            self._shard.doubts.restore(map(self._child.counters.get, DOUBT_WORDS))
+        if self._roster is not None:
+            self._roster.start(self._shard)
         crash_point("after-load")
         self._suspect()
         self._show()
@@ -149,7 +148,8 @@ class StateActor(RingActor):
         if self._feed is not None:
             self._feed.publish(self._shard, transaction)
         crash_point("after-feed")
-        self._judged_ns[batch.ring] = batch.received_ns[batch.count - 1]
+        if self._roster is not None:
+            self._roster.judged(batch)
         self._events_took.add_events(batch.kinds, batch.received_ns, self._clock.wall_us() * 1_000)
         self._show()
         if self._answering is not None and self._shard.agent_table.correlated:
@@ -177,13 +177,9 @@ class StateActor(RingActor):
         self._go_on(now_s)
 
     def _reconcile(self, batch: Batch, now_s: float) -> None:
-        """With what the roster shows: what it corrects is committed at once, as events are."""
-        now_ns = self._clock.wall_us() * 1_000
-        judged_ns = min(
-            judged_ns if consumer.used_bytes else now_ns
-            for consumer, judged_ns in zip(self._consumers, self._judged_ns, strict=True)
-        )
-        if not self._shard.reconcile(batch, judged_ns, now_ns // 1_000):
+        """What the roster corrects is committed at once, as events are."""
+        assert self._roster is not None
+        if not self._roster.reconcile(batch, self._shard, self._clock.wall_us()):
             return
         transaction = None
         if self._journal is not None:
@@ -407,26 +403,14 @@ class StateActor(RingActor):
             put("mark_sequence", 0)  # never the old numbering's mark beside the new one's number
         for word, value in zip(ShardStatus._fields, standing, strict=True):
             put(word, int(value))
-        if self._shard.doubts.is_any:
-            for word, value in zip(DOUBT_WORDS, self._shard.doubted, strict=True):
-                put(word, value)
+        if self._roster is not None:
+            self._roster.show(self._shard)
 
     def _tell_quarantine(self, now_s: float) -> None:
         """One line when frames begin to be set aside, not one a frame."""
         if now_s - self._quarantined_at_s >= QUIET_S:
             self._log.warning("quarantine.begins", path=str(self._arguments.path))
         self._quarantined_at_s = now_s
-
-
-def _in_order(
-    consumers: Sequence[Consumer],
-    answering: Answering | None,
-    feed: Feed | None,
-    roster: Consumer | None,
-) -> list[Consumer]:
-    """As the inbox has them: the number of a batch's ring says whose it is."""
-    others = [each.consumer for each in (answering, feed) if each]
-    return [*consumers, *others, *([roster] if roster else [])]
 
 
 def run(child: Child, arguments: ShardArguments) -> None:
@@ -446,9 +430,9 @@ def run(child: Child, arguments: ShardArguments) -> None:
         feed = Feed(arguments.feed, child.counters, child.generation)
     roster = None
     if arguments.roster is not None:
-        roster = Consumer(arguments.roster, generation=child.generation)
+        roster = RosterRing(arguments.roster, child.counters, child.generation, consumers)
     inbox = RingInbox(
-        _in_order(consumers, answering, feed, roster),
+        [*consumers, *(each.consumer for each in (answering, feed, roster) if each)],
         arguments.doorbell,
         linger_s=LINGER_S if arguments.journalled else 0.0,
         records_max=BATCH_RECORDS,

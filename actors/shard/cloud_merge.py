@@ -27,8 +27,6 @@ from actors.shard.decode import QUEUES_MAX, InternedNames, Times
 from actors.shard.event_run import RejectedFrame
 from actors.shard.merge import NO_SESSION, Merge
 from actors.shard.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
-from actors.shard.reconciliation import CAUSE as ROSTER
-from actors.shard.reconciliation import proven
 
 EPOCH: Final = 1
 """Positions are times: there is one numbering, for ever."""
@@ -37,9 +35,6 @@ AHEAD_US: Final = 30 * 86_400 * 1_000_000
 SOURCES_MAX: Final = 8
 """Sources of one agent whose presences are kept apart; what a further one tells is not kept."""
 DEFINITIONS_MAX: Final = 10_000
-
-CORRECTIONS: Final = "corrections"
-"""Transitions that the roster told, because no event did."""
 
 _TOPIC_END: Final = ".activity"
 
@@ -55,7 +50,6 @@ class CloudMerge(Merge):
 
     def __init__(self, agent_table: AgentTable, names: InternedNames | None = None) -> None:
         super().__init__(agent_table, names)
-        self.counts[CORRECTIONS] = 0
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
         self._limit_us = 0
@@ -223,31 +217,6 @@ class CloudMerge(Merge):
         else:
             self.counts["unchanged" if says.is_snapshot else "duplicates"] += 1
         return None
-
-    def correct(self, value: Any, received_us: int, read_us: int) -> str | None:
-        """Applies what the roster proves, read at `read_us` by the gateway's clock; returns the
-        scope whose session did not bring it."""
-        says = told(value)
-        agent = None if isinstance(says, str) else self.agent_table.by_user.get(says.user_id)
-        if isinstance(says, str) or agent is None or agent.native is None or not _is_known(agent):
-            return None
-        native = agent.native
-        if native.named == 0 or native.named != self.session_of.get(native.scope):
-            return None  # a snapshot of it is on its way
-        news = proven(says, native, read_us)
-        if news is None:
-            return None
-        self._limit_us = received_us + AHEAD_US
-        if news.presence is not None:
-            definition = self._definition(news.presence.definition)
-            news = news._replace(presence=news.presence._replace(definition=definition))
-            native.from_snapshot |= PRESENCE
-        if news.routing is not None:
-            native.from_snapshot |= ROUTING
-        self._take(agent, native, news, received_us, ROSTER)
-        self.counts["applied"] -= 1  # it is no event that was received
-        self.counts[CORRECTIONS] += 1
-        return native.scope
 
     def _name(self, agent: Agent, native: Native, flags: int) -> None:
         """Its whole state was told in the newest session of its scope; durable, so that a shard

@@ -18,8 +18,8 @@ from actors.messages.control import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.messages.partition import shard_of
 from actors.shard.agent_table import Agent, AgentTable, Correlated, Transition
 from actors.shard.checkpoint import Checkpoint, decode_page
-from actors.shard.cloud_merge import CORRECTIONS, CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
+from actors.shard.correcting import CORRECTIONS, CorrectingMerge
 from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
 from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transaction
@@ -97,7 +97,9 @@ class Shard:
         self.agent_table = AgentTable(
             owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
         )
-        self.merge = Merge(self.agent_table) if dialect == "wsp" else CloudMerge(self.agent_table)
+        self.merge = (
+            Merge(self.agent_table) if dialect == "wsp" else CorrectingMerge(self.agent_table)
+        )
         self._sessions_of = Scopes if dialect == "wsp" else CloudSessions
         self.sessions = self._sessions_of(self.merge)
         self.dialect = dialect
@@ -282,7 +284,7 @@ class Shard:
         then was judged. True: something was corrected, which must be committed. The number of a
         record is when the roster was read, by the gateway's clock."""
         merge = self.merge
-        assert isinstance(merge, CloudMerge)
+        assert isinstance(merge, CorrectingMerge)
         assert isinstance(self.sessions, CloudSessions)
         before = merge.counts[CORRECTIONS]
         count, read_ns = batch.count, batch.received_ns
