@@ -120,7 +120,7 @@ def build(
         sender = _sender_arguments(settings, data_dir, run, shared)
         specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
     specs += [
-        _spec(settings, "actors.shard.actor:run", shard, page, setup)
+        _spec(settings, "actors.shard.process:run", shard, page, setup)
         for shard, page in zip(
             _shard_arguments(settings, data_dir, run, shared), shared.shards, strict=True
         )

@@ -74,6 +74,8 @@ METADATA_TOPIC: Final = "channel.metadata"
 CLOSING_TOPIC: Final = "v2.system.socket_closing"
 UNSUBSCRIBED_TOPIC: Final = "v2.system.no_longer_subscribed"  # a channel id may follow
 REVOKED_TOPIC: Final = "v2.system.token_revoked"  # likewise
+CHANGED_TOPIC: Final = "v2.system.subscription_changed"  # likewise
+SYSTEM_TOPICS: Final = ("v2.system.", "channel.")
 COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 2}
 """What the subscription of one agent counts of a channel's 1000 topics. *Ours*: a combined topic is
 counted as the two that it stands for."""
@@ -121,6 +123,7 @@ LostKind: TypeAlias = Literal[
     "no_longer_subscribed", "token_revoked", "400", "401", "403", "404", "410"
 ]
 MESSAGE_CHARS_MAX: Final = 500
+RESULT_CHARS_MAX: Final = 8
 
 
 class CloudEvent(NamedTuple):
@@ -156,6 +159,17 @@ class SubscriptionAccepted(NamedTuple):
     """A subscription over the socket was taken."""
 
 
+class SubscriptionChanged(NamedTuple):
+    """The topics of the channel were changed, by whomever."""
+
+
+class SystemNotice(NamedTuple):
+    """The platform speaks of itself, of what asks for nothing that we know. `name`: without what
+    follows it, which may be a channel's id."""
+
+    name: str
+
+
 class InvalidCloudFrame(NamedTuple):
     """A frame that is none of these, and why."""
 
@@ -163,7 +177,15 @@ class InvalidCloudFrame(NamedTuple):
 
 
 Frame: TypeAlias = (
-    CloudEvent | Heartbeat | Pong | Closing | ChannelLost | SubscriptionAccepted | InvalidCloudFrame
+    CloudEvent
+    | Heartbeat
+    | Pong
+    | Closing
+    | ChannelLost
+    | SubscriptionAccepted
+    | SubscriptionChanged
+    | SystemNotice
+    | InvalidCloudFrame
 )
 
 
@@ -202,7 +224,17 @@ def _read_topic(topic: str, body: Any) -> Frame:
     if lowered == CLOSING_TOPIC:
         return Closing(message)
     lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
-    return InvalidCloudFrame(REASON_UNKNOWN_TOPIC) if lost is None else ChannelLost(lost, message)
+    return _read_notice(lowered) if lost is None else ChannelLost(lost, message)
+
+
+def _read_notice(lowered: str) -> Frame:
+    """Of the name three parts at most, of which the last is not a channel's id."""
+    if _is_of(lowered, CHANGED_TOPIC):
+        return SubscriptionChanged()
+    if not lowered.startswith(SYSTEM_TOPICS):
+        return InvalidCloudFrame(REASON_UNKNOWN_TOPIC)
+    parts = lowered[:NAME_CHARS_MAX].split(".")
+    return SystemNotice(".".join(parts[: 3 if parts[0] == "v2" else 2]))
 
 
 def _is_of(lowered: str, topic: str) -> bool:
@@ -246,6 +278,8 @@ def _read_result(parsed: dict[str, Any]) -> Frame:
             return Pong()
         if _HEARTBEAT in word:
             return Heartbeat()
+    if "result" in parsed and len(result) <= RESULT_CHARS_MAX:
+        return SystemNotice(f"result {result}")
     return InvalidCloudFrame(REASON_NO_TOPIC)
 
 

@@ -338,7 +338,9 @@ class ChannelMachine:
         self._begin(self._streaming)
 
     def _channel_gone(self, channel: ManagedChannel, reason: str) -> None:
-        self._tell("channel.gone", level="warning", reason=reason)
+        self._tries.count += 1
+        level = "warning" if self._tries.is_news(reason) else "debug"
+        self._tell("channel.gone", level=level, reason=reason)
         self._act(signals.Forget(channel.number))
         if channel is self._current:
             self._current, self._next = self._next, None
@@ -346,7 +348,6 @@ class ChannelMachine:
             self._next = None
         else:
             self._old = None
-        self._tries.count += 1
         for line in self._lines():
             if line.channel is channel:
                 self._act(lines.Abort(line.number))

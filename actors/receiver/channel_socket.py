@@ -25,7 +25,8 @@ from actors.receiver.wire import Wire
 
 
 class ChannelSocket(Wire):
-    """One try to be connected, and what comes of it. `tell` takes the signals, at once."""
+    """One try to be connected, and what comes of it. `tell` takes the signals, at once; `notice`
+    hears what the platform says that asks for nothing we know."""
 
     def __init__(
         self,
@@ -36,6 +37,7 @@ class ChannelSocket(Wire):
         ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         listener = CloudListener(self, ring_writer)
         listener.epoch = EPOCH
@@ -45,6 +47,7 @@ class ChannelSocket(Wire):
         self._route = route
         self._tally = tally
         self._tell = tell
+        self._notice = notice
 
     async def live(self) -> signals.Signal:
         """From the handshake to the end, which it returns. Raises only what is our own mistake."""
@@ -81,6 +84,10 @@ class ChannelSocket(Wire):
             case cloud.ChannelLost(kind=kind):
                 self._listener.is_muted = True
                 self._tell(signals.ChannelGone(self.line, kind))
+            case cloud.SubscriptionChanged():
+                self._tell(signals.TopicsChanged(self.line))
+            case cloud.SystemNotice(name=name):
+                self._notice(name)
         self._tally.control_frames += 1
 
     # What the machine wants

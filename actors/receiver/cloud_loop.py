@@ -72,6 +72,8 @@ from runtime.ring import Producer
 
 __all__ = ["CLOUD_RECEIVER_WORDS", "CloudReceiverArguments", "run"]
 
+NOTICES_MAX = 100  # that are told of, by name
+
 _COUNTED = {HistoryEnds: "snapshots", Gap: "gaps", SessionBegins: "sessions_begun"}
 _COUNTED_EVENTS = {"channel.rotated": "rotations", "channel.retry": "reconnects"}
 
@@ -160,6 +162,7 @@ class CloudReceiver:
             log=self._log,
         )
         self._histories_wanted: set[tuple[int, int]] = set()  # by shard and its generation
+        self._noticed: set[str] = set()
         self._pressure = PressureLines(counters, self._log)
         self._timer: asyncio.TimerHandle | None = None
         self._gauges: CloudGauges
@@ -359,6 +362,7 @@ class CloudReceiver:
             ring_writer=self._ring_writer,
             tally=self._tally,
             tell=lambda signal: self._signal(slot, signal),
+            notice=self._on_notice,
         )
         self._sockets[line] = socket
 
@@ -368,6 +372,12 @@ class CloudReceiver:
             self._signal(slot, end)
 
         self._tasks.spawn(live(), f"line {line}")
+
+    def _on_notice(self, name: str) -> None:
+        """One line for each, however often it is said."""
+        if name not in self._noticed and len(self._noticed) < NOTICES_MAX:
+            self._noticed.add(name)
+            self._log.info("channel.notice", notice=name)
 
     # What the shards say
 

@@ -40,16 +40,15 @@ from actors.storage.disk_wait import DiskWait
 from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
-from runtime.counters import DRAINING, LOADED, RUNNING
+from runtime.counters import LOADED, RUNNING
 from runtime.crash_point import crash_point, poison_point
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
-from runtime.ring_actor import RingActor, wait_for
+from runtime.ring_actor import RingActor
 
 BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
 SLOW_COMMIT_S = 0.005
-LINGER_S = 0.002
 PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
 PRUNE_FOR_S = 0.05
 """Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
@@ -411,39 +410,3 @@ class StateActor(RingActor):
         if now_s - self._quarantined_at_s >= QUIET_S:
             self._log.warning("quarantine.begins", path=str(self._arguments.path))
         self._quarantined_at_s = now_s
-
-
-def run(child: Child, arguments: ShardArguments) -> None:
-    """Entry of a shard's process: until SIGTERM, then drained, or until the actor fails."""
-    # Batches free by reference count. The collector would walk all agents again and again (30 ms
-    # at 50,000): it looks once a minute at what is new, and what survives is left alone for ever.
-    gc.disable()
-    consumers = [
-        Consumer(block, generation=child.generation, producer_doorbell=doorbell)
-        for block, doorbell in zip(arguments.rings, arguments.producer_doorbells, strict=True)
-    ]
-    answering = None
-    if arguments.answering is not None:
-        answering = Answering(arguments.answering, child.counters, child.generation)
-    feed = None
-    if arguments.feed is not None:
-        feed = Feed(arguments.feed, child.counters, child.generation)
-    roster = None
-    if arguments.roster is not None:
-        roster = RosterRing(arguments.roster, child.counters, child.generation, consumers)
-    inbox = RingInbox(
-        [*consumers, *(each.consumer for each in (answering, feed, roster) if each)],
-        arguments.doorbell,
-        linger_s=LINGER_S if arguments.journalled else 0.0,
-        records_max=BATCH_RECORDS,
-    )
-    actor = StateActor.start(
-        child, arguments, consumers, inbox, answering=answering, feed=feed, roster=roster
-    )
-
-    def stop() -> None:
-        child.set_phase(DRAINING)
-        actor.stop(block=False)
-
-    child.on_stop(stop)
-    wait_for(actor)

@@ -94,10 +94,32 @@ class Channel:
     held=st.integers(0, 120),
     namer=st.sampled_from(NAMERS),
 )
-@example(950, frozenset({3}), frozenset(), frozenset(), 0, names_nobody)
-@example(950, frozenset({3, 400, 401, 949}), frozenset(), frozenset(), 950, names_nobody)
-@example(950, frozenset(range(0, 900, 70)), frozenset(), frozenset(), 0, names_one)
+@example(
+    count=950,
+    bad=frozenset({3}),
+    denied=frozenset(),
+    suspected=frozenset(),
+    held=0,
+    namer=names_nobody,
+)
+@example(
+    count=950,
+    bad=frozenset({3, 400, 401, 949}),
+    denied=frozenset(),
+    suspected=frozenset(),
+    held=950,
+    namer=names_nobody,
+)
+@example(
+    count=950,
+    bad=frozenset(range(0, 900, 70)),
+    denied=frozenset(),
+    suspected=frozenset(),
+    held=0,
+    namer=names_one,
+)
 def test_whatever_is_invalid_costs_itself_and_few_calls(
+    *,
     count: int,
     bad: frozenset[int],
     denied: frozenset[int],
