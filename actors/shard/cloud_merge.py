@@ -1,12 +1,13 @@
 """The merge of the cloud dialect: no sequences; per agent and field the newer time wins. Pure.
 
-Knows no ring, no journal and no clock. A snapshot never wins a tie, a presence that is not the
-primary one is kept apart, and what tells nothing newer changes nothing, in whatever order and
-however often it comes (protocol.md §2.3).
+Knows no ring, no journal and no clock. A presence that is not the primary one is kept apart, and
+what tells nothing newer changes nothing, in whatever order and however often it comes (protocol.md
+§2.3). Which of two values holds where their times do not say is `cloud_order`'s.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -23,15 +24,27 @@ from actors.shard.cloud_decode import (
     Values,
     told,
 )
+from actors.shard.cloud_order import Telling, wins
 from actors.shard.decode import QUEUES_MAX, InternedNames, Times
 from actors.shard.event_run import RejectedFrame
+from actors.shard.held_time import AHEAD_US, decides_nothing
 from actors.shard.merge import NO_SESSION, Merge
-from actors.shard.native import OFFICE, PRESENCE, QUEUES, ROUTING, TIMELESS_US, Native, Presence
+from actors.shard.native import (
+    ALL_FIELDS,
+    MENTIONED,
+    OFFICE,
+    PRESENCE,
+    QUEUES,
+    ROUTING,
+    TIMELESS_US,
+    Native,
+    Presence,
+    named_by,
+    told_in,
+)
 
 EPOCH: Final = 1
 """Positions are times: there is one numbering, for ever."""
-AHEAD_US: Final = 30 * 86_400 * 1_000_000
-"""A held time this far ahead of the present one is a mistake: any plausible one wins over it."""
 SOURCES_MAX: Final = 8
 """Sources of one agent whose presences are kept apart; what a further one tells is not kept."""
 DEFINITIONS_MAX: Final = 10_000
@@ -53,6 +66,9 @@ class CloudMerge(Merge):
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
         self._limit_us = 0
+        self.unreadable: Counter[str] = Counter()
+        """Parts of events and snapshots that could not be read, by why; until somebody takes them.
+        """
         self._instants = Instants()
         self._definitions: dict[str, str] = {}
         self._spelt = {name: name for name in (*SYSTEM_PRESENCES, *ROUTING_STATUSES)}
@@ -78,7 +94,6 @@ class CloudMerge(Merge):
         return findings
 
     def _once_more(self, value: Any, received_us: int) -> str | None:
-        self._limit_us = received_us + AHEAD_US
         return self._judge_exactly(value, received_us, NO_SESSION)
 
     def _run_activity(
@@ -88,14 +103,18 @@ class CloudMerge(Merge):
         flags: bytes,
         findings: list[RejectedFrame],
     ) -> None:
-        """The hot loop: a live event of an agent whom this session has confirmed. Only what it says
-        anew is read, told by the texts of the times; nothing changes before all of it was read."""
-        by_user, session_of = self.agent_table.by_user, self.session_of
+        """The hot loop: a live event of an agent of whom this session's events have told all. Only
+        what it says anew is read, told by the texts of the times and by the values themselves (two
+        changes may share a time); nothing changes before all of it was read."""
+        by_user, session_of, known = self.agent_table.by_user, self.session_of, self.names.queues
         start, end = len(USER_TOPIC), -len(_TOPIC_END)
+        self._limit_us = received_ns[0] // 1000 + AHEAD_US if received_ns else 0
         for index, value in enumerate(values):
-            received_us = received_ns[index] // 1000
-            self._limit_us = received_us + AHEAD_US
-            news: News | None = None
+            is_read = False
+            presence: Presence | None = None
+            routing: Routing | None = None
+            queues: Queues | None = None
+            office: Office | None = None
             try:
                 topic = value["topicName"]
                 user_id = topic[start:end]
@@ -103,8 +122,7 @@ class CloudMerge(Merge):
                 native: Native = agent.native  # type: ignore[assignment]  # None: AttributeError
                 body = value["eventBody"]
                 if (
-                    native.named == session_of[native.scope]
-                    and not native.from_snapshot
+                    native.usual_in == session_of[native.scope]
                     and topic[end:] == _TOPIC_END
                     and topic[:start] == USER_TOPIC
                     and body["id"] == user_id
@@ -113,75 +131,90 @@ class CloudMerge(Merge):
                 ):
                     part = body["presence"]
                     presence_stamp = part["modifiedDate"]
-                    presence = None
-                    if presence_stamp != native.presence_stamp:
-                        presence = self._new_presence(part, presence_stamp, native.presence_us)
+                    if (
+                        presence_stamp != native.presence_stamp
+                        or part["presenceDefinition"]["id"] != native.definition
+                    ):
+                        presence = self._new_presence(part, presence_stamp, native)
                     part = body["routingStatus"]
                     routing_stamp = part["startTime"]
-                    routing = None
-                    if routing_stamp != native.routing_stamp:
-                        routing = self._new_routing(part, routing_stamp, native.routing_us)
-                    queues_stamp = body["dateActiveQueuesChanged"]
-                    queues = None
-                    if queues_stamp != native.queues_stamp:
-                        queues = self._new_queues(body, queues_stamp, native.queues_us)
+                    if (
+                        routing_stamp != native.routing_stamp
+                        or part["status"] != native.routing_status
+                    ):
+                        routing = self._new_routing(part, routing_stamp, native)
+                    queues_stamp, part = body["dateActiveQueuesChanged"], body["activeQueueIds"]
+                    if queues_stamp != native.queues_stamp or part != [*native.queues]:
+                        queues = self._new_queues(part, queues_stamp, native, known)
                     part = body["outOfOffice"]
                     office_stamp = part["modifiedDate"]
-                    office = None
-                    if office_stamp != native.office_stamp:
-                        office = self._new_office(part, office_stamp, native.office_us)
+                    if (
+                        office_stamp != native.office_stamp
+                        or part["active"] is not native.is_out_of_office
+                    ):
+                        office = self._new_office(part, office_stamp, native)
                     native.presence_stamp, native.routing_stamp = presence_stamp, routing_stamp
                     native.queues_stamp, native.office_stamp = queues_stamp, office_stamp
-                    news = presence, routing, queues, office
+                    is_read = True
             except (KeyError, TypeError, ValueError, AttributeError):
                 pass  # unusual: looked at slowly and exactly below
-            if news is None:
-                reason = self._judge_exactly(value, received_us, flags[index])
+            if not is_read:
+                reason = self._judge_exactly(value, received_ns[index] // 1000, flags[index])
                 if reason is not None:
                     findings.append(RejectedFrame(index, reason))
-            elif news == NOTHING:
+            elif presence is routing is queues is office is None:
                 self.counts["duplicates"] += 1
             else:
-                self._take(agent, native, news, received_us, "live")
+                news = presence, routing, queues, office
+                self._take(agent, native, news, received_ns[index] // 1000, "live")
 
     # --- what the usual event says anew ------------------------------------------------------
     # Each returns None if it is not newer, and raises for whatever is not as it usually is.
 
-    def _is_newer(self, at_us: int, held_us: int) -> bool:
-        return at_us > held_us or TIMELESS_US < at_us <= self._limit_us < held_us
+    def _is_newer(self, at_us: int, held_us: int, *, is_same: bool) -> bool:
+        """By its time alone; where that does not say, it is judged exactly."""
+        if at_us > held_us:
+            return True
+        if (at_us == held_us and not is_same) or held_us > self._limit_us:
+            raise KeyError
+        return False
 
-    def _new_presence(self, part: Any, stamp: Any, held_us: int) -> Presence | None:
-        at_us = self._instants[stamp]
-        if not self._is_newer(at_us, held_us):
+    def _new_presence(self, part: Any, stamp: Any, native: Native) -> Presence | None:
+        at_us, definition = self._instants[stamp], part["presenceDefinition"]
+        is_same = definition["id"] == native.definition
+        if not self._is_newer(at_us, native.presence_us, is_same=is_same):
             return None
-        definition, message = part["presenceDefinition"], part["presenceMessage"]
+        message = part["presenceMessage"]
         if message.__class__ is not str or len(message) > MESSAGE_CHARS_MAX or "primary" in part:
             raise KeyError
         system = self._spelt[definition["systemPresence"]]
         return Presence(system, self._definitions[definition["id"]], message, at_us)
 
-    def _new_routing(self, part: Any, stamp: Any, held_us: int) -> Routing | None:
-        at_us = self._instants[stamp]
-        if not self._is_newer(at_us, held_us):
+    def _new_routing(self, part: Any, stamp: Any, native: Native) -> Routing | None:
+        at_us, status = self._instants[stamp], self._spelt[part["status"]]
+        is_same = status == native.routing_status
+        if not self._is_newer(at_us, native.routing_us, is_same=is_same):
             return None
-        return self._spelt[part["status"]], at_us
+        return status, at_us
 
-    def _new_queues(self, body: Any, stamp: Any, held_us: int) -> Queues | None:
+    def _new_queues(
+        self, queues: Any, stamp: Any, native: Native, known: dict[str, str]
+    ) -> Queues | None:
         at_us = self._instants[stamp]
-        if not self._is_newer(at_us, held_us):
-            return None
-        queues, known = body["activeQueueIds"], self.names.queues
         if queues.__class__ is not list or len(queues) > QUEUES_KEPT_MAX:
             raise KeyError
-        return tuple([known[queue] for queue in queues]), at_us
-
-    def _new_office(self, part: Any, stamp: Any, held_us: int) -> Office | None:
-        at_us = self._instants[stamp]
-        if not self._is_newer(at_us, held_us):
+        told = tuple([known[queue] for queue in queues])
+        if not self._is_newer(at_us, native.queues_us, is_same=told == native.queues):
             return None
-        is_active = part["active"]
+        return told, at_us
+
+    def _new_office(self, part: Any, stamp: Any, native: Native) -> Office | None:
+        at_us, is_active = self._instants[stamp], part["active"]
         if is_active.__class__ is not bool:
             raise KeyError
+        is_same = is_active is native.is_out_of_office
+        if not self._is_newer(at_us, native.office_us, is_same=is_same):
+            return None
         return is_active, at_us
 
     # --- everything else ---------------------------------------------------------------------
@@ -198,89 +231,101 @@ class CloudMerge(Merge):
             if self.agent_table.is_full:
                 return "too many agents"
             agent = self.agent_table.admit(says.user_id)
+        self.unreadable.update(says.odd)
         native = agent.native
         if native is None:
             native = agent.native = Native()
-        is_whole = _is_whole(says, native)
-        if is_whole:
-            self._name(agent, native, flags)
+        session = self.session_of.get(native.scope, 0)
+        is_complete = self._name(agent, native, says, session, flags) or _is_whole(says)
         if says.apart is not None:
-            self._set_apart(agent, native, *says.apart)
+            self._set_apart(agent, native, *says.apart, received_us)
             if says.values == NOTHING:  # no state change makes no row, as an appointment makes none
                 self.counts["unchanged"] += 1
                 return None
-        may_restore = is_whole and (says.is_snapshot or not _is_behind(says, native))
-        news = self._news(says, native)
+        may_restore = is_complete and (says.is_snapshot or not _is_behind(says, native))
+        news, untimed = self._news(says, native, Telling(says.is_snapshot, session, received_us))
         if news != NOTHING or (may_restore and not _is_known(agent)):
             cause = "history" if says.is_snapshot else "live"
-            self._take(agent, native, news, received_us, cause, restores=is_whole)
+            self._take(
+                agent, native, news, received_us, cause, restores=is_complete, untimed=untimed
+            )
         else:
             self.counts["unchanged" if says.is_snapshot else "duplicates"] += 1
+        is_usual = (
+            native.named == session == native.heard
+            and native.heard_fields == ALL_FIELDS
+            and not native.from_snapshot
+            and not native.untimed
+        )
+        native.usual_in = session if is_usual else 0
         return None
 
-    def _name(self, agent: Agent, native: Native, flags: int) -> None:
-        """Its whole state was told in the newest session of its scope; durable, so that a shard
-        that is killed in mid-history still knows whom nobody told of."""
-        session = self.session_of.get(native.scope, 0)
-        if native.named != session and flags in (0, session_flags(session)):
-            native.named = session
-            self.agent_table.watch(agent, native.scope, session)
+    def _name(
+        self, agent: Agent, native: Native, says: AgentReading, session: int, flags: int
+    ) -> bool:
+        """Whether its state was told in the newest session of its scope, by this frame and those
+        before it; durable, so that a shard that is killed in mid-history still knows of whom
+        nobody told what."""
+        if not session or flags not in (0, session_flags(session)):
+            return False
+        before = told_in(native.named, session)
+        fields = before | (MENTIONED if says.is_of_all else 0)
+        fields |= PRESENCE if says.values.presence is not None else 0
+        fields |= ROUTING if says.values.routing is not None else 0
+        if fields != before:
+            named = named_by(fields, session)
+            if named != native.named:
+                native.named = named
+                self.agent_table.watch(agent, native.scope, named)
+        return native.named == session
 
-    def _set_apart(self, agent: Agent, native: Native, source: str, presence: Presence) -> None:
+    def _set_apart(
+        self, agent: Agent, native: Native, source: str, presence: Presence, received_us: int
+    ) -> None:
         apart = native.apart = native.apart or {}
         held = apart.get(source)
-        is_room = held is not None or len(apart) < SOURCES_MAX
-        if is_room and (held is None or self._is_newer(presence.at_us, held.at_us)):
-            apart[source] = presence._replace(definition=self._definition(presence.definition))
+        presence = presence._replace(
+            definition=self._definition(presence.definition), at_us=presence.at_us or received_us
+        )
+        if held is None:
+            is_news = len(apart) < SOURCES_MAX
+        elif presence.at_us < held.at_us:
+            is_news = decides_nothing(held.at_us, presence.at_us, received_us)
+        else:
+            is_news = presence != held
+        if is_news:
+            apart[source] = presence
             self.agent_table.touch(agent)
 
-    def _news(self, says: AgentReading, native: Native) -> Values:
-        """What of it is newer than what is held."""
+    def _news(
+        self, says: AgentReading, native: Native, telling: Telling
+    ) -> tuple[Values, tuple[int, ...]]:
+        """What of it is to replace what is held, and which of that was told without a time: it
+        bears the time of what was held."""
         presence, routing, queues, office = says.values
-        if presence is not None:
-            held = Presence(
-                native.system_presence, native.definition, native.message, native.presence_us
-            )
-            if self._wins(native, PRESENCE, says, presence, held):
-                presence = presence._replace(definition=self._definition(presence.definition))
-            else:
-                presence = None
-        if routing is not None and not self._wins(
-            native, ROUTING, says, routing, (native.routing_status, native.routing_us)
-        ):
+        if presence is not None and wins(native, PRESENCE, presence, _presence(native), telling):
+            presence = presence._replace(definition=self._definition(presence.definition))
+        else:
+            presence = None
+        held: tuple[Any, ...] = native.routing_status, native.routing_us
+        if routing is not None and not wins(native, ROUTING, routing, held, telling):
             routing = None
-        if queues is not None:
-            if self._wins(native, QUEUES, says, queues, (native.queues, native.queues_us)):
-                queues = (self._shared_queues(queues[0]), queues[1])
-            else:
-                queues = None
-        if office is not None and not self._wins(
-            native, OFFICE, says, office, (native.is_out_of_office, native.office_us)
-        ):
+        held = native.queues, native.queues_us
+        if queues is not None and wins(native, QUEUES, queues, held, telling):
+            queues = (self._shared_queues(queues[0]), queues[1])
+        else:
+            queues = None
+        held = native.is_out_of_office, native.office_us
+        if office is not None and not wins(native, OFFICE, office, held, telling):
             office = None
-        return Values(presence, routing, queues, office)
-
-    def _wins(
-        self,
-        native: Native,
-        field: int,
-        says: AgentReading,
-        value: tuple[Any, ...],
-        held: tuple[Any, ...],
-    ) -> bool:
-        """Whether a field's value, its time last, is to replace the held one. Of the same time, an
-        event wins over what a snapshot told, and nothing else does."""
-        at_us, held_us = value[-1], held[-1]
-        if self._is_newer(at_us, held_us):
-            if says.is_snapshot:
-                native.from_snapshot |= field
-            else:
-                native.from_snapshot &= ~field
-            return True
-        if at_us == held_us and not says.is_snapshot and native.from_snapshot & field:
-            native.from_snapshot &= ~field
-            return value != held
-        return False
+        news = Values(presence, routing, queues, office)
+        untimed = tuple(
+            field
+            for field, value in zip(_FIELDS, news, strict=True)
+            if value is not None and value[-1] == TIMELESS_US
+        )
+        _note_untimed(native, news, untimed, telling.received_us)
+        return news, untimed
 
     def _take(
         self,
@@ -291,9 +336,11 @@ class CloudMerge(Merge):
         cause: str,
         *,
         restores: bool = False,
+        untimed: tuple[int, ...] = (),
     ) -> None:
-        """Applies what is new: one row, at the newest time among it. `restores`: the whole state
-        was told, which an agent needs whose state is not known."""
+        """Applies what is new: one row, at the newest time among it, or now if some of it has none
+        (`untimed`). `restores`: the whole state was told, which an agent needs whose state is not
+        known."""
         presence, routing, queues, office = news
         is_known = agent.state is not None and agent.state != UNKNOWN
         if (
@@ -303,6 +350,7 @@ class CloudMerge(Merge):
             and presence is None
             and routing is None
             and office is None
+            and not untimed
         ):
             self._catch_up(agent, native, queues)
             return
@@ -313,7 +361,7 @@ class CloudMerge(Merge):
             named = native.system_presence, native.routing_status
             state, held = self._mapped.get(named) or mapped(*named)
         self.counts["applied"] += 1
-        since_us = at_us or received_us
+        since_us = received_us if untimed else at_us or received_us
         queue = native.queues[0] if native.queues else None
         agent_table = self.agent_table
         agent_table.write(
@@ -325,7 +373,7 @@ class CloudMerge(Merge):
             sequence=at_us,
             queue=queue,
             presence=held,
-            correlation=None if presence is None else native.correlation,
+            correlation=None if presence is None else native.correlation or None,
             cause=cause,
         )
         if agent_table.rows is not None:
@@ -357,22 +405,44 @@ class CloudMerge(Merge):
 
 
 def _put(native: Native, news: News) -> int:
-    """Replaces what is new; the newest time among it, or of all if nothing is."""
+    """Replaces what is new; the newest time among it, or of all if nothing is. What has no time
+    leaves its field the one that it has."""
     presence, routing, queues, office = news
     at_us = TIMELESS_US
     if presence is not None:
         native.system_presence, native.definition, native.message, at_us = presence
-        native.presence_us = at_us
+        native.presence_us = at_us = at_us or max(native.presence_us, TIMELESS_US)
     if routing is not None:
-        native.routing_status, native.routing_us = routing
-        at_us = max(at_us, native.routing_us)
+        native.routing_status, routing_us = routing
+        native.routing_us = routing_us = routing_us or max(native.routing_us, TIMELESS_US)
+        at_us = max(at_us, routing_us)
     if queues is not None:
-        native.queues, native.queues_us = queues
-        at_us = max(at_us, native.queues_us)
+        native.queues, queues_us = queues
+        native.queues_us = queues_us = queues_us or max(native.queues_us, TIMELESS_US)
+        at_us = max(at_us, queues_us)
     if office is not None:
-        native.is_out_of_office, native.office_us = office
-        at_us = max(at_us, native.office_us)
+        native.is_out_of_office, office_us = office
+        native.office_us = office_us = office_us or max(native.office_us, TIMELESS_US)
+        at_us = max(at_us, office_us)
     return max(native.newest_us, TIMELESS_US) if news == NOTHING else at_us
+
+
+_FIELDS: Final = (PRESENCE, ROUTING, QUEUES, OFFICE)
+"""In the order of `Values`."""
+
+
+def _note_untimed(native: Native, news: Values, untimed: tuple[int, ...], received_us: int) -> None:
+    """When what has no time was received; and no more of what has one now."""
+    held = native.untimed
+    if not held and not untimed:
+        return
+    replaced = {field for field, value in zip(_FIELDS, news, strict=True) if value is not None}
+    kept = {field: at_us for field, at_us in (held or {}).items() if field not in replaced}
+    native.untimed = kept | dict.fromkeys(untimed, received_us) or None
+
+
+def _presence(native: Native) -> Presence:
+    return Presence(native.system_presence, native.definition, native.message, native.presence_us)
 
 
 class Instants(Times):
@@ -382,7 +452,7 @@ class Instants(Times):
         at_us = super().__missing__(stamp)
         if at_us <= TIMELESS_US:
             del self[stamp]
-            raise ValueError("time is before 1970")
+            raise ValueError("no time is that early")
         return at_us
 
 
@@ -390,16 +460,15 @@ def _is_known(agent: Agent) -> bool:
     return agent.state is not None and agent.state != UNKNOWN
 
 
-def _is_whole(says: AgentReading, native: Native) -> bool:
-    """Whether a state follows from it alone. Who never had a routing status (no contact is routed
-    to them) needs none."""
-    has_routing = says.values.routing is not None or not native.routing_status
-    return says.is_of_all and says.values.presence is not None and has_routing
+def _is_whole(says: AgentReading) -> bool:
+    """Whether a state follows from it alone. What is absent was not told: nobody's state is made up
+    from half of it."""
+    return says.values.presence is not None and says.values.routing is not None
 
 
 def _is_behind(says: AgentReading, native: Native) -> bool:
     """Whether it tells something older than what is held."""
     presence, routing, _, _ = says.values
-    return (presence is not None and presence.at_us < native.presence_us) or (
-        routing is not None and routing[1] < native.routing_us
+    return (presence is not None and TIMELESS_US < presence.at_us < native.presence_us) or (
+        routing is not None and TIMELESS_US < routing[1] < native.routing_us
     )

@@ -20,7 +20,7 @@ from actors.messages.control import (
 from actors.shard.agent_table import Agent
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.merge import Merge
-from actors.shard.native import Native
+from actors.shard.native import MENTIONED, Native, told_in
 from actors.shard.sessions import Scope, Scopes
 
 
@@ -85,7 +85,8 @@ class CloudSessions(Scopes):
         native = _native(agent)
         if native.scope == scope:
             return
-        left, native.scope, native.named = native.scope, scope, 0
+        left, native.scope = native.scope, scope
+        native.leave_session()
         self._members[scope] += 1
         agent_table.watch(agent, scope, 0)
         self._leave(left)
@@ -95,7 +96,8 @@ class CloudSessions(Scopes):
         agent = agent_table.by_user.get(record.user_id)
         if agent is None or agent.native is None or agent.native.scope != record.scope:
             return
-        agent.native.scope, agent.native.named = "", 0
+        agent.native.scope = ""
+        agent.native.leave_session()
         agent_table.watch(agent, "", 0)
         self._leave(record.scope)
         self._lose_one(agent, record.at_us)
@@ -132,8 +134,13 @@ class CloudSessions(Scopes):
             self._forget_if_empty(name)
 
     def _is_unnamed(self, agent: Agent, name: str, scope: Scope) -> bool:
+        """Nobody has answered for it. Of whom a part only was told, that part is asked for."""
         native = agent.native
-        return native is not None and native.scope == name and native.named != scope.session
+        return (
+            native is not None
+            and native.scope == name
+            and not told_in(native.named, scope.session) & MENTIONED
+        )
 
     def _is_given_up(self, agent: Agent, record: SessionEnds) -> bool:
         return agent.native is not None and self._is_meant(record, agent.native.scope)

@@ -14,11 +14,30 @@ from actors.genesys.times import iso_ms
 NOTHING_US: Final = -1
 """The time of a field that nobody told yet."""
 TIMELESS_US: Final = 0
-"""The time of a field that was told without one: it is taken where nothing is held, and yields to
-every other."""
+"""The time of a field that was told without one, and never with one."""
 
 PRESENCE, ROUTING, QUEUES, OFFICE = 1, 2, 4, 8
 """The fields, each judged by its own time; a set of them is a sum."""
+ALL_FIELDS: Final = PRESENCE | ROUTING | QUEUES | OFFICE
+STATE_FIELDS: Final = PRESENCE | ROUTING
+"""What a state follows from."""
+MENTIONED: Final = 4
+"""Beside the state's fields in `named`: the agent was answered for, whatever was left out."""
+
+
+def told_in(named: int, session: int) -> int:
+    """The state's fields that were told in this session, and MENTIONED, by `Native.named`."""
+    if not session:
+        return 0
+    if named == session:
+        return STATE_FIELDS | MENTIONED
+    return -named & 7 if named < 0 and -named >> 3 == session else 0
+
+
+def named_by(fields: int, session: int) -> int:
+    """The inverse, for `Native.named`."""
+    is_whole = fields & STATE_FIELDS == STATE_FIELDS
+    return session if is_whole else -(session << 3 | fields)
 
 
 class Presence(NamedTuple):
@@ -30,6 +49,15 @@ class Presence(NamedTuple):
     at_us: int
 
 
+class Tie(NamedTuple):
+    """Values of one field that bear the same time."""
+
+    at_us: int
+    first_received_us: int  # the second one of them
+    before: list[tuple[Any, ...]]
+    """Those that were held and were replaced."""
+
+
 class Native:
     """The native values of one agent, and where it is watched. Each text is shared where many
     agents have the same."""
@@ -38,6 +66,8 @@ class Native:
         "apart",
         "definition",
         "from_snapshot",
+        "heard",
+        "heard_fields",
         "is_out_of_office",
         "message",
         "named",
@@ -53,6 +83,9 @@ class Native:
         "routing_us",
         "scope",
         "system_presence",
+        "ties",
+        "untimed",
+        "usual_in",
     )
 
     def __init__(self) -> None:
@@ -73,10 +106,40 @@ class Native:
         self.scope = ""
         """The scope that watches the agent; "": none does."""
         self.named = 0
-        """The session of that scope in which its whole state was told last."""
+        """The session of that scope in which presence and routing status were both told last.
+        Below 0: a part of them was (`told_in`), which confirms nothing."""
+        self.heard = 0
+        """The newest session of that scope since whose beginning events told of the agent, …"""
+        self.heard_fields = 0
+        """… and the fields that they told."""
+        self.usual_in = 0
+        """The session in which every field was told by an event last, with its time: the merge
+        need not look at anything but the times."""
+        self.untimed: dict[int, int] | None = None
+        """When each field was received that was told without a time. Its own time above stays that
+        of what was told before: what is not newer than that is not newer than this."""
+        self.ties: dict[int, Tie] | None = None
+        """Of fields of which several values bore the time that is held."""
         # The texts of the times that were judged last: an event repeats those of all the fields
         # that it did not change, and a comparison costs a tenth of what reading a time does.
         self.presence_stamp = self.routing_stamp = self.queues_stamp = self.office_stamp = ""
+
+    def has_heard(self, field: int, session: int) -> bool:
+        """Whether an event has told the field since this session began."""
+        return bool(session) and self.heard == session and bool(self.heard_fields & field)
+
+    def hear(self, field: int, session: int) -> None:
+        if self.heard != session:
+            self.heard, self.heard_fields = session, 0
+        self.heard_fields |= field
+
+    def untimed_us(self, field: int) -> int:
+        """When the field was received, if it was told without a time; else 0."""
+        return self.untimed.get(field, 0) if self.untimed else 0
+
+    def leave_session(self) -> None:
+        """Another scope watches the agent now, or none: its sessions are other ones."""
+        self.named = self.heard = self.heard_fields = self.usual_in = 0
 
     @property
     def newest_us(self) -> int:
@@ -84,8 +147,8 @@ class Native:
 
     @property
     def correlation(self) -> str:
-        """What a command waits for that caused this presence."""
-        return correlation_of(self.presence_us)
+        """What a command waits for that caused this presence; "" if it was told without a time."""
+        return "" if self.untimed_us(PRESENCE) else correlation_of(self.presence_us)
 
     def packed(self) -> tuple[Any, ...]:
         """As a page and the table `natives` hold it. Who watches the agent stands elsewhere."""
@@ -102,9 +165,10 @@ class Native:
             self.office_us,
             self.from_snapshot,
         )
-        if self.apart:
-            return (*packed, {source: tuple(each) for source, each in self.apart.items()})
-        return packed
+        if not self.apart and not self.untimed:
+            return packed
+        apart = {source: tuple(each) for source, each in (self.apart or {}).items()}
+        return (*packed, apart, list(self.untimed.items())) if self.untimed else (*packed, apart)
 
     def unpack(self, packed: Sequence[Any]) -> None:
         """Takes over what `packed` gave."""
@@ -114,6 +178,7 @@ class Native:
         self.is_out_of_office, self.office_us, self.from_snapshot = packed[8:11]
         apart = packed[11] if len(packed) > 11 else {}
         self.apart = {source: Presence._make(each) for source, each in apart.items()} or None
+        self.untimed = dict(packed[12]) if len(packed) > 12 else None
         self.presence_stamp = self.routing_stamp = self.queues_stamp = self.office_stamp = ""
 
 
@@ -129,18 +194,22 @@ def correlation_of(presence_us: int) -> str:
 
 
 def native_json(native: Native) -> dict[str, Any]:
-    """For people and programs: a text that nobody told, or a time, is null."""
-    primary = Presence(
-        native.system_presence, native.definition, native.message, native.presence_us
-    )
+    """For people and programs: a text that nobody told, or a time, is null. What was told without
+    a time is since it was received."""
+
+    def since_us(field: int, at_us: int) -> int:
+        return native.untimed_us(field) or at_us
+
+    presence_us = since_us(PRESENCE, native.presence_us)
+    primary = Presence(native.system_presence, native.definition, native.message, presence_us)
     return {
         "presence": presence_json(primary),
         "routing_status": native.routing_status or None,
-        "routing_since": _time(native.routing_us),
+        "routing_since": _time(since_us(ROUTING, native.routing_us)),
         "queues": list(native.queues),
-        "queues_since": _time(native.queues_us),
+        "queues_since": _time(since_us(QUEUES, native.queues_us)),
         "out_of_office": native.is_out_of_office,
-        "out_of_office_since": _time(native.office_us),
+        "out_of_office_since": _time(since_us(OFFICE, native.office_us)),
     }
 
 

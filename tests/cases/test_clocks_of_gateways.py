@@ -14,13 +14,6 @@ from tests.actors.shard.cloud_lending import body_of, frame, native
 from tests.actors.shard.lending import RECEIVED_NS, A, event
 from tests.cases.shards import cloud_shard, wsp_shard
 
-
-def not_yet(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, raises=AssertionError)
-
-
-LATE_FOR_EVER = not_yet("R7: after a stamp ahead of its time, later changes are late")
-
 NOW = datetime.fromtimestamp(RECEIVED_NS // 1_000_000_000, UTC)
 """When the events are received."""
 HOUR_S = 3600
@@ -75,7 +68,6 @@ def test_wsp_the_last_change_sent_is_held_and_none_is_late(
     assert "late" not in rig.counts
 
 
-@LATE_FOR_EVER
 def test_cloud_the_last_change_sent_is_held(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     days_s = 5 * 86_400

@@ -26,22 +26,9 @@ from tests.cases.shards import (
     wsp_shard,
 )
 
-
-def not_yet(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, raises=AssertionError)
-
-
-TIE = not_yet("R7: of two changes in one millisecond the first is kept")
-TIMELESS = not_yet("R7: a value without a time is ignored")
-FORGOTTEN = not_yet("R3: a part that is missing makes the agent Unknown")
-MADE_UP = not_yet("R3: a state is made up from half of what there is to tell, and confirmed")
-PART_LOST = not_yet("R12: one impossible time sets the whole event aside")
-
-
 # -- ties ------------------------------------------------------------------------------------------
 
 
-@TIE
 def test_of_two_routing_statuses_of_one_millisecond_the_last_one_sent_is_held(
     tmp_path: Path,
 ) -> None:
@@ -51,7 +38,6 @@ def test_of_two_routing_statuses_of_one_millisecond_the_last_one_sent_is_held(
     assert (native(rig).routing_status, rig.state(A)) == ("IDLE", "Available")
 
 
-@TIE
 def test_of_two_presences_of_one_millisecond_the_last_one_sent_is_held(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     rig.feed(activity("MEAL", 10, "OFF_QUEUE", 10))
@@ -59,7 +45,6 @@ def test_of_two_presences_of_one_millisecond_the_last_one_sent_is_held(tmp_path:
     assert native(rig).system_presence == "AVAILABLE"
 
 
-@TIE
 def test_after_a_tie_snapshots_of_the_last_one_sent_leave_it_held(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     rig.feed(activity("ON_QUEUE", 1, "INTERACTING", 10))
@@ -74,7 +59,6 @@ def test_after_a_tie_snapshots_of_the_last_one_sent_leave_it_held(tmp_path: Path
 # -- times that are missing ------------------------------------------------------------------------
 
 
-@TIMELESS
 def test_off_queue_without_a_time_applies(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     rig.feed(activity("ON_QUEUE", 1, "INTERACTING", 10))
@@ -84,7 +68,6 @@ def test_off_queue_without_a_time_applies(tmp_path: Path) -> None:
     assert (native(rig).routing_status, rig.state(A)) == ("OFF_QUEUE", "Not Available")
 
 
-@TIMELESS
 def test_a_presence_without_a_time_applies(tmp_path: Path) -> None:
     rig = cloud_shard(tmp_path)
     body = body_of("OFFLINE", 1, "OFF_QUEUE", 10)
@@ -108,9 +91,9 @@ def body_without(*parts: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "parts",
     [
-        pytest.param(("presence",), id="presence", marks=FORGOTTEN),
-        pytest.param(("routingStatus",), id="routing status", marks=FORGOTTEN),
-        pytest.param(("presence", "routingStatus"), id="both", marks=FORGOTTEN),
+        pytest.param(("presence",), id="presence"),
+        pytest.param(("routingStatus",), id="routing status"),
+        pytest.param(("presence", "routingStatus"), id="both"),
     ],
 )
 def test_who_is_known_and_lacks_a_part_is_neither_confirmed_nor_forgotten(
@@ -131,7 +114,6 @@ def first_told(folder: Path, *missing: str) -> Rig:
     return rig
 
 
-@MADE_UP
 def test_who_is_new_and_lacks_the_routing_status_is_not_confirmed(tmp_path: Path) -> None:
     rig = first_told(tmp_path, "routingStatus")
     assert native(rig).system_presence == "ON_QUEUE", "what was told is held"
@@ -184,9 +166,9 @@ def test_cloud_whatever_the_time_it_can_be_shown_and_the_next_life_reads_it(
     "stamp",
     [
         LAST,
-        pytest.param(BEHIND_LAST, marks=PART_LOST),
-        pytest.param(BEFORE_FIRST, marks=PART_LOST),
-        pytest.param(FIRST, marks=PART_LOST),
+        BEHIND_LAST,
+        BEFORE_FIRST,
+        FIRST,
         LEAP_SECOND,
     ],
 )

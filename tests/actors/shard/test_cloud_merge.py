@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 
-from actors.messages.control import UNKNOWN
+from actors.genesys.times import iso_ms
+from actors.messages.control import UNKNOWN, session_flags
 from actors.shard import cloud_merge
+from actors.shard.cloud_merge import CloudMerge
+from actors.shard.native import native_json
 from tests.actors.shard.cloud_lending import (
     DEFINITION,
     activity,
@@ -181,22 +185,122 @@ def test_missing_fields_leave_what_is_held(cloud: Rig) -> None:
     assert "quarantined" not in cloud.counts
 
 
-def test_a_field_without_a_time_is_taken_only_where_nothing_is_held(cloud: Rig) -> None:
+def test_what_is_told_without_a_time_counts_as_of_its_receipt(cloud: Rig) -> None:
     body = {"id": B, "presence": presence("AVAILABLE", None), "routingStatus": {"status": "IDLE"}}
     cloud.feed(frame("activity", body, B))
     assert cloud.state(B) == "Not Available"
     assert cloud.rows()[-1].at_us == RECEIVED_NS // 1000  # for nobody says since when
     body["presence"] = presence("BUSY", None)
     cloud.feed(frame("activity", body, B))
-    assert native(cloud, B).system_presence == "AVAILABLE"
+    assert native(cloud, B).system_presence == "BUSY"
     body["presence"] = presence("MEAL", at(1))
     cloud.feed(frame("activity", body, B))
     assert native(cloud, B).system_presence == "MEAL"
 
 
-def test_who_has_no_routing_status_has_a_state_by_presence(cloud: Rig) -> None:
+def test_nothing_that_is_not_newer_than_what_it_replaced_replaces_what_has_no_time(
+    cloud: Rig,
+) -> None:
+    cloud.feed(activity("ON_QUEUE", 1, "INTERACTING", 10))
+    untimed = activity("ON_QUEUE", 1, "OFF_QUEUE", 10)
+    cloud.feed(Record(untimed.payload.replace(b'"startTime":', b'"began":'), flags=untimed.flags))
+    row = cloud.rows()[-1]
+    assert (row.to_state, row.at_us) == ("Not Available", RECEIVED_NS // 1000)
+    assert native_json(native(cloud))["routing_since"] == iso_ms(RECEIVED_NS // 1000)
+    standing = cloud.standing()
+    cloud.restart()
+    assert cloud.standing() == standing
+    for older in (activity("ON_QUEUE", 1, "INTERACTING", 10), activity("ON_QUEUE", 1, "IDLE", 9)):
+        cloud.feed(older)
+    cloud.feed(snapshot("ON_QUEUE", 1, "INTERACTING", 10))
+    assert native(cloud).routing_status == "OFF_QUEUE"
+    cloud.feed(activity("ON_QUEUE", 1, "IDLE", 10.5))
+    assert (native(cloud).routing_status, cloud.state(A)) == ("IDLE", "Available")
+    assert native(cloud).untimed is None
+
+
+def test_a_presence_without_a_time_is_nobodys_change(cloud: Rig) -> None:
+    cloud.feed(activity("MEAL", 10))
+    cloud.feed(frame("presence", presence("BUSY", None, primary=True)))
+    assert cloud.rows()[-1].correlation is None
+    assert native(cloud).correlation == ""
+
+
+def test_a_snapshot_without_times_heals_what_no_event_has_told_since_the_session_began(
+    cloud: Rig,
+) -> None:
+    def told(status: str, session: int, *, office: bool = True) -> Record:
+        body = {"id": A, "presence": presence("ON_QUEUE", None), "outOfOffice": {"active": office}}
+        return frame("snapshot", body | {"routingStatus": routing(status, None)}, session=session)
+
+    cloud.feed(activity("ON_QUEUE", 1, "INTERACTING", 10))
+    cloud.feed(told("OFF_QUEUE", 1))
+    assert (native(cloud).routing_status, native(cloud).is_out_of_office) == ("INTERACTING", False)
+    cloud.feed(begins(2), told("OFF_QUEUE", 2))
+    assert (native(cloud).routing_status, native(cloud).is_out_of_office) == ("OFF_QUEUE", True)
+    assert native(cloud).named == 2
+
+
+def test_a_snapshot_of_the_same_time_heals_only_before_the_first_event(cloud: Rig) -> None:
+    cloud.feed(activity("MEAL", 10))
+    cloud.feed(snapshot("BUSY", 10))
+    assert native(cloud).system_presence == "MEAL"
+    cloud.feed(begins(2), snapshot("BUSY", 10, session=2))
+    assert native(cloud).system_presence == "BUSY"
+
+
+@pytest.mark.parametrize("statuses", [("IDLE",), ("IDLE", "INTERACTING", "IDLE", "OFF_QUEUE")])
+def test_of_changes_of_one_instant_the_last_one_holds_and_a_later_copy_does_not(
+    cloud: Rig, statuses: tuple[str, ...]
+) -> None:
+    cloud.feed(activity("ON_QUEUE", 1, "INTERACTING", 10))
+    for status in statuses:
+        cloud.feed(activity("ON_QUEUE", 1, status, 10))
+        assert native(cloud).routing_status == status
+    rows = cloud.rows()
+    copy = orjson.loads(activity("ON_QUEUE", 1, "INTERACTING", 10).payload)
+    cloud.shard.merge.events([copy], [RECEIVED_NS + 10**9], [1], bytes([session_flags(1)]), 0.0)
+    assert native(cloud).routing_status == statuses[-1]
+    assert cloud.rows() == rows
+
+
+def test_a_tie_is_seen_beside_another_change_and_in_every_field(cloud: Rig) -> None:
+    cloud.feed(activity("MEAL", 10, "OFF_QUEUE", 10))
+    cloud.feed(activity("MEAL", 10, "IDLE", 11))
+    assert native(cloud).usual_in == 1  # the usual way from here on
+    body = body_of("BUSY", 10, "INTERACTING", 12, activeQueueIds=["q2"])
+    body["outOfOffice"]["active"] = True
+    body["presence"]["presenceDefinition"]["id"] = "d-busy"
+    cloud.feed(frame("activity", body))
+    held = native(cloud)
+    assert (held.system_presence, held.routing_status) == ("BUSY", "INTERACTING")
+    assert (held.queues, held.is_out_of_office) == (("q2",), True)
+
+
+def test_parts_that_come_one_by_one_confirm_an_agent_when_all_of_its_state_was_told(
+    cloud: Rig,
+) -> None:
+    cloud.feed(begins(2))
+    cloud.feed(frame("snapshot", {"id": A, "presence": presence("MEAL", 1)}, session=2))
+    assert cloud.shard.sessions.stale_of(cloud.agent(A)) is not None
+    cloud.restart()  # what was told is not forgotten
+    cloud.feed(frame("routingStatus", {"routingStatus": routing("IDLE", 1)}, session=1))
+    assert cloud.shard.sessions.stale_of(cloud.agent(A)) is not None  # by an old socket
+    cloud.feed(frame("snapshot", {"id": A, "routingStatus": routing("IDLE", 1)}, session=2))
+    assert cloud.shard.sessions.stale_of(cloud.agent(A)) is None
+
+
+def test_the_second_part_makes_the_state_of_somebody_new(cloud: Rig) -> None:
+    cloud.feed(watches(B))
+    cloud.feed(frame("snapshot", {"id": B, "presence": presence("ON_QUEUE", 3)}, B))
+    assert cloud.state(B) == UNKNOWN
+    cloud.feed(frame("snapshot", {"id": B, "routingStatus": routing("IDLE", 2)}, B))
+    assert cloud.state(B) == "Available"
+
+
+def test_who_was_never_told_a_routing_status_has_no_state_yet(cloud: Rig) -> None:
     cloud.feed(frame("snapshot", {"id": B, "presence": presence("BUSY", 3)}, B))
-    assert (cloud.state(B), cloud.agent(B).presence) == ("Not Available", "busy")
+    assert (cloud.state(B), native(cloud, B).system_presence) == (UNKNOWN, "BUSY")
 
 
 def test_a_held_time_in_the_far_future_yields_to_a_plausible_one(cloud: Rig) -> None:
@@ -228,10 +332,34 @@ def test_who_is_active_in_no_queue_has_none(cloud: Rig) -> None:
     [
         ([], "an event without a body"),
         ({"id": B}, "the body is another agent's"),
-        ({"id": 7}, "the body is another agent's"),
+        ({"id": 7}, "id is not a user's"),
         ({"presence": []}, "presence is no object"),
+        ({"presence": {"presenceDefinition": "MEAL"}}, "presenceDefinition is no object"),
         ({"presence": presence("", 1)}, "systemPresence is missing or too long"),
         ({"presence": presence("x" * 65, 1)}, "systemPresence is missing or too long"),
+        ({"presence": presence("MEAL", 1, primary=0)}, "primary is neither true nor false"),
+        ({"routingStatus": {"status": 5}}, "status is missing or too long"),
+        ({"activeQueueIds": {}}, "activeQueueIds is no list"),
+        ({"activeQueueIds": ["x" * 129]}, "activeQueueIds names a queue by what is no id"),
+        ({"activeQueueIds": [""]}, "activeQueueIds names a queue by what is no id"),
+        ({"outOfOffice": {"active": 1}}, "outOfOffice is neither true nor false"),
+    ],
+)
+def test_a_frame_of_which_nothing_can_be_read_is_set_aside_and_changes_nothing(
+    cloud: Rig, body: Any, reason: str
+) -> None:
+    held = cloud.standing()
+    findings = cloud.shard.merge.events(
+        [{"topicName": f"v2.users.{A}.activity", "eventBody": body}], [10**18], [1], b"\2", 0.0
+    )
+    assert [finding.reason for finding in findings] == [reason]
+    assert cloud.standing()["agents"] == held["agents"]
+    assert cloud.standing()["natives"] == held["natives"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
         (
             {"presence": presence("MEAL", "2026")},
             "modifiedDate: timestamp is not ISO-8601 with an offset",
@@ -244,27 +372,22 @@ def test_who_is_active_in_no_queue_has_none(cloud: Rig) -> None:
             {"presence": {"presenceDefinition": {"systemPresence": "MEAL", "id": "x" * 129}}},
             "presenceDefinition is not a short text",
         ),
-        ({"routingStatus": {"status": 5}}, "status is missing or too long"),
+        ({"presence": presence("MEAL", 10, presenceMessage=5)}, "message is no text"),
         (
-            {"routingStatus": {"status": "IDLE", "startTime": 5}},
+            {"routingStatus": {"status": "OFF_QUEUE", "startTime": 5}},
             "startTime: timestamp is not ISO-8601",
         ),
-        ({"activeQueueIds": {}}, "activeQueueIds is no list"),
-        ({"activeQueueIds": ["x" * 129]}, "activeQueueIds is not a short text"),
-        ({"activeQueueIds": [""]}, "activeQueueIds names a queue without a name"),
-        ({"outOfOffice": {"active": 1}}, "outOfOffice is neither true nor false"),
+        ({"id": 7, "routingStatus": routing("OFF_QUEUE", 10)}, "id is not a user's"),
     ],
 )
-def test_what_does_not_fit_the_contract_is_set_aside_and_changes_nothing(
+def test_what_is_odd_beside_a_value_costs_itself_and_is_counted(
     cloud: Rig, body: Any, reason: str
 ) -> None:
-    held = cloud.standing()
-    findings = cloud.shard.merge.events(
-        [{"topicName": f"v2.users.{A}.activity", "eventBody": body}], [10**18], [1], b"\2", 0.0
-    )
-    assert [finding.reason for finding in findings] == [reason]
-    assert cloud.standing()["agents"] == held["agents"]
-    assert cloud.standing()["natives"] == held["natives"]
+    value = {"topicName": f"v2.users.{A}.activity", "eventBody": body}
+    assert cloud.shard.merge.events([value], [10**18], [1], b"\2", 0.0) == []
+    assert cloud.state(A) == "Not Available"
+    assert isinstance(cloud.shard.merge, CloudMerge)
+    assert cloud.shard.merge.unreadable == {reason: 1}
 
 
 @pytest.mark.parametrize(
