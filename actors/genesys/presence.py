@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
 
+from actors.genesys.json_text import parsed
+
 SCOPE_TO_WRITE: Final = "presence:write"
 SCOPE_TO_LOOK_UP: Final = "user:read"
 SCOPES: Final = (SCOPE_TO_WRITE, SCOPE_TO_LOOK_UP)
@@ -70,26 +72,26 @@ def update_frame(user_id: str, state: str, reason: str, correlation: str) -> byt
 def read_frame(payload: bytes) -> Frame:
     """Tell one text message apart. Never raises: what cannot be told apart is odd."""
     try:
-        parsed = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        frame = parsed(payload)
+    except ValueError:
         return InvalidPresenceFrame(REASON_NOT_JSON)
-    match parsed.get("type") if isinstance(parsed, dict) else None:
+    match frame.get("type") if isinstance(frame, dict) else None:
         case "subscribed":
-            is_ours = parsed.get("channel") == CHANNEL
+            is_ours = frame.get("channel") == CHANNEL
             return Bound() if is_ours else InvalidPresenceFrame(REASON_NOT_BOUND)
         case "presence.ack":
-            return _read_acknowledgement(parsed)
+            return _read_acknowledgement(frame)
     return InvalidPresenceFrame(REASON_NO_TYPE)
 
 
-def _read_acknowledgement(parsed: dict[str, Any]) -> UpdateAcknowledgement | InvalidPresenceFrame:
+def _read_acknowledgement(frame: dict[str, Any]) -> UpdateAcknowledgement | InvalidPresenceFrame:
     """Strict in what decides, lenient in what only explains."""
-    correlation, success = parsed.get("correlationId"), parsed.get("success")
+    correlation, success = frame.get("correlationId"), frame.get("success")
     if not isinstance(correlation, str) or not 0 < len(correlation) <= CORRELATION_CHARS_MAX:
         return InvalidPresenceFrame(REASON_NO_CORRELATION)
     if success is True:
         return UpdateAcknowledgement(correlation, True, STATUS_OF_SUCCESS, "", "", None)
-    status = parsed.get("status")
+    status = frame.get("status")
     if success is not False:
         return InvalidPresenceFrame(REASON_NO_SUCCESS)
     if type(status) is not int or not 400 <= status <= 599:
@@ -98,9 +100,9 @@ def _read_acknowledgement(parsed: dict[str, Any]) -> UpdateAcknowledgement | Inv
         correlation,
         False,
         status,
-        _text(parsed.get("code"), CODE_CHARS_MAX),
-        _text(parsed.get("message"), MESSAGE_CHARS_MAX),
-        _wait_ms(parsed.get("retryAfterMs")),
+        _text(frame.get("code"), CODE_CHARS_MAX),
+        _text(frame.get("message"), MESSAGE_CHARS_MAX),
+        _wait_ms(frame.get("retryAfterMs")),
     )
 
 

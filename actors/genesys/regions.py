@@ -54,7 +54,12 @@ _PLACES: Final = {
     "eu-central-2": ("Zurich", "Zuerich", "Switzerland"),
     "mx-central-1": ("Queretaro", "Mexico", "Mexico City"),
     "ap-southeast-1": ("Singapore",),
-    "eusc-de-east-1": ("Brandenburg", "EU Sovereign Cloud", "European Sovereign Cloud"),
+    "eusc-de-east-1": (
+        "Brandenburg",
+        "EU Sovereign",
+        "EU Sovereign Cloud",
+        "European Sovereign Cloud",
+    ),
 }
 _SEVERAL: Final = {
     "us": ("us-east-1", "us-west-2", "us-east-2"),
@@ -81,7 +86,7 @@ _PARENTS: Final = ("pure.cloud", "us-gov-pure.cloud", "eusc-pure.cloud")
 _INTERNAL: Final = {"dca": "inindca.com", "tca": "inintca.com"}
 """The maker's own test regions, as its tools name them."""
 _NUMBERED: Final = re.compile(r"([a-z]+)((?:-[a-z]+)+)-([0-9])")
-_DECORATION: Final = re.compile(r"^(?:prod|fedramp)-|-core$")
+_DECORATION: Final = re.compile(r"^(?:aws|prod|fedramp)-|-core$")
 _DASHES: Final = dict.fromkeys((*range(0x2010, 0x2015), 0x2212), "-")  # U+2010 to U+2014, minus
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
@@ -103,8 +108,9 @@ def domain_of(region: str) -> str:
     if (named := _named(host)) is not None:
         return named
     _refuse_machine(host)
-    if host in DOMAINS.values():
-        return host
+    known = region_domain_in(host)
+    if known is not None and known in DOMAINS.values():
+        return known  # whatever machine below it
     if not _HOST.fullmatch(host) or host in _PARENTS:
         raise ValueError(f"{_SHAPE}{_did_you_mean(text, host)}")
     return host
@@ -198,14 +204,14 @@ def _named(text: str) -> str | None:
     constant = text.rpartition(".")[2]
     if "_" in constant:  # of an SDK, with the name of its class before it
         text = constant
-    if "." in text and not re.search(r"[ (]", text):
-        return text if text in DOMAINS.values() else None
+    if "." in text and not re.search(r"[ (=]", text):
+        return text if text in DOMAINS.values() else _BY_LETTERS.get(_letters(text))
     within = re.search(r"\(([^()]*)\)", text)
     outside = re.sub(r"\([^()]*\)", "", text)
     bare = _DECORATION.sub("", _DECORATION.sub("", text))
     candidates = [text, bare, within[1] if within else "", outside if within else ""]
     # A place beside its code, as consoles show it: `Frankfurt eu-central-1`.
-    candidates += [word for word in re.split(r"[\s,;/()]+", text) if re.search(r"-\d$", word)]
+    candidates += [word for word in re.split(r"[\s,;/()=]+", text) if re.search(r"-\d$", word)]
     found = [_BY_LETTERS[key] for each in candidates if (key := _letters(each)) in _BY_LETTERS]
     return found[0] if found else None
 

@@ -164,7 +164,8 @@ def _texts(value: object, depth: int = 2) -> list[str]:
 def _object(body: bytes) -> dict[str, Any] | None:
     """Numbers of any size and odd texts are the standard library's to read: orjson refuses them."""
     try:
-        found = json.loads(body.decode("utf-8-sig", "replace"), parse_int=float)
+        text = body.decode("utf-8-sig", "replace").strip("\ufeff\0 \t\r\n")
+        found = json.loads(text, parse_int=float, strict=False)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else {}

@@ -54,6 +54,12 @@ MEANT = [
     pytest.param("us-east-1 ", USA, id="blank after"),
     pytest.param("me-central-1", "mec1.pure.cloud", id="name of a small region"),
     pytest.param("edee1.eusc-pure.cloud", "edee1.eusc-pure.cloud", id="sovereign domain"),
+    pytest.param("aws-eu-central-1", GERMANY, id="with its cloud"),
+    pytest.param("GENESYS_REGION=eu-central-1", GERMANY, id="a line of an env file"),
+    pytest.param("eu.central.1", GERMANY, id="dots"),
+    pytest.param("N.Virginia", USA, id="a place with a dot"),
+    pytest.param("admin.mypurecloud.de", GERMANY, id="a host that we do not know"),
+    pytest.param("https://x.y.euw2.pure.cloud/z", "euw2.pure.cloud", id="a host deep below it"),
 ]
 
 

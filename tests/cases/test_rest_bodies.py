@@ -5,16 +5,26 @@ Through the calls as the product makes them, against a cloud of a page.
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from actors.genesys.cloud_answers import ListingPage, channel_of, subscriptions_of
+from actors.genesys.cloud_answers import (
+    ListingPage,
+    channel_of,
+    name_of,
+    page_of,
+    subscriptions_of,
+)
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definition, Definitions
+from actors.genesys.json_text import parsed
 from tests.gateway.loopback import Request
 from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, with_cloud
 
@@ -42,6 +52,7 @@ def text(entities: str, total: int) -> bytes:
 
 
 BOB = '{"id":"u1","name":"Bob"}'
+UPPER = "8B67E4D1-9758-4285-8C45-B49FEDFF3F99"
 ONE, TWO = people("Ann"), people("Ann", "Bob")
 
 BODIES = [
@@ -66,7 +77,54 @@ BODIES = [
     pytest.param(
         {"entities": [None, {"id": "u1"}], "pageCount": 1, "total": 2}, ["u1"], id="a null among"
     ),
+    pytest.param(text(f'{{"id":5,"name":"Ann"}},{BOB}', 2), ["u1"], id="a number as id"),
+    pytest.param(text(f'{{"id":null,"name":null}},{BOB}', 2), ["u1"], id="no id"),
+    pytest.param(
+        text(f'{{"id":null,"user":{{"id":"u7","name":"Ann"}}}},{BOB}', 2),
+        ["u7", "u1"],
+        id="an id in the user of a member",
+    ),
+    pytest.param(
+        text(f'{{"id":"{UPPER}","name":"Ann"}},{BOB}', 2), [UPPER.lower(), "u1"], id="capitals"
+    ),
+    pytest.param(
+        text(f'{{"id":"u0","name":NaN,"version":1e999}},{BOB}', 2), ["u0", "u1"], id="no numbers"
+    ),
+    pytest.param(
+        text('{"id":"u0","x":' + "[" * 2000 + "]" * 2000 + "}," + BOB, 2), ["u0", "u1"], id="deep"
+    ),
+    pytest.param(
+        text('{"id":"u0","name":"A\x00nn\ttab"},' + BOB, 2), ["u0", "u1"], id="a tab and a NUL"
+    ),
+    pytest.param(text('{"id":"u0","name":"', 2)[:-1] + b'\xff\xfe"}]}', ["u0"], id="no UTF-8"),
+    pytest.param({"entities": TWO, "pageCount": "1", "total": "2"}, ["u0", "u1"], id="texts"),
+    pytest.param({"entities": TWO, "pageCount": -1}, ["u0", "u1"], id="less than none"),
+    pytest.param(
+        b'{"entities":[%s],"pageCount":%d}' % (BOB.encode(), 10**30), ["u1"], id="more than all"
+    ),
 ]
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+fields = st.sampled_from(("id", "name", "user", "division", "presence", "state", "selfUri"))
+
+
+@given(st.integers(0, 4), fields, anything, st.sampled_from((b"", b"\xef\xbb\xbf", b"\x00 ")))
+def test_one_odd_field_of_one_entity_costs_that_entity_at_most(
+    index: int, field: str, value: Any, around: bytes
+) -> None:
+    entities = people("Ann", "Bob", "Cyd", "Dan", "Eve")
+    entities[index][field] = value
+    body = around + json.dumps({"entities": entities, "total": 5}).encode() + around
+    page = page_of("users", parsed(body), 1, 500)
+    others = [f"u{number}" for number in range(5) if number != index]
+    assert [each["id"] for each in page.entities if each["id"] in others][:4] == others
+    assert len(page.entities) <= 5
+    assert all(isinstance(name_of(each), str) for each in page.entities)
 
 
 @pytest.mark.parametrize(("body", "ids"), BODIES)
