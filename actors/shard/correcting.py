@@ -11,7 +11,7 @@ from typing import Any, Final
 from actors.messages.control import UNKNOWN
 from actors.shard.agent_table import AgentTable
 from actors.shard.cloud_decode import Values, told
-from actors.shard.cloud_merge import AHEAD_US, CloudMerge
+from actors.shard.cloud_merge import CloudMerge
 from actors.shard.decode import InternedNames
 from actors.shard.native import PRESENCE, ROUTING, Native
 from actors.shard.reconciliation import CAUSE, proven
@@ -41,7 +41,6 @@ class CorrectingMerge(CloudMerge):
         news = proven(says, native, read_us)
         if news is None:
             return None
-        self._limit_us = received_us + AHEAD_US
         self._take(agent, native, self._noted(news, native), received_us, CAUSE)
         self.counts["applied"] -= 1
         self.counts[CORRECTIONS] += 1

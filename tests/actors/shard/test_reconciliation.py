@@ -193,9 +193,10 @@ def test_each_part_is_judged_by_itself(
     values = Values(Presence(shown[0], "", "", shown[1]), (shown[2], shown[3]))
     found = proven(AgentReading(A, True, True, values), native, read_us) or Values()
 
-    def is_proven(at: int) -> bool:
-        is_newer = TIMELESS_US < held[at + 1] < shown[at + 1] <= read_us - IN_FLIGHT_US
-        return is_newer and shown[at] != held[at]
+    def is_proven(is_other: bool, shown_us: int, held_us: int) -> bool:
+        return is_other and TIMELESS_US < held_us < shown_us <= read_us - IN_FLIGHT_US
 
-    assert (found.presence is not None) == is_proven(0)
-    assert (found.routing is not None) == is_proven(2)
+    is_presence = is_proven(shown[0] != held[0], shown[1], held[1])
+    is_routing = is_proven(shown[2] != held[2], shown[3], held[3])
+    assert (found.presence is not None) == is_presence
+    assert (found.routing is not None) == is_routing
