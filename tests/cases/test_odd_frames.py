@@ -35,8 +35,6 @@ def not_yet(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(reason=reason, raises=AssertionError)
 
 
-CHANGED = not_yet("R18: subscription_changed is not known")
-
 Body = dict[str, Any]
 TOPIC = f"v2.users.{A}.activity"
 
@@ -277,7 +275,6 @@ UNDERSTOOD = [
         ),
         "subscription_changed",
         id="subscription changed",
-        marks=CHANGED,
     ),
     pytest.param({"result": "400", "status": "failure", "message": "x"}, "400", id="400"),
     pytest.param({"result": "401", "message": "expired"}, "401", id="401"),
