@@ -11,7 +11,7 @@ so that nobody waits for ever. Pages shift when users join or leave: whoever is 
 asked for by id, and only that tells that somebody is gone.
 
 An answer may leave out parts that were asked for (protocol.md §4, R3): who is not told of whole is
-asked for again after a while, once by id, then by the call for that very part, and last given up.
+asked for again after a while, by id and by the call for that very part in turn, and last given up.
 All others go first.
 """
 
@@ -30,8 +30,7 @@ Part: TypeAlias = Literal["presence", "routingStatus"]
 PARTS: Final[tuple[Part, ...]] = ("presence", "routingStatus")
 _AT_ONCE: Final[dict[Part, int]] = {"presence": PRESENCES_AT_ONCE_MAX, "routingStatus": 1}
 
-BY_ID_TRIES: Final = 2  # of one agent: then the calls for single parts
-TRIES_MAX: Final = 8  # of one agent: then nobody tells what is missing
+TRIES_MAX: Final = 9  # of one agent: then nobody tells what is missing
 AGAIN_FIRST_S: Final = 0.5  # doubled with each try
 AGAIN_MOST_S: Final = 30.0
 
@@ -70,6 +69,14 @@ class _Lack:
     parts: set[Part]
     tries: int
     due_s: float
+
+    @property
+    def next_part(self) -> Part | None:
+        """What to ask for next by itself; None: all of it by id, as each other time."""
+        if self.tries % 2:
+            return None
+        missing = [part for part in PARTS if part in self.parts]
+        return missing[(self.tries // 2 - 1) % len(missing)]
 
 
 @dataclass(slots=True)
@@ -170,11 +177,11 @@ class SnapshotScheduler:
     def _next_missing(self, client: int, now_s: float) -> Call | None:
         """For parts that were left out, the oldest wish first."""
         due = [(user, lack) for user, lack in self._lacking(client) if lack.due_s <= now_s]
-        by_id = [user for user, lack in due if lack.tries < BY_ID_TRIES]
+        by_id = [user for user, lack in due if lack.next_part is None]
         if by_id:
             return self._ask(None, tuple(by_id[:USERS_BY_ID_MAX]))
         for part in PARTS:
-            users = [user for user, lack in due if part in lack.parts]
+            users = [user for user, lack in due if lack.next_part == part]
             if users:
                 return self._ask(None, tuple(users[: _AT_ONCE[part]]), part)
         return None

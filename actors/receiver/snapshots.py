@@ -17,7 +17,7 @@ from typing import Any, Final
 import orjson
 
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud import snapshot_topic
+from actors.genesys.cloud import normal_name, snapshot_topic
 from actors.genesys.cloud_answers import Entity
 from actors.genesys.cloud_errors import (
     CloudError,
@@ -47,7 +47,8 @@ SPARE: Final = 0.1
 _SNAPSHOT_FIELDS: Final = ("id", *SNAPSHOT_PARTS)  # names and addresses are nobody's business here
 
 UNTOLD_NAMED_MAX: Final = 5
-OFF_QUEUE: Final = "OFF_QUEUE"
+OFF_QUEUE: Final = "OFF_QUEUE"  # a routing status
+ON_QUEUE: Final = "ON_QUEUE"  # a presence
 
 Tell = Callable[[Slot, signals.Signal], None]
 
@@ -84,6 +85,7 @@ class Snapshots:
         self.scheduler = SnapshotScheduler()
         self._counters = counters
         self._has_told_untold = False
+        self._presences: dict[str, str] = {}  # of those whose routing status is asked for
         self._tasks = tasks
         self._ring_writer = ring_writer
         self._clock = clock
@@ -168,8 +170,10 @@ class Snapshots:
                 told = {ids[0]: await hand.rest.routing_status_of(ids[0])}
             return [{"id": user, part: v} for user, v in told.items() if _is_told(part, v)]
         except NotFoundError:
-            # No contact was ever routed to them: that is a routing status, too. (*Ours*.)
-            return [{"id": ids[0], part: {"status": OFF_QUEUE}}] if part != "presence" else []
+            # No contact is routed to them. Of somebody who is not on queue that says it all.
+            if part == "routingStatus" and self._presences.get(ids[0], ON_QUEUE) != ON_QUEUE:
+                return [{"id": ids[0], part: {"status": OFF_QUEUE}}]
+            return []
         except (RefusedError, ForbiddenError, FailedError, OddAnswerError) as error:
             self._log.debug("snapshot.part_failed", client=hand.client, reason=str(error))
             return []
@@ -182,6 +186,7 @@ class Snapshots:
         told = self.scheduler.answered(call, by_id, pages, lacking=lacking, now_s=now_s)
         for slot, session, users, partly in told:
             flags = session_flags(session)
+            self._note_presences(by_id, users, partly)
             for user_id in (*users, *partly):
                 if (user := by_id.get(user_id)) is not None:
                     self._ring_writer.event(user_id.encode(), _frame(user), EPOCH, 0, flags)
@@ -191,6 +196,19 @@ class Snapshots:
             elif partly:
                 self._ring_writer.publish()
         self._show_untold()
+
+    def _note_presences(
+        self, by_id: Mapping[str, Entity], over: Iterable[str], partly: Iterable[str]
+    ) -> None:
+        """Of those who are asked for again: a missing routing status may follow from it."""
+        if self._presences:
+            for user_id in over:
+                self._presences.pop(user_id, None)
+        for user_id in partly:
+            user = by_id.get(user_id, {})
+            if _is_told("presence", user.get("presence")):
+                system = user["presence"]["presenceDefinition"]["systemPresence"]
+                self._presences[user_id] = normal_name(system)
 
     def _show_untold(self) -> None:
         """One line when it begins, not one an agent."""
