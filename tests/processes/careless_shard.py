@@ -19,5 +19,5 @@ class CarelessActor(StateActor):
 
 def run(child: Child, arguments: ShardArguments) -> None:
     """The entry of its process."""
-    process.StateActor = CarelessActor  # type: ignore[misc]
+    vars(process)["StateActor"] = CarelessActor
     process.run(child, arguments)
