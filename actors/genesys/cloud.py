@@ -75,7 +75,6 @@ CLOSING_TOPIC: Final = "v2.system.socket_closing"
 UNSUBSCRIBED_TOPIC: Final = "v2.system.no_longer_subscribed"  # a channel id may follow
 REVOKED_TOPIC: Final = "v2.system.token_revoked"  # likewise
 CHANGED_TOPIC: Final = "v2.system.subscription_changed"  # likewise
-SYSTEM_TOPICS: Final = ("v2.system.", "channel.")
 COUNTED: Final[dict[TopicsSetting, Literal[1, 2]]] = {"activity": 1, "combined": 2}
 """What the subscription of one agent counts of a channel's 1000 topics. *Ours*: a combined topic is
 counted as the two that it stands for."""
@@ -113,6 +112,7 @@ PING_FRAME: Final = b'{"message":"ping"}'
 
 REASON_NOT_JSON: Final = "not JSON"
 REASON_NO_TOPIC: Final = "neither a topic nor a result"
+REASON_UNKNOWN_RESULT: Final = "a result that nobody knows"
 REASON_UNKNOWN_TOPIC: Final = "a topic that nobody subscribed to"
 REASON_NO_OWNER: Final = "no owner"
 REASON_NO_BODY: Final = "an event without a body"
@@ -123,7 +123,6 @@ LostKind: TypeAlias = Literal[
     "no_longer_subscribed", "token_revoked", "400", "401", "403", "404", "410"
 ]
 MESSAGE_CHARS_MAX: Final = 500
-RESULT_CHARS_MAX: Final = 8
 
 
 class CloudEvent(NamedTuple):
@@ -155,19 +154,14 @@ class ChannelLost(NamedTuple):
     message: str
 
 
+class SubscriptionChanged(NamedTuple):
+    """What the channel listens to was changed: by us, or by somebody else. It lives."""
+
+    message: str
+
+
 class SubscriptionAccepted(NamedTuple):
     """A subscription over the socket was taken."""
-
-
-class SubscriptionChanged(NamedTuple):
-    """The topics of the channel were changed, by whomever."""
-
-
-class SystemNotice(NamedTuple):
-    """The platform speaks of itself, of what asks for nothing that we know. `name`: without what
-    follows it, which may be a channel's id."""
-
-    name: str
 
 
 class InvalidCloudFrame(NamedTuple):
@@ -182,9 +176,8 @@ Frame: TypeAlias = (
     | Pong
     | Closing
     | ChannelLost
-    | SubscriptionAccepted
     | SubscriptionChanged
-    | SystemNotice
+    | SubscriptionAccepted
     | InvalidCloudFrame
 )
 
@@ -223,18 +216,10 @@ def _read_topic(topic: str, body: Any) -> Frame:
         return Pong() if message.strip().lower() == _PONG else Heartbeat()
     if lowered == CLOSING_TOPIC:
         return Closing(message)
-    lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
-    return _read_notice(lowered) if lost is None else ChannelLost(lost, message)
-
-
-def _read_notice(lowered: str) -> Frame:
-    """Of the name three parts at most, of which the last is not a channel's id."""
     if _is_of(lowered, CHANGED_TOPIC):
-        return SubscriptionChanged()
-    if not lowered.startswith(SYSTEM_TOPICS):
-        return InvalidCloudFrame(REASON_UNKNOWN_TOPIC)
-    parts = lowered[:NAME_CHARS_MAX].split(".")
-    return SystemNotice(".".join(parts[: 3 if parts[0] == "v2" else 2]))
+        return SubscriptionChanged(message)
+    lost = next((kind for name, kind in _LOST.items() if _is_of(lowered, name)), None)
+    return InvalidCloudFrame(REASON_UNKNOWN_TOPIC) if lost is None else ChannelLost(lost, message)
 
 
 def _is_of(lowered: str, topic: str) -> bool:
@@ -267,20 +252,20 @@ def is_user_id(value: object) -> bool:
 
 
 def _read_result(parsed: dict[str, Any]) -> Frame:
-    """Some gateways answer with the number, some with its digits."""
-    result, said = str(parsed.get("result")), _text(parsed.get("message"))
-    if (kind := _GONE_RESULTS.get(result)) is not None:
-        return ChannelLost(kind, said)
-    if result == "200" and str(parsed.get("status")).lower() == "subscribed":
-        return SubscriptionAccepted()
-    if "result" not in parsed and (word := said.strip().lower()):
-        if word == _PONG:
-            return Pong()
-        if _HEARTBEAT in word:
-            return Heartbeat()
-    if "result" in parsed and len(result) <= RESULT_CHARS_MAX:
-        return SystemNotice(f"result {result}")
-    return InvalidCloudFrame(REASON_NO_TOPIC)
+    """Some gateways answer with the number, some with its digits; some word a sign of life without
+    a topic, in a body or bare."""
+    found, said = parsed.get("result"), _text(parsed.get("message"))
+    if found is not None:
+        result = str(int(found)) if isinstance(found, float) else str(found).strip()
+        if (kind := _GONE_RESULTS.get(result)) is not None:
+            return ChannelLost(kind, said)
+        if result == "200" and str(parsed.get("status")).strip().lower() == "subscribed":
+            return SubscriptionAccepted()
+        return InvalidCloudFrame(REASON_UNKNOWN_RESULT)
+    word = (said or _message(parsed.get("eventBody"))).strip().lower()
+    if word == _PONG:
+        return Pong()
+    return Heartbeat() if _HEARTBEAT in word else InvalidCloudFrame(REASON_NO_TOPIC)
 
 
 def _message(body: Any) -> str:

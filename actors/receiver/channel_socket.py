@@ -12,6 +12,7 @@ from picows import WSTransport
 
 from actors.genesys import cloud
 from actors.genesys.http import Route
+from actors.genesys.notices import notice_of
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.messages.control import session_flags
@@ -77,8 +78,11 @@ class ChannelSocket(Wire):
                 self._ring_writer.event(user_id.encode(), payload, EPOCH, 0, flags)
                 return
             case cloud.InvalidCloudFrame(reason=reason):
-                self._ring_writer.reject(payload, reason, EPOCH)
-                return
+                name = notice_of(payload) if is_text else None
+                if name is None:
+                    self._ring_writer.reject(payload, reason, EPOCH)
+                    return
+                self._notice(name)
             case cloud.Closing():
                 self._tell(signals.ClosingAnnounced(self.line))
             case cloud.ChannelLost(kind=kind):
@@ -86,8 +90,6 @@ class ChannelSocket(Wire):
                 self._tell(signals.ChannelGone(self.line, kind))
             case cloud.SubscriptionChanged():
                 self._tell(signals.TopicsChanged(self.line))
-            case cloud.SystemNotice(name=name):
-                self._notice(name)
         self._tally.control_frames += 1
 
     # What the machine wants

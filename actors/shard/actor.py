@@ -36,6 +36,7 @@ from actors.shard.suspicion import (
     Verdict,
     suspicion_after,
 )
+from actors.shard.unusable_input import UnusableInput
 from actors.storage.disk_wait import DiskWait
 from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from runtime.child import Child
@@ -53,8 +54,6 @@ PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
 PRUNE_FOR_S = 0.05
 """Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
 COLLECT_EVERY_S = 60.0
-QUIET_S = 60.0
-"""A quarantine that was silent for this long is a new one when it speaks again."""
 GO_ON: Final = "go on"
 """What the actor tells itself when a reader has more to be told: nothing else would wake it."""
 
@@ -94,7 +93,7 @@ class StateActor(RingActor):
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._windows_from: int | None = None  # of a pruning that goes on
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
-        self._quarantined_at_s = -QUIET_S
+        self._unusable = UnusableInput(child.counters, self._log, arguments.path)
         self._suspicion = NO_SUSPICION
         self._commit_took = Durations(child.counters, "commit")
         self._events_took = Durations(child.counters, "event")
@@ -160,7 +159,9 @@ class StateActor(RingActor):
         if self._suspicion.verdict and self._suspicion.is_over(batch.ring, batch.cursor_to):
             self._think(NO_SUSPICION)
         if self._shard.merge.counts["quarantined"] != before:
-            self._tell_quarantine(now_s)
+            self._unusable.quarantined(now_s)
+        if self._shard.merge.unreadable:
+            self._unusable.unreadable(self._shard.merge.unreadable)
         self._go_on(now_s)
 
     def _hear(self, batch: Batch, now_s: float) -> None:
@@ -404,9 +405,3 @@ class StateActor(RingActor):
             put(word, int(value))
         if self._roster is not None:
             self._roster.show(self._shard)
-
-    def _tell_quarantine(self, now_s: float) -> None:
-        """One line when frames begin to be set aside, not one a frame."""
-        if now_s - self._quarantined_at_s >= QUIET_S:
-            self._log.warning("quarantine.begins", path=str(self._arguments.path))
-        self._quarantined_at_s = now_s

@@ -22,6 +22,7 @@ SHARD_WORDS: Final = (
     "wants_history",
     "session",
     *OUTCOMES,
+    "unreadable_parts",  # cloud: of events whose other parts were applied
     "transitions",
     "agents",
     "stale_since_us",

@@ -20,8 +20,8 @@ from actors.genesys.cloud import (
     user_id_of,
 )
 from actors.genesys.json_text import DAMAGE
-from actors.shard.decode import QUEUE_CHARS_MAX, UNDECODABLE
-from actors.shard.native import TIMELESS_US, Presence
+from actors.shard.decode import QUEUE_CHARS_MAX, UNDECODABLE, Times
+from actors.shard.native import TIMELESS_US, Native, Presence
 
 ID_CHARS_MAX: Final = 128
 MESSAGE_CHARS_MAX: Final = 250
@@ -55,6 +55,19 @@ class AgentReading(NamedTuple):
     """Another source, and its presence."""
     odd: tuple[str, ...] = ()
     """Why each part that could not be read could not be."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether a state follows from it alone. What is absent was not told: nobody's state is
+        made up from half of it."""
+        return self.values.presence is not None and self.values.routing is not None
+
+    def is_behind(self, native: Native) -> bool:
+        """Whether it tells something older than what is held."""
+        presence, routing, _, _ = self.values
+        return (presence is not None and TIMELESS_US < presence.at_us < native.presence_us) or (
+            routing is not None and TIMELESS_US < routing[1] < native.routing_us
+        )
 
 
 def told(value: Any) -> AgentReading | str:  # noqa: PLR0911  one per reason
@@ -214,3 +227,14 @@ class _Reading:
 def _is_text(value: Any, chars_max: int) -> bool:
     """Not empty, not too long, and nothing of it damaged."""
     return isinstance(value, str) and 0 < len(value) <= chars_max and DAMAGE not in value
+
+
+class Instants(Times):
+    """Times of the platform seen of late, as µs."""
+
+    def __missing__(self, stamp: Any) -> int:
+        at_us = super().__missing__(stamp)
+        if at_us <= TIMELESS_US:
+            del self[stamp]
+            raise ValueError("no time is that early")
+        return at_us

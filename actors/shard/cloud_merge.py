@@ -7,7 +7,6 @@ what tells nothing newer changes nothing, in whatever order and however often it
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -21,13 +20,14 @@ from actors.shard.cloud_decode import (
     NOTHING,
     QUEUES_KEPT_MAX,
     AgentReading,
+    Instants,
     Values,
     told,
 )
 from actors.shard.cloud_order import Telling, wins
-from actors.shard.decode import QUEUES_MAX, InternedNames, Times
+from actors.shard.decode import QUEUES_MAX, InternedNames
 from actors.shard.event_run import RejectedFrame
-from actors.shard.held_time import AHEAD_US, decides_nothing
+from actors.shard.held_time import decides_nothing
 from actors.shard.merge import NO_SESSION, Merge
 from actors.shard.native import (
     ALL_FIELDS,
@@ -39,8 +39,19 @@ from actors.shard.native import (
     TIMELESS_US,
     Native,
     Presence,
+    correlation_of,
     named_by,
     told_in,
+)
+from actors.shard.native_change import (
+    FIELDS,
+    News,
+    Office,
+    Queues,
+    Routing,
+    held_presence,
+    note_untimed,
+    put,
 )
 
 EPOCH: Final = 1
@@ -51,12 +62,6 @@ DEFINITIONS_MAX: Final = 10_000
 
 _TOPIC_END: Final = ".activity"
 
-Routing = tuple[str, int]
-Queues = tuple[tuple[str, ...], int]
-Office = tuple[bool, int]
-News = tuple[Presence | None, Routing | None, Queues | None, Office | None]
-"""The fields of `Values`: the plain tuple is half the cost."""
-
 
 class CloudMerge(Merge):
     """Judges events and snapshots one after the other and applies what is newer."""
@@ -65,10 +70,7 @@ class CloudMerge(Merge):
         super().__init__(agent_table, names)
         self.session_of: dict[str, int] = {}
         """The newest session of each scope."""
-        self._limit_us = 0
-        self.unreadable: Counter[str] = Counter()
-        """Parts of events and snapshots that could not be read, by why; until somebody takes them.
-        """
+        self._received_us = 0  # the first of the batch
         self._instants = Instants()
         self._definitions: dict[str, str] = {}
         self._spelt = {name: name for name in (*SYSTEM_PRESENCES, *ROUTING_STATUSES)}
@@ -106,9 +108,9 @@ class CloudMerge(Merge):
         """The hot loop: a live event of an agent of whom this session's events have told all. Only
         what it says anew is read, told by the texts of the times and by the values themselves (two
         changes may share a time); nothing changes before all of it was read."""
-        by_user, session_of, known = self.agent_table.by_user, self.session_of, self.names.queues
+        by_user, session_of = self.agent_table.by_user, self.session_of
         start, end = len(USER_TOPIC), -len(_TOPIC_END)
-        self._limit_us = received_ns[0] // 1000 + AHEAD_US if received_ns else 0
+        self._received_us = received_ns[0] // 1000 if received_ns else 0
         for index, value in enumerate(values):
             is_read = False
             presence: Presence | None = None
@@ -123,17 +125,15 @@ class CloudMerge(Merge):
                 body = value["eventBody"]
                 if (
                     native.usual_in == session_of[native.scope]
-                    and topic[end:] == _TOPIC_END
-                    and topic[:start] == USER_TOPIC
+                    and topic == f"{USER_TOPIC}{user_id}{_TOPIC_END}"
                     and body["id"] == user_id
-                    and agent.state != UNKNOWN
-                    and agent.state is not None
                 ):
                     part = body["presence"]
-                    presence_stamp = part["modifiedDate"]
+                    presence_stamp, named = part["modifiedDate"], part["presenceDefinition"]
                     if (
                         presence_stamp != native.presence_stamp
-                        or part["presenceDefinition"]["id"] != native.definition
+                        or named["systemPresence"] != native.system_presence
+                        or named["id"] != native.definition
                     ):
                         presence = self._new_presence(part, presence_stamp, native)
                     part = body["routingStatus"]
@@ -145,7 +145,7 @@ class CloudMerge(Merge):
                         routing = self._new_routing(part, routing_stamp, native)
                     queues_stamp, part = body["dateActiveQueuesChanged"], body["activeQueueIds"]
                     if queues_stamp != native.queues_stamp or part != [*native.queues]:
-                        queues = self._new_queues(part, queues_stamp, native, known)
+                        queues = self._new_queues(part, queues_stamp, native)
                     part = body["outOfOffice"]
                     office_stamp = part["modifiedDate"]
                     if (
@@ -171,49 +171,52 @@ class CloudMerge(Merge):
     # --- what the usual event says anew ------------------------------------------------------
     # Each returns None if it is not newer, and raises for whatever is not as it usually is.
 
-    def _is_newer(self, at_us: int, held_us: int, *, is_same: bool) -> bool:
-        """By its time alone; where that does not say, it is judged exactly."""
-        if at_us > held_us:
-            return True
-        if (at_us == held_us and not is_same) or held_us > self._limit_us:
+    def _not_newer(self, at_us: int, held_us: int, *, is_same: bool) -> None:
+        """Nothing new, if a field's time alone says so; else it is judged exactly."""
+        if at_us == held_us:
+            is_doubtful = not is_same
+        else:
+            is_doubtful = decides_nothing(held_us, at_us, self._received_us)
+        if is_doubtful:
             raise KeyError
-        return False
 
     def _new_presence(self, part: Any, stamp: Any, native: Native) -> Presence | None:
-        at_us, definition = self._instants[stamp], part["presenceDefinition"]
-        is_same = definition["id"] == native.definition
-        if not self._is_newer(at_us, native.presence_us, is_same=is_same):
+        at_us, named = self._instants[stamp], part["presenceDefinition"]
+        system, definition = self._spelt[named["systemPresence"]], named["id"]
+        if at_us <= native.presence_us:
+            is_same = system == native.system_presence and definition == native.definition
+            self._not_newer(at_us, native.presence_us, is_same=is_same)
             return None
         message = part["presenceMessage"]
         if message.__class__ is not str or len(message) > MESSAGE_CHARS_MAX or "primary" in part:
             raise KeyError
-        system = self._spelt[definition["systemPresence"]]
-        return Presence(system, self._definitions[definition["id"]], message, at_us)
+        return Presence(system, self._definitions[definition], message, at_us)
 
     def _new_routing(self, part: Any, stamp: Any, native: Native) -> Routing | None:
         at_us, status = self._instants[stamp], self._spelt[part["status"]]
-        is_same = status == native.routing_status
-        if not self._is_newer(at_us, native.routing_us, is_same=is_same):
+        if at_us <= native.routing_us:
+            is_same = status == native.routing_status
+            self._not_newer(at_us, native.routing_us, is_same=is_same)
             return None
         return status, at_us
 
-    def _new_queues(
-        self, queues: Any, stamp: Any, native: Native, known: dict[str, str]
-    ) -> Queues | None:
-        at_us = self._instants[stamp]
-        if queues.__class__ is not list or len(queues) > QUEUES_KEPT_MAX:
+    def _new_queues(self, ids: Any, stamp: Any, native: Native) -> Queues | None:
+        at_us, known = self._instants[stamp], self.names.queues
+        if ids.__class__ is not list or len(ids) > QUEUES_KEPT_MAX:
             raise KeyError
-        told = tuple([known[queue] for queue in queues])
-        if not self._is_newer(at_us, native.queues_us, is_same=told == native.queues):
+        queues = tuple([known[queue] for queue in ids])
+        if at_us <= native.queues_us:
+            self._not_newer(at_us, native.queues_us, is_same=queues == native.queues)
             return None
-        return told, at_us
+        return queues, at_us
 
     def _new_office(self, part: Any, stamp: Any, native: Native) -> Office | None:
         at_us, is_active = self._instants[stamp], part["active"]
         if is_active.__class__ is not bool:
             raise KeyError
-        is_same = is_active is native.is_out_of_office
-        if not self._is_newer(at_us, native.office_us, is_same=is_same):
+        if at_us <= native.office_us:
+            is_same = is_active is native.is_out_of_office
+            self._not_newer(at_us, native.office_us, is_same=is_same)
             return None
         return is_active, at_us
 
@@ -236,13 +239,13 @@ class CloudMerge(Merge):
         if native is None:
             native = agent.native = Native()
         session = self.session_of.get(native.scope, 0)
-        is_complete = self._name(agent, native, says, session, flags) or _is_whole(says)
+        is_complete = self._name(agent, native, says, session, flags) or says.is_whole
         if says.apart is not None:
             self._set_apart(agent, native, *says.apart, received_us)
             if says.values == NOTHING:  # no state change makes no row, as an appointment makes none
                 self.counts["unchanged"] += 1
                 return None
-        may_restore = is_complete and (says.is_snapshot or not _is_behind(says, native))
+        may_restore = is_complete and (says.is_snapshot or not says.is_behind(native))
         news, untimed = self._news(says, native, Telling(says.is_snapshot, session, received_us))
         if news != NOTHING or (may_restore and not _is_known(agent)):
             cause = "history" if says.is_snapshot else "live"
@@ -252,7 +255,8 @@ class CloudMerge(Merge):
         else:
             self.counts["unchanged" if says.is_snapshot else "duplicates"] += 1
         is_usual = (
-            native.named == session == native.heard
+            _is_known(agent)
+            and native.named == session == native.heard
             and native.heard_fields == ALL_FIELDS
             and not native.from_snapshot
             and not native.untimed
@@ -266,18 +270,15 @@ class CloudMerge(Merge):
         """Whether its state was told in the newest session of its scope, by this frame and those
         before it; durable, so that a shard that is killed in mid-history still knows of whom
         nobody told what."""
-        if not session or flags not in (0, session_flags(session)):
-            return False
-        before = told_in(native.named, session)
-        fields = before | (MENTIONED if says.is_of_all else 0)
-        fields |= PRESENCE if says.values.presence is not None else 0
-        fields |= ROUTING if says.values.routing is not None else 0
+        before = fields = told_in(native.named, session)
+        if session and flags in (0, session_flags(session)):
+            fields |= MENTIONED if says.is_of_all else 0
+            fields |= PRESENCE if says.values.presence is not None else 0
+            fields |= ROUTING if says.values.routing is not None else 0
         if fields != before:
-            named = named_by(fields, session)
-            if named != native.named:
-                native.named = named
-                self.agent_table.watch(agent, native.scope, named)
-        return native.named == session
+            native.named = named_by(fields, session)
+            self.agent_table.watch(agent, native.scope, native.named)
+        return native.named == session > 0
 
     def _set_apart(
         self, agent: Agent, native: Native, source: str, presence: Presence, received_us: int
@@ -303,11 +304,13 @@ class CloudMerge(Merge):
         """What of it is to replace what is held, and which of that was told without a time: it
         bears the time of what was held."""
         presence, routing, queues, office = says.values
-        if presence is not None and wins(native, PRESENCE, presence, _presence(native), telling):
+        if presence is not None and wins(
+            native, PRESENCE, presence, held_presence(native), telling
+        ):
             presence = presence._replace(definition=self._definition(presence.definition))
         else:
             presence = None
-        held: tuple[Any, ...] = native.routing_status, native.routing_us
+        held = native.routing_status, native.routing_us
         if routing is not None and not wins(native, ROUTING, routing, held, telling):
             routing = None
         held = native.queues, native.queues_us
@@ -321,10 +324,10 @@ class CloudMerge(Merge):
         news = Values(presence, routing, queues, office)
         untimed = tuple(
             field
-            for field, value in zip(_FIELDS, news, strict=True)
+            for field, value in zip(FIELDS, news, strict=True)
             if value is not None and value[-1] == TIMELESS_US
         )
-        _note_untimed(native, news, untimed, telling.received_us)
+        note_untimed(native, news, untimed, telling.received_us)
         return news, untimed
 
     def _take(
@@ -354,7 +357,7 @@ class CloudMerge(Merge):
         ):
             self._catch_up(agent, native, queues)
             return
-        at_us = _put(native, news)
+        at_us = put(native, news)
         state: str = UNKNOWN
         held: str | None = None
         if restores or is_known:
@@ -373,7 +376,9 @@ class CloudMerge(Merge):
             sequence=at_us,
             queue=queue,
             presence=held,
-            correlation=None if presence is None else native.correlation or None,
+            correlation=(
+                None if presence is None or PRESENCE in untimed else correlation_of(presence.at_us)
+            ),
             cause=cause,
         )
         if agent_table.rows is not None:
@@ -404,71 +409,5 @@ class CloudMerge(Merge):
         return tuple([known.setdefault(queue, queue) for queue in queues])
 
 
-def _put(native: Native, news: News) -> int:
-    """Replaces what is new; the newest time among it, or of all if nothing is. What has no time
-    leaves its field the one that it has."""
-    presence, routing, queues, office = news
-    at_us = TIMELESS_US
-    if presence is not None:
-        native.system_presence, native.definition, native.message, at_us = presence
-        native.presence_us = at_us = at_us or max(native.presence_us, TIMELESS_US)
-    if routing is not None:
-        native.routing_status, routing_us = routing
-        native.routing_us = routing_us = routing_us or max(native.routing_us, TIMELESS_US)
-        at_us = max(at_us, routing_us)
-    if queues is not None:
-        native.queues, queues_us = queues
-        native.queues_us = queues_us = queues_us or max(native.queues_us, TIMELESS_US)
-        at_us = max(at_us, queues_us)
-    if office is not None:
-        native.is_out_of_office, office_us = office
-        native.office_us = office_us = office_us or max(native.office_us, TIMELESS_US)
-        at_us = max(at_us, office_us)
-    return max(native.newest_us, TIMELESS_US) if news == NOTHING else at_us
-
-
-_FIELDS: Final = (PRESENCE, ROUTING, QUEUES, OFFICE)
-"""In the order of `Values`."""
-
-
-def _note_untimed(native: Native, news: Values, untimed: tuple[int, ...], received_us: int) -> None:
-    """When what has no time was received; and no more of what has one now."""
-    held = native.untimed
-    if not held and not untimed:
-        return
-    replaced = {field for field, value in zip(_FIELDS, news, strict=True) if value is not None}
-    kept = {field: at_us for field, at_us in (held or {}).items() if field not in replaced}
-    native.untimed = kept | dict.fromkeys(untimed, received_us) or None
-
-
-def _presence(native: Native) -> Presence:
-    return Presence(native.system_presence, native.definition, native.message, native.presence_us)
-
-
-class Instants(Times):
-    """Times of the platform seen of late, as µs."""
-
-    def __missing__(self, stamp: Any) -> int:
-        at_us = super().__missing__(stamp)
-        if at_us <= TIMELESS_US:
-            del self[stamp]
-            raise ValueError("no time is that early")
-        return at_us
-
-
 def _is_known(agent: Agent) -> bool:
     return agent.state is not None and agent.state != UNKNOWN
-
-
-def _is_whole(says: AgentReading) -> bool:
-    """Whether a state follows from it alone. What is absent was not told: nobody's state is made up
-    from half of it."""
-    return says.values.presence is not None and says.values.routing is not None
-
-
-def _is_behind(says: AgentReading, native: Native) -> bool:
-    """Whether it tells something older than what is held."""
-    presence, routing, _, _ = says.values
-    return (presence is not None and TIMELESS_US < presence.at_us < native.presence_us) or (
-        routing is not None and TIMELESS_US < routing[1] < native.routing_us
-    )

@@ -133,6 +133,10 @@ class CloudSessions(Scopes):
         for name in list(self.scopes):
             self._forget_if_empty(name)
 
+    def _lose_one(self, agent: Agent, at_us: int) -> None:
+        super()._lose_one(agent, at_us)
+        _native(agent).usual_in = 0
+
     def _is_unnamed(self, agent: Agent, name: str, scope: Scope) -> bool:
         """Nobody has answered for it. Of whom a part only was told, that part is asked for."""
         native = agent.native

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +43,8 @@ class Merge:
         self.agent_table = agent_table
         self.names = names or InternedNames()
         self.counts = dict.fromkeys(OUTCOMES, 0)
+        self.unreadable: Counter[str] = Counter()
+        """Cloud: parts of events that could not be read, by why; until somebody takes them."""
         self.epoch = 0
         self.newest = 0
         """The gateway's newest sequence that we were told of, in this epoch."""

@@ -185,6 +185,11 @@ _SHARD: Final = (
         label="outcome",
     ),
     counter(
+        "presence_shard_unreadable_parts",
+        "Cloud: parts of events that could not be read; the other parts were applied.",
+        Word("shard", "unreadable_parts"),
+    ),
+    counter(
         "presence_shard_transitions",
         "Rows written to the journal: transitions and gaps.",
         Word("shard", "transitions"),

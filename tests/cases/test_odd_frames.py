@@ -30,11 +30,6 @@ from tests.actors.shard.cloud_lending import at, body_of
 from tests.actors.shard.lending import A, Record, rejected
 from tests.cases.shards import cloud_shard
 
-
-def not_yet(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, raises=AssertionError)
-
-
 Body = dict[str, Any]
 TOPIC = f"v2.users.{A}.activity"
 

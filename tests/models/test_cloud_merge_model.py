@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -72,15 +73,26 @@ def live_whole(user: str, p: float, r: float, q: float, session: int = 0) -> Rec
     )
 
 
-def live_part(user: str, name: str, second: float) -> Record:
+def live_part(user: str, name: str, second: float, session: int = 1) -> Record:
     if name == "presence_s":
-        return frame("presence", presence(presence_at(second), second, primary=True), user)
+        body = presence(presence_at(second), second, primary=True)
+        return frame("presence", body, user, session)
     body = {"id": user, "routingStatus": routing(status_at(second), second)}
-    return frame("routingStatus", body, user)
+    return frame("routingStatus", body, user, session)
 
 
 def told_whole(user: str, p: float, r: float, session: int) -> Record:
     return snapshot(presence_at(p), p, status_at(r), r, user_id=user, session=session)
+
+
+def told_in_part(user: str, told: dict[str, float], session: int) -> Record:
+    """A snapshot whose `expand` was not carried out in full."""
+    body: dict[str, Any] = {"id": user}
+    if "presence_s" in told:
+        body["presence"] = presence(presence_at(told["presence_s"]), told["presence_s"])
+    if "routing_s" in told:
+        body["routingStatus"] = routing(status_at(told["routing_s"]), told["routing_s"])
+    return frame("snapshot", body, user, session)
 
 
 @dataclass
@@ -90,7 +102,24 @@ class PlainAgent:
     kept: dict[str, float] = field(default_factory=dict)  # what a row or a page has
     newest_s: float = NOTHING  # of all that made a row
     scope: str = ""
-    named: int = 0
+    session: int = 0  # the newest one in which anything was told
+    told: set[str] = field(default_factory=set)  # in that: fields, and whether it was answered for
+
+    def hear(self, session: int, *names: str) -> None:
+        if not session:
+            return
+        if self.session != session:
+            self.session, self.told = session, set()
+        self.told |= {*names}
+
+    def is_confirmed(self, session: int) -> bool:
+        return self.session == session > 0 and {*PARTS} <= self.told
+
+    def is_answered_for(self, session: int) -> bool:
+        return self.is_confirmed(session) or (self.session == session and "all" in self.told)
+
+    def move(self, scope: str) -> None:
+        self.scope, self.session, self.told = scope, 0, set()
 
 
 @dataclass
@@ -124,10 +153,11 @@ class Plain:
             told[name] < agent.fields.get(name, NOTHING) for name in told if name in PARTS
         )
         is_known = agent.state not in {None, UNKNOWN}
+        is_complete = is_whole or agent.is_confirmed(self.session_of(user))
         agent.fields |= news
         if is_known and set(news) == {"queues_s"} and news["queues_s"] <= agent.newest_s:
             return  # of a time that its state has left behind
-        restores = is_whole and not is_known and (is_snapshot or bool(news) or not is_behind)
+        restores = is_complete and not is_known and (is_snapshot or bool(news) or not is_behind)
         if not news and not restores:
             return
         agent.newest_s = max(agent.newest_s, *(news or agent.fields).values())
@@ -201,7 +231,7 @@ class CloudShardModel(RuleBasedStateMachine):
         session = self.plain.session_of(user)
         self.feed(live_whole(user, p, r, q, session - is_old), is_killed=is_killed)
         if not is_old:
-            self.plain.of(user).named = session
+            self.plain.of(user).hear(session, *PARTS, "all")
         fields = {"presence_s": p, "routing_s": r, "queues_s": q, "office_s": 0.5}
         self.plain.told(user, fields, is_whole=True)
 
@@ -209,13 +239,23 @@ class CloudShardModel(RuleBasedStateMachine):
     def snapshot_arrives(self, user: str, p: float, r: float, is_killed: bool) -> None:
         session = self.plain.session_of(user)
         self.feed(told_whole(user, p, r, session), is_killed=is_killed)
-        self.plain.of(user).named = session
+        self.plain.of(user).hear(session, *PARTS, "all")
         fields = {"presence_s": p, "routing_s": r, "office_s": 0.5}
         self.plain.told(user, fields, is_whole=True, is_snapshot=True)
 
-    @rule(user=users, name=st.sampled_from(PARTS), second=moments)
-    def part_arrives(self, user: str, name: str, second: float) -> None:
-        self.rig.feed(live_part(user, name, second))
+    @rule(user=users, parts=st.lists(st.sampled_from(PARTS), max_size=1), second=moments)
+    def part_of_a_snapshot_arrives(self, user: str, parts: list[str], second: float) -> None:
+        session, told = self.plain.session_of(user), dict.fromkeys(parts, second)
+        self.rig.feed(told_in_part(user, told, session))
+        self.plain.of(user).hear(session, *parts, "all")
+        self.plain.told(user, told, is_whole=False, is_snapshot=True)
+
+    @rule(user=users, name=st.sampled_from(PARTS), second=moments, is_old=st.booleans())
+    def part_arrives(self, user: str, name: str, second: float, is_old: bool) -> None:
+        session = self.plain.session_of(user)
+        self.rig.feed(live_part(user, name, second, session - is_old))
+        if not is_old:
+            self.plain.of(user).hear(session, name)
         self.plain.told(user, {name: second}, is_whole=False)
 
     @rule(user=users, second=moments)
@@ -235,7 +275,7 @@ class CloudShardModel(RuleBasedStateMachine):
         self.rig.feed(watches(user, scope))
         agent = self.plain.of(user)
         if agent.scope != scope:
-            agent.scope, agent.named = scope, 0
+            agent.move(scope)
             self.plain.forget_empty()
 
     @rule(user=users, scope=scopes)
@@ -243,7 +283,7 @@ class CloudShardModel(RuleBasedStateMachine):
         self.rig.feed(unwatches(user, scope))
         agent = self.plain.of(user)
         if agent.scope == scope:
-            agent.scope, agent.named = "", 0
+            agent.move("")
             self.plain.forget_empty()
             self.plain.lose(user)
 
@@ -257,7 +297,7 @@ class CloudShardModel(RuleBasedStateMachine):
         if complete:
             for user in self.numbered():
                 agent = self.plain.agents[user]
-                if agent.scope == scope and agent.named != known.session:
+                if agent.scope == scope and not agent.is_answered_for(known.session):
                     self.plain.lose(user)
 
     @rule(scope=scopes)
@@ -292,14 +332,16 @@ class CloudShardModel(RuleBasedStateMachine):
             assert times == tuple(
                 at_us(plain.fields[name]) if name in plain.fields else -1 for name in names
             )
-            assert (held.scope, held.named) == (plain.scope, plain.named)
+            session = self.plain.session_of(agent.user_id)
+            assert held.scope == plain.scope
+            assert (held.named == session > 0) == plain.is_confirmed(session)
 
     @invariant()
     def only_confirmed_agents_are_not_stale(self) -> None:
         for agent in self.rig.shard.agent_table.by_id:
             plain = self.plain.of(agent.user_id)
             scope = self.plain.scopes.get(plain.scope, PlainScope())
-            is_confirmed = scope.is_up and plain.named == scope.session
+            is_confirmed = scope.is_up and plain.is_confirmed(scope.session)
             assert (self.rig.shard.sessions.stale_of(agent) is None) == is_confirmed
 
     @invariant()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from actors.genesys.times import iso_ms
 from actors.messages.control import UNKNOWN, session_flags
 from actors.shard import cloud_merge
-from actors.shard.cloud_merge import CloudMerge
 from actors.shard.native import native_json
 from tests.actors.shard.cloud_lending import (
     DEFINITION,
@@ -325,87 +323,6 @@ def test_a_message_is_cut_and_queues_are_bounded(cloud: Rig) -> None:
 def test_who_is_active_in_no_queue_has_none(cloud: Rig) -> None:
     cloud.feed(activity(activeQueueIds=[], dateActiveQueuesChanged=at(10)))
     assert cloud.agent(A).queue is None
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ([], "an event without a body"),
-        ({"id": B}, "the body is another agent's"),
-        ({"id": 7}, "id is not a user's"),
-        ({"presence": []}, "presence is no object"),
-        ({"presence": {"presenceDefinition": "MEAL"}}, "presenceDefinition is no object"),
-        ({"presence": presence("", 1)}, "systemPresence is missing or too long"),
-        ({"presence": presence("x" * 65, 1)}, "systemPresence is missing or too long"),
-        ({"presence": presence("MEAL", 1, primary=0)}, "primary is neither true nor false"),
-        ({"routingStatus": {"status": 5}}, "status is missing or too long"),
-        ({"activeQueueIds": {}}, "activeQueueIds is no list"),
-        ({"activeQueueIds": ["x" * 129]}, "activeQueueIds names a queue by what is no id"),
-        ({"activeQueueIds": [""]}, "activeQueueIds names a queue by what is no id"),
-        ({"outOfOffice": {"active": 1}}, "outOfOffice is neither true nor false"),
-    ],
-)
-def test_a_frame_of_which_nothing_can_be_read_is_set_aside_and_changes_nothing(
-    cloud: Rig, body: Any, reason: str
-) -> None:
-    held = cloud.standing()
-    findings = cloud.shard.merge.events(
-        [{"topicName": f"v2.users.{A}.activity", "eventBody": body}], [10**18], [1], b"\2", 0.0
-    )
-    assert [finding.reason for finding in findings] == [reason]
-    assert cloud.standing()["agents"] == held["agents"]
-    assert cloud.standing()["natives"] == held["natives"]
-
-
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        (
-            {"presence": presence("MEAL", "2026")},
-            "modifiedDate: timestamp is not ISO-8601 with an offset",
-        ),
-        (
-            {"presence": presence("MEAL", "1969-01-01T00:00:00Z")},
-            "modifiedDate: time is before 1970",
-        ),
-        (
-            {"presence": {"presenceDefinition": {"systemPresence": "MEAL", "id": "x" * 129}}},
-            "presenceDefinition is not a short text",
-        ),
-        ({"presence": presence("MEAL", 10, presenceMessage=5)}, "message is no text"),
-        (
-            {"routingStatus": {"status": "OFF_QUEUE", "startTime": 5}},
-            "startTime: timestamp is not ISO-8601",
-        ),
-        ({"id": 7, "routingStatus": routing("OFF_QUEUE", 10)}, "id is not a user's"),
-    ],
-)
-def test_what_is_odd_beside_a_value_costs_itself_and_is_counted(
-    cloud: Rig, body: Any, reason: str
-) -> None:
-    value = {"topicName": f"v2.users.{A}.activity", "eventBody": body}
-    assert cloud.shard.merge.events([value], [10**18], [1], b"\2", 0.0) == []
-    assert cloud.state(A) == "Not Available"
-    assert isinstance(cloud.shard.merge, CloudMerge)
-    assert cloud.shard.merge.unreadable == {reason: 1}
-
-
-@pytest.mark.parametrize(
-    ("topic", "reason"),
-    [
-        ("v2.users.ACTIVITY", "no agent in the topic's name"),
-        ("v2.users..activity", "no agent in the topic's name"),
-        (f"v2.users.{'x' * 129}.activity", "no agent in the topic's name"),
-        (f"v2.users.{A}.{B}.activity", "no agent in the topic's name"),
-        (f"v2.users.{A}.conversations", "a topic that nobody subscribed to"),
-        ("channel.metadata", "a topic that nobody subscribed to"),
-    ],
-)
-def test_hostile_names_are_set_aside_and_grow_nothing(cloud: Rig, topic: str, reason: str) -> None:
-    value = {"topicName": topic, "eventBody": body_of()}
-    findings = cloud.shard.merge.events([value, 5], [10**18] * 2, [1, 1], b"\2\2", 0.0)
-    assert [finding.reason for finding in findings] == [reason, "not an event"]
-    assert len(cloud.shard.agent_table.by_id) == 1
 
 
 def test_topics_are_compared_without_regard_to_case(cloud: Rig) -> None:
