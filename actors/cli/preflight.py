@@ -49,7 +49,7 @@ PERMISSION_OF: Final = {
     "queues": "routing:queue:view",
     "groups": "directory:group:view",
     "divisions": "authorization:division:view",
-    "channel": "users:activity:view",
+    "channel of ours": "users:activity:view",
     "users": "directory:user:view",
 }
 """By a word of the trial."""
@@ -309,7 +309,7 @@ def sees_fewer(seen: int, expected: int) -> bool:
 
 def _refused(topic: RejectedTopic) -> str:
     if topic.missing_permissions or not topic.reason:
-        return _lacking(topic.missing_permissions, PERMISSION_OF["channel"])
+        return _lacking(topic.missing_permissions, PERMISSION_OF["channel of ours"])
     return topic.reason
 
 

@@ -103,6 +103,12 @@ class OddAnswerError(CloudError):
     is_passing = True
 
 
+class DistrustedError(OddAnswerError):
+    """An answer that sends us where we must not go (protocol.md R15)."""
+
+    is_passing = False
+
+
 _BY_STATUS: Final[dict[int, type[CloudError]]] = {
     HTTPStatus.UNAUTHORIZED: UnauthorisedError,
     HTTPStatus.FORBIDDEN: ForbiddenError,

@@ -28,7 +28,7 @@ from actors.genesys.cloud_answers import (
     page_of,
     subscriptions_of,
 )
-from actors.genesys.cloud_errors import NotFoundError, OddAnswerError
+from actors.genesys.cloud_errors import DistrustedError, NotFoundError, OddAnswerError
 from actors.genesys.connect_uri import distrust_of
 from actors.genesys.http import GatewayAddress
 from actors.genesys.pacer import Pacer
@@ -105,11 +105,17 @@ class CloudRest(ApiCalls):
                 "users", "/api/v2/users", number, USERS_PER_PAGE, params=params, query=query
             )
         except UnreadableError as error:
-            ids = ids_in(error.body) if error.is_whole else []
-            if not ids:
-                raise
-            users = await self._halved(ids, expand)
-            return ListingPage(users, number, pages_in(error.body, number), None)
+            return await self._salvaged(error, number, expand)
+
+    async def _salvaged(
+        self, error: UnreadableError, number: int, expand: Sequence[str] = ()
+    ) -> ListingPage:
+        """Of a page that cannot be read: the users whose ids stand in it."""
+        ids = ids_in(error.body) if error.is_whole else []
+        if not ids:
+            raise error
+        users = await self._halved(ids, expand)
+        return ListingPage(users, number, pages_in(error.body, number), None)
 
     def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[ListingPage]:
         return _pages(lambda number, query: self.user_page(number, expand, query))
@@ -152,9 +158,13 @@ class CloudRest(ApiCalls):
         self, kind: MemberKind, collection: str, number: int, query: Query = ()
     ) -> ListingPage:
         """Of one queue or group; an entity's `id` is a user's. Members of a queue who have not
-        joined it are members: without `joined` all are listed."""
+        joined it are members: without `joined` all are listed. A page that is no JSON is read as
+        one of users is."""
         path = f"{_COLLECTIONS[kind]}/{quote(collection, safe='')}/members"
-        return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE, query=query)
+        try:
+            return await self._page(f"members of {kind}", path, number, NAMED_PER_PAGE, query=query)
+        except UnreadableError as error:
+            return await self._salvaged(error, number)
 
     def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[ListingPage]:
         return _pages(lambda number, query: self.member_page(kind, collection, number, query))
@@ -175,7 +185,7 @@ class CloudRest(ApiCalls):
             raise OddAnswerError("new channel", 200, message="it has no id or no connectUri")
         if reason := self.distrust(channel.connect_uri):
             reason = without(channel.id, reason)
-            raise OddAnswerError("new channel", 200, message=reason, retry_after=DISTRUSTED_WAIT_S)
+            raise DistrustedError("new channel", 200, message=reason, retry_after=DISTRUSTED_WAIT_S)
         return channel
 
     def distrust(self, connect_uri: Secret) -> str:

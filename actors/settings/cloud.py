@@ -139,7 +139,8 @@ class CloudSettings(BaseModel):
         ge=20,
         le=100_000,
         description="API requests per minute of each OAuth client: 15 % are reserved for the "
-        "planner, 45 % for the receiver and 40 % for the sender.",
+        "planner, 45 % for the receiver and 40 % for the sender; of every client but the first, "
+        "the planner uses the sender's share as well.",
     )
 
     @model_validator(mode="after")

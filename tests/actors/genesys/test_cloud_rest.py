@@ -138,6 +138,51 @@ def test_a_channel_is_made_found_and_let_go() -> None:
     with_cloud(test)
 
 
+@pytest.mark.parametrize(
+    "uri", ["wss://evil.example/channels/streaming-1-abc", "http://127.0.0.1/streaming-1-abc"]
+)
+def test_a_channel_whose_socket_is_elsewhere_is_none(uri: str) -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        cloud.answers["POST", CHANNELS] = lambda _: {"id": "streaming-1-abc", "connectUri": uri}
+        with pytest.raises(OddAnswerError, match="not opened") as raised:
+            await rest.create_channel()
+        assert "streaming-1" not in str(raised.value)
+        assert raised.value.retry_after_s == cloud_rest.DISTRUSTED_WAIT_S
+
+    with_cloud(test)
+
+
+def test_definitions_are_asked_for_in_all_languages_and_read_on_where_they_are_paged() -> None:
+    path = "/api/v2/presence/definitions"
+
+    def answer(asked: Request) -> Any:
+        query = dict(asked.query)
+        assert query.pop("localeCode") == "ALL"
+        number = int(query.pop("pageNumber", "1"))
+        assert query in ({}, {"deactivated": "true"})
+        more = {"pageCount": 2, "nextUri": f"{path}?pageNumber={number + 1}"} if query else {}
+        return {"entities": [{"id": f"d{number}"}], **more}
+
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        cloud.answers["GET", path] = answer
+        assert await rest.definitions() == [{"id": "d1"}]
+        assert await rest.definitions(deactivated=True) == [{"id": "d1"}, {"id": "d2"}]
+
+    with_cloud(test)
+
+
+def test_channels_of_other_tokens_are_counted_without_ids() -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        own = {"id": "c", "connectUri": "wss://x/c"}
+        others: list[Any] = [{"expires": "2026-11-22T22:00:00.000Z"}, {}, {"id": None}, None, "x"]
+        cloud.answers["GET", CHANNELS] = lambda _: {"entities": [own, *others]}
+        listing = await rest.channels()
+        assert ([each.id.reveal() for each in listing.own], listing.others) == (["c"], 3)
+        assert listing.total == 4
+
+    with_cloud(test)
+
+
 def test_a_refused_topic_takes_no_other_one_with_it() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         def answer(asked: Request) -> Any:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+import orjson
 import pytest
 
 from actors.genesys.cloud_errors import CloudError, FailedError
@@ -123,6 +124,33 @@ def test_one_page_that_never_comes_costs_those_on_it_alone_and_nobody_who_is_hel
         assert read.names.keys() == set(ids)
 
     with_cloud(test)
+
+
+def test_a_member_who_cannot_be_read_is_watched_without_a_name() -> None:
+    async def test(cloud: NoTotals, first: CloudRest, _: CloudRest) -> None:
+        ids = cloud.queue_of(250)
+        odd, plain = ids[42], cloud._listing
+
+        def damaged(body: bytes) -> bytes:
+            return body.replace(b'"name":"N %s"' % odd.encode(), b'"name":"Ann "the" Bee"')
+
+        def members(asked: Request) -> bytes:
+            body = orjson.dumps(cloud.totals_gone(asked))
+            return body.replace(b'"name":"%s"' % odd.encode(), b'"name":"Ann "the" Bee"')
+
+        def listing(request: Request) -> bytes:
+            head, blank, body = plain(request).partition(b"\r\n\r\n")
+            assert b"200" in head, blank
+            return answer(200, damaged(body))
+
+        cloud.answers["GET", MEMBERS] = members
+        cloud._listing = listing  # type: ignore[method-assign]
+        read = await reader_of(first, QUEUE).read({odd: "as before"})
+        assert read.names.keys() == set(ids)
+        assert read.names[odd] == "as before"
+        assert read.pages_unread == 0
+
+    with_two(test, share=100)
 
 
 def test_a_member_page_that_never_comes_removes_nobody_however_often() -> None:

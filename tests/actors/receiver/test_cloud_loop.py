@@ -298,6 +298,29 @@ def test_a_successor_uses_the_channels_of_its_predecessor(tmp_path: Path) -> Non
     in_loop(test)
 
 
+def test_a_recorded_channel_that_leads_elsewhere_is_replaced_and_never_opened(
+    tmp_path: Path,
+) -> None:
+    async def test() -> None:
+        async with served(tmp_path, agents=15, calls_per_minute=3_000) as gateway:
+            rig = CloudRig(gateway, tmp_path)
+            rig.watch(await gateway.users())
+            async with rig.living():
+                await rig.until_current()
+                held = recorded(rig)
+            await gateway.eventually(lambda status: status["sockets"] == 0)
+            file = apsw.Connection(str(rig.path))
+            file.execute("UPDATE channels SET connect_uri = 'ws://evil.example/channels/x'")
+            file.close()
+            async with rig.living():
+                await until(lambda: rig.counters.get("channels_created") == len(held) + 1)
+                await rig.until_current()
+                await until(lambda: not held & recorded(rig))
+                assert rig.counters.get("channels_reused") == 0
+
+    in_loop(test)
+
+
 def test_a_channel_that_is_not_planned_any_more_is_let_go_by_a_successor(tmp_path: Path) -> None:
     async def test() -> None:
         async with served(tmp_path, agents=25, calls_per_minute=3_000) as gateway:
