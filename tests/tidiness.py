@@ -29,6 +29,7 @@ NAMELESS = {"utils", "util", "helpers", "helper", "common", "manager", "base", "
 # Longer than the rule, and why.
 LONG_FILES: dict[str, str] = {
     "actors/receiver/cloud_loop.py": "one loop; only its imports are longer than others'",
+    "actors/receiver/channel.py": "one machine: its table of states and signals",
     "actors/receiver/session.py": "one machine: its table of states and signals",
 }
 LONG_FUNCTIONS: dict[str, str] = {

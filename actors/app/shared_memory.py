@@ -42,6 +42,8 @@ COMMAND_RING_BYTES: Final = 1 << 20
 """Of orders and of outcomes: some 2,000 with a reason of usual length."""
 QUESTION_RING_BYTES: Final = 256 << 10
 """Of questions and of answers: over 2,000, of a thousand callers at once."""
+ROSTER_RING_BYTES: Final = 1 << 20
+"""Of what the roster shows: some 3,000 users, six pages."""
 
 
 class Link(NamedTuple):
@@ -70,9 +72,12 @@ LINKS: Final = (
     Link("answers", SHARD, SENDER, QUESTION_RING_BYTES),
     Link("feeds", SHARD, WEB, FEED_RING_BYTES),
     Link("wants", WEB, SHARD, WANTS_RING_BYTES),
+    Link("rosters", PLANNER, SHARD, ROSTER_RING_BYTES),
 )
 ASKING: Final = frozenset({"questions", "answers"})
 """Links that there are only with a sender."""
+PLANNED: Final = frozenset({"rosters"})
+"""Links that there are only with a planner."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +99,7 @@ class SharedMemory:
     answers: tuple[Block, ...]  # shard → sender
     feeds: tuple[Block, ...]  # shard → web
     wants: tuple[Block, ...]  # web → shard
+    rosters: tuple[Block, ...]  # planner → shard; none without a planner
 
     @classmethod
     def create(cls, settings: Settings) -> SharedMemory:
@@ -103,13 +109,14 @@ class SharedMemory:
         children = {
             WEB: (WEB,),
             SENDER: (SENDER,),
+            PLANNER: (PLANNER,),
             SHARD: tuple(page.name for page in shards),
             RECEIVER: tuple(page.name for page in receivers),
         }
+        absent = frozenset() if settings.sender.enabled else ASKING
+        absent |= frozenset() if settings.dialect == "cloud" else PLANNED
         rings = {
-            link.name: link.rings(children, settings.ring_bytes)
-            if settings.sender.enabled or link.name not in ASKING
-            else []
+            link.name: [] if link.name in absent else link.rings(children, settings.ring_bytes)
             for link in LINKS
         }
         flat = {name: tuple(chain.from_iterable(rows)) for name, rows in rings.items()}
@@ -122,7 +129,9 @@ class SharedMemory:
             shards=shards,
             receivers=receivers,
             doorbells={
-                name: Doorbell.create(name) for name in chain.from_iterable(children.values())
+                name: Doorbell.create(name)
+                for name in chain.from_iterable(children.values())
+                if name != PLANNER  # nobody rings it
             },
             events=tuple(map(tuple, rings["events"])),
             orders=flat["orders"][0],
@@ -131,6 +140,7 @@ class SharedMemory:
             answers=flat["answers"],
             feeds=flat["feeds"],
             wants=flat["wants"],
+            rosters=flat["rosters"],
         )
 
     @property
@@ -153,7 +163,7 @@ class SharedMemory:
         """Every ring; its name says from whom to whom."""
         events = (ring for rings in self.events for ring in rings)
         commands = (self.orders, self.outcomes, *self.questions, *self.answers)
-        return (*events, *commands, *self.feeds, *self.wants)
+        return (*events, *commands, *self.feeds, *self.wants, *self.rosters)
 
     def events_to(self, shard: int) -> tuple[Block, ...]:
         """One ring per receiver."""

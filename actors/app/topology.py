@@ -120,7 +120,7 @@ def build(
         sender = _sender_arguments(settings, data_dir, run, shared)
         specs.append(_spec(settings, "actors.sender.actor:run", sender, shared.sender, setup))
     specs += [
-        _spec(settings, "actors.shard.actor:run", shard, page, setup)
+        _spec(settings, "actors.shard.process:run", shard, page, setup)
         for shard, page in zip(
             _shard_arguments(settings, data_dir, run, shared), shared.shards, strict=True
         )
@@ -189,6 +189,8 @@ def _planner_arguments(
         sends=settings.sender.enabled,
         roster_every_s=cloud.roster_every_s,
         receiver_doorbells=shared.receiver_doorbells,
+        shard_rings=shared.rosters,
+        shard_doorbells=shared.shard_doorbells,
     )
 
 
@@ -310,6 +312,7 @@ def _shard_arguments(
             retention_bytes=int(settings.retention_gb * GB) // settings.shards,
             answering=_answering(settings, shared, index),
             feed=FeedArguments(feed=shared.feeds[index], wants=shared.wants[index]),
+            roster=shared.rosters[index] if shared.rosters else None,
             dialect=settings.dialect,
         )
 

@@ -19,6 +19,7 @@ from runtime.errors import RemoteError
 MESSAGE_CHARS_MAX: Final = 300
 CODE_CHARS_MAX: Final = 100
 PERMISSIONS_MAX: Final = 20
+DETAILS_BYTES_MAX: Final = 65_536
 TEXT_FIELDS: Final = ("message", "error_description", "description", "error", "userMessage")
 _PERMISSION: Final = re.compile(r"\b[a-z][A-Za-z]{2,40}:[A-Za-z]{2,40}:[A-Za-z*]{2,40}\b")
 
@@ -39,6 +40,7 @@ class CloudError(RemoteError):
         context_id: str = "",
         retry_after: float | None = None,
         missing_permissions: tuple[str, ...] = (),
+        details: str = "",
     ) -> None:
         answer = " ".join(each for each in (str(status or ""), code) if each)
         shown = ": ".join(each for each in (call, answer, message) if each)
@@ -49,6 +51,8 @@ class CloudError(RemoteError):
         self.context_id = context_id
         self.retry_after_s = retry_after
         self.missing_permissions = missing_permissions
+        self.details = details
+        """All that the answer says, in lower case, to look for names in; never shown."""
 
 
 class NoAnswerError(CloudError):
@@ -133,6 +137,7 @@ def refusal(
         context_id=_text(envelope.get("contextId"), CODE_CHARS_MAX),
         retry_after=asked_wait_s(headers, wall_us),
         missing_permissions=_permissions(envelope) or tuple(_named_in(message)),
+        details=body[:DETAILS_BYTES_MAX].decode("utf-8", "replace").lower(),
     )
 
 

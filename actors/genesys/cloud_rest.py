@@ -301,6 +301,29 @@ class CloudRest(ApiCalls):
         answer = await self._json("PUT", "presences of users", path, body=body)
         return [each for each in listed(answer) if isinstance(each, dict)]
 
+    async def presences_of(self, ids: Sequence[str]) -> dict[str, Entity]:
+        """Of those of them that the answer tells of, at most PRESENCES_AT_ONCE_MAX; by their ids as
+        they were asked for. For what `expand` left out (protocol.md §4, R3)."""
+        assert 0 < len(ids) <= PRESENCES_AT_ONCE_MAX, len(ids)
+        path = "/api/v2/users/presences/purecloud/bulk"
+        answer = await self._json("GET", "presences of users", path, params={"id": ",".join(ids)})
+        asked = {user_id.lower(): user_id for user_id in ids}
+        told: dict[str, Entity] = {}
+        for each in listed(answer):
+            if isinstance(each, dict):
+                named = (each.get("userId"), each.get("id"))
+                spelt = (name.lower() for name in named if isinstance(name, str))
+                user = next((asked[name] for name in spelt if name in asked), None)
+                if user is not None:
+                    told[user] = each
+        return told
+
+    async def routing_status_of(self, user_id: str) -> Entity:
+        """NotFoundError for a user to whom no contact is ever routed."""
+        assert is_user_id(user_id), user_id
+        path = f"/api/v2/users/{user_id}/routingstatus"
+        return await self._object("GET", "routing status of a user", path)
+
     # -- how a call is made ----------------------------------------------------------------------
 
     async def _page(

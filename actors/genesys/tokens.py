@@ -12,6 +12,7 @@ import json
 import math
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -258,6 +259,15 @@ class TokenProvider:
         if self._is_outdated:
             return True
         return self._token is not None and self._clock.now_s() >= self._token.refresh_at_s
+
+    async def fresh(self) -> None:
+        """Have one of which at least half is left, for what ends with it. If the gateway gives no
+        other now, the one that is held has to do."""
+        token = self._token
+        if token is not None and token.seconds_left(self._clock.now_s()) < token.life_s / 2:
+            self._is_outdated = True
+        with suppress(TokenUnavailableError):
+            await self.current()
 
     async def close(self) -> None:
         """Give up a request that is under way; before its client is closed."""

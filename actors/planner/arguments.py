@@ -10,6 +10,7 @@ from actors.genesys.channel_plan import Limits
 from actors.genesys.http import GatewayAddress
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 from actors.genesys.token_gauges import TOKEN_WORDS
+from runtime.block import Block
 from runtime.doorbell import Doorbell
 
 ROSTER_EVERY_S: Final = 300.0
@@ -61,3 +62,5 @@ class PlannerArguments:
     sends: bool = True  # whether there is a sender; its share of the first client is ours, if not
     roster_every_s: float = ROSTER_EVERY_S
     receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed
+    shard_rings: tuple[Block, ...] = ()  # what the roster shows goes to the agent's owner
+    shard_doorbells: tuple[Doorbell, ...] = ()

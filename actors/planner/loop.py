@@ -16,7 +16,7 @@ import structlog
 
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
-from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest
 from actors.genesys.http import GatewayAddress, http_client, reach
 from actors.genesys.pacer import Pacer, kept_pacer
 from actors.genesys.rate_budget import Budget, planner_alone, shares
@@ -24,6 +24,7 @@ from actors.genesys.retry_after import wait_s
 from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
+from actors.planner.observer import Observer
 from actors.planner.roster import RosterReader
 from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import RosterStore
@@ -72,6 +73,7 @@ class Planner:
         self._committed_s = clock.now_s()
         self._clients_needed_told = 0
         self._queues_problem = ""
+        self._looked_at = ""  # last, of those whom a read does not show
         self._told_causes: set[tuple[int, str]] = (
             set()
         )  # of calls that are repeated, since the last whole read
@@ -86,6 +88,7 @@ class Planner:
         self._store: RosterStore
         self._rest: CloudRest
         self._rests: tuple[CloudRest, ...]
+        self._observer: Observer
         self._reader: RosterReader
         self._gauges: TokenGauges
 
@@ -119,9 +122,16 @@ class Planner:
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             others = [await self._other(other, stack) for other in self._arguments.others]
             self._rests = (self._rest, *others)
+            self._observer = Observer(
+                self._arguments.shard_rings,
+                self._arguments.shard_doorbells,
+                self._child.generation,
+                self._clock,
+            )
             self._reader = RosterReader(
                 self._rest,
                 self._arguments.watch,
+                observer=self._observer,
                 rng=self._rng,
                 retry=self._retry,
                 others=others,
@@ -262,7 +272,26 @@ class Planner:
             await self._name_queues()
             pause_s = min(PAUSE_LEAST_S, self._arguments.roster_every_s)
             due_s = began_s + self._arguments.roster_every_s
+            await self._look_at_others(due_s)
             await self._sleep_until(max(due_s, self._clock.now_s() + pause_s))
+
+    async def _look_at_others(self, until_s: float) -> None:
+        """At those whom the read named, but did not show: members of queues and of groups. As many
+        as the budget gives until the next read, whose turn it is then; the next time it goes on."""
+        others = [user for user in self._store.roster.names if user not in self._observer.seen]
+        if self._looked_at in others:
+            place = others.index(self._looked_at) + 1
+            others = others[place:] + others[:place]
+        for first in range(0, len(others), USERS_BY_ID_MAX):
+            some = others[first : first + USERS_BY_ID_MAX]
+            if self._clock.now_s() >= until_s:
+                return
+            try:
+                await self._reader.look_at(some)
+            except CloudError as error:
+                self._log.debug("roster.not_shown", cause=str(error))
+                return
+            self._looked_at = some[-1]
 
     async def _read(self) -> None:
         began_s = self._clock.now_s()

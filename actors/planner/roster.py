@@ -18,9 +18,11 @@ from actors.genesys.cloud import is_user_id, user_id_of
 from actors.genesys.cloud_answers import Entity, ListingPage, name_of
 from actors.genesys.cloud_errors import OddAnswerError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest, Collection, MemberKind
+from actors.genesys.observation import OBSERVED_PARTS
 from actors.genesys.paging import Query
 from actors.messages.spelling import folded
 from actors.planner.arguments import WatchSelection
+from actors.planner.observer import Observer
 from actors.planner.roster_calls import RetryPolicy, RosterCalls, Tell, each_of
 from actors.storage.text_file import text_of
 from runtime.errors import ConfigurationError
@@ -61,7 +63,9 @@ class RosterReader:
         retry: RetryPolicy | None = None,
         others: Sequence[CloudRest] = (),
         tell: Tell | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self._calls = RosterCalls(rest, others, rng=rng, retry=retry, tell=tell)
         self._watch = watch
         self._missed: set[str] = set()  # by a read that may have overlooked them
@@ -70,6 +74,7 @@ class RosterReader:
         """`held`: whom we watch already, with their names. `told` hears from time to time of those
         who were found so far."""
         self._calls.begin()
+        self._observer.seen.clear()
         missing = 0
         match self._watch.kind:
             case "file":
@@ -94,7 +99,7 @@ class RosterReader:
         self, held: Mapping[str, str], told: NameProgress, divisions: frozenset[str] | None
     ) -> dict[str, str]:
         names: dict[str, str] = {}
-        async for page in self._calls.pages(_user_page):
+        async for page in self._calls.pages(self._user_page):
             names |= _named(user for user in page.entities if _is_in(user, divisions, held))
             told(names)
         # Whoever joins or leaves while we read shifts the pages behind: somebody may have slipped
@@ -119,7 +124,8 @@ class RosterReader:
             members = found[collection]
 
             async def page_of(rest: CloudRest, number: int, query: Query) -> ListingPage:
-                return await rest.member_page(kind, collection, number, query)
+                page = rest.member_page(kind, collection, number, query)
+                return await self._observer.page(rest, page)
 
             async for page in self._calls.pages(page_of):
                 members |= _named(page.entities)
@@ -184,7 +190,7 @@ class RosterReader:
         found: dict[str, str] = {}
         calls = -(-len(wanted) // USERS_BY_ID_MAX)
         if calls > CALLS_BY_ID_MAX and await self._is_by_pages(calls):
-            async for page in self._calls.pages(_user_page):
+            async for page in self._calls.pages(self._user_page):
                 found |= _wanted(page.entities, wanted)
         left = [each for each in wanted if each not in found]
         if len(left) > CALLS_BY_ID_MAX * USERS_BY_ID_MAX:
@@ -206,8 +212,19 @@ class RosterReader:
     async def _by_id(self, ids: Sequence[str]) -> AsyncIterator[Entity]:
         for first in range(0, len(ids), USERS_BY_ID_MAX):
             some = ids[first : first + USERS_BY_ID_MAX]
-            for user in await self._calls.patiently(partial(_users_by_id, some)):
+            for user in await self._calls.patiently(partial(self._users_by_id, some)):
                 yield user
+
+    async def look_at(self, users: Sequence[str]) -> None:
+        """At the state of these, USERS_BY_ID_MAX at most: who was named, but not shown."""
+        await self._calls.patiently(partial(self._users_by_id, users), 1)
+
+    async def _user_page(self, rest: CloudRest, number: int, query: Query) -> ListingPage:
+        page = rest.user_page(number, OBSERVED_PARTS, query)
+        return await self._observer.page(rest, page)
+
+    async def _users_by_id(self, ids: Sequence[str], rest: CloudRest) -> list[Entity]:
+        return await self._observer.users(rest, rest.users_by_id(ids, OBSERVED_PARTS))
 
     def _named(self, kind: Collection) -> AsyncIterator[ListingPage]:
         """Whole: a name on a page that cannot be read is not unknown."""
@@ -221,14 +238,6 @@ class RosterReader:
         async for page in pages:
             for entity in page.entities:
                 yield entity
-
-
-async def _user_page(rest: CloudRest, number: int, query: Query) -> ListingPage:
-    return await rest.user_page(number, query=query)
-
-
-async def _users_by_id(ids: Sequence[str], rest: CloudRest) -> list[Entity]:
-    return await rest.users_by_id(ids)
 
 
 def _wanted(users: Iterable[Entity], wanted: Mapping[str, str]) -> dict[str, str]:

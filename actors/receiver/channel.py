@@ -25,11 +25,14 @@ from actors.receiver.channel_line import (
     ManagedChannel,
     Silence,
     Tries,
+    Trust,
 )
 from actors.receiver.channel_session import ChannelSession
 from actors.receiver.channel_signals import Action, Numbers, Signal
 
 CUT_CODE = 1000  # of a socket whose channel has another one
+DEAF = "the roster shows changes that the channel did not bring"
+TOPICS_CHANGED = "the topics of the channel were changed by somebody else"
 GONE_STATUSES = (400, 401, 403, 404, 410)  # a channel's id is all that its socket is asked for
 
 
@@ -67,6 +70,7 @@ class ChannelMachine:
         self._is_reading = True
         self._ticked_s = float("-inf")
         self._recheck_at_s = float("inf")
+        self._trust = Trust(policy)
         self.is_finished = False
         self._now_s, self._at_us = 0.0, 0
 
@@ -103,12 +107,12 @@ class ChannelMachine:
             and now_s >= self._current.rotate_at_s
         )
 
-    def adopt(self, age_s: float, now_s: float) -> int:
+    def adopt(self, age_s: float, left_s: float | None, now_s: float) -> int:
         """Before all else: a channel of our predecessor's. The number by which it goes."""
         assert self._current is None, self.scope
         self._now_s = now_s
-        channel = ManagedChannel(self._numbers.next_channel(), is_made=True)
-        self._date(channel, age_s)
+        channel = ManagedChannel(self._numbers.next_channel(), is_made=True, is_proven=True)
+        self._date(channel, age_s, left_s)
         self._current = channel
         return channel.number
 
@@ -137,6 +141,9 @@ class ChannelMachine:
                 self._begin(self._streaming)
             case signals.RotateAsked() if self._current is not None and not self.is_rotating:
                 self._next = ManagedChannel(self._numbers.next_channel())
+            case signals.Doubted(session=session):
+                if session == self._session.number and self._streaming is not None:
+                    self._doubt(self._streaming.channel, DEAF)
             case signals.Overflowed():
                 self._overflowed()
             case lines.StopAsked():
@@ -208,12 +215,14 @@ class ChannelMachine:
             return
         channel.is_busy = False
         match signal:
-            case signals.Created():
+            case signals.Created(left_s=left_s):
                 channel.is_made = True
-                self._date(channel, 0.0)
+                self._date(channel, 0.0, left_s)
             case signals.Subscribed():
                 self._subscribed(channel, signal)
-            case signals.CallFailed() if signal.is_gone and channel.is_made:
+            case signals.CallFailed() if channel.is_made and (
+                signal.is_gone or (signal.is_refused and channel.is_proven)
+            ):
                 self._channel_gone(channel, signal.reason)
             case signals.CallFailed():
                 channel.retry_at_s = self._tries.failed(self._now_s, signal.retry_after_s)
@@ -224,17 +233,25 @@ class ChannelMachine:
             refused = len(signal.refused)
             self._tell("channel.topics_refused", level="warning", refused=refused)
         channel.users, channel.refused = signal.users, signal.refused
-        channel.is_doubted = False
+        channel.is_doubted, channel.is_proven = False, True
+        channel.subscribed_s = self._now_s
         if channel is self._current:
             wait_s = self._policy.refused_retry_s
             self._recheck_at_s = self._now_s + wait_s if signal.refused else float("inf")
         if self._streaming is not None and channel is self._streaming.channel:
             self._session.watch(channel.heard, self.refused, self._at_us)
 
-    def _date(self, channel: ManagedChannel, age_s: float) -> None:
-        after_s = self._policy.rotate_after_s
-        early_s = self._rng.uniform(0.0, after_s * self._policy.rotate_spread)
-        channel.rotate_at_s = self._now_s + after_s - early_s - age_s
+    def _date(self, channel: ManagedChannel, age_s: float, left_s: float | None) -> None:
+        channel.date(self._policy, self._rng, self._now_s, age_s, left_s)
+
+    def _doubt(self, channel: ManagedChannel, reason: str) -> None:
+        """It is replaced as soon as it is its turn; what it did not bring nobody knows."""
+        is_ours = channel is self._current and self._next is None and not channel.is_doubtful
+        if is_ours and self._trust.may_doubt(self._now_s):
+            channel.is_doubtful = True
+            channel.rotate_at_s = self._now_s
+            self._session.missed_some(reason)
+            self._tell("channel.doubtful", level="warning", reason=reason)
 
     # What happens on lines
 
@@ -255,6 +272,9 @@ class ChannelMachine:
             case signals.ClosingAnnounced():
                 line.is_told_closing = True
                 self._tell("channel.closing")
+            case signals.TopicsChanged():
+                if self._now_s >= line.channel.subscribed_s + self._policy.own_change_s:
+                    self._doubt(line.channel, TOPICS_CHANGED)
             case signals.ChannelGone(reason=reason):
                 self._act(lines.Close(line.number, 1000))
                 self._channel_gone(line.channel, reason)
@@ -318,7 +338,9 @@ class ChannelMachine:
         self._begin(self._streaming)
 
     def _channel_gone(self, channel: ManagedChannel, reason: str) -> None:
-        self._tell("channel.gone", level="warning", reason=reason)
+        self._tries.count += 1
+        level = "warning" if self._tries.is_news(reason) else "debug"
+        self._tell("channel.gone", level=level, reason=reason)
         self._act(signals.Forget(channel.number))
         if channel is self._current:
             self._current, self._next = self._next, None
@@ -326,7 +348,6 @@ class ChannelMachine:
             self._next = None
         else:
             self._old = None
-        self._tries.count += 1
         for line in self._lines():
             if line.channel is channel:
                 self._act(lines.Abort(line.number))
@@ -401,8 +422,9 @@ class ChannelMachine:
         return [line for line in lines if line is not None]
 
     def _tell_retry(self, event: str, reason: str, until_s: float) -> None:
+        level = "warning" if self._tries.is_news(reason) else "debug"
         wait_s = round(until_s - self._now_s, 3)
-        self._tell(event, level="warning", reason=reason, wait_s=wait_s, tries=self._tries.count)
+        self._tell(event, level=level, reason=reason, wait_s=wait_s, tries=self._tries.count)
 
     def _tell(self, event: str, *, level: str = "info", **fields: object) -> None:
         self._act(lines.Tell(event, (("scope", self.scope), *fields.items()), level))

@@ -28,6 +28,11 @@ class ChannelPolicy:
     rotate_after_s: float = ROTATE_AFTER_S
     rotate_spread: float = 0.1  # so much of that earlier, at random: never all at once
     refused_retry_s: float = 1_800.0  # a missing permission may have been granted since
+    hopeless_retry_s: float = 300.0  # a subscription of which nothing at all is taken
+    token_margin_most_s: float = 900.0  # replaced so long before the token ends that made it
+    trust_first_s: float = 10.0  # from one doubt to the next; doubled each time
+    trust_most_s: float = 3_600.0
+    own_change_s: float = 30.0  # how long after our own subscription its echo may come
     backoff_first_s: float = reconnect.BACKOFF_FIRST_S
     backoff_most_s: float = BACKOFF_MOST_S
     proven_after_s: float = PROVEN_AFTER_S
@@ -43,6 +48,8 @@ class ManagedChannel:
 
     number: int
     is_made: bool = False
+    is_proven: bool = False  # it was subscribed before, so that it is lost if it cannot be now
+    subscribed_s: float = float("-inf")  # when we changed its topics last
     users: frozenset[str] = frozenset()  # of the last subscription
     refused: Mapping[str, str] = field(default_factory=dict)  # among them, and why
     is_doubted: bool = True  # the subscription is to be made again
@@ -50,11 +57,55 @@ class ManagedChannel:
     retry_at_s: float = float("-inf")
     rotate_at_s: float = float("inf")
     handshakes_failed: int = 0  # in a row
+    is_doubtful: bool = False  # it brings no events, or not all: to be replaced
 
     @property
     def heard(self) -> frozenset[str]:
         """Whose events it brings."""
         return self.users - self.refused.keys()
+
+    def date(
+        self,
+        policy: ChannelPolicy,
+        rng: random.Random,
+        now_s: float,
+        age_s: float,
+        left_s: float | None,
+    ) -> None:
+        """When it is to be replaced: by its age, or before the token ends that made it, because it
+        may end with that (protocol.md §4, R9)."""
+        after_s = policy.rotate_after_s - rng.uniform(0.0, policy.rotate_after_s) * (
+            policy.rotate_spread
+        )
+        self.rotate_at_s = now_s + min(after_s - age_s, lives_for_s(left_s, policy))
+
+
+def lives_for_s(left_s: float | None, policy: ChannelPolicy) -> float:
+    """How long a channel is relied on whose token has so much left; None: nobody knows."""
+    if left_s is None:
+        return float("inf")
+    return left_s - min(policy.token_margin_most_s, left_s / 4)
+
+
+@dataclass(slots=True, eq=False)
+class Trust:
+    """Whether channels may be doubted now: again and again for longer each time, for it may not be
+    their fault."""
+
+    policy: ChannelPolicy
+    doubts: int = 0  # one after the other
+    until_s: float = float("-inf")
+
+    def may_doubt(self, now_s: float) -> bool:
+        """True: and it is done."""
+        policy = self.policy
+        if now_s < self.until_s:
+            return False
+        if now_s >= self.until_s + policy.trust_most_s:
+            self.doubts = 0
+        wait_s = min(policy.trust_first_s * 2**self.doubts, policy.trust_most_s)
+        self.doubts, self.until_s = self.doubts + 1, now_s + wait_s
+        return True
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +115,12 @@ class Tries:
     policy: ChannelPolicy
     rng: random.Random
     count: int = 0
+    told: str = ""  # the reason that was told last
+
+    def is_news(self, reason: str) -> bool:
+        """Whether a failure is worth a line: another reason, or the same for twice as long."""
+        is_other, self.told = reason != self.told, reason
+        return is_other or self.count & (self.count - 1) == 0
 
     def failed(self, now_s: float, retry_after_s: float | None) -> float:
         """Once more; the next try is at that time: full jitter, never before we are asked to."""
@@ -78,7 +135,7 @@ class Tries:
     def forgive(self, line: ChannelConnection, now_s: float) -> None:
         """A line that has lived for long enough proves that all is well."""
         if now_s - line.opened_s >= self.policy.proven_after_s:
-            self.count = 0
+            self.count, self.told = 0, ""
 
 
 class Silence(Enum):

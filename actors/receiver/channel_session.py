@@ -107,6 +107,10 @@ class ChannelSession:
         self._act(Write(SessionEnds(self.number, self.scope, reason, at_us)))
         self._tell("session.ends", reason=reason)
 
+    def missed_some(self, reason: str) -> None:
+        """It is up, and yet did not bring all: the next one tells so."""
+        self._missed = self._missed or reason
+
     def forget(self) -> None:
         """The scope is given up: nothing of it was missed."""
         self._missed = None

@@ -60,9 +60,11 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The gateway has made the channel, and it is recorded as ours."""
+    """The gateway has made the channel, and it is recorded as ours. `left_s`: until the token ends
+    that made it, and perhaps the channel with it; None: nobody knows."""
 
     channel: int
+    left_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,14 @@ class Subscribed:
 
 @dataclass(frozen=True, slots=True)
 class CallFailed:
-    """A channel could not be made or subscribed. `is_gone`: the gateway does not know it."""
+    """A channel could not be made or subscribed. `is_gone`: the gateway does not know it;
+    `is_refused`: it knows it, and takes nothing on it."""
 
     channel: int
     reason: str
     is_gone: bool = False
     retry_after_s: float | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,13 @@ class Opened:
 @dataclass(frozen=True, slots=True)
 class ClosingAnnounced:
     """The gateway will close this socket within a minute."""
+
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class TopicsChanged:
+    """The gateway says on the socket that the channel's topics were changed, by whomever."""
 
     line: int
 
@@ -136,15 +147,25 @@ class RotateAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubted:
+    """What this session holds is older than what the roster shows: it brings no events, or not
+    all. Said again and again until another session begins."""
+
+    session: int
+
+
+@dataclass(frozen=True, slots=True)
 class Overflowed:
     """Too much is spilled, and was dropped."""
 
 
 SlotSignal: TypeAlias = (
-    Planned | Tick | HistoryWanted | RotateAsked | Overflowed | StopAsked | Named
+    Planned | Tick | HistoryWanted | RotateAsked | Doubted | Overflowed | StopAsked | Named
 )
 CallSignal: TypeAlias = Created | Subscribed | CallFailed
-LineSignal: TypeAlias = Opened | Refused | Unreachable | ClosingAnnounced | ChannelGone | LineLost
+LineSignal: TypeAlias = (
+    Opened | Refused | Unreachable | ClosingAnnounced | TopicsChanged | ChannelGone | LineLost
+)
 Signal: TypeAlias = SlotSignal | CallSignal | LineSignal
 
 

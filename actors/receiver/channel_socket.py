@@ -12,6 +12,7 @@ from picows import WSTransport
 
 from actors.genesys import cloud
 from actors.genesys.http import Route
+from actors.genesys.notices import notice_of
 from actors.genesys.secret import Secret
 from actors.genesys.websocket import HandshakeRefusedError, UnreachableError
 from actors.messages.control import session_flags
@@ -25,7 +26,8 @@ from actors.receiver.wire import Wire
 
 
 class ChannelSocket(Wire):
-    """One try to be connected, and what comes of it. `tell` takes the signals, at once."""
+    """One try to be connected, and what comes of it. `tell` takes the signals, at once; `notice`
+    hears what the platform says that asks for nothing we know."""
 
     def __init__(
         self,
@@ -36,6 +38,7 @@ class ChannelSocket(Wire):
         ring_writer: RingWriter,
         tally: ConnectionCounts,
         tell: Callable[[signals.Signal], None],
+        notice: Callable[[str], None] = lambda _: None,
     ) -> None:
         listener = CloudListener(self, ring_writer)
         listener.epoch = EPOCH
@@ -45,6 +48,7 @@ class ChannelSocket(Wire):
         self._route = route
         self._tally = tally
         self._tell = tell
+        self._notice = notice
 
     async def live(self) -> signals.Signal:
         """From the handshake to the end, which it returns. Raises only what is our own mistake."""
@@ -74,13 +78,18 @@ class ChannelSocket(Wire):
                 self._ring_writer.event(user_id.encode(), payload, EPOCH, 0, flags)
                 return
             case cloud.InvalidCloudFrame(reason=reason):
-                self._ring_writer.reject(payload, reason, EPOCH)
-                return
+                name = notice_of(payload) if is_text else None
+                if name is None:
+                    self._ring_writer.reject(payload, reason, EPOCH)
+                    return
+                self._notice(name)
             case cloud.Closing():
                 self._tell(signals.ClosingAnnounced(self.line))
             case cloud.ChannelLost(kind=kind):
                 self._listener.is_muted = True
                 self._tell(signals.ChannelGone(self.line, kind))
+            case cloud.SubscriptionChanged():
+                self._tell(signals.TopicsChanged(self.line))
         self._tally.control_frames += 1
 
     # What the machine wants

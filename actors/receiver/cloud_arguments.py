@@ -36,6 +36,7 @@ CLOUD_RECEIVER_WORDS: Final = (
     "topics_refused",
     "snapshots",  # that became whole
     "snapshots_waiting",
+    "parts_untold",  # of agents, that nobody told in whatever way they were asked for
     "requests",
     "requests_refused",  # by 429
     "commit_failures",

@@ -8,18 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud import TopicsSetting, subscribed_topic, subscribed_user
 from actors.genesys.cloud_answers import Subscriptions
-from actors.genesys.cloud_errors import CloudError, NotFoundError
+from actors.genesys.cloud_errors import (
+    CloudError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnauthorisedError,
+)
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.secret import Secret
+from actors.genesys.tokens import TokenProvider
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.receiver.task_group import TaskGroup
+from actors.receiver.topic_search import TopicSearch, is_named
 from actors.storage.sqlite import TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
@@ -29,6 +37,9 @@ from runtime.errors import TemporaryError
 DISK_RETRY_S: Final = 1.0
 FOREIGN_EVERY_S: Final = 3_600.0
 FOREIGN_NAMED_MAX: Final = 20
+REASON_CHARS_MAX: Final = 200
+TOO_MANY_TOPICS: Final = "too.many"  # in a code: not one topic is to blame
+PASSING_STATUSES: Final = (408, 425)
 
 Tell = Callable[[Slot, signals.Signal], None]
 
@@ -40,8 +51,10 @@ class CloudClient:
         self,
         number: int,
         rest: CloudRest,
+        tokens: TokenProvider,
         store: ChannelStore,
         *,
+        hopeless_retry_s: float,
         tasks: TaskGroup,
         counters: Counters,
         topics: TopicsSetting,
@@ -52,6 +65,8 @@ class CloudClient:
         self.number = number
         self.rest = rest
         self.foreign = 0
+        self._tokens = tokens
+        self._hopeless_retry_s = hopeless_retry_s
         self._store = store
         self._tasks = tasks
         self._counters = counters
@@ -61,6 +76,9 @@ class CloudClient:
         self._log = log.bind(client=number)
         self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
         self._creating = asyncio.Lock()
+        self._invalid: dict[Slot, frozenset[str]] = {}  # topics that failed whole calls
+        self._heard: dict[int, frozenset[str]] = {}  # topics, by the machines' numbers
+        self._searches: dict[int, TopicSearch] = {}  # that an error has interrupted, likewise
 
     # Whose channels are ours
 
@@ -120,18 +138,26 @@ class CloudClient:
             case signals.Subscribe(channel=channel, users=users):
                 self._tasks.spawn(self._subscribe(slot, channel, self._records[channel], users))
             case signals.LetGo(channel=channel):
-                if (record := self._records.pop(channel, None)) is not None:
+                if (record := self._popped(channel)) is not None:
                     self._tasks.spawn(self._let_go(record))
             case signals.Forget(channel=channel):
-                if (record := self._records.pop(channel, None)) is not None:
+                if (record := self._popped(channel)) is not None:
                     self._counters.add("channels_lost")
                     self._tasks.spawn(self._forget(record))
             case _:
                 raise AssertionError(action)
 
+    def _popped(self, channel: int) -> ChannelRecord | None:
+        self._heard.pop(channel, None)
+        self._searches.pop(channel, None)
+        return self._records.pop(channel, None)
+
     async def _create(self, slot: Slot, number: int) -> None:
-        """One at a time: what is lost to us by a kill before it is recorded is at most one."""
+        """One at a time: what is lost to us by a kill before it is recorded is at most one. It may
+        end with the token that makes it, so that should not be one that is about to end."""
         async with self._creating:
+            await self._tokens.fresh()
+            left_s = self._tokens.seconds_left
             try:
                 channel = await self.rest.create_channel()
             except CloudError as error:
@@ -140,26 +166,50 @@ class CloudClient:
                 return
             crash_point("after-channel-created")
             at_us = self._clock.wall_us()
-            record = ChannelRecord(channel.id, slot, channel.connect_uri, at_us, channel.expires_us)
+            # Another call may have had the token renewed meanwhile: then it was one of the two.
+            left_s = min(left_s or self._tokens.seconds_left, self._tokens.seconds_left)
+            ends_us = at_us + int(left_s * 1e6)
+            expires_us = min(channel.expires_us or ends_us, ends_us)
+            record = ChannelRecord(channel.id, slot, channel.connect_uri, at_us, expires_us)
             await self._durably(lambda: self._store.add(record))
         crash_point("after-channel-recorded")
         self._records[number] = record
+        self._heard[number] = frozenset()
         self._counters.add("channels_created")
-        self._tell(slot, signals.Created(number))
+        self._tell(slot, signals.Created(number, left_s))
 
     async def _subscribe(
         self, slot: Slot, number: int, record: ChannelRecord, users: frozenset[str]
     ) -> None:
+        """As many calls as it takes to have everybody heard but those whose topics are invalid."""
         topics = [subscribed_topic(user, self._topics) for user in sorted(users)]
-        try:
-            taken = await self.rest.put_topics(record.id, topics)
-        except CloudError as error:
-            is_gone = isinstance(error, NotFoundError)
-            self._tell(slot, signals.CallFailed(number, str(error), is_gone, error.retry_after_s))
-            return
+        heard = self._heard.get(number)  # None: a predecessor's channel
+        search = self._searches.pop(number, None)
+        if search is None or list(search.topics) != topics:
+            search = TopicSearch(topics, self._invalid.get(slot, ()), heard or ())
+        is_of_topics = False
+        while (call := search.next_call()) is not None:
+            put = self.rest.put_topics if call.replaces else self.rest.add_topics
+            try:
+                search.accepted(await put(record.id, call.topics))
+            except CloudError as error:
+                is_of_topics = _is_of_topics(error, call.topics)
+                if not is_of_topics and (heard != frozenset() or not _is_refusal(error)):
+                    self._searches[number] = search
+                    self._tell(slot, _failed(number, error))
+                    return
+                search.refused(_reason(error), error.details, error.missing_permissions)
         crash_point("after-channel-subscribed")
-        at_us = self._clock.wall_us()
+        self._invalid[slot] = frozenset(search.invalid)
+        taken, at_us = search.result, self._clock.wall_us()
+        if search.is_hopeless and (heard != frozenset() or not is_of_topics):
+            reason = taken.rejected[0].reason
+            wait_s = self._hopeless_retry_s
+            failed = signals.CallFailed(number, reason, False, wait_s, is_refused=True)
+            self._tell(slot, failed)
+            return
         await self._durably(lambda: self._store.refuse(slot, taken.rejected, at_us))
+        self._heard[number] = taken.permitted
         self._tell(slot, signals.Subscribed(number, users, _refused(taken)))
 
     async def _let_go(self, record: ChannelRecord) -> None:
@@ -201,3 +251,33 @@ def _refused(taken: Subscriptions) -> dict[str, str]:
     """Why, by user. A topic that is nobody's was never asked for."""
     told = ((subscribed_user(each.topic), each.reason) for each in taken.rejected)
     return {user: reason for user, reason in told if user is not None}
+
+
+def _is_refusal(error: CloudError) -> bool:
+    """Whether it says no to this call, and not only for now."""
+    kinds = (RefusedError, ForbiddenError, UnauthorisedError)
+    return isinstance(error, kinds) and error.status not in PASSING_STATUSES
+
+
+def _is_of_topics(error: CloudError, topics: Sequence[str]) -> bool:
+    """Whether a call was refused for the sake of topics. By its code or its words: what it names
+    may be in any place of it (protocol.md §4, R4)."""
+    if not _is_refusal(error) or TOO_MANY_TOPICS in error.code.lower():
+        return False
+    is_said = "topic" in error.code.lower() or "topic" in error.message.lower()
+    return is_said or any(is_named(topic, error.details) for topic in topics)
+
+
+def _failed(number: int, error: CloudError) -> signals.CallFailed:
+    return signals.CallFailed(
+        number,
+        str(error),
+        isinstance(error, NotFoundError),
+        error.retry_after_s,
+        is_refused=_is_refusal(error),
+    )
+
+
+def _reason(error: CloudError) -> str:
+    said = ": ".join(each for each in (error.code, error.message) if each)
+    return (said or str(error))[:REASON_CHARS_MAX]

@@ -27,6 +27,7 @@ from actors.messages.control import (
     Vacates,
     encode_control,
 )
+from actors.messages.doubts import DOUBT_WORDS, decode_doubt
 from actors.planner.store import Roster
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import ChannelMachine
@@ -70,6 +71,8 @@ from runtime.crash_point import crash_point
 from runtime.ring import Producer
 
 __all__ = ["CLOUD_RECEIVER_WORDS", "CloudReceiverArguments", "run"]
+
+NOTICES_MAX = 100  # that are told of, by name
 
 _COUNTED = {HistoryEnds: "snapshots", Gap: "gaps", SessionBegins: "sessions_begun"}
 _COUNTED_EVENTS = {"channel.rotated": "rotations", "channel.retry": "reconnects"}
@@ -141,6 +144,7 @@ class CloudReceiver:
             rng=self._rng,
             policy=self._policy,
             tell=self._signal,
+            counters=counters,
             log=self._log,
         )
         self._routes: dict[int, Route] = {}
@@ -157,6 +161,7 @@ class CloudReceiver:
             log=self._log,
         )
         self._histories_wanted: set[tuple[int, int]] = set()  # by shard and its generation
+        self._noticed: set[str] = set()
         self._pressure = PressureLines(counters, self._log)
         self._timer: asyncio.TimerHandle | None = None
         self._gauges: CloudGauges
@@ -185,7 +190,9 @@ class CloudReceiver:
         self._clients[client.number] = CloudClient(
             client.number,
             rest,
+            tokens,
             self._store,
+            hopeless_retry_s=self._policy.hopeless_retry_s,
             tasks=self._tasks,
             counters=counters,
             topics=self._arguments.topics,
@@ -283,7 +290,10 @@ class CloudReceiver:
                     continue
                 taken.add(slot)
                 age_s = max(now_us - record.created_us, 0) / 1e6
-                client.reuse(self._machines[slot].adopt(age_s, now_s), record)
+                left_s = None
+                if record.expires_us is not None:
+                    left_s = (record.expires_us - now_us) / 1e6
+                client.reuse(self._machines[slot].adopt(age_s, left_s, now_s), record)
 
     def _make_machine(self, slot: Slot, *, is_known: bool) -> None:
         self._machines[slot] = ChannelMachine(
@@ -347,6 +357,7 @@ class CloudReceiver:
             ring_writer=self._ring_writer,
             tally=self._tally,
             tell=lambda signal: self._signal(slot, signal),
+            notice=self._on_notice,
         )
         self._sockets[line] = socket
 
@@ -356,6 +367,12 @@ class CloudReceiver:
             self._signal(slot, end)
 
         self._tasks.spawn(live(), f"line {line}")
+
+    def _on_notice(self, name: str) -> None:
+        """One line for each, however often it is said."""
+        if name not in self._noticed and len(self._noticed) < NOTICES_MAX:
+            self._noticed.add(name)
+            self._log.info("channel.notice", notice=name)
 
     # What the shards say
 
@@ -391,6 +408,16 @@ class CloudReceiver:
                 self._log.warning("history.requested", shard=number)
                 self._signal_all(HistoryWanted())
 
+    def _doubt(self) -> None:
+        """Sessions that did not bring what the roster shows."""
+        for page in self._arguments.shard_counters:
+            for word in DOUBT_WORDS:
+                doubt = decode_doubt(page.get(word))
+                if doubt is not None:
+                    slot = Slot(doubt.client, doubt.slot)
+                    if slot in self._machines:
+                        self._signal(slot, signals.Doubted(doubt.session))
+
     # Time
 
     def _tick(self) -> None:
@@ -399,6 +426,7 @@ class CloudReceiver:
         self._ring_writer.relieve()
         self._plans.read_if_new()
         self._give_histories()
+        self._doubt()
         frames = {line: socket.frames for line, socket in self._sockets.items()}
         self._signal_all(signals.Tick(frames, is_reading=not self._ring_writer.is_pressed))
         self._rotate()

@@ -9,34 +9,74 @@ one page serves them all. So where each agent was read last is remembered, and t
 page that answers for most agents, if that is more than ids would; of the oldest wish of its client,
 so that nobody waits for ever. Pages shift when users join or leave: whoever is not on theirs is
 asked for by id, and only that tells that somebody is gone.
+
+An answer may leave out parts that were asked for (protocol.md §4, R3): who is not told of whole is
+asked for again after a while, by id and by the call for that very part in turn, and last given up.
+All others go first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud_rest import USERS_BY_ID_MAX
+from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, USERS_BY_ID_MAX
+
+Part: TypeAlias = Literal["presence", "routingStatus"]
+PARTS: Final[tuple[Part, ...]] = ("presence", "routingStatus")
+_AT_ONCE: Final[dict[Part, int]] = {"presence": PRESENCES_AT_ONCE_MAX, "routingStatus": 1}
+
+TRIES_MAX: Final = 9  # of one agent: then nobody tells what is missing
+AGAIN_FIRST_S: Final = 0.5  # doubled with each try
+AGAIN_MOST_S: Final = 30.0
 
 
 class Call(NamedTuple):
-    """One call: a page of all users, or these ids. `number`: it answers for wishes before it."""
+    """One call: a page of all users, or these ids; `part`: for that part of them alone. `number`:
+    it answers for wishes before it."""
 
     number: int
     page: int | None
     ids: tuple[str, ...]
+    part: Part | None = None
 
 
 class AnsweredUsers(NamedTuple):
-    """Agents of a slot for whom this session needs to ask no more."""
+    """Agents of a slot for whom this session needs to ask no more. `partly`: of whom something was
+    told, and the rest is asked for again."""
 
     slot: Slot
     session: int
     users: tuple[str, ...]
+    partly: tuple[str, ...] = ()
+
+
+class UntoldPart(NamedTuple):
+    """What nobody tells of an agent."""
+
+    user: str
+    part: Part
+
+
+@dataclass(slots=True)
+class _Lack:
+    """What was left out of one agent in what its wish was told so far."""
+
+    parts: set[Part]
+    tries: int
+    due_s: float
+
+    @property
+    def next_part(self) -> Part | None:
+        """What to ask for next by itself; None: all of it by id, as each other time."""
+        if self.tries % 2:
+            return None
+        missing = [part for part in PARTS if part in self.parts]
+        return missing[(self.tries // 2 - 1) % len(missing)]
 
 
 @dataclass(slots=True)
@@ -57,6 +97,9 @@ class SnapshotScheduler:
         self._pages = 1  # as the gateway said last
         self._pages_read: set[int] = set()
         self._watched: frozenset[str] = frozenset()
+        self._lacks: dict[str, _Lack] = {}
+        self.untold: list[UntoldPart] = []
+        """What was given up; whoever shows it takes it out."""
 
     @property
     def waiting(self) -> int:
@@ -78,18 +121,37 @@ class SnapshotScheduler:
         if held is not None and held.session != session:
             del self._wishes[slot]  # it stands behind those that have waited for longer
         wish = _Wish(session, {user: before.get(user, self._calls) for user in users})
+        if self._lacks:  # what an earlier session was told says nothing in this one
+            gone = (held.since.keys() if held is not None else set()) - wish.since.keys()
+            self._forget_lacks(gone | (wish.since.keys() - before.keys()))
         if wish.since:
             self._wishes[slot] = wish
         else:
             self.stop(slot)
 
     def stop(self, slot: Slot) -> None:
-        self._wishes.pop(slot, None)
+        held = self._wishes.pop(slot, None)
+        if held is not None:
+            self._forget_lacks(held.since)
+
+    def _forget_lacks(self, users: Iterable[str]) -> None:
+        for user in users:
+            self._lacks.pop(user, None)
 
     # What to ask
 
-    def next_call(self, client: int) -> Call | None:
-        """What this client is to ask now. None: nothing before something is wanted or answered."""
+    def next_call(self, client: int, now_s: float = 0.0) -> Call | None:
+        """What this client is to ask now. None: nothing before something is wanted or answered, or
+        `due_s`."""
+        return self._next_whole(client) or self._next_missing(client, now_s)
+
+    def due_s(self, client: int) -> float:
+        """When somebody is to be asked for again."""
+        lacks = (lack for _, lack in self._lacking(client))
+        return min((lack.due_s for lack in lacks), default=float("inf"))
+
+    def _next_whole(self, client: int) -> Call | None:
+        """For those of whom nothing was told yet."""
         own = [wish for slot, wish in self._wishes.items() if slot.client == client]
         oldest = next((wish for wish in own if any(self._open(wish))), None)
         if oldest is None:
@@ -112,9 +174,37 @@ class SnapshotScheduler:
             return self._ask(min(unread), ()) if unread else None
         return self._ask(None, ids)
 
+    def _next_missing(self, client: int, now_s: float) -> Call | None:
+        """For parts that were left out, the oldest wish first."""
+        due = [(user, lack) for user, lack in self._lacking(client) if lack.due_s <= now_s]
+        by_id = [user for user, lack in due if lack.next_part is None]
+        if by_id:
+            return self._ask(None, tuple(by_id[:USERS_BY_ID_MAX]))
+        for part in PARTS:
+            users = [user for user, lack in due if lack.next_part == part]
+            if users:
+                return self._ask(None, tuple(users[: _AT_ONCE[part]]), part)
+        return None
+
+    def _lacking(self, client: int) -> Iterator[tuple[str, _Lack]]:
+        """Those of this client for whom no call is under way."""
+        under_way, lacks = self._under_way, self._lacks
+        if not lacks:
+            return
+        for slot, wish in self._wishes.items():
+            if slot.client == client:
+                for user, since in wish.since.items():
+                    lack = lacks.get(user)
+                    if lack is not None and under_way.get(user, 0) <= since:
+                        yield user, lack
+
     def _open(self, wish: _Wish) -> Iterator[str]:
-        under_way = self._under_way
-        return (user for user, since in wish.since.items() if under_way.get(user, 0) <= since)
+        under_way, lacks = self._under_way, self._lacks
+        return (
+            user
+            for user, since in wish.since.items()
+            if under_way.get(user, 0) <= since and user not in lacks
+        )
 
     def _is_worth_reading_on(self) -> bool:
         """Whether the pages that we have never read hold more of ours than as many calls by id."""
@@ -122,7 +212,7 @@ class SnapshotScheduler:
         unplaced = len(self._watched) - len(self._page_of)
         return unread > 0 and unplaced > unread * USERS_BY_ID_MAX
 
-    def _ask(self, page: int | None, ids: tuple[str, ...]) -> Call:
+    def _ask(self, page: int | None, ids: tuple[str, ...], part: Part | None = None) -> Call:
         self._calls += 1
         if page is not None:
             self._pages_under_way.add(page)
@@ -130,26 +220,71 @@ class SnapshotScheduler:
                 told = [user for user in self._open(wish) if self._page_of.get(user) == page]
                 self._under_way.update(dict.fromkeys(told, self._calls))
         self._under_way.update(dict.fromkeys(ids, self._calls))
-        return Call(self._calls, page, ids)
+        return Call(self._calls, page, ids, part)
 
     # What became of it
 
-    def answered(self, call: Call, found: Collection[str], pages: int = 0) -> list[AnsweredUsers]:
-        """Whom it answers for: on a page, whoever stands there; by id, all who were asked for."""
+    def answered(
+        self,
+        call: Call,
+        found: Collection[str],
+        pages: int = 0,
+        *,
+        lacking: Mapping[str, Collection[Part]] | None = None,
+        now_s: float = 0.0,
+    ) -> list[AnsweredUsers]:
+        """Whom it answers for: on a page, whoever stands there; by id, all who were asked for.
+        `lacking`: of those found, which parts were left out; of a call for one part, those who were
+        not told of it at all are not found."""
         self._over(call)
         if call.page is not None:
             self._learn(call.page, found, pages)
         told = []
         for slot, wish in list(self._wishes.items()):
             asked = found if call.page is not None else call.ids
-            users = tuple(user for user in asked if wish.since.get(user, call.number) < call.number)
-            for user in users:
-                del wish.since[user]
-            if users:
-                told.append(AnsweredUsers(slot, wish.session, users))
+            heard = [user for user in asked if wish.since.get(user, call.number) < call.number]
+            whole, partly = [], []
+            for user in heard:
+                missing = self._missing(call, user, found, lacking or {})
+                if self._is_over(user, missing, now_s):
+                    del wish.since[user]
+                    self._lacks.pop(user, None)
+                    whole.append(user)
+                else:
+                    partly.append(user)
+            if heard:
+                told.append(AnsweredUsers(slot, wish.session, tuple(whole), tuple(partly)))
             if not wish.since:
                 del self._wishes[slot]
         return told
+
+    def _missing(
+        self,
+        call: Call,
+        user: str,
+        found: Collection[str],
+        lacking: Mapping[str, Collection[Part]],
+    ) -> set[Part]:
+        """What is still not told of them."""
+        lack = self._lacks.get(user)
+        if call.part is None:
+            left_out = set(lacking.get(user, ()))
+            return left_out if lack is None else left_out & lack.parts
+        before = set(PARTS) if lack is None else lack.parts
+        return before - {call.part} if user in found else before
+
+    def _is_over(self, user: str, missing: set[Part], now_s: float) -> bool:
+        """Whether nothing is to be asked any more; else when to ask again is noted."""
+        if not missing:
+            return True
+        lack = self._lacks.get(user)
+        tries = 1 if lack is None else lack.tries + 1
+        if tries >= TRIES_MAX:
+            self.untold += [UntoldPart(user, part) for part in PARTS if part in missing]
+            return True
+        wait_s = min(AGAIN_FIRST_S * 2 ** (tries - 1), AGAIN_MOST_S)
+        self._lacks[user] = _Lack(missing, tries, now_s + wait_s)
+        return False
 
     def failed(self, call: Call) -> None:
         """It is to be asked again."""

@@ -16,7 +16,7 @@ from actors.settings.sender import SigningSecret, WebhookUrl, signing_secret_of
 SINKS_MAX: Final = 8
 STDOUT: Final = Path("-")
 
-Cause: TypeAlias = Literal["live", "history", "late", "lost", "gap"]
+Cause: TypeAlias = Literal["live", "history", "late", "lost", "gap", "roster"]
 _Named = Annotated[str, Field(min_length=1, max_length=200)]
 
 _OF_KIND: Final = {

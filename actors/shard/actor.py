@@ -23,6 +23,7 @@ from actors.shard.journal import (
     Transaction,
     damage_named,
 )
+from actors.shard.roster_ring import RosterRing
 from actors.shard.shard import RefeedResult, Shard, ShardStatus
 from actors.shard.suspicion import (
     HAND_WORDS,
@@ -40,16 +41,15 @@ from actors.storage.disk_wait import DiskWait
 from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
-from runtime.counters import DRAINING, LOADED, RUNNING
+from runtime.counters import LOADED, RUNNING
 from runtime.crash_point import crash_point, poison_point
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
-from runtime.ring_actor import RingActor, wait_for
+from runtime.ring_actor import RingActor
 
 BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
 SLOW_COMMIT_S = 0.005
-LINGER_S = 0.002
 PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
 PRUNE_FOR_S = 0.05
 """Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
@@ -70,14 +70,17 @@ class StateActor(RingActor):
         *,
         answering: Answering | None = None,
         feed: Feed | None = None,
+        roster: RosterRing | None = None,
     ) -> None:
-        """`consumers` bring events; in the inbox those of `answering` and `feed` come after them,
-        in this order."""
+        """`consumers` bring events; in the inbox those of `answering`, `feed` and `roster` come
+        after them, in this order."""
         super().__init__(inbox)
         self._consumers = consumers
         self._answering = answering
         self._feed = feed
-        self._all_consumers = [*consumers, *(each.consumer for each in (answering, feed) if each)]
+        self._roster = roster
+        others = (answering, feed, roster)
+        self._all_consumers = [*consumers, *(each.consumer for each in others if each)]
         self._is_going_on = False
         self._child = child
         self._arguments = arguments
@@ -109,6 +112,8 @@ class StateActor(RingActor):
             self._shard.restart_empty(counters.get("mark_epoch"), counters.get("mark_sequence"))
         if self._answering is not None:
             self._answering.show(self._shard)
+        if self._roster is not None:
+            self._roster.start(self._shard)
         crash_point("after-load")
         self._suspect()
         self._show()
@@ -141,6 +146,8 @@ class StateActor(RingActor):
         if self._feed is not None:
             self._feed.publish(self._shard, transaction)
         crash_point("after-feed")
+        if self._roster is not None:
+            self._roster.judged(batch)
         self._events_took.add_events(batch.kinds, batch.received_ns, self._clock.wall_us() * 1_000)
         self._show()
         if self._answering is not None and self._shard.agent_table.correlated:
@@ -160,12 +167,27 @@ class StateActor(RingActor):
     def _hear(self, batch: Batch, now_s: float) -> None:
         """Questions and wants are in no journal and nothing that a death is laid to. What is held
         between two batches is what was committed last."""
-        if self._answering is not None and batch.ring == len(self._consumers):
+        if self._roster is not None and batch.ring == len(self._all_consumers) - 1:
+            self._reconcile(batch, now_s)
+        elif self._answering is not None and batch.ring == len(self._consumers):
             self._answering.answer(batch, self._shard, now_s)
         else:
             assert self._feed is not None
             self._feed.hear(batch)
         self._go_on(now_s)
+
+    def _reconcile(self, batch: Batch, now_s: float) -> None:
+        """What the roster corrects is committed at once, as events are."""
+        assert self._roster is not None
+        if not self._roster.reconcile(batch, self._shard, self._clock.wall_us()):
+            return
+        transaction = None
+        if self._journal is not None:
+            transaction = self._shard.prepare(now_s)
+            self._commit(transaction)
+        if self._feed is not None:
+            self._feed.publish(self._shard, transaction)
+        self._show()
 
     def on_beat(self) -> None:
         self._child.beat()
@@ -381,34 +403,5 @@ class StateActor(RingActor):
             put("mark_sequence", 0)  # never the old numbering's mark beside the new one's number
         for word, value in zip(ShardStatus._fields, standing, strict=True):
             put(word, int(value))
-
-
-def run(child: Child, arguments: ShardArguments) -> None:
-    """Entry of a shard's process: until SIGTERM, then drained, or until the actor fails."""
-    # Batches free by reference count. The collector would walk all agents again and again (30 ms
-    # at 50,000): it looks once a minute at what is new, and what survives is left alone for ever.
-    gc.disable()
-    consumers = [
-        Consumer(block, generation=child.generation, producer_doorbell=doorbell)
-        for block, doorbell in zip(arguments.rings, arguments.producer_doorbells, strict=True)
-    ]
-    answering = None
-    if arguments.answering is not None:
-        answering = Answering(arguments.answering, child.counters, child.generation)
-    feed = None
-    if arguments.feed is not None:
-        feed = Feed(arguments.feed, child.counters, child.generation)
-    inbox = RingInbox(
-        [*consumers, *(each.consumer for each in (answering, feed) if each)],
-        arguments.doorbell,
-        linger_s=LINGER_S if arguments.journalled else 0.0,
-        records_max=BATCH_RECORDS,
-    )
-    actor = StateActor.start(child, arguments, consumers, inbox, answering=answering, feed=feed)
-
-    def stop() -> None:
-        child.set_phase(DRAINING)
-        actor.stop(block=False)
-
-    child.on_stop(stop)
-    wait_for(actor)
+        if self._roster is not None:
+            self._roster.show(self._shard)

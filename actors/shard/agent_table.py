@@ -18,7 +18,7 @@ CORRELATED_MAX = 10_000
 """Newest transitions that bear a correlation id and are kept in mind: over half an hour of what a
 sender may cause."""
 
-CAUSES = ("live", "history", "late", "lost", "gap")
+CAUSES = ("live", "history", "late", "lost", "gap", "roster")
 
 
 class Appointment(NamedTuple):

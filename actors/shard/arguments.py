@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.messages.control import Dialect
+from actors.messages.doubts import DOUBT_WORDS
 from actors.shard.answering import ANSWERING_WORDS, AnsweringArguments
 from actors.shard.durations import duration_words
 from actors.shard.feed import FEED_WORDS, FeedArguments
@@ -37,6 +38,8 @@ SHARD_WORDS: Final = (
     *SUSPICION_WORDS,
     *ANSWERING_WORDS,
     *FEED_WORDS,
+    "corrections",  # transitions that the roster told, because no event did
+    *DOUBT_WORDS,
     *duration_words("commit"),
     *duration_words("event"),  # from its receipt until it is committed
 )
@@ -61,4 +64,6 @@ class ShardArguments:
     """None: there is no sender, and nobody asks."""
     feed: FeedArguments | None = None
     """None: nobody reads along."""
+    roster: Block | None = None
+    """From the planner: what the roster shows of everybody's state. None: there is no planner."""
     dialect: Dialect = "wsp"

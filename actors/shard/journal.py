@@ -37,7 +37,7 @@ CREATE TABLE transitions(
     epoch INTEGER NOT NULL,
     sequence INTEGER NOT NULL,
     queue TEXT, presence TEXT, correlation TEXT,
-    cause TEXT NOT NULL           -- live, history, late, lost, gap
+    cause TEXT NOT NULL           -- live, history, late, lost, gap, roster
 );
 CREATE TABLE gaps(
     row INTEGER PRIMARY KEY,      -- transitions.id

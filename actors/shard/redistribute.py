@@ -106,7 +106,7 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
     for shard in shards:
         handled.extend(sequence for sequence in shard.merge.window.slots if sequence)
         for outcome, count in shard.merge.counts.items():
-            counts[outcome] += count
+            counts[outcome] = counts.get(outcome, 0) + count
         for name, scope in shard.sessions.scopes.items():
             if name not in scopes or scope.epoch > scopes[name].epoch:
                 scopes[name] = scope

@@ -19,14 +19,15 @@ from actors.messages.partition import shard_of
 from actors.messages.transition import Transition
 from actors.shard.agent_table import Agent, AgentTable, Correlated
 from actors.shard.checkpoint import Checkpoint, decode_page
-from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions
+from actors.shard.correcting import CORRECTIONS, CorrectingMerge
 from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
 from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transaction
 from actors.shard.merge import OUTCOMES, Merge, digest_of
 from actors.shard.native import unpacked
 from actors.shard.quarantine import ROWS_MAX, Rejection, rejection
+from actors.shard.reconciliation import Doubts
 from actors.shard.sessions import Scopes
 from runtime.crash_point import crash_point
 from runtime.ring import KIND_CONTROL, KIND_EVENT, KIND_REJECTED
@@ -97,11 +98,14 @@ class Shard:
         self.agent_table = AgentTable(
             owns=lambda user_id: shard_of(user_id, shards) == index, rows_kept=journalled
         )
-        self.merge = Merge(self.agent_table) if dialect == "wsp" else CloudMerge(self.agent_table)
+        self.merge = (
+            Merge(self.agent_table) if dialect == "wsp" else CorrectingMerge(self.agent_table)
+        )
         self._sessions_of = Scopes if dialect == "wsp" else CloudSessions
         self.sessions = self._sessions_of(self.merge)
         self.dialect = dialect
         self.checkpoint = Checkpoint(now_s=now_s, replay_from=0, upto={})
+        self.doubts = Doubts()
         self.cursors = [0] * rings
         self._rejections: deque[Rejection] = deque(maxlen=ROWS_MAX)
         self._durable: Commit | None = None
@@ -284,6 +288,30 @@ class Shard:
             self._rejections.append(rejection(reason, frame, received_us))
         grown = (name for name in OUTCOMES[1:] if self.merge.counts[name] > before[name])
         return RefeedResult(next(grown), reason)
+
+    def reconcile(self, batch: BatchView, judged_ns: int, now_us: int) -> bool:
+        """Compares what the roster shows with what is held; `judged_ns`: everything that came by
+        then was judged. True: something was corrected, which must be committed. The number of a
+        record is when the roster was read, by the gateway's clock."""
+        merge = self.merge
+        assert isinstance(merge, CorrectingMerge)
+        assert isinstance(self.sessions, CloudSessions)
+        before = merge.counts[CORRECTIONS]
+        count, read_ns = batch.count, batch.received_ns
+        for index, value in enumerate(
+            parse_frames(batch.joined(0, count, JOINT), count, batch.frame)
+        ):
+            if read_ns[index] > judged_ns:
+                continue  # what is held is behind; the next read shows it again
+            scope = merge.correct(value, now_us, batch.sequences[index])
+            if scope is not None:
+                self.doubts.add(scope, self.sessions.scopes[scope].session)
+        return merge.counts[CORRECTIONS] != before
+
+    @property
+    def doubted(self) -> list[int]:
+        """As the page has them."""
+        return self.doubts.shown(getattr(self.merge, "session_of", {}))
 
     # --- transactions ------------------------------------------------------------------------
 

@@ -130,7 +130,7 @@ class TransitionShown(_Shown):
     queue: str | None
     queue_name: str | None
     presence: str | None
-    cause: str = Field(examples=["live", "history", "late", "lost", "gap"])
+    cause: str = Field(examples=["live", "history", "late", "lost", "gap", "roster"])
     correlation: str | None = Field(description="correlation id of the command that caused it")
 
 

@@ -130,6 +130,11 @@ _CHANNELS: Final = (
         Word("receiver", "topics_refused"),
     ),
     counter(
+        "presence_receiver_parts_untold",
+        "Cloud: presences or routing statuses of agents that no request returned.",
+        Word("receiver", "parts_untold"),
+    ),
+    counter(
         "presence_receiver_snapshots",
         "Cloud: channel snapshots completed.",
         Word("receiver", "snapshots"),
@@ -193,6 +198,11 @@ _SHARD: Final = (
         "presence_shard_gaps",
         "Gaps recorded: time spans whose events were not received.",
         Word("shard", "gaps"),
+    ),
+    counter(
+        "presence_shard_corrections",
+        "Cloud: transitions that the roster showed and no event had told.",
+        Word("shard", "corrections"),
     ),
     gauge("presence_shard_agents", "Agents of a shard.", Word("shard", "agents")),
     gauge(

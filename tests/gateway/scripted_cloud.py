@@ -86,7 +86,8 @@ class ScriptedCloud(LoopbackServer):
                     return b""
                 return self._problem(trouble.status, trouble.body, trouble.headers)
         if (found := self.answers.get((request.method, request.path))) is not None:
-            return self._said(found(request))
+            told = found(request)
+            return self._problem(*told) if isinstance(told, tuple) else self._said(told)
         return self._listing(request)
 
     def _token(self, request: Request) -> bytes:

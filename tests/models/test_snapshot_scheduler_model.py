@@ -1,5 +1,6 @@
-"""The desk of snapshots against a plain gateway whose pages shift: everybody is answered for by a
-call that was made after they were wanted, and nobody is asked for without need."""
+"""The desk of snapshots against a plain gateway whose pages shift, and whose answers leave parts
+out: everybody is answered for by calls that were made after they were wanted, whole or given up
+after so many tries, and nobody is asked for without need."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from actors.genesys.channel_plan import Slot
-from actors.receiver.snapshot_scheduler import Call, SnapshotScheduler
+from actors.receiver.snapshot_scheduler import (
+    AGAIN_MOST_S,
+    PARTS,
+    TRIES_MAX,
+    Call,
+    Part,
+    SnapshotScheduler,
+)
 
 USERS = tuple(f"u{number:03}" for number in range(260))
 PER_PAGE = 130  # more than a call takes by id
@@ -34,6 +42,11 @@ class DeskModel(RuleBasedStateMachine):
         self.calls: list[tuple[Call, int]] = []  # under way, by which client
         self.made = 0
         self.sessions = 0
+        self.now_s = 0.0
+        self.left_out: dict[str, frozenset[Part]] = {}  # of answers of all parts
+        self.never_told: dict[str, frozenset[Part]] = {}  # not even when asked for by itself
+        self.told: dict[str, set[Part]] = {}  # since somebody was wanted
+        self.tries: dict[str, int] = {}
 
     # What is wanted
 
@@ -55,6 +68,8 @@ class DeskModel(RuleBasedStateMachine):
         held = self.wanted.pop(slot, None)
         before = held.since if held is not None and held.session == session else {}
         since = {user: before.get(user, self.made) for user in users}
+        for user in since.keys() - before.keys():
+            self.told[user], self.tries[user] = set(), 0
         if since:
             self.wanted[slot] = Wanted(session, since)
         self.scheduler.want(slot, session, users)
@@ -68,7 +83,7 @@ class DeskModel(RuleBasedStateMachine):
 
     @rule(client=st.sampled_from([0, 0, 1]))
     def ask(self, client: int) -> None:
-        call = self.scheduler.next_call(client)
+        call = self.scheduler.next_call(client, self.now_s)
         if call is not None:
             self.made += 1
             assert call.number == self.made
@@ -97,16 +112,52 @@ class DeskModel(RuleBasedStateMachine):
             found = [user for user in call.ids if user in self.active]
         else:
             found = self.active[(call.page - 1) * PER_PAGE : call.page * PER_PAGE]
-        for slot, session, users in self.scheduler.answered(
-            call, found, -(-len(self.active) // PER_PAGE)
+        lacking: dict[str, list[Part]] = {}
+        if call.part is not None:
+            found = [u for u in found if call.part not in self.never_told.get(u, ())]
+        else:
+            lacking = {
+                user: [part for part in PARTS if part in self.left_out[user]]
+                for user in found
+                if self.left_out.get(user)
+            }
+        pages = -(-len(self.active) // PER_PAGE)
+        for slot, session, users, partly in self.scheduler.answered(
+            call, found, pages, lacking=lacking, now_s=self.now_s
         ):
             wanted = self.wanted[slot]
             assert session == wanted.session
-            for user in users:
-                assert wanted.since.pop(user) < call.number, "it was read after it was wanted"
+            for user in (*users, *partly):
+                assert wanted.since[user] < call.number, "it was read after it was wanted"
                 assert user in (found if call.page is not None else call.ids)
+                self.tries[user] += 1
+                if user in found or call.part is None:
+                    parts = PARTS if call.part is None else (call.part,)
+                    self.told[user].update(p for p in parts if p not in lacking.get(user, ()))
+            for user in users:
+                is_whole = len(self.told[user]) == len(PARTS)
+                is_given_up = self.tries[user] >= TRIES_MAX
+                assert is_whole or is_given_up
+                assert is_whole == (user not in {each.user for each in self.scheduler.untold})
+                del wanted.since[user]
+            assert all(len(self.told[user]) < len(PARTS) for user in partly)
+            assert all(self.tries[user] < TRIES_MAX for user in partly)
             if not wanted.since:
                 del self.wanted[slot]
+        self.scheduler.untold.clear()
+
+    @rule(
+        users=st.frozensets(st.sampled_from(USERS), max_size=3),
+        parts=st.frozensets(st.sampled_from(PARTS), max_size=2),
+        is_ever_told=st.booleans(),
+    )
+    def leave_out(self, users: frozenset[str], parts: frozenset[Part], is_ever_told: bool) -> None:
+        self.left_out = dict.fromkeys(users, parts)
+        self.never_told = {} if is_ever_told else dict.fromkeys(users, parts)
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 40.0]))
+    def time_goes_by(self, seconds: float) -> None:
+        self.now_s += seconds
 
     @rule(users=st.frozensets(st.sampled_from(USERS), max_size=3))
     def leave(self, users: frozenset[str]) -> None:
@@ -124,12 +175,16 @@ class DeskModel(RuleBasedStateMachine):
             self.answer_well(call)
         self.calls = []
         made = self.made
-        while any(self.ask_well(client) for client in (0, 1)):
-            assert self.made - made < 20
-        assert not self.wanted
+        while self.wanted:
+            if not any(self.ask_well(client) for client in (0, 1)):
+                due_s = min(self.scheduler.due_s(client) for client in (0, 1))
+                assert self.now_s < due_s <= self.now_s + AGAIN_MOST_S
+                self.now_s = due_s
+            assert self.made - made < 20 + len(self.left_out) * TRIES_MAX * len(PARTS)
+        assert not any(self.scheduler.next_call(client, 1e9) for client in (0, 1))
 
     def ask_well(self, client: int) -> bool:
-        call = self.scheduler.next_call(client)
+        call = self.scheduler.next_call(client, self.now_s)
         if call is not None:
             self.made += 1
             self.answer_well(call)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.shard import actor
+from actors.shard import process
 from actors.shard.actor import StateActor
 from actors.shard.arguments import ShardArguments
 from runtime.child import Child
@@ -19,5 +19,5 @@ class CarelessActor(StateActor):
 
 def run(child: Child, arguments: ShardArguments) -> None:
     """The entry of its process."""
-    actor.StateActor = CarelessActor  # type: ignore[misc]
-    actor.run(child, arguments)
+    vars(process)["StateActor"] = CarelessActor
+    process.run(child, arguments)

@@ -80,7 +80,7 @@ def test_files_are_read_again_at_a_hangup_and_what_is_wrong_changes_nothing(
 
     # The stacks of all, and nobody minds.
     process.send_signal(signal.SIGUSR1)
-    for file in ("supervisor", "web/server", "sender/actor", "shard/actor", "receiver/loop"):
+    for file in ("supervisor", "web/server", "sender/actor", "shard/process", "receiver/loop"):
         eventually(partial(_says, service.log, f'{file}.py", line '), f"a stack in {file}")
     assert children == service.children()
 

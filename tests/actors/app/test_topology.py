@@ -14,7 +14,7 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
-from actors.app.shared_memory import LINKS, SharedMemory
+from actors.app.shared_memory import LINKS, PLANNED, SharedMemory
 from actors.app.topology import Runtime, children_environment
 from actors.sender.store import CommandStore
 from actors.settings.gateway_addresses import gateway_address
@@ -97,6 +97,8 @@ def test_of_every_link_each_producer_has_a_ring_to_each_consumer(tmp_path: Path)
     ]  # fmt: skip
     bytes_of = {ring.name: ring.size for ring in shared.rings}
     for link in LINKS:
+        if link.name in PLANNED:
+            continue  # in the other dialect
         ring = f"{_first(link.producer)} to {_first(link.consumer)}"
         assert bytes_of[ring] == ring_bytes(link.capacity or 64 << 10), link.name
 

@@ -55,6 +55,17 @@ def test_in_the_cloud_a_planner_stands_between_the_shards_and_several_receivers(
     assert named(in_cloud, "web").arguments.sender_enabled
 
 
+def test_the_planner_has_a_ring_to_every_shard(in_cloud: Runtime) -> None:
+    planner = named(in_cloud, "planner").arguments
+    assert [ring.name for ring in planner.shard_rings] == [
+        "planner to shard-0", "planner to shard-1",
+    ]  # fmt: skip
+    for index in range(2):
+        shard = named(in_cloud, f"shard-{index}").arguments
+        assert shard.roster is planner.shard_rings[index]
+        assert shard.doorbell is planner.shard_doorbells[index]
+
+
 def test_every_receiver_has_a_ring_of_its_own_to_every_shard(in_cloud: Runtime) -> None:
     receivers = [named(in_cloud, f"receiver-{n}").arguments for n in range(2)]
     for index in range(2):

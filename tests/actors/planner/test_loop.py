@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import orjson
 import pytest
 import structlog
 
@@ -18,17 +19,26 @@ from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelec
 from actors.planner.loop import Planner
 from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import Roster, prepare, read_names, read_roster
+from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, STARTING, Counters
 from runtime.doorbell import Doorbell
 from runtime.errors import ConfigurationError
+from runtime.ring import Consumer, ring_bytes
 from tests.actors.receiver.rig import in_loop, until
 from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, Trouble
 
 HASTY = RetryPolicy(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
 SMALL = Limits(topics_per_channel_max=3, channels_per_client_max=2)
 SOON_S = 0.1
+SHOWN = {
+    "presence": {
+        "presenceDefinition": {"id": "d", "systemPresence": "Busy"},
+        "modifiedDate": "2026-11-30T20:00:00.000Z",
+    },
+    "routingStatus": {"status": "IDLE", "startTime": "2026-11-30T20:00:00.000Z"},
+}
 
 
 @dataclass
@@ -335,6 +345,61 @@ def test_the_share_is_kept_over_two_lives(tmp_path: Path) -> None:
                 await rig.beats(0.5)
         assert len(cloud.asked) == 3
         assert rig.get("roster_reads") == 0
+
+    with_rig(tmp_path, test)
+
+
+def test_whom_a_read_names_but_does_not_show_is_looked_at_by_id(tmp_path: Path) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
+        members = [f"m{number:03}" for number in range(250)]
+        cloud.add(*members)
+        for user in members:
+            cloud.users[user] |= SHOWN
+        cloud.named[QUEUES] = {"q1": "Sales"}
+        cloud.members[f"{QUEUES}/q1/members"] = members
+        rings = [Block.create("planner to shard-0", ring_bytes(1 << 20))]
+        rig.arguments = replace(
+            rig.arguments,
+            watch=WatchSelection(kind="queues", ids=("q1",)),
+            limits=Limits(),
+            shard_rings=tuple(rings),
+            shard_doorbells=(Doorbell.create("shard-0"),),
+            roster_every_s=30.0,
+        )
+        consumer = Consumer(rings[0], generation=1)
+        async with rig.living():
+            await until(lambda: consumer.used_bytes > 0 and cloud.paths(PAGES) == 3)
+            batch = consumer.peek(1_000)
+            assert batch is not None
+            await until(lambda: consumer.published > batch.cursor_to or batch.count == 250)
+        asked = [request for request in cloud.asked if request.path == PAGES]
+        assert all(dict(request.query)["expand"] == "presence,routingStatus" for request in asked)
+        ids = [value for request in asked for key, value in request.query if key == "id"]
+        assert ids == members
+
+    with_rig(tmp_path, test)
+
+
+def test_everybody_on_a_page_is_shown_to_the_shards_at_no_extra_call(tmp_path: Path) -> None:
+    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
+        cloud.add(*"abc")
+        for user in "ab":
+            cloud.users[user] |= SHOWN
+        rings = [Block.create("planner to shard-0", ring_bytes(1 << 20))]
+        rig.arguments = replace(
+            rig.arguments,
+            shard_rings=tuple(rings),
+            shard_doorbells=(Doorbell.create("shard-0"),),
+            roster_every_s=30.0,
+        )
+        consumer = Consumer(rings[0], generation=1)
+        async with rig.living():
+            await until(lambda: consumer.used_bytes > 0)
+            batch = consumer.peek()
+            assert batch is not None
+            told = [orjson.loads(batch.frame(i))["eventBody"]["id"] for i in range(batch.count)]
+            assert told == ["a", "b"]
+            assert abs(batch.sequences[0] - SystemClock().wall_us()) < 10_000_000
 
     with_rig(tmp_path, test)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from actors.genesys.cloud_answers import ListingPage
 from actors.genesys.cloud_errors import FailedError, ForbiddenError
 from actors.genesys.cloud_rest import CloudRest
+from actors.genesys.observation import OBSERVED_PARTS
 from actors.genesys.paging import Query
 from actors.planner.arguments import WatchSelection
 from actors.planner.roster import Read, RosterReader, UnresolvedError, listed_ids
@@ -258,6 +259,7 @@ class Moving:
 
     PAGE = 3
     room = 1
+    gateway_ahead_us = 0
 
     def __init__(self, present: set[str], course: list[tuple[set[str], set[str]]]) -> None:
         self.present = set(present)
@@ -272,14 +274,20 @@ class Moving:
             self.ever |= joining
             self.throughout -= leaving
 
-    async def user_page(self, number: int, query: Query = ()) -> ListingPage:
+    async def user_page(
+        self, number: int, expand: Sequence[str] = (), query: Query = ()
+    ) -> ListingPage:
+        assert tuple(expand) == OBSERVED_PARTS
         assert not query
         self._move()
         there = sorted(self.present)
         entities = [{"id": i} for i in there[(number - 1) * self.PAGE : number * self.PAGE]]
         return ListingPage(entities, number, -(-len(there) // self.PAGE), len(there))
 
-    async def users_by_id(self, ids: list[str]) -> list[dict[str, str]]:
+    async def users_by_id(
+        self, ids: Sequence[str], expand: Sequence[str] = ()
+    ) -> list[dict[str, str]]:
+        assert tuple(expand) == OBSERVED_PARTS
         self._move()
         return [{"id": user} for user in ids if user in self.present]
 

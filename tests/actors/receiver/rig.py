@@ -13,6 +13,7 @@ import uvloop
 
 from actors.genesys.http import GatewayAddress
 from actors.messages.control import ControlRecord, Watermark, decode_control
+from actors.messages.doubts import DOUBT_WORDS
 from actors.receiver.loop import RECEIVER_WORDS, ReceiverArguments, _live
 from runtime.block import Block
 from runtime.child import Child
@@ -21,7 +22,7 @@ from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.ring import KIND_CONTROL, Consumer, ring_bytes
 
-SHARD_WORDS = ("mark_epoch", "mark_sequence", "wants_history", "session")
+SHARD_WORDS = ("mark_epoch", "mark_sequence", "wants_history", "session", *DOUBT_WORDS)
 DEADLINE_S = 10.0
 
 

@@ -8,12 +8,24 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import apsw
+import orjson
 import pytest
 
+from actors.genesys.times import microseconds
+from actors.messages.control import (
+    Dialect,
+    SessionBegins,
+    Watches,
+    encode_control,
+    session_flags,
+)
+from actors.messages.doubts import Doubt, decode_doubt
 from actors.shard.actor import PRUNE_FOR_S, StateActor
+from actors.shard.agent_table import Transition
 from actors.shard.answering import Answering, AnsweringArguments
 from actors.shard.arguments import SHARD_WORDS, ShardArguments
 from actors.shard.journal import Journal, prepare
+from actors.shard.roster_ring import RosterRing
 from runtime import crash_point
 from runtime.block import Block
 from runtime.child import Child
@@ -22,7 +34,7 @@ from runtime.doorbell import Doorbell
 from runtime.errors import LocalError
 from runtime.exit import Exit
 from runtime.inbox import RingInbox
-from runtime.ring import Consumer, Producer, ring_bytes
+from runtime.ring import KIND_CONTROL, KIND_EVENT, Consumer, Producer, ring_bytes
 from tests.actors.shard.lending import RECEIVED_NS, A, event
 from tests.actors.shard.test_shard import stream
 
@@ -38,12 +50,15 @@ class Bench:
         *,
         journalled: bool = True,
         answering: AnsweringArguments | None = None,
+        dialect: Dialect = "wsp",
     ) -> None:
         self.counters = Counters.create("shard-0", SHARD_WORDS)
         self.generation = 0
         doorbell, reverse = Doorbell.create("shard-0"), Doorbell.create("receiver-0")
         block = Block.create("ring", ring_bytes(1 << 20))
         self.producer = Producer(block, generation=1, doorbell=doorbell)
+        shows = Block.create("planner to shard-0", ring_bytes(1 << 16))
+        self.roster = Producer(shows, generation=1, doorbell=doorbell)
         self.arguments = ShardArguments(
             index=0,
             shards=1,
@@ -56,6 +71,8 @@ class Bench:
             retention_days=7,
             retention_bytes=1 << 40,
             answering=answering,
+            roster=shows if dialect == "cloud" else None,
+            dialect=dialect,
         )
         prepare(path, "run-1")
 
@@ -67,9 +84,13 @@ class Bench:
         if self.arguments.answering is not None:
             answering = Answering(self.arguments.answering, self.counters, self.generation)
             consumers.append(answering.consumer)
+        roster = None
+        if self.arguments.roster is not None:
+            roster = RosterRing(self.arguments.roster, self.counters, self.generation, [consumer])
+            consumers.append(roster.consumer)
         self.inbox = RingInbox(consumers, self.arguments.doorbell, beat_s=0.05, linger_s=0.001)
         self.actor = StateActor.start(
-            child, self.arguments, [consumer], self.inbox, answering=answering
+            child, self.arguments, [consumer], self.inbox, answering=answering, roster=roster
         )
         self.wait(lambda: self.counters.get("phase") >= LOADED)
 
@@ -103,12 +124,15 @@ class Bench:
         finally:
             connection.close()
 
-    def rows(self) -> list[int]:
-        journal = Journal(self.arguments.path, "run-1")
+    def all_rows(self) -> list[Transition]:
+        journal = Journal(self.arguments.path, "run-1", self.arguments.dialect)
         try:
-            return [row.sequence for row in journal.rows_behind(0)]
+            return list(journal.rows_behind(0))
         finally:
             journal.close()
+
+    def rows(self) -> list[int]:
+        return [row.sequence for row in self.all_rows()]
 
 
 @pytest.fixture
@@ -323,3 +347,59 @@ def test_without_a_journal_a_successor_wants_a_history(tmp_path: Path) -> None:
     bench.producer.publish()
     bench.stop()
     assert bench.counters.get("agents") == 1
+
+
+STAMP = "2026-11-30T20:00:{:02}.000Z"
+
+
+def shown(topic: str, second: int, system: str) -> bytes:
+    """A frame of one agent's whole state since then."""
+    body = {
+        "id": "agent-a",
+        "presence": {
+            "presenceDefinition": {"id": "d", "systemPresence": system},
+            "modifiedDate": STAMP.format(second),
+        },
+        "routingStatus": {"status": "OFF_QUEUE", "startTime": STAMP.format(second)},
+    }
+    return orjson.dumps({"topicName": f"v2.users.agent-a.{topic}", "eventBody": body})
+
+
+def test_what_the_roster_shows_is_committed_and_what_was_read_before_a_life_skipped(
+    tmp_path: Path,
+) -> None:
+    bench = Bench(tmp_path / "shard-00.db", dialect="cloud")
+    records = (
+        SessionBegins(7, "c0/0", 1, "", 0, None, 1),
+        Watches("c0/0", "agent-a"),
+    )
+    for record in records:
+        assert bench.producer.stage(encode_control(record), KIND_CONTROL, received_ns=RECEIVED_NS)
+    told = shown("snapshot", 1, "Available")
+    flags = session_flags(7)
+    assert bench.producer.stage(told, KIND_EVENT, epoch=1, flags=flags, received_ns=RECEIVED_NS)
+    bench.producer.publish()
+    bench.start()
+    bench.wait(lambda: bench.counters.get("applied") == 1)
+    read_us = microseconds(STAMP.format(30))
+
+    def show(second: int) -> None:
+        frame = shown("snapshot", second, "Offline")
+        assert bench.roster.stage(frame, KIND_EVENT, sequence=read_us, received_ns=RECEIVED_NS)
+        bench.roster.publish()
+
+    show(second=20)
+    bench.wait(lambda: bench.counters.get("corrections") == 1)
+    assert decode_doubt(bench.counters.get("doubted_0")) == Doubt(0, 0, 7)
+    bench.stop()
+    assert [row.cause for row in bench.all_rows()] == ["history", "roster"]
+    show(second=21)
+    bench.start()
+    bench.wait(lambda: bench.roster.used_bytes == 0)
+    assert decode_doubt(bench.counters.get("doubted_0")) == Doubt(0, 0, 7)
+    again = encode_control(SessionBegins(8, "c0/0", 1, "", 0, None, 1))
+    assert bench.producer.stage(again, KIND_CONTROL, received_ns=RECEIVED_NS)
+    bench.producer.publish()
+    bench.wait(lambda: bench.counters.get("doubted_0") == 0)
+    bench.stop()
+    assert bench.counters.get("corrections") == 1
