@@ -43,14 +43,14 @@ class Observer:
         """The same page, once it was looked at."""
         asked_us = self._clock.wall_us()
         page = await call
-        self._see(page.entities, asked_us, rest.gateway_ahead_us)
+        self._see(page.entities, asked_us, rest.gateway_ahead_us or 0)
         return page
 
     async def users(self, rest: CloudRest, call: Awaitable[list[Entity]]) -> list[Entity]:
         """The same users, once they were looked at."""
         asked_us = self._clock.wall_us()
         users = await call
-        self._see(users, asked_us, rest.gateway_ahead_us)
+        self._see(users, asked_us, rest.gateway_ahead_us or 0)
         return users
 
     def _see(self, users: Iterable[Entity], asked_us: int, ahead_us: int) -> None:

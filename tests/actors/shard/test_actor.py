@@ -20,8 +20,8 @@ from actors.messages.control import (
     session_flags,
 )
 from actors.messages.doubts import Doubt, decode_doubt
+from actors.messages.transition import Transition
 from actors.shard.actor import PRUNE_FOR_S, StateActor
-from actors.shard.agent_table import Transition
 from actors.shard.answering import Answering, AnsweringArguments
 from actors.shard.arguments import SHARD_WORDS, ShardArguments
 from actors.shard.journal import Journal, prepare
