@@ -277,14 +277,14 @@ class Answering(Platform):
         self.answers = answers
         self.how: list[Mapping[str, Any]] = []
 
-    async def patch_presence(  # type: ignore[override]
+    async def patch_presence(
         self, user_id: str, definition_id: str, message: str | None = None, **how: Any
     ) -> Any:
         self.how.append(how)
         self._call("PATCH", user_id)
         return self.answers[user_id]
 
-    async def put_presences(  # type: ignore[override]
+    async def put_presences(
         self, presences: Sequence[NewPresence], **how: Any
     ) -> Sequence[Mapping[str, Any]]:
         self.how.append(how)
