@@ -22,6 +22,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 COMPILED := actors/shard/agent_table.py actors/shard/event_run.py
 EXTENSIONS := $(shell find runtime actors tools -name '*.pyx' -o -name '*.pxd') $(COMPILED)
 export PYTHON
+# Charts are drawn here; without this their library would write to the home directory.
+export MPLCONFIGDIR := $(CURDIR)/.venv/.matplotlib
 
 .DELETE_ON_ERROR:
 .PHONY: help demo soak test for-tests check bench build clean

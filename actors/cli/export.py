@@ -16,8 +16,9 @@ from typing import IO, Final
 from actors.cli.export_formats import UNDERSTOOD, Format, Rows, moment
 from actors.cli.pseudonyms import open_pseudonyms
 from actors.genesys.times import iso_ms
+from actors.messages.transition import JournalRow
 from actors.shard.reader import archived_paths, journal_paths
-from actors.shard.scan import ScannedRow, scan
+from actors.shard.scan import by_receipt, scan
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, LocalError
 
@@ -54,14 +55,14 @@ def export(
     return count
 
 
-def rows(data_dir: Path, since_us: int, until_us: int) -> Iterator[ScannedRow]:
+def rows(data_dir: Path, since_us: int, until_us: int) -> Iterator[JournalRow]:
     """Of all journals."""
     paths = [*archived_paths(data_dir), *journal_paths(data_dir)]
     streams = [
         scan(path, path.relative_to(data_dir).with_suffix("").as_posix(), since_us, until_us)
         for path in paths
     ]
-    return heapq.merge(*streams)
+    return heapq.merge(*streams, key=by_receipt)
 
 
 def _moment(flag: str, text: str, now_us: int) -> int:
@@ -71,7 +72,7 @@ def _moment(flag: str, text: str, now_us: int) -> int:
         raise ConfigurationError(f"--{flag} {error}: {UNDERSTOOD}") from None
 
 
-def _write(file: IO[bytes], lines: Rows, found: Iterable[ScannedRow], progress: _Progress) -> int:
+def _write(file: IO[bytes], lines: Rows, found: Iterable[JournalRow], progress: _Progress) -> int:
     held = bytearray(lines.head)
     count = 0
     for count, row in enumerate(found, 1):

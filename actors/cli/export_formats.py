@@ -14,8 +14,7 @@ import orjson
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import iso_ms, microseconds
 from actors.messages.control import SEQUENCE_END
-from actors.shard.agent_table import GapRow
-from actors.shard.scan import ScannedRow
+from actors.messages.transition import GapRow, JournalRow
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
@@ -74,19 +73,19 @@ class Rows:
         self._pseudonyms = pseudonyms
         self._text = io.StringIO()
         self._csv = csv.writer(self._text, lineterminator="\n")
-        self.line: Callable[[ScannedRow], bytes] = self._json if format_ == "jsonl" else self._row
+        self.line: Callable[[JournalRow], bytes] = self._json if format_ == "jsonl" else self._row
         self.head = b""
         """What comes before the first line."""
         if format_ == "csv":
             self.head = self._written((*COLUMNS, *(f"gap_{name}" for name in GAP_COLUMNS)))
 
-    def _json(self, row: ScannedRow) -> bytes:
+    def _json(self, row: JournalRow) -> bytes:
         told: dict[str, Any] = dict(zip(COLUMNS, self._values(row), strict=True))
         if row.gap is not None:
             told["gap"] = dict(zip(GAP_COLUMNS, _gap(row.gap), strict=True))
         return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
-    def _row(self, row: ScannedRow) -> bytes:
+    def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
         return self._written((*self._values(row), *gap))
 
@@ -96,7 +95,7 @@ class Rows:
         self._csv.writerow(values)
         return self._text.getvalue().encode("utf-8", "surrogatepass")
 
-    def _values(self, row: ScannedRow) -> tuple[object, ...]:
+    def _values(self, row: JournalRow) -> tuple[object, ...]:
         user, command = row.user_id, row.correlation
         if self._pseudonyms is not None:
             user = None if user is None else self._pseudonyms.person(user)

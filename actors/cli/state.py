@@ -10,10 +10,10 @@ from typing import Any
 from actors.cli import tables
 from actors.genesys.times import utc
 from actors.messages.control import SEQUENCE_END
+from actors.messages.transition import GapRow, JournalRow
 from actors.shard import reader
-from actors.shard.agent_table import GapRow
-from actors.shard.native import TIMELESS_US, Native, native_json, presence_json
-from actors.shard.reader import AgentState, ShardSummary, TransitionRow
+from actors.shard.native import TIMELESS_US, Native, native_json, native_of, presence_json
+from actors.shard.reader import AgentState, ShardSummary
 
 SHOWN_GAPS_MAX = 50
 _AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
@@ -90,10 +90,10 @@ def show_history(path: Path, user: str, *, limit: int, as_json: bool) -> bool:
     return True
 
 
-def _show_transitions(title: str, rows: Sequence[TransitionRow]) -> None:
+def _show_transitions(title: str, rows: Sequence[JournalRow]) -> None:
     if any(row.native is not None for row in rows):
         columns = (*_HISTORY_COLUMNS, *_NATIVE_COLUMNS)
-        shown = ((*_transition_row(each), *_native_row(each.native)) for each in rows)
+        shown = ((*_transition_row(each), *_native_row(_native(each))) for each in rows)
         tables.show(title, columns, shown)
     else:
         tables.show(title, _HISTORY_COLUMNS, map(_transition_row, rows))
@@ -168,7 +168,7 @@ def _native_time(at_us: int) -> str | None:
     return utc(at_us) if at_us > TIMELESS_US else None
 
 
-def _transition_row(row: TransitionRow) -> tuple[object, ...]:
+def _transition_row(row: JournalRow) -> tuple[object, ...]:
     return (
         utc(row.at_us),
         utc(row.received_us),
@@ -182,12 +182,16 @@ def _transition_row(row: TransitionRow) -> tuple[object, ...]:
     )
 
 
-def _transition_json(row: TransitionRow) -> dict[str, Any]:
+def _native(row: JournalRow) -> Native | None:
+    return None if row.native is None else native_of(row.native)
+
+
+def _transition_json(row: JournalRow) -> dict[str, Any]:
     told = row._asdict()
-    del told["native"]
+    del told["journal"], told["native"], told["gap"]
     return {
         **told,
-        **_native_json(row.native),
+        **_native_json(_native(row)),
         "at": utc(row.at_us),
         "received": utc(row.received_us),
     }

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
-import uvloop
 
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
@@ -28,6 +27,7 @@ from actors.planner.arguments import PlannerArguments
 from actors.planner.roster import RetryPolicy, RosterReader
 from actors.planner.store import RosterStore
 from actors.storage.disk_wait import DiskWait
+from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, STARTING
@@ -45,8 +45,7 @@ def run(child: Child, arguments: PlannerArguments) -> None:
     """The entry of the child. Raises ConfigurationError when the gateway refuses who we are or what
     we ask for, or the settings name whom nobody finds (exit 78): at the start of the runtime only.
     Later it stays up, says so, and tries again."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Planner(child, arguments, SystemClock()).live())
+    loop_child.run(Planner(child, arguments, SystemClock()).live())
 
 
 class Planner:
@@ -87,7 +86,7 @@ class Planner:
         """Until it is stopped."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._child.on_stop(self._on_stop)
+        loop_child.on_stop(self._child, self._on_stop)
         address = self._arguments.address
         async with AsyncExitStack() as stack:
             self._store = self._disk.until_done(
@@ -104,7 +103,7 @@ class Planner:
                 in_service=self._counters.get("token_refreshes") > 0,
             )
             stack.push_async_callback(tokens.close)
-            self._child.on_reload(lambda: self._loop.call_soon_threadsafe(tokens.renew_soon))
+            loop_child.on_reload(self._child, tokens.renew_soon)
             self._gauges = TokenGauges(self._counters, tokens, self._log)
             total = self._arguments.requests_per_minute
             pacer = kept_pacer(self._counters, shares(total).planner, total, self._clock)
@@ -134,8 +133,7 @@ class Planner:
 
     def _on_stop(self) -> None:
         self._child.set_phase(DRAINING)
-        with suppress(RuntimeError):  # it has just ended by itself
-            self._loop.call_soon_threadsafe(self._stopped.set)
+        self._stopped.set()
 
     # What is planned
 

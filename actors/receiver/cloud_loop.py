@@ -12,7 +12,6 @@ import random
 from contextlib import AsyncExitStack
 
 import structlog
-import uvloop
 
 from actors.genesys.channel_plan import ChannelPlan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
@@ -63,6 +62,7 @@ from actors.receiver.signals import (
 from actors.receiver.snapshots import Snapshots
 from actors.receiver.task_group import STAGED_POINTS, TICK_S, TaskGroup
 from actors.storage.disk_wait import DiskWait
+from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
@@ -78,8 +78,7 @@ _COUNTED_EVENTS = {"channel.rotated": "rotations", "channel.retry": "reconnects"
 def run(child: Child, arguments: CloudReceiverArguments) -> None:
     """The entry of the child. Raises ConfigurationError when the gateway refuses who we are (exit
     78). It never gives up otherwise."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(live(child, arguments, SystemClock()))
+    loop_child.run(live(child, arguments, SystemClock()))
 
 
 async def live(
@@ -218,8 +217,8 @@ class CloudReceiver:
         self._ring_writer.publish()
         self._child.set_phase(Counters.RUNNING)
         self._tick()
-        self._child.on_stop(self._on_stop)
-        self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._renew_soon))
+        loop_child.on_stop(self._child, self._stop)
+        loop_child.on_reload(self._child, self._renew_soon)
         await self._tasks.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
@@ -238,10 +237,6 @@ class CloudReceiver:
     def _renew_soon(self) -> None:
         for tokens in self._tokens:
             tokens.renew_soon()
-
-    def _on_stop(self) -> None:
-        """In the middle of any bytecode of ours."""
-        self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if not self._tasks.over.is_set():

@@ -13,7 +13,6 @@ from typing import Final
 
 import httpx
 import structlog
-import uvloop
 
 from actors.genesys import wsp
 from actors.genesys.http import GatewayAddress, Route, http_client, reach
@@ -30,6 +29,7 @@ from actors.receiver.numbering import kept_epoch
 from actors.receiver.ring_writer import RingWriter
 from actors.receiver.session import SessionMachine
 from actors.receiver.task_group import STAGED_POINTS, TICK_S, TaskGroup
+from runtime import loop_child
 from runtime.block import Block
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
@@ -62,8 +62,7 @@ class ReceiverArguments:
 def run(child: Child, arguments: ReceiverArguments) -> None:
     """The entry of the child. Raises TemporaryError when every try is spent (exit 75), and
     ConfigurationError when the gateway refuses who we are or what we ask for (exit 78)."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(child, arguments, SystemClock()))
+    loop_child.run(_live(child, arguments, SystemClock()))
 
 
 async def _live(child: Child, arguments: ReceiverArguments, clock: Clock) -> None:
@@ -142,8 +141,8 @@ class Receiver:
         self._carry_out(self._machine.start(self._clock.now_s(), self._clock.wall_us()))
         self._child.set_phase(Counters.RUNNING)
         self._tick()
-        self._child.on_stop(self._on_stop)
-        self._child.on_reload(lambda: self._loop.call_soon_threadsafe(self._tokens.renew_soon))
+        loop_child.on_stop(self._child, self._stop)
+        loop_child.on_reload(self._child, self._tokens.renew_soon)
         await self._tasks.over.wait()
         self._child.set_phase(Counters.DRAINING)
         await self._drain()
@@ -164,10 +163,6 @@ class Receiver:
         await self._tokens.close()
         self._gauges.show()
         self._ring_writer.publish()
-
-    def _on_stop(self) -> None:
-        """In the middle of any bytecode of ours."""
-        self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if not self._tasks.over.is_set():

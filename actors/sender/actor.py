@@ -16,7 +16,6 @@ from typing import Any, Final, Protocol
 
 import pykka
 import structlog
-import uvloop
 
 from actors.messages.commands import (
     Accepted,
@@ -42,6 +41,7 @@ from actors.sender.page import SenderPage
 from actors.sender.store import KIND, CommandStore, DamagedStoreError
 from actors.storage.disk_wait import DiskWait
 from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS, damage_named
+from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING, Counters
@@ -298,8 +298,7 @@ def run(child: Child, arguments: SenderArguments) -> None:
 
     Raises ConfigurationError when the gateway refuses who we are, or grants too little.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(child, arguments))
+    loop_child.run(_live(child, arguments))
 
 
 async def _live(child: Child, arguments: SenderArguments) -> None:

@@ -24,6 +24,7 @@ from actors.genesys.tokens import TokenProvider
 from actors.sender import signals
 from actors.sender.delivery import CommandWebhook
 from actors.settings.sender import SenderSettings
+from runtime import loop_child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
 
@@ -125,12 +126,8 @@ class LoopLife(ABC):
         self._tokens.renew_soon()
 
     def _call(self, work: Callable[[], None]) -> None:
-        loop = self._loop
-        if loop is not None:
-            try:
-                loop.call_soon_threadsafe(work)
-            except RuntimeError:  # it has just ended: what is left undone, a successor finds
-                return
+        if self._loop is not None:
+            loop_child.call(self._loop, work)
 
     # Life
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
+from actors.messages.transition import GapRow, Row, Transition
 from actors.shard.native import Native
 
 AGENTS_MAX = 2_000_000
@@ -18,49 +19,6 @@ CORRELATED_MAX = 10_000
 sender may cause."""
 
 CAUSES = ("live", "history", "late", "lost", "gap")
-
-
-class Transition(NamedTuple):
-    """One row of the journal; `docs/design.md` has the table.
-
-    Hot code builds the plain tuple in this order: half the cost of the named one.
-    """
-
-    id: int
-    agent: int
-    """The agent's number in this journal; 0 for a gap."""
-    previous: int
-    """Row id of the same agent's previous row; 0 for its first."""
-    from_state: str | None
-    to_state: str
-    at_us: int
-    received_us: int
-    epoch: int
-    sequence: int
-    queue: str | None
-    presence: str | None
-    correlation: str | None
-    cause: str
-
-
-Row: TypeAlias = tuple[
-    int, int, int, str | None, str, int, int, int, int, str | None, str | None, str | None, str
-]
-
-
-class GapRow(NamedTuple):
-    """What is known of a gap, beside its row among the transitions."""
-
-    row: int
-    scope: str
-    epoch: int
-    first_sequence: int
-    last_sequence: int
-    at_us: int
-    """Until when: it was told of."""
-    reason: str
-    since_us: int = 0
-    """Since when: the last time that all was confirmed, as far as is known."""
 
 
 class Appointment(NamedTuple):

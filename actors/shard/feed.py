@@ -26,7 +26,8 @@ from actors.messages.feed import (
     Want,
     decode_want,
 )
-from actors.shard.agent_table import Agent, AgentTable, Row
+from actors.messages.transition import Row
+from actors.shard.agent_table import Agent, AgentTable
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from runtime.block import Block

@@ -16,7 +16,8 @@ import apsw
 import orjson
 
 from actors.messages.control import Dialect
-from actors.shard.agent_table import GapRow, PendingWrites, Transition
+from actors.messages.transition import GapRow, Transition
+from actors.shard.agent_table import PendingWrites
 from actors.shard.quarantine import Kept, Quarantine, Rejection
 from actors.storage import sqlite
 from actors.storage.data_file import DataFile, OwnedFile

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from actors.genesys.times import iso_ms
 from actors.messages.queries import PRESENCE_AT
 
@@ -122,6 +124,11 @@ def unpacked(packed: Sequence[Any]) -> Native:
     native = Native()
     native.unpack(packed)
     return native
+
+
+def native_of(stored: str) -> Native:
+    """As the table `natives` holds it."""
+    return unpacked(orjson.loads(stored))
 
 
 def correlation_of(presence_us: int) -> str:

@@ -15,11 +15,12 @@ from typing import Any, NamedTuple
 import apsw
 import orjson
 
-from actors.shard.agent_table import Agent, Appointment, GapRow, Transition
+from actors.messages.transition import GapRow, JournalRow, Transition
+from actors.shard.agent_table import Agent, Appointment
 from actors.shard.checkpoint import decode_page, page_of
 from actors.shard.cloud_sessions import stale_since
 from actors.shard.journal import KIND, dialect_of, gap_rows, watched_in
-from actors.shard.native import Native, unpacked
+from actors.shard.native import Native, native_of
 from actors.shard.sessions import Scope
 from actors.storage import sqlite
 from runtime.errors import LocalError
@@ -45,30 +46,11 @@ class AgentState(NamedTuple):
     """Cloud: what the platform says itself; its scope is where the agent is watched."""
 
 
-class TransitionRow(NamedTuple):
-    """One step of an agent's history."""
-
-    row: int
-    user_id: str
-    from_state: str | None
-    to_state: str
-    at_us: int
-    received_us: int
-    epoch: int
-    sequence: int
-    queue: str | None
-    presence: str | None
-    correlation: str | None
-    cause: str
-    native: Native | None = None
-    """Cloud: the native values behind this row; a row of cause lost has none."""
-
-
 class HistoryPage(NamedTuple):
     """A part of an agent's history, newest first."""
 
     is_known: bool  # whether any journal knows the agent
-    rows: list[TransitionRow]
+    rows: list[JournalRow]
     following: str | None
     """What to give as `before` for the next part; None: there is none."""
 
@@ -154,7 +136,7 @@ def read_ids(data_dir: Path) -> set[str]:
     return found
 
 
-def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[TransitionRow]:
+def read_history(data_dir: Path, user_id: str, limit: int) -> Iterator[JournalRow]:
     """An agent's rows, newest first, at most `limit`; goes on in the archives."""
     return islice((row for _, row in _walked(data_dir, user_id, (0, None)) if row), limit)
 
@@ -185,7 +167,7 @@ def _place(text: str) -> tuple[int, int]:
 
 def _walked(
     data_dir: Path, user_id: str, begin: tuple[int, int | None]
-) -> Iterator[tuple[int, TransitionRow | None]]:
+) -> Iterator[tuple[int, JournalRow | None]]:
     """Rows behind that place, with the number of their journal; first of each journal that knows
     the agent a None."""
     journal, before = begin
@@ -205,8 +187,8 @@ def _walked(
                 if found is None:  # past its retention
                     break
                 row = Transition._make(found)
-                native = _native_of(connection, row.id) if dialect == "cloud" else None
-                yield place, TransitionRow(row.id, user_id, *row[3:], native)
+                native = _native_text(connection, row.id) if dialect == "cloud" else None
+                yield place, JournalRow(path.stem, row.id, user_id, *row[3:], native)
                 row_id = row.previous
 
 
@@ -280,9 +262,9 @@ def _stale_of(connection: apsw.Connection) -> Callable[[Agent], int | None]:
     return stale_of
 
 
-def _native_of(connection: apsw.Connection, row: int) -> Native | None:
-    data = connection.execute("SELECT data FROM natives WHERE row = ?", (row,)).get
-    return None if data is None else unpacked(orjson.loads(data))
+def _native_text(connection: apsw.Connection, row: int) -> str | None:
+    text: str | None = connection.execute("SELECT data FROM natives WHERE row = ?", (row,)).get
+    return text
 
 
 def _replay_from(connection: apsw.Connection) -> int:
@@ -315,7 +297,7 @@ def _current(connection: apsw.Connection) -> dict[int, Agent]:
             (_replay_from(connection),),
         )
         for agent_id, data in dict(rows_with_natives).items():
-            agents[agent_id].native = unpacked(orjson.loads(data))
+            agents[agent_id].native = native_of(data)
     return agents
 
 
@@ -337,7 +319,8 @@ def _find(connection: apsw.Connection, user_id: str) -> Agent | None:
     for row in map(Transition._make, rows):
         agent.replay(row)
         if dialect == "cloud":
-            agent.native = _native_of(connection, row.id) or agent.native
+            text = _native_text(connection, row.id)
+            agent.native = agent.native if text is None else native_of(text)
     return agent
 
 

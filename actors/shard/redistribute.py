@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from actors.messages.control import RESUME_MARGIN, SCOPE_ALL, Dialect
 from actors.messages.partition import shard_of
-from actors.shard.agent_table import Agent, AgentTable, GapRow
+from actors.messages.transition import GapRow
+from actors.shard.agent_table import Agent, AgentTable
 from actors.shard.checkpoint import PAGE_AGENTS, encode_page
 from actors.shard.journal import CheckpointPage, Journal, ShardProgress, Transaction, prepare
 from actors.shard.merge import OUTCOMES

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Final
 
 from actors.messages.control import SCOPE_ALL
-from actors.shard.agent_table import AgentTable, GapRow
+from actors.messages.transition import GapRow
+from actors.shard.agent_table import AgentTable
 from actors.shard.journal import (
     KIND,
     Journal,

@@ -9,11 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import apsw
 
-from actors.shard.agent_table import GapRow
+from actors.messages.transition import TOLD, GapRow, JournalRow
 from actors.shard.journal import KIND
 from actors.storage import sqlite
 
@@ -23,43 +23,22 @@ WINDOW_ROWS: Final = 2_000
 the order in which they were received."""
 CLOCK_SLACK_US: Final = 3_600_000_000
 """So far back may the host's clock have been set without a row being missed."""
-_ROWS: Final = """
-SELECT received_us, ?, t.id, user_id, from_state, to_state, at_us, epoch, sequence, queue, presence,
-       correlation, cause
+_ROWS: Final = f"""
+SELECT ?, t.id, user_id, {", ".join(TOLD)}
   FROM transitions t LEFT JOIN agents ON agents.id = t.agent
  WHERE t.id > ? AND t.id <= ? AND received_us >= ? AND received_us < ? ORDER BY t.id
-"""
+"""  # noqa: S608 - names of columns
 _NEXT_COMMIT: Final = """
 SELECT last_row, committed_us FROM commits WHERE last_row BETWEEN ? AND ? ORDER BY last_row LIMIT 1
 """
 
 
-class ScannedRow(NamedTuple):
-    """One transition or gap. Rows order by the first three."""
-
-    received_us: int
-    journal: str
-    row: int
-    user_id: str | None
-    """None: a gap, or a person who was forgotten."""
-    from_state: str | None
-    to_state: str
-    at_us: int
-    epoch: int
-    sequence: int
-    queue: str | None
-    presence: str | None
-    correlation: str | None
-    cause: str
-    gap: GapRow | None = None
-
-
-def scan(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[ScannedRow]:
+def scan(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[JournalRow]:
     """In the order of their receipt, as far as WINDOW_ROWS reach. `journal`: what it is called."""
     return in_order(_slices(path, journal, since_us, until_us), WINDOW_ROWS)
 
 
-def _slices(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[ScannedRow]:
+def _slices(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[JournalRow]:
     with sqlite.reading(path, KIND) as connection:
         row = _begin_behind(connection, since_us - CLOCK_SLACK_US)
         last = int(connection.execute("SELECT next_row FROM progress").get) - 1
@@ -71,9 +50,7 @@ def _slices(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[
             row = oldest - 1
             end = min(row + SLICE_ROWS, last)
             found = connection.execute(_ROWS, (journal, row, end, since_us, until_us))
-            rows = [ScannedRow(*each) for each in found]
-            if any(each.cause == "gap" for each in rows):
-                rows = _with_gaps(connection, rows)
+            rows = with_gaps(connection, [JournalRow(*each) for each in found])
         yield from rows
         row = end
 
@@ -91,19 +68,29 @@ def _begin_behind(connection: apsw.Connection, before_us: int) -> int:
     return int(low)
 
 
-def _with_gaps(connection: apsw.Connection, rows: list[ScannedRow]) -> list[ScannedRow]:
-    span = (rows[0].row, rows[-1].row)
-    told = connection.execute("SELECT * FROM gaps WHERE row BETWEEN ? AND ?", span)
+def with_gaps(connection: apsw.Connection, rows: list[JournalRow]) -> list[JournalRow]:
+    """Those rows of one journal, in its order; what is known of a gap stands beside its row."""
+    if all(each.cause != "gap" for each in rows):
+        return rows
+    told = connection.execute(
+        "SELECT * FROM gaps WHERE row BETWEEN ? AND ?", (rows[0].row, rows[-1].row)
+    )
     gaps = {gap.row: gap for gap in (GapRow(*each) for each in told)}
     return [each._replace(gap=gaps.get(each.row)) for each in rows]
 
 
-def in_order(rows: Iterable[ScannedRow], window: int) -> Iterator[ScannedRow]:
-    """Sorted, if none stands further from its place than the window is wide."""
-    held: list[ScannedRow] = []
+def by_receipt(row: JournalRow) -> tuple[int, str, int]:
+    """The order of rows of several journals; no two stand at one place."""
+    return row.received_us, row.journal, row.row
+
+
+def in_order(rows: Iterable[JournalRow], window: int) -> Iterator[JournalRow]:
+    """Sorted `by_receipt`, if none stands further from its place than the window is wide."""
+    held: list[tuple[tuple[int, str, int], JournalRow]] = []
     for row in rows:
+        placed = by_receipt(row), row
         if len(held) < window:
-            heapq.heappush(held, row)
+            heapq.heappush(held, placed)
         else:
-            yield heapq.heappushpop(held, row)
-    yield from sorted(held)
+            yield heapq.heappushpop(held, placed)[1]
+    yield from (row for _, row in sorted(held))

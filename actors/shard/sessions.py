@@ -24,7 +24,8 @@ from actors.messages.control import (
     Shed,
     Watermark,
 )
-from actors.shard.agent_table import Agent, GapRow
+from actors.messages.transition import GapRow
+from actors.shard.agent_table import Agent
 from actors.shard.merge import Merge
 
 

@@ -16,7 +16,8 @@ import orjson
 from actors.genesys.times import iso_ms
 from actors.messages.control import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.messages.partition import shard_of
-from actors.shard.agent_table import Agent, AgentTable, Correlated, Transition
+from actors.messages.transition import Transition
+from actors.shard.agent_table import Agent, AgentTable, Correlated
 from actors.shard.checkpoint import Checkpoint, decode_page
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.cloud_sessions import CloudSessions

@@ -10,9 +10,9 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from actors.genesys.times import iso_ms
+from actors.messages.transition import GapRow, JournalRow
 from actors.settings.sinks import SinkSettings
-from actors.shard.agent_table import GapRow
-from actors.shard.native import native_json, unpacked
+from actors.shard.native import native_json, native_of
 
 TYPE_PREFIX: Final = "io.presence-runtime"
 TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"
@@ -23,27 +23,6 @@ MISSED: Final = f"{TYPE_PREFIX}.sink.gap"
 
 PAST_RETENTION: Final = "past its retention"
 JOURNAL_GONE: Final = "the journal is gone"
-
-
-class JournalRow(NamedTuple):
-    """A row of a journal, with what stands beside it."""
-
-    journal: str
-    id: int
-    user_id: str | None
-    from_state: str | None
-    to_state: str
-    at_us: int
-    received_us: int
-    epoch: int
-    sequence: int
-    queue: str | None
-    presence: str | None
-    correlation: str | None
-    cause: str
-    native: str | None = None
-    """Cloud: as the table `natives` has it."""
-    gap: GapRow | None = None
 
 
 class LostRows(NamedTuple):
@@ -76,7 +55,7 @@ class EventEnvelope:
     def row(self, row: JournalRow) -> SinkEvent:
         """The same for ever: whoever is given it twice knows it by its id. A journal that was put
         back from a backup writes other rows under old numbers, but at another time."""
-        told = f"{row.journal}-{row.id}-{row.received_us:x}"
+        told = f"{row.journal}-{row.row}-{row.received_us:x}"
         if row.gap is not None:
             return self._event(told, GAP, None, row.at_us, _gap(row, row.gap))
         return self._event(told, TRANSITION, row.user_id, row.at_us, _transition(row))
@@ -129,7 +108,7 @@ def _transition(row: JournalRow) -> dict[str, Any]:
     if row.correlation is not None:
         data["correlation"] = row.correlation
     if row.native is not None:
-        data["native"] = native_json(unpacked(orjson.loads(row.native)))
+        data["native"] = native_json(native_of(row.native))
     return data
 
 

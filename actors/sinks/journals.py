@@ -11,24 +11,24 @@ given its own before any child runs.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 import structlog
 
-from actors.shard.agent_table import GapRow, Transition
+from actors.messages.transition import TOLD, JournalRow
 from actors.shard.journal import KIND, connect, dialect_of
 from actors.shard.reader import archived_paths, journal_paths
-from actors.sinks.envelope import JournalRow
+from actors.shard.scan import with_gaps
 from actors.storage import sqlite
 from actors.storage.sqlite import DamagedFileError
 from runtime.errors import LocalError
 
 NONE: Final = 0
 _IDENTITIES: Final = 2**31 - 1  # positive numbers of 32 bits with a sign
-_TOLD: Final = ", ".join(f"t.{name}" for name in Transition._fields[3:])
+_TOLD: Final = ", ".join(f"t.{name}" for name in TOLD)
 _ROWS: Final = """
 SELECT t.id, a.user_id, {told}, {native}
   FROM transitions t LEFT JOIN agents a ON a.id = t.agent {natives}
@@ -141,16 +141,6 @@ class JournalReader:
                 self._has_natives = dialect_of(self._connection) == "cloud"
             found = execute(_WITH_NATIVES if self._has_natives else _PLAIN, (row, limit))
             rows = [JournalRow(self._identity, *each) for each in found]
-            if any(each.cause == "gap" for each in rows):
-                rows = list(self._with_gaps(rows))
-            return Slice(rows, _last_row(self._connection))
+            return Slice(with_gaps(self._connection, rows), _last_row(self._connection))
         finally:
             execute("COMMIT")
-
-    def _with_gaps(self, rows: list[JournalRow]) -> Iterator[JournalRow]:
-        told = self._connection.execute(
-            "SELECT * FROM gaps WHERE row BETWEEN ? AND ?", (rows[0].id, rows[-1].id)
-        )
-        gaps = {gap.row: gap for gap in (GapRow(*each) for each in told)}
-        for row in rows:
-            yield row._replace(gap=gaps.get(row.id)) if row.cause == "gap" else row

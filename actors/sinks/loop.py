@@ -10,11 +10,9 @@ import asyncio
 import os
 import random
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Final
 
 import structlog
-import uvloop
 
 from actors.settings.sinks import SinkSettings
 from actors.sinks.arguments import SinksArguments
@@ -28,6 +26,7 @@ from actors.sinks.source import Source
 from actors.sinks.store import SinkStore, sinks_path
 from actors.sinks.webhook import WebhookSink
 from actors.storage.disk_wait import DiskWait
+from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import DRAINING, LOADED, RUNNING
@@ -46,8 +45,7 @@ LINES_ROWS_MAX: Final = 2_000
 def run(child: Child, arguments: SinksArguments) -> None:
     """The entry of the child. Whatever a sink does, the process goes on."""
     os.nice(NICENESS)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(Sinks(child, arguments, SystemClock()).live())
+    loop_child.run(Sinks(child, arguments, SystemClock()).live())
 
 
 class Sinks:
@@ -70,7 +68,7 @@ class Sinks:
         """Until it is stopped, and then as long as `DRAIN_S` for what is left."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
-        self._child.on_stop(self._on_stop)
+        loop_child.on_stop(self._child, self._on_stop)
         try:
             files = self._disk.until_done(lambda: find(self._arguments.data_dir))
             pumps = [self._worker(settings, files) for settings in self._arguments.settings]
@@ -83,8 +81,7 @@ class Sinks:
 
     def _on_stop(self) -> None:
         self._child.set_phase(DRAINING)
-        with suppress(RuntimeError):  # it has just ended by itself
-            self._loop.call_soon_threadsafe(self._stopped.set)
+        self._stopped.set()
 
     def _worker(self, settings: SinkSettings, files: list[JournalFile]) -> DeliveryWorker:
         arguments = self._arguments

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol
 
+from actors.messages.transition import JournalRow
 from actors.sinks.envelope import (
     JOURNAL_GONE,
     PAST_RETENTION,
     EventEnvelope,
-    JournalRow,
     LostRows,
     SinkEvent,
     SinkFilter,
@@ -162,8 +162,8 @@ class _Draft:
         """Adds the rows of a slice, and says what is missing before them; the row that the sink is
         at then."""
         rows = found.rows
-        end = rows[-1].id if rows else max(found.last_row, behind)
-        first = rows[0].id if rows else end + 1
+        end = rows[-1].row if rows else max(found.last_row, behind)
+        first = rows[0].row if rows else end + 1
         if first > behind + 1:  # retention did not wait for us
             missed = LostRows(journal, behind + 1, first - 1, PAST_RETENTION, self._wall_us())
             self.events.append(self._envelope.missed(missed))

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.genesys.times import iso_ms
 from actors.messages.control import Dialect
-from actors.shard.agent_table import Transition
+from actors.messages.transition import Transition
 from actors.shard.cloud_sessions import stale_since
 from actors.shard.native import native_json, unpacked
 from actors.shard.sessions import Scope, earliest_stale

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors.genesys.times import utc
-from actors.shard.reader import TransitionRow
+from actors.messages.transition import JournalRow
 from actors.web.names import Names
 from actors.web.read_model import AgentView, Health, Minute
 
@@ -38,7 +38,7 @@ def position_shown(view: AgentView) -> dict[str, int] | None:
     return {"epoch": view.epoch, "sequence": view.sequence}
 
 
-def transition_shown(row: TransitionRow, names: Names) -> dict[str, Any]:
+def transition_shown(row: JournalRow, names: Names) -> dict[str, Any]:
     return {
         "row": row.row,
         "from": row.from_state,

@@ -15,7 +15,6 @@ from typing import Any, Final, cast
 
 import structlog
 import uvicorn
-import uvloop
 
 from actors.settings.web import WebSettings
 from actors.web import address, names
@@ -38,6 +37,7 @@ from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import WebParts
 from actors.web.peer import PeerProtocol
 from actors.web.tick import TickLoop
+from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
@@ -64,8 +64,7 @@ def run(child: Child, arguments: WebArguments) -> None:
     gc.set_threshold(GARBAGE_CHECKED_EVERY)
     sys.modules.setdefault("pydantic.v1", cast("Any", None))  # FastAPI would look at it: 30 ms
     _raise_descriptors()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_live(child, arguments, SystemClock()))
+    loop_child.run(_live(child, arguments, SystemClock()))
 
 
 async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
@@ -116,7 +115,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
                 # Nobody knows whose each stream is: whoever may follow it comes back by itself.
                 board.hub.close()
 
-        web.on_reload(read_tokens)
+        loop_child.on_reload(child, read_tokens)
         web.on_close(board.hub.close)
         name_reader.start()
         tick.start()
@@ -198,15 +197,6 @@ class Web:
             )
         )
 
-    def on_reload(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called, between two events of the loop, when files are to be read."""
-
-        def between_bytecodes() -> None:
-            if not self._loop.is_closed():
-                self._loop.call_soon_threadsafe(callback)
-
-        self._child.on_reload(between_bytecodes)
-
     def on_close(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when we stop: answers that would never end do so then."""
         self._on_close = callback
@@ -218,7 +208,7 @@ class Web:
         self._child.set_phase(Counters.LOADED)
         self._beat()
         self._child.set_phase(Counters.RUNNING)
-        self._child.on_stop(self._on_stop)
+        loop_child.on_stop(self._child, self._stop)
         self._log.info("web.serves")
         self._server.on_started = self._open
         await self._server.serve(sockets=[bound])
@@ -247,10 +237,6 @@ class Web:
             server_state=self._server.server_state,
             app_state=self._server.lifespan.state,
         )
-
-    def _on_stop(self) -> None:
-        """In the middle of any bytecode of ours."""
-        self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
         if not self._link.is_closed:

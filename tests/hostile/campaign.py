@@ -18,10 +18,10 @@ from picows import WSMsgType
 
 from actors.genesys.wsp import OwnedEvent, read_frame, sequence_or_0
 from actors.messages.control import SEQUENCE_STEP_MAX, STATE_EVENT, STATES, UNKNOWN
+from actors.messages.transition import Transition
 from actors.receiver import routing
 from actors.receiver.connection import SHED_TYPES_MAX
 from actors.shard import agent_table, decode, dedup, journal, merge, quarantine
-from actors.shard.agent_table import Transition
 from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from tests.hostile.frames import Forge, respelt

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
+from actors.messages.transition import JournalRow
 from actors.sender.reader import verify_audit
-from actors.shard.reader import TransitionRow, read_history, read_state
+from actors.shard.reader import read_history, read_state
 from runtime.errors import EXIT_CLEAN, EXIT_TEMPORARY
 from tests.processes.service import AGENTS, Service, ended, eventually, is_alive
 
@@ -55,7 +56,7 @@ def _is_accepted(service: Service, user: str) -> bool:
     return service.change(user, "busy") == 202
 
 
-def _past(service: Service, user: str) -> list[TransitionRow]:
+def _past(service: Service, user: str) -> list[JournalRow]:
     return list(read_history(service.data_dir, user, ROWS_MAX))
 
 

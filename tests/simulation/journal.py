@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from actors.shard.agent_table import GapRow, Transition
+from actors.messages.transition import GapRow, Transition
 from actors.shard.journal import CheckpointPage, Commit, ShardProgress, Stored, ToldRow, Transaction
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError

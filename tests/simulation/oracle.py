@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from typing import NamedTuple
 
 from actors.messages.control import UNKNOWN
-from actors.shard.agent_table import GapRow, Transition
+from actors.messages.transition import GapRow, Transition
 from actors.shard.merge import OUTCOMES
 from tests.simulation.journal import Disk
 from tests.simulation.organisation import Event

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from actors import main as cli
 from actors.cli import agent_lookup
-from actors.cli.agent_resolver import NamedAgent, folded, resolve
+from actors.cli.agent_resolver import NamedAgent, resolve
 from actors.genesys.channel_plan import ChannelPlan, Slot
+from actors.messages.spelling import folded
 from actors.planner import store
 from actors.sender import reader
 from actors.storage.data_dir import LOCK, DataDir, GatewayIdentity

@@ -23,9 +23,9 @@ from actors.cli.export import rows
 from actors.cli.export_formats import Rows, moment
 from actors.cli.pseudonyms import FILE, Pseudonyms, open_pseudonyms
 from actors.genesys.times import microseconds
+from actors.messages.transition import GapRow, JournalRow
 from actors.shard import journal, scan
-from actors.shard.agent_table import GapRow
-from actors.shard.scan import ScannedRow, in_order
+from actors.shard.scan import by_receipt, in_order
 from actors.storage.data_dir import DataDir, GatewayIdentity
 from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, ConfigurationError
 
@@ -34,13 +34,13 @@ NOON_US = microseconds("2026-11-22T12:00:00+00:00")
 HOSTILE = 'a,"b"\n=1+1'
 
 
-def scanned(received_us: int, row: int = 1, **fields: Any) -> ScannedRow:
+def scanned(received_us: int, row: int = 1, **fields: Any) -> JournalRow:
     given: dict[str, Any] = {
         "journal": "shard-00", "user_id": "u1", "from_state": "Available", "to_state": "Talking",
         "at_us": received_us - SECOND, "epoch": 1, "sequence": row, "queue": "q", "presence": None,
         "correlation": None, "cause": "live",
     }  # fmt: skip
-    return ScannedRow(received_us=received_us, row=row, **(given | fields))
+    return JournalRow(received_us=received_us, row=row, **(given | fields))
 
 
 def fill(path: Path, received: Iterable[int], *, users: int = 3, commits_every: int = 10) -> None:
@@ -178,14 +178,16 @@ def test_a_key_is_made_once_for_its_owner_and_a_damaged_one_is_named(tmp_path: P
 def test_rows_that_stand_a_little_out_of_order_are_sorted_within_the_window() -> None:
     rng = random.Random(3)
     found = [scanned(number + rng.randrange(50), number) for number in range(1_000)]
-    assert list(in_order(found, 60)) == sorted(found)
-    assert sorted(in_order(found, 1)) == sorted(found)  # nothing is lost by a narrow one
+    assert list(in_order(found, 60)) == sorted(found, key=by_receipt)
+    assert sorted(in_order(found, 1), key=by_receipt) == sorted(
+        found, key=by_receipt
+    )  # nothing is lost by a narrow one
 
 
 def test_all_journals_make_one_stream_in_the_order_of_receipt(data_dir: Path) -> None:
     found = list(rows(data_dir, 0, NOON_US + 86_400 * SECOND))
     assert len(found) == 1 + 10_000
-    assert found == sorted(found)
+    assert found == sorted(found, key=by_receipt)
     assert found[0].journal == "archive-001/shard-00"
     assert {row.journal for row in found[1:3]} == {"shard-00", "shard-01"}
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.messages.control import SCOPE_ALL, Dialect, HistoryEnds, SessionBegins
-from actors.shard.agent_table import Agent, Transition
+from actors.messages.transition import Transition
+from actors.shard.agent_table import Agent
 from actors.shard.journal import Journal, prepare
 from actors.shard.shard import Shard
 from tests.actors.shard.lending import Record, batch, control

@@ -13,6 +13,7 @@ from actors.messages.partition import shard_of
 from actors.messages.queries import Answer, AskAgent, Question, TransitionSeen, Watch
 from actors.shard import reader
 from actors.shard.journal import Journal, prepare
+from actors.shard.native import native_of
 from actors.shard.redistribute import settle
 from actors.shard.replies import Replies
 from actors.storage.data_dir import DataDir, GatewayIdentity
@@ -85,7 +86,7 @@ def test_readers_see_native_values_and_since_when_each_agent_is_stale(
 def test_a_history_shows_what_the_native_values_were_then(cloud: Rig, data_dir: DataDir) -> None:
     cloud.feed(activity("MEAL", 10), activity("BUSY", 20), unwatches())
     rows = list(reader.read_history(data_dir.path, A, 10))
-    assert [row.native and row.native.system_presence for row in rows] == [
+    assert [row.native and native_of(row.native).system_presence for row in rows] == [
         None, "BUSY", "MEAL", "ON_QUEUE"
     ]  # fmt: skip
 

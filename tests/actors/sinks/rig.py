@@ -8,9 +8,10 @@ from typing import Any
 
 import apsw
 
+from actors.messages.transition import GapRow
 from actors.settings.sinks import SinkSettings
 from actors.shard import journal
-from actors.shard.agent_table import Agent, AgentTable, GapRow
+from actors.shard.agent_table import Agent, AgentTable
 from actors.shard.journal import Journal, ShardProgress, Transaction
 from actors.sinks.envelope import EventEnvelope, SinkEvent, SinkFilter
 from actors.sinks.journals import JournalFile, JournalReader, find

@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.genesys.times import iso_ms
-from actors.shard.agent_table import GapRow
-from actors.sinks.envelope import EventEnvelope, JournalRow, LostRows, SinkFilter, source_of
+from actors.messages.transition import GapRow, JournalRow
+from actors.sinks.envelope import EventEnvelope, LostRows, SinkFilter, source_of
 from tests.actors.sinks.rig import BEGAN_US, SOURCE, lines_sink
 
 S_US = 1_000_000
 ROW = JournalRow(
     journal="0badcafe",
-    id=41,
+    row=41,
     user_id="u1",
     from_state="Available",
     to_state="Talking",
@@ -138,7 +138,7 @@ def test_who_caused_it_and_what_the_cloud_says_itself_stand_there_if_known() -> 
 
 
 def test_a_row_has_one_id_for_ever_and_no_other_row_has_it() -> None:
-    others = [ROW._replace(journal="1badcafe"), ROW._replace(id=42), ROW._replace(received_us=1)]
+    others = [ROW._replace(journal="1badcafe"), ROW._replace(row=42), ROW._replace(received_us=1)]
     envelope = EventEnvelope(SOURCE)
     assert envelope.row(ROW) == envelope.row(ROW)
     assert len({envelope.row(each).id for each in [ROW, *others]}) == 4

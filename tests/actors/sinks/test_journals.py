@@ -23,7 +23,7 @@ def test_rows_come_as_they_were_committed_gaps_among_them(tmp_path: Path) -> Non
     prepared(tmp_path)
     reader = JournalReader(find(tmp_path)[0])
     rows, last = reader.behind(0, 10)
-    assert [(row.id, row.user_id, row.cause) for row in rows] == [
+    assert [(row.row, row.user_id, row.cause) for row in rows] == [
         (1, "u1", "live"), (2, "u2", "live"), (3, None, "gap"), (4, "u1", "live"),
     ]  # fmt: skip
     assert last == 4
@@ -32,7 +32,7 @@ def test_rows_come_as_they_were_committed_gaps_among_them(tmp_path: Path) -> Non
     gap = rows[2].gap
     assert gap is not None
     assert (gap.reason, rows[0].gap) == ("the socket was closed too long", None)
-    assert [row.id for row in reader.behind(1, 2).rows] == [2, 3]
+    assert [row.row for row in reader.behind(1, 2).rows] == [2, 3]
     shard.write("u3")  # while it is open
     assert reader.behind(4, 10).last_row == 5
     reader.close()
