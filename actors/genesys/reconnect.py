@@ -28,9 +28,17 @@ def backoff_s(
     *,
     first_s: float = BACKOFF_FIRST_S,
     most_s: float = BACKOFF_MOST_S,
+    least: float = 0.0,
 ) -> float:
-    """What to wait after so many failures in a row: full jitter under a doubling bound."""
-    return rng.uniform(0.0, min(first_s * 2.0 ** min(tries, _DOUBLINGS_MAX), most_s))
+    """What to wait after so many failures in a row: from `least` of a doubling bound to all of it;
+    0.0 is full jitter."""
+    bound_s = doubled_s(tries, first_s, most_s)
+    return rng.uniform(least * bound_s, bound_s)
+
+
+def doubled_s(times: int, first_s: float, most_s: float) -> float:
+    """The bound, doubled so many times."""
+    return min(first_s * 2.0 ** min(times, _DOUBLINGS_MAX), most_s)
 
 
 def refusal_of(status: int, at: str) -> str:

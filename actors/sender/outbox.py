@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 
 from standardwebhooks import Webhook
 
+from actors.genesys.reconnect import backoff_s
 from actors.genesys.times import as_datetime
 from actors.sender.signals import Deliver, Delivered
 from actors.settings.sender import WebhookSettings
@@ -110,7 +111,13 @@ class Outbox:
         self._judged.add(told.message_id)
         state, due_us = DELIVERED, now_us
         if not told.success:
-            own_s = self._delay_s(message.attempts + 1)
+            own_s = backoff_s(
+                message.attempts,
+                self._rng,
+                first_s=BACKOFF_FIRST_S,
+                most_s=self._backoff_most_s,
+                least=0.5,
+            )
             due_us = now_us + round(max(own_s, told.retry_after_s or 0.0) * 1e6)
             is_over = now_us - message.born_us >= self._give_up_after_us
             state = DEAD if is_over else WAITING
@@ -122,11 +129,6 @@ class Outbox:
         for one in self._judged:
             del self._on_way[one]
         self._judged.clear()
-
-    def _delay_s(self, attempts: int) -> float:
-        # 2.0 ** 1024 is no float; nobody waits that many attempts for a cap of 30 days.
-        longest = min(BACKOFF_FIRST_S * 2.0 ** min(attempts - 1, 64), self._backoff_most_s)
-        return longest * self._rng.uniform(0.5, 1.0)
 
 
 def signed_headers(secret: str, delivery: Deliver) -> dict[str, str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import Final
 
+from actors.genesys.reconnect import doubled_s
 from actors.sender.commands import Code, Refusal
 from actors.sender.signals import Acknowledged
 from actors.settings.sender import SenderSettings
@@ -47,9 +48,7 @@ def no_permit(missing: Code, waited_s: float, settings: SenderSettings) -> Refus
 def backoff_s(tries: int, rng: random.Random) -> float:
     """How long after so many tries, of which there was one at least, before the next one."""
     assert tries >= 1, tries
-    # 2 ** 30 is above any bound, and still a float.
-    most_s = min(BACKOFF_FIRST_S * 2.0 ** min(tries - 1, 30), BACKOFF_MOST_S)
-    return most_s + rng.uniform(*BACKOFF_JITTER_S)
+    return doubled_s(tries - 1, BACKOFF_FIRST_S, BACKOFF_MOST_S) + rng.uniform(*BACKOFF_JITTER_S)
 
 
 def retry_delay_s(answer: Acknowledged, tries: int, rng: random.Random) -> float:

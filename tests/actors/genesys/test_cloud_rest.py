@@ -216,6 +216,25 @@ def test_a_refused_topic_takes_no_other_one_with_it() -> None:
     with_cloud(test)
 
 
+def test_a_source_is_made_the_primary_one_with_the_change_of_one_or_of_many() -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        bodies: list[Any] = []
+
+        def answer(asked: Request) -> Any:
+            bodies.append(orjson.loads(asked.body))
+            return bodies[-1]
+
+        cloud.answers["PATCH", PRESENCE] = answer
+        cloud.answers["PUT", "/api/v2/users/presences/bulk"] = answer
+        await rest.patch_presence(USER, "d1", is_primary=True)
+        await rest.put_presences([NewPresence(USER, "d1", "lunch")], is_primary=True)
+        definition = {"presenceDefinition": {"id": "d1"}, "primary": True}
+        of_many = {"id": USER, "source": "PURECLOUD", "message": "lunch", **definition}
+        assert bodies == [definition, [of_many]]
+
+    with_cloud(test)
+
+
 def test_a_presence_is_changed_read_and_changed_for_many() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         now = {"presenceDefinition": {"id": "d1"}, "modifiedDate": "2026-11-21T22:00:00Z"}
