@@ -278,3 +278,19 @@ def test_a_change_is_known_by_another_date_if_that_was_told(tmp_path: Path) -> N
     told = run.verified(tmp_path)
     assert told is not None
     assert not any(told["examples"].values()), told["examples"]
+
+
+@pytest.mark.parametrize("has_come", [False, True])
+def test_what_is_pending_may_stay_so_until_its_change_has_come(
+    has_come: bool, tmp_path: Path
+) -> None:
+    run = begun(tmp_path)
+    command = hold_back(run, "pending", "pending")
+    command.acknowledged_us = command.ended_us = None
+    command.steps.remove("acknowledged")
+    del run.shown[command.id]
+    if has_come:
+        run.change(10, "Meal", first_sent(command) + 4 * S)
+    told = run.verified(tmp_path)
+    assert told is not None
+    assert (told["without_end"], told["pending_at_end"]) == ((1, 0) if has_come else (0, 1))

@@ -21,6 +21,7 @@ from tools.fake_gateway.command_verifier import CommandVerifier
 from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S, US_PER_S
 from tools.fake_gateway.sender_store import Command, SenderStore
 
+PENDING = "pending"  # a command's step that is no end
 CLIENT = "client "  # a change by one of the OAuth clients
 SLACK_US = 2 * US_PER_S  # between what the sender notes and what the gateway does
 _SHOWN = re.compile(r"presence@(\d+)")
@@ -44,6 +45,7 @@ class CloudCommandVerifier(CommandVerifier):
         for one in expectation.varied.held_back:
             self._held_back[expectation.users[one.agent]].append(one)
         self._number_of = {user: number for number, user in enumerate(expectation.users)}
+        self._open = 0  # commands that wait for what has not come
         self._by_others = 0  # confirmed by what the channel showed, and not by its own change
         self._shown = {} if store is None else _shown(store)
 
@@ -63,6 +65,20 @@ class CloudCommandVerifier(CommandVerifier):
             add("changed_otherwise", "presence", found=change.presence, **where)
         if command.step == "confirmed":
             self._confirmed(command, change, where, is_held_back=held_back)
+
+    def _may_be_open(self, command: Command) -> bool:
+        """What is pending may be so for an hour, unless its change has come."""
+        if command.step != PENDING or not self._is_held_back(command) or self._has_come(command):
+            return False
+        self._open += 1
+        return True
+
+    def _has_come(self, command: Command) -> bool:
+        """Whether a change by a call that it may have made was made behind it."""
+        return any(
+            one.presence in meant(command.state) and self._is_within(command, one.made_us)
+            for one in self._changes.get(command.user, ())
+        )
 
     def _named(
         self, user: str, changes: list[PresenceChange], shown_us: int | None
@@ -98,10 +114,7 @@ class CloudCommandVerifier(CommandVerifier):
         the presence that it wants, before it ended."""
         is_shown = change is not None
         if is_held_back:
-            is_shown = any(
-                one.presence in meant(command.state) and self._is_within(command, one.made_us)
-                for one in self._changes.get(command.user, ())
-            )
+            is_shown = self._has_come(command)
             if not is_shown and self._was_shown(command):
                 self._by_others += 1
                 return
@@ -127,6 +140,7 @@ class CloudCommandVerifier(CommandVerifier):
             "acknowledged": sum(one.acknowledged_us is not None for one in store.commands),
             "held_back": sum(map(len, self._held_back.values())),
             "confirmed_by_others": self._by_others,
+            "pending_at_end": self._open,
         }
 
     def _check_changes(self, store: SenderStore | None) -> None:
