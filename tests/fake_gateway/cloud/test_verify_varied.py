@@ -249,6 +249,17 @@ def test_a_part_that_nobody_told_is_found_where_nothing_was_left_out(scene: Scen
     assert "state_mismatches" in scene.found()
 
 
+def test_a_roster_may_prove_one_part_alone(scene: Scene) -> None:
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    scene.varied("deaf", channel=1, agents=[3], head=scene.organisation.activity.head)
+    scene.happens(3, ON_QUEUE, IDLE)
+    scene.keep(3, cause="roster", told=(ON_QUEUE, OFF_QUEUE))
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.keep(3, cause="roster")
+    assert scene.found() == set(), scene.result["examples"]
+
+
 # Topics lost without a word
 
 
