@@ -115,7 +115,8 @@ class Scene:
             for name, value in natives.items():
                 setattr(kept, name, value)
             keeper.held[user] = kept
-        keeper.counts["received"] = keeper.counts["applied"] = len(self.rows)
+        count = sum(row.cause != "roster" for row in self.rows)  # what it shows is not received
+        keeper.counts["received"] = keeper.counts["applied"] = count
         keeper.counts["late"] = sum(row.cause == "late" for row in self.rows)
         keeper.counts["applied"] -= keeper.counts["late"]
         data = keeper.write(self.directory / "data")
