@@ -280,11 +280,15 @@ def test_a_change_is_known_by_another_date_if_that_was_told(tmp_path: Path) -> N
     assert not any(told["examples"].values()), told["examples"]
 
 
-@pytest.mark.parametrize("has_come", [False, True])
-def test_what_is_pending_may_stay_so_until_its_change_has_come(
-    has_come: bool, tmp_path: Path
+@pytest.mark.parametrize(("has_come", "is_told"), [(False, True), (True, False), (True, True)])
+def test_what_is_pending_may_stay_so_until_a_socket_was_told_that_its_change_has_come(
+    has_come: bool, is_told: bool, tmp_path: Path
 ) -> None:
     run = begun(tmp_path)
+    if is_told:
+        more = {"channel": 1, "head": 100, "at_us": SENT_US}
+        run.ledger.write("topics", client=0, agents=[10], masks=[1], **more)
+        run.ledger.write("opened", socket=1, **more)
     command = hold_back(run, "pending", "pending")
     command.acknowledged_us = command.ended_us = None
     command.steps.remove("acknowledged")
@@ -293,4 +297,6 @@ def test_what_is_pending_may_stay_so_until_its_change_has_come(
         run.change(10, "Meal", first_sent(command) + 4 * S)
     told = run.verified(tmp_path)
     assert told is not None
-    assert (told["without_end"], told["pending_at_end"]) == ((1, 0) if has_come else (0, 1))
+    assert (told["without_end"], told["pending_at_end"]) == (
+        (1, 0) if has_come and is_told else (0, 1)
+    )

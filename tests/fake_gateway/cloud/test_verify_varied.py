@@ -115,7 +115,8 @@ class Scene:
             for name, value in natives.items():
                 setattr(kept, name, value)
             keeper.held[user] = kept
-        keeper.counts["received"] = keeper.counts["applied"] = len(self.rows)
+        count = sum(row.cause != "roster" for row in self.rows)  # what it shows is not received
+        keeper.counts["received"] = keeper.counts["applied"] = count
         keeper.counts["late"] = sum(row.cause == "late" for row in self.rows)
         keeper.counts["applied"] -= keeper.counts["late"]
         data = keeper.write(self.directory / "data")
@@ -247,6 +248,17 @@ def test_a_part_that_nobody_told_is_found_where_nothing_was_left_out(scene: Scen
     scene.keep(3, cause="history", told=(ON_QUEUE, IDLE))
     scene.keep(3, cause="history")
     assert "state_mismatches" in scene.found()
+
+
+def test_a_roster_may_prove_one_part_alone(scene: Scene) -> None:
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    scene.varied("deaf", channel=1, agents=[3], head=scene.organisation.activity.head)
+    scene.happens(3, ON_QUEUE, IDLE)
+    scene.keep(3, cause="roster", told=(ON_QUEUE, OFF_QUEUE))
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.keep(3, cause="roster")
+    assert scene.found() == set(), scene.result["examples"]
 
 
 # Topics lost without a word

@@ -16,6 +16,7 @@ import orjson
 
 from tools.fake_gateway.cloud.definitions import DEFINITIONS
 from tools.fake_gateway.cloud.expectation import CloudExpectation, PresenceChange
+from tools.fake_gateway.cloud.subscribers import DEAF, LEFT_OUT, NOBODY
 from tools.fake_gateway.cloud.varied_lines import HeldBack
 from tools.fake_gateway.command_verifier import CommandVerifier
 from tools.fake_gateway.exchanges import GIVE_UP_AFTER_S, US_PER_S
@@ -68,15 +69,21 @@ class CloudCommandVerifier(CommandVerifier):
 
     def _may_be_open(self, command: Command) -> bool:
         """What is pending may be so for an hour, unless its change has come."""
-        if command.step != PENDING or not self._is_held_back(command) or self._has_come(command):
+        if command.step != PENDING or not self._is_held_back(command):
+            return False
+        if self._has_come(command, is_told=True):
             return False
         self._open += 1
         return True
 
-    def _has_come(self, command: Command) -> bool:
-        """Whether a change by a call that it may have made was made behind it."""
+    def _has_come(self, command: Command, *, is_told: bool = False) -> bool:
+        """Whether a change by a call that it may have made was made behind it; `is_told`: and a
+        socket was told of it."""
+        socket_of = self._expectation.socket_of
         return any(
-            one.presence in meant(command.state) and self._is_within(command, one.made_us)
+            one.presence in meant(command.state)
+            and self._is_within(command, one.made_us)
+            and not (is_told and socket_of[one.number] in (NOBODY, LEFT_OUT, DEAF))
             for one in self._changes.get(command.user, ())
         )
 

@@ -24,10 +24,12 @@ def wrong_fields(
     is_whole: bool,
     is_damaged: bool = False,
     is_timeless: bool = False,
+    is_office_dated: bool = True,
 ) -> Iterator[tuple[str, Any, Any]]:
     """(what, expected, found) against how the agent stands. Where parts of it are told, nobody is
     told of an absence. `is_damaged`: the message was told as no text; `is_timeless`: times were
-    told as none."""
+    told as none; `is_office_dated`: whether every absence was told with its time, which no call
+    says."""
     if len(fields) <= PLACE:
         return  # a journal without them
     if fields[PLACE] is None:
@@ -50,6 +52,8 @@ def wrong_fields(
         ]
     if is_whole:
         told.append(("outOfOffice", held.is_away, is_away))
-    if is_whole and not is_timeless and not from_snapshot & OFFICE:  # REST does not say since when
+    if (
+        is_whole and is_office_dated and not is_timeless and not from_snapshot & OFFICE
+    ):  # REST does not say since when
         told.append(("outOfOffice.modifiedDate", held.away_ms * 1000, away_us))
     yield from (one for one in told if one[1] != one[2])

@@ -187,6 +187,7 @@ class CloudVerification(Verification):
             is_whole=expectation.is_whole,
             is_damaged=agent in varied.damaged,
             is_timeless=agent in varied.timeless or agent in varied.partly,
+            is_office_dated=not varied.is_varied,
         ):
             where = {"user": expectation.users[agent], "expected": expected, "found": found}
             self._findings.add("state_mismatches", what, **where)
