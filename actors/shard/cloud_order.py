@@ -80,8 +80,9 @@ def later_holds(
     native: Native, field: int, value: tuple[Any, ...], held: tuple[Any, ...], received_us: int
 ) -> bool:
     """Of the same time, both by events: on a stream in order the later one holds. Unless what is
-    held came without a time, later than this; or this is a copy of what was held before."""
-    if native.untimed_us(field):
+    held came without a time, later than this; or this is a copy of what was held before. A message
+    alone is no change of an instant: it may be damaged in one frame and whole in the next."""
+    if native.untimed_us(field) or (field == PRESENCE and value[:2] == held[:2]):
         return False
     ties = native.ties = native.ties or {}
     tie = ties.get(field)
