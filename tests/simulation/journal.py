@@ -115,7 +115,7 @@ class MemoryJournal:
     def correlated_behind(self, row: int) -> Iterator[Transition]:
         return iter(r for r in self.disk.rows[row:] if r.correlation is not None)
 
-    def definitions_behind(self, row: int) -> dict[int, str]:  # noqa: ARG002  wsp has none
+    def definitions_behind(self, row: int) -> dict[int, str]:
         return {}
 
     def gap_count(self) -> int:
