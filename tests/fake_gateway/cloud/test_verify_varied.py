@@ -261,6 +261,15 @@ def test_a_roster_may_prove_one_part_alone(scene: Scene) -> None:
     assert scene.found() == set(), scene.result["examples"]
 
 
+def test_an_answer_may_repeat_what_is_held_beside_something_that_no_call_dates(
+    scene: Scene,
+) -> None:
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.keep(3)
+    scene.keep(3, cause="history", at_us=scene.now_ms * 1000 - 7)
+    assert scene.found() == set(), scene.result["examples"]
+
+
 # Topics lost without a word
 
 
