@@ -250,6 +250,30 @@ def test_a_part_that_nobody_told_is_found_where_nothing_was_left_out(scene: Scen
     assert "state_mismatches" in scene.found()
 
 
+def test_an_event_of_which_one_part_cannot_be_read_leaves_that_part_as_it_was_held(
+    scene: Scene,
+) -> None:
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.keep(3)
+    scene.varied("deaf", channel=1, agents=[3], head=scene.organisation.activity.head)
+    scene.happens(3, ON_QUEUE, IDLE)
+    scene.topics()
+    at_ms = scene.happens(3, MEAL, IDLE)
+    scene.varied("odd-part", agent=3, at_ms=at_ms, part="routingStatus")
+    scene.keep(3, told=(MEAL, INTERACTING))
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    assert scene.found() == set(), scene.result["examples"]
+
+
+def test_an_event_of_which_one_part_cannot_be_read_is_not_lost(scene: Scene) -> None:
+    at_ms = scene.happens(3, MEAL, IDLE)
+    scene.varied("odd-part", agent=3, at_ms=at_ms, part="routingStatus")
+    scene.happens(3, OFFLINE, OFF_QUEUE)
+    scene.keep(3)
+    assert scene.found() == {"lost"}
+
+
 def test_a_roster_may_prove_one_part_alone(scene: Scene) -> None:
     scene.happens(3, OFFLINE, OFF_QUEUE)
     scene.keep(3)
@@ -258,6 +282,15 @@ def test_a_roster_may_prove_one_part_alone(scene: Scene) -> None:
     scene.keep(3, cause="roster", told=(ON_QUEUE, OFF_QUEUE))
     scene.happens(3, ON_QUEUE, INTERACTING)
     scene.keep(3, cause="roster")
+    assert scene.found() == set(), scene.result["examples"]
+
+
+def test_an_answer_may_repeat_what_is_held_beside_something_that_no_call_dates(
+    scene: Scene,
+) -> None:
+    scene.happens(3, ON_QUEUE, INTERACTING)
+    scene.keep(3)
+    scene.keep(3, cause="history", at_us=scene.now_ms * 1000 - 7)
     assert scene.found() == set(), scene.result["examples"]
 
 

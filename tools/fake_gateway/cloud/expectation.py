@@ -86,6 +86,7 @@ class CloudExpectation:
         self.varied = VariedLines()
         self.ties: dict[int, Tie] = {}  # by event: what was told before it, at its time
         self.odd: dict[int, list[int]] = {}  # by agent: events whose times were told otherwise
+        self.half_told: set[int] = set()  # events of which one part could not be read
         self.queueless: set[int] = set()  # events that told no queue that can be read
         self.unusual: set[int] = set()  # these events
         self.injected_429 = 0  # refusals that no budget gave
@@ -150,7 +151,7 @@ class CloudExpectation:
             self.subscribers.refuse(agent, self.head)
         elif what == "page-shift":
             self.away[agent] |= line["how"] == "on none"
-        elif what in ("tie", "odd-time") or line.get("part") == "activeQueueIds":
+        elif what in ("tie", "odd-time", "odd-part"):
             number = self.number_at(agent, line["at_ms"] * 1000)
             if number is None or number < 0:
                 raise LedgerError(f"{what} of an event that did not happen: {line}")
@@ -158,7 +159,8 @@ class CloudExpectation:
             if what == "tie":
                 self.ties[number] = Tie(line["presence"], line["routing"])
             elif what == "odd-part":
-                self.queueless.add(number)
+                is_queue = line["part"] == "activeQueueIds"
+                (self.queueless if is_queue else self.half_told).add(number)
             else:
                 self.odd.setdefault(agent, []).append(number)
 

@@ -23,6 +23,7 @@ Variant = list[bytes]  # the texts to be sent instead
 AHEAD = timedelta(hours=1)
 TRIES_MAX = 8  # frames of one write that are looked at for one variation
 _NAMES = tuple(one.name for one in FRAMES)
+_CONTENT = ("several-queues", "broken-message", "odd-part", "odd-time", "tie")
 _ACTIVITY = b'.activity","'
 
 
@@ -87,6 +88,8 @@ class VariedFrames:
         newest_ms = max(held.presence_ms, held.routing_ms, held.away_ms, held.queues_ms)
         if iso_time(newest_ms) not in _times(event["eventBody"]):
             return None  # a copy, or somebody who has changed since
+        if name in _CONTENT and not self._is_alone(agent):
+            return None  # another channel would tell it as it is
         return self._makers[name](event, agent, newest_ms)
 
     def _stray(self, text: bytes) -> bytes:
@@ -198,7 +201,7 @@ class VariedFrames:
     def _tie(self, event: Event, agent: int, at_ms: int) -> Variant | None:
         """Another standing of the same time stands before it, and is over."""
         body, now = event["eventBody"], iso_time(at_ms)
-        if not self._is_alone(agent) or body["presence"]["modifiedDate"] != now:
+        if body["presence"]["modifiedDate"] != now:
             return None
         other = next(
             one
