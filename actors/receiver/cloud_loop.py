@@ -105,6 +105,8 @@ async def live(
 class CloudReceiver:
     """One life."""
 
+    _gauges: CloudGauges
+
     def __init__(
         self,
         child: Child,
@@ -165,7 +167,6 @@ class CloudReceiver:
         self._roster_reads = arguments.planner_counters.get("roster_reads")
         self._pressure = PressureLines(counters, self._log)
         self._timer: asyncio.TimerHandle | None = None
-        self._gauges: CloudGauges
 
     async def serve(self, place: int, client: ClientArguments, stack: AsyncExitStack) -> None:
         """One more OAuth client, before `live`; `place`: among the budgets on the page."""
