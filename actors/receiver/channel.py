@@ -141,6 +141,8 @@ class ChannelMachine:
                 self._begin(self._streaming)
             case signals.RotateAsked() if self._current is not None and not self.is_rotating:
                 self._next = ManagedChannel(self._numbers.next_channel())
+            case signals.RosterRead() if self._current is not None and self._current.invalid:
+                self._current.is_doubted = True
             case signals.Doubted(session=session):
                 if session == self._session.number and self._streaming is not None:
                     self._doubt(self._streaming.channel, DEAF)
@@ -233,6 +235,7 @@ class ChannelMachine:
             refused = len(signal.refused)
             self._tell("channel.topics_refused", level="warning", refused=refused)
         channel.users, channel.refused = signal.users, signal.refused
+        channel.invalid = signal.invalid
         channel.is_doubted, channel.is_proven = False, True
         channel.subscribed_s = self._now_s
         if channel is self._current:

@@ -52,6 +52,7 @@ class ManagedChannel:
     subscribed_s: float = float("-inf")  # when we changed its topics last
     users: frozenset[str] = frozenset()  # of the last subscription
     refused: Mapping[str, str] = field(default_factory=dict)  # among them, and why
+    invalid: frozenset[str] = frozenset()  # of them, whose topics failed whole calls
     is_doubted: bool = True  # the subscription is to be made again
     is_busy: bool = False  # a call is under way
     retry_at_s: float = float("-inf")

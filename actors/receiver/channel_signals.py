@@ -69,11 +69,13 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The channel listens to these users now, without those that were refused, and why."""
+    """The channel listens to these users now, without those that were refused, and why. `invalid`:
+    those of them who may not exist any more, or not yet."""
 
     channel: int
     users: frozenset[str]
     refused: Mapping[str, str] = field(default_factory=dict)
+    invalid: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,11 @@ class RotateAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class RosterRead:
+    """The planner has read anew who exists."""
+
+
+@dataclass(frozen=True, slots=True)
 class Doubted:
     """What this session holds is older than what the roster shows: it brings no events, or not
     all. Said again and again until another session begins."""
@@ -160,7 +167,15 @@ class Overflowed:
 
 
 SlotSignal: TypeAlias = (
-    Planned | Tick | HistoryWanted | RotateAsked | Doubted | Overflowed | StopAsked | Named
+    Planned
+    | Tick
+    | HistoryWanted
+    | RotateAsked
+    | RosterRead
+    | Doubted
+    | Overflowed
+    | StopAsked
+    | Named
 )
 CallSignal: TypeAlias = Created | Subscribed | CallFailed
 LineSignal: TypeAlias = (

@@ -210,7 +210,11 @@ class CloudClient:
             return
         await self._durably(lambda: self._store.refuse(slot, taken.rejected, at_us))
         self._heard[number] = taken.permitted
-        self._tell(slot, signals.Subscribed(number, users, _refused(taken)))
+        refused = _refused(taken)
+        invalid = frozenset(
+            user for topic in search.invalid if (user := subscribed_user(topic)) in refused
+        )
+        self._tell(slot, signals.Subscribed(number, users, refused, invalid))
 
     async def _let_go(self, record: ChannelRecord) -> None:
         """It ends by itself if that fails; but ours it is until then."""

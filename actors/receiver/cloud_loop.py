@@ -105,6 +105,8 @@ async def live(
 class CloudReceiver:
     """One life."""
 
+    _gauges: CloudGauges
+
     def __init__(
         self,
         child: Child,
@@ -162,9 +164,9 @@ class CloudReceiver:
         )
         self._histories_wanted: set[tuple[int, int]] = set()  # by shard and its generation
         self._noticed: set[str] = set()
+        self._roster_reads = arguments.planner_counters.get("roster_reads")
         self._pressure = PressureLines(counters, self._log)
         self._timer: asyncio.TimerHandle | None = None
-        self._gauges: CloudGauges
 
     async def serve(self, place: int, client: ClientArguments, stack: AsyncExitStack) -> None:
         """One more OAuth client, before `live`; `place`: among the budgets on the page."""
@@ -408,6 +410,13 @@ class CloudReceiver:
                 self._log.warning("history.requested", shard=number)
                 self._signal_all(HistoryWanted())
 
+    def _note_roster(self) -> None:
+        """Whoever is invalid may exist by now."""
+        reads = self._arguments.planner_counters.get("roster_reads")
+        if reads != self._roster_reads:
+            self._roster_reads = reads
+            self._signal_all(signals.RosterRead())
+
     def _doubt(self) -> None:
         """Sessions that did not bring what the roster shows."""
         for page in self._arguments.shard_counters:
@@ -426,6 +435,7 @@ class CloudReceiver:
         self._ring_writer.relieve()
         self._plans.read_if_new()
         self._give_histories()
+        self._note_roster()
         self._doubt()
         frames = {line: socket.frames for line, socket in self._sockets.items()}
         self._signal_all(signals.Tick(frames, is_reading=not self._ring_writer.is_pressed))

@@ -168,6 +168,23 @@ def test_the_gap_of_a_deaf_channel_stands_before_the_new_session() -> None:
     assert [(gap.reason, gap.session) for gap in gaps] == [(DEAF, bench.numbers.session)]
 
 
+def test_who_is_invalid_is_asked_for_again_when_the_roster_was_read() -> None:
+    bench = Bench()
+    bench.tell(signals.Planned(USERS))
+    bench.create()
+    channel = bench.the(signals.Subscribe).channel
+    refused = {"b": "invalid"}
+    bench.tell(signals.Subscribed(channel, USERS, refused, frozenset("b")))
+    bench.connect()
+    bench.passes(60)
+    assert bench.all(signals.Subscribe) == []
+    bench.tell(signals.RosterRead())
+    assert bench.the(signals.Subscribe).users == USERS
+    bench.tell(signals.Subscribed(channel, USERS, refused))
+    bench.tell(signals.RosterRead())
+    assert bench.all(signals.Subscribe) == [], "it lacks a permission only"
+
+
 def test_changed_topics_replace_the_channel_unless_we_have_just_changed_them() -> None:
     bench = Bench()
     bench.tell(signals.Planned(USERS))

@@ -105,6 +105,7 @@ def test_invalid_topics_are_named_and_the_others_heard(tmp_path: Path, names: bo
         assert isinstance(told, signals.Subscribed)
         assert told.users == USERS
         assert told.refused == dict.fromkeys(bench.bad, "notification.invalid.topic")
+        assert told.invalid == bench.bad
         assert {topic.split(".")[2] for topic in bench.heard} == USERS - bench.bad
         report = read_report(bench.path).refused
         assert [each.topic.split(".")[2] for each in report] == sorted(bench.bad)
