@@ -20,7 +20,14 @@ MESSAGE_CHARS_MAX: Final = 300
 CODE_CHARS_MAX: Final = 100
 PERMISSIONS_MAX: Final = 20
 DETAILS_BYTES_MAX: Final = 65_536
-TEXT_FIELDS: Final = ("message", "error_description", "description", "error", "userMessage")
+TEXT_FIELDS: Final = (
+    "message",
+    "error_description",
+    "description",
+    "error",
+    "userMessage",
+    "errors",
+)
 _PERMISSION: Final = re.compile(r"\b[a-z][A-Za-z]{2,40}:[A-Za-z]{2,40}:[A-Za-z*]{2,40}\b")
 
 
@@ -143,9 +150,11 @@ def refusal(
 
 def message_of(envelope: Mapping[str, Any], depth: int = 2) -> str:
     """What an envelope says in words: as the platform has it, as OAuth does (`error_description`,
-    `error`), or as an object within one of these."""
+    `error`), or as an object within one of these, or the first of several."""
     for field in TEXT_FIELDS:
         value = envelope.get(field)
+        if isinstance(value, list) and value:
+            value = value[0]
         said = _text(value, MESSAGE_CHARS_MAX)
         if not said and isinstance(value, dict) and depth:
             said = message_of(value, depth - 1) or _text(value.get("code"), CODE_CHARS_MAX)

@@ -6,6 +6,7 @@ Pure. It knows no call: `CloudRest.definitions` brings the entities (protocol.md
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from actors.genesys.cloud import is_user_id, normal_name, user_id_of
@@ -104,9 +105,10 @@ def _definition(entity: Mapping[str, Any]) -> Definition | None:
 def _labels(labels: Any) -> dict[str, str]:
     if not isinstance(labels, dict):
         return {}
+    first = [each for each in DEFAULT_LANGUAGES if each in labels]
     usable = (
         (language, label.strip()[:LABEL_CHARS_MAX])
-        for language, label in labels.items()
-        if isinstance(label, str) and label.strip()
+        for language in dict.fromkeys((*first, *labels))
+        if isinstance(label := labels[language], str) and label.strip()
     )
-    return dict(list(usable)[:LABELS_MAX])
+    return dict(islice(usable, LABELS_MAX))

@@ -54,21 +54,29 @@ def following(answer: Mapping[str, Any], number: int) -> Query | None:
 
 def pages_of(answer: Mapping[str, Any], number: int, size: int) -> int:
     """How many pages there are, as far as page `number` of at most `size` entities can tell. Of a
-    listing without totals: one more than this, if the next is named, or this one is full."""
-    pages = count_of(answer.get("pageCount"))
-    if pages is not None and pages <= PAGES_MAX:
-        return pages
+    listing without totals: one more than this, if the next is named, or this one is full. A count
+    is not believed against a full page that names the next one, nor against a cursor; a total not
+    against what stands on the page."""
+    query = following(answer, number)
     entities = answer.get("entities")
     listed = len(entities) if isinstance(entities, list) else 0
     told = count_of(answer.get(SIZE))
     size = min(told, size) if told else size
-    if following(answer, number) is not None:
+    pages = count_of(answer.get("pageCount"))
+    if pages is not None and pages <= PAGES_MAX:
+        return max(pages, number + 1) if query and (listed >= size or is_cursor(query)) else pages
+    if query is not None:
         return number + 1
     total = count_of(answer.get("total"))
-    if total is not None:
+    if total is not None and total >= listed:
         return min(-(-total // size), PAGES_MAX)
     # A full page that names no next one, where the key is there, is the last one.
     return number + 1 if listed >= size and "nextUri" not in answer else number
+
+
+def is_cursor(query: Query) -> bool:
+    """Nobody knows what follows such a page but that page."""
+    return bool(query) and all(key != NUMBER for key, _ in query)
 
 
 class PageWalk:

@@ -22,9 +22,10 @@ WAIT_MOST_S: Final = 600.0
 HEADER: Final = "Retry-After"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CHARS_MAX: Final = 1000
-_SECONDS: Final = re.compile(r"\+?([0-9]{1,30}(?:\.[0-9]{0,30})?(?:[eE]\+?[0-9]{1,3})?)\s*s?")
+SECOND_US: Final = 1_000_000
+_SECONDS: Final = re.compile(r"\+?([0-9]{1,400}(?:\.[0-9]{0,30})?(?:[eE]\+?[0-9]{1,3})?)\s*s?")
 _DATE: Final = re.compile(  # of HTTP, in its three forms, or as in JSON
-    r"[A-Za-z]{3,9},?\s+[0-9A-Za-z]{1,9}[ -][A-Za-z0-9]{1,9}[ -]?[0-9: ]{8,15}"
+    r"(?:[A-Za-z]{3,9},?\s+)?[0-9A-Za-z]{1,9}[ -][A-Za-z0-9]{1,9}[ -]?[0-9: ]{8,15}"
     r"(?:[A-Z]{2,4}|[+-][0-9]{4})?"
     r"|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{5,20}(?:Z|[+-][0-9:]{4,6})"
 )
@@ -75,8 +76,9 @@ def http_date_us(text: str | None) -> int | None:
     except ValueError:
         pass
     try:
-        moment = parsedate_to_datetime(re.sub(r"(:[0-9]{2}):60\b", r"\1:59", text))
+        without, leaps = re.subn(r"(:[0-9]{2}):60\b", r"\1:59", text)
+        moment = parsedate_to_datetime(without)
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
-        return (moment - _EPOCH) // timedelta(microseconds=1)
+        return (moment - _EPOCH) // timedelta(microseconds=1) + leaps * SECOND_US
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

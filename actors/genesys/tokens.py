@@ -132,6 +132,7 @@ def read_grant(
 def life_of(told: object, default_s: float = LIFE_DEFAULT_S) -> float:
     """Seconds that a token lives, whatever a reply says of it: a number, a text that is one, or
     nothing that makes sense. A short life is believed, because renewing early harms nobody."""
+    told = told.strip().lower().removesuffix("s") if isinstance(told, str) else told
     try:
         life_s = float(told) if isinstance(told, int | float | str) else math.nan
     except (ValueError, OverflowError):
@@ -144,7 +145,7 @@ def life_of(told: object, default_s: float = LIFE_DEFAULT_S) -> float:
 def description_of(body: bytes) -> str:
     """What a refusal says of itself, in one line; "" if it says nothing."""
     told = _object(body) or {}
-    fields = ("error", "error_description", "description", "message", "errorMessage")
+    fields = ("error", "error_description", "description", "message", "errorMessage", "errors")
     shown = dict.fromkeys(text for field in fields for text in _texts(told.get(field)))
     return ": ".join(shown)[:DESCRIPTION_CHARS_MAX]
 

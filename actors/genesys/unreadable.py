@@ -49,9 +49,8 @@ def pages_in(body: bytes, number: int) -> int:
     """How many pages it says there are, or else at least this one."""
     told = _PAGES.findall(body)
     pages = count_of(told[-1].decode()) if told else None
-    if pages is not None:
-        return min(max(pages, number), PAGES_MAX)
-    return number + 1 if _NEXT.search(body) else number
+    least = number + 1 if _NEXT.search(body) else number
+    return min(max(pages or 0, least), PAGES_MAX)
 
 
 async def halved(

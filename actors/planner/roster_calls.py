@@ -21,7 +21,7 @@ from actors.genesys.cloud_errors import (
     OddAnswerError,
 )
 from actors.genesys.cloud_rest import CloudRest
-from actors.genesys.paging import NUMBER, PageWalk, Query
+from actors.genesys.paging import PageWalk, Query, is_cursor
 from actors.genesys.retry_after import wait_s
 
 PUT_OFF_AFTER: Final = 3
@@ -109,7 +109,7 @@ class RosterCalls:
         while True:
             at = PageCallAt(page, walk.number, walk.query)
             is_troubled = bool(late) and late[-1].number == at.number - 1
-            is_patient = is_whole or is_troubled or _is_cursor(at.query)
+            is_patient = is_whole or is_troubled or is_cursor(at.query)
             try:
                 found = await self.patiently(at.ask, None if is_patient else PUT_OFF_AFTER)
             except PAGES_OWN:
@@ -183,11 +183,6 @@ async def each_of(items: Iterable[Item], work: Callable[[Item], Coroutine[Any, A
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _is_cursor(query: Query) -> bool:
-    """Nobody knows what follows such a page but that page."""
-    return bool(query) and all(key != NUMBER for key, _ in query)
 
 
 def _room(rest: CloudRest) -> int:

@@ -13,6 +13,9 @@ from actors.genesys.cloud_errors import refusal
         (b'{"error":"invalid_token","error_description":"it ended"}', "it ended", ()),
         (b'{"error":{"message":"no","code":"x"}}', "no", ()),
         (b'{"error":{"code":"x.y"}}', "x.y", ()),
+        (b'{"errors":[{"message":"no such user"},{"message":"nor this"}]}', "no such user", ()),
+        (b'{"message":"","errors":[]}', "", ()),
+        (b'{"errors":[["deep",["deeper"]]]}', "", ()),
         (b'[{"message":"half \\ud83d"}]', "half \ufffd", ()),
         (
             b'{"message":"missing permission(s) [routing:queue:view, directory:user:view]"}',

@@ -89,3 +89,10 @@ def test_nothing_that_a_gateway_lists_raises(entities: list[dict[str, Any]], tex
     definitions = Definitions(entities)
     meant = definitions.meant(text)
     assert isinstance(meant, NoSuchDefinition) or meant in definitions.by_id.values()
+
+
+def test_of_more_labels_than_are_kept_the_usual_languages_are_among_those_that_are() -> None:
+    labels = {f"x{number}": f"L{number}" for number in range(10_000)} | {"en_US": "Lunch"}
+    meant = Definitions([entity("d-meal", "Meal", **labels)]).meant("Lunch")
+    assert isinstance(meant, Definition)
+    assert meant.label == "Lunch"

@@ -40,6 +40,12 @@ def entities(count: int, first: int = 0) -> list[dict[str, str]]:
         ({"entities": entities(99)}, 2),
         ({"entities": entities(25), "pageSize": 25}, 3),  # capped
         ({"entities": entities(25), "pageSize": 0}, 2),
+        ({"pageCount": 2, "nextUri": "?pageNumber=3"}, 2),  # of a page that is not full
+        ({"pageCount": 2, "nextUri": "?pageNumber=3", "entities": entities(100)}, 3),
+        ({"pageCount": 0, "nextUri": "?after=abc"}, 3),
+        ({"pageCount": 2, "nextUri": "?pageNumber=2", "entities": entities(100)}, 2),
+        ({"pageCount": 7, "nextUri": "?pageNumber=3"}, 7),
+        ({"entities": entities(100), "total": 50}, 3),  # less than stands here
         ({"entities": None}, 2),
         ({}, 2),
     ],

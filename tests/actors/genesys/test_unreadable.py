@@ -75,6 +75,7 @@ def test_ids_and_pages_are_found_in_what_is_no_json() -> None:
     assert ids_in(body % user.encode()) == [user.lower(), "u2"]
     assert pages_in(body, 2) == 7
     assert pages_in(b'{"nextUri":"/x"', 2) == 3
+    assert pages_in(b'{"pageCount":1,"nextUri":"/x"', 2) == 3
     assert pages_in(b"{", 2) == 2
 
 
