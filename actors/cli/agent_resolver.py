@@ -40,7 +40,7 @@ class Resolved(NamedTuple):
 def resolve(given: str, ids: Collection[str], names: Mapping[str, str]) -> Resolved:
     """`ids`: of all who are held; `names`: by id, also of such as are not held."""
     for user_id in (given, user_id_of(given.strip())):
-        if user_id in ids:
+        if user_id and user_id in ids:  # blanks name nobody
             return Resolved(NamedAgent(user_id, names.get(user_id, "")))
     wanted = folded(given)
     found = [NamedAgent(each, names[each]) for each in bearers(names).get(wanted, ())]

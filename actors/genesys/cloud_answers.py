@@ -67,8 +67,17 @@ class Subscriptions(NamedTuple):
 
 def listed(answer: Any) -> list[Any]:
     """What an answer lists; some calls say it bare."""
-    entities = answer.get("entities") if isinstance(answer, dict) else answer
+    entities = _entities(answer)
     return entities if isinstance(entities, list) else []
+
+
+def is_listing(answer: Any) -> bool:
+    """Whether it lists anything, were it nothing."""
+    return isinstance(_entities(answer), list)
+
+
+def _entities(answer: Any) -> Any:
+    return answer.get("entities") if isinstance(answer, dict) else answer
 
 
 def entities_of(call: str, answer: Entity) -> list[Entity]:

@@ -24,6 +24,7 @@ from actors.genesys.cloud_answers import (
     channel_of,
     channels_of,
     entities_of,
+    is_listing,
     listed,
     page_of,
     subscriptions_of,
@@ -194,10 +195,14 @@ class CloudRest(ApiCalls):
 
     async def channels(self) -> ChannelListing:
         """All of this OAuth client, whoever made them: by default only those of our token are
-        listed (protocol.md R2)."""
+        listed (protocol.md R2). An answer that lists nothing does not say that there are none: one
+        made too many ends another one."""
         params = {"includechannels": "oauthclient"}
         path = "/api/v2/notifications/channels"
-        return channels_of(await self._json("GET", "channels", path, params=params))
+        answer = await self._json("GET", "channels", path, params=params)
+        if not is_listing(answer):
+            raise OddAnswerError("channels", 200, message="the response lists no channels")
+        return channels_of(answer)
 
     async def is_channel_alive(self, channel: Secret) -> bool:
         try:

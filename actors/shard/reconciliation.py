@@ -17,7 +17,7 @@ from typing import Final
 from actors.genesys.channel_plan import Slot, slot_of
 from actors.messages.doubts import DOUBTS_MAX, decode_doubt, encode_doubt
 from actors.shard.cloud_decode import AgentReading, Values
-from actors.shard.native import TIMELESS_US, Native
+from actors.shard.native import TIMELESS_US, Native, Presence
 
 IN_FLIGHT_US: Final = 8_000_000
 """How long an event may take. Less than any interval at which the roster may be read."""
@@ -29,8 +29,9 @@ def proven(says: AgentReading, native: Native, read_us: int) -> Values | None:
     """What of it the channel should have brought by the time at which the roster was read."""
     presence, routing, _, _ = says.values
     if presence is not None:
-        held = (native.system_presence, native.definition, native.message)
-        is_other = presence[:3] != held
+        if not presence.definition and presence.system == native.system_presence:
+            presence = presence._replace(definition=native.definition)
+        is_other = _is_other(presence, native)
         if not (is_other and is_evidence(presence.at_us, native.presence_us, read_us)):
             presence = None
     if routing is not None:
@@ -38,6 +39,14 @@ def proven(says: AgentReading, native: Native, read_us: int) -> Values | None:
         if not (is_other and is_evidence(routing[1], native.routing_us, read_us)):
             routing = None
     return None if presence is None and routing is None else Values(presence, routing)
+
+
+def _is_other(presence: Presence, native: Native) -> bool:
+    """A definition or a message that is not told is no other one."""
+    return (presence.system, presence.definition) != (
+        native.system_presence,
+        native.definition,
+    ) or presence.message not in ("", native.message)
 
 
 def is_evidence(shown_us: int, held_us: int, read_us: int) -> bool:

@@ -14,6 +14,7 @@ from actors import main as cli
 from actors.cli import agent_lookup
 from actors.cli.agent_resolver import NamedAgent, resolve
 from actors.genesys.channel_plan import ChannelPlan, Slot
+from actors.genesys.cloud import user_id_of
 from actors.messages.spelling import folded
 from actors.planner import store
 from actors.sender import reader
@@ -78,7 +79,12 @@ def test_nobody_is_found_who_is_not_there(said: str, ids: set[str], names: dict[
     if found.agent is not None:
         user_id = found.agent.user_id
         assert user_id in everybody
-        assert user_id == said or folded(names[user_id]) == folded(said)
+        is_id = user_id in (said, said.strip(), user_id_of(said.strip()))
+        assert is_id or folded(names[user_id]) == folded(said)
+
+
+def test_blanks_name_nobody() -> None:
+    assert resolve(" \r", {"", "0"}, {}).agent is None
 
 
 # -- on the command line -------------------------------------------------------------------------

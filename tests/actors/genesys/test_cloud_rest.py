@@ -171,18 +171,6 @@ def test_definitions_are_asked_for_in_all_languages_and_read_on_where_they_are_p
     with_cloud(test)
 
 
-def test_channels_of_other_tokens_are_counted_without_ids() -> None:
-    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
-        own = {"id": "c", "connectUri": "wss://x/c"}
-        others: list[Any] = [{"expires": "2026-11-22T22:00:00.000Z"}, {}, {"id": None}, None, "x"]
-        cloud.answers["GET", CHANNELS] = lambda _: {"entities": [own, *others]}
-        listing = await rest.channels()
-        assert ([each.id.reveal() for each in listing.own], listing.others) == (["c"], 3)
-        assert listing.total == 4
-
-    with_cloud(test)
-
-
 def test_a_refused_topic_takes_no_other_one_with_it() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         def answer(asked: Request) -> Any:

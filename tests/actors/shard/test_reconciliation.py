@@ -16,11 +16,14 @@ from actors.shard.cloud_decode import AgentReading, Values
 from actors.shard.native import NOTHING_US, TIMELESS_US, Native, Presence
 from actors.shard.reconciliation import IN_FLIGHT_US, Doubts, proven
 from tests.actors.shard.cloud_lending import (
+    DEFINITION,
     SCOPE,
     activity,
+    at,
     at_us,
     begins,
     ends,
+    native,
     presence,
     routing,
     watch,
@@ -119,6 +122,34 @@ def test_what_proves_nothing_changes_nothing(
     assert len(rig.rows()) == rows
     assert doubted(rig) == []
     assert "corrections" not in rig.counts
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {"presenceDefinition": {"systemPresence": "ON_QUEUE"}},
+        {"presenceDefinition": {"systemPresence": "On Queue", "id": None}},
+        {"presenceDefinition": {"systemPresence": "ON_QUEUE", "id": ["x"]}, "message": 5},
+        {"presenceDefinition": {"systemPresence": "ON_QUEUE", "id": DEFINITION.upper()}},
+    ],
+)
+def test_a_definition_or_a_message_that_is_not_told_proves_nothing(
+    rig: Rig, shown: dict[str, Any]
+) -> None:
+    body = presence("ON_QUEUE", 10, presenceMessage="lunch")
+    rig.feed(activity("ON_QUEUE", 10, "IDLE", 1, presence=body))
+    rows = len(rig.rows())
+    assert not show(rig, presence={"modifiedDate": at(20), **shown})
+    assert (len(rig.rows()), doubted(rig)) == (rows, [])
+    assert (native(rig).definition, native(rig).message) == (DEFINITION, "lunch")
+
+
+def test_a_message_that_is_told_and_another_one_is_corrected_and_the_definition_stays(
+    rig: Rig,
+) -> None:
+    shown = {"presenceDefinition": {"systemPresence": "ON_QUEUE"}, "message": "at the dentist"}
+    assert show(rig, presence={"modifiedDate": at(20), **shown})
+    assert (native(rig).definition, native(rig).message) == (DEFINITION, "at the dentist")
 
 
 def test_while_events_of_before_the_read_are_waiting_nothing_is_proven(rig: Rig) -> None:
