@@ -256,6 +256,10 @@ def demo(
     topics: Annotated[
         Literal["activity", "combined"], typer.Option(help="Topics to subscribe to (dialect cloud)")
     ] = "activity",
+    watch: Annotated[
+        Literal["all", "queues", "groups", "divisions"],
+        typer.Option(help="Find the agents as members of all of these (dialect cloud)"),
+    ] = "all",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="Events per second, or max")] = "2000",
     seconds: Annotated[
@@ -269,6 +273,10 @@ def demo(
         Literal["none", "platform", "flaky", "hostile"],
         typer.Option(help="Faults that the gateway produces (platform: dialect cloud)"),
     ] = "none",
+    token_life_s: Annotated[
+        float | None,
+        typer.Option("--token-life", min=5, help="Seconds until a token of the gateway expires"),
+    ] = None,
     kill_every: Annotated[
         float | None,
         typer.Option(min=0.1, help="Average seconds between kills of a random child process"),

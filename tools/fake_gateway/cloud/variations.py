@@ -17,6 +17,9 @@ OWED_MAX = 12
 TOKEN_LIFE_S = 30.0  # with few agents: no channel lives longer
 TOKEN_LIFE_S_MORE = 30.0  # … with LARGE agents: new channels cost calls
 LARGE = 20_000
+HAMMERED, IN_USE = "hammered", "ended-in-use"
+"""What is noted beside the variations: a client that does not back off, and a channel that was in
+use when its token ended."""
 
 
 class Variation(NamedTuple):
