@@ -253,8 +253,7 @@ def _report(
     is_content: bool,
 ) -> DemoReport:
     first, last = demo.first, demo.last
-    assert first is not None
-    assert last is not None
+    assert first is not None and last is not None  # noqa: PT018 - both are set by a run
 
     def total(word: str) -> int:
         return sum(page.get(word) for page in runtime.shards)

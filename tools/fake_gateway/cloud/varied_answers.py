@@ -38,11 +38,12 @@ LANGUAGES = ("ja", "pt_BR", "fr", "es", "it", "nl", "sv", "pl", "tr", "ko")
 LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
 WRITE = "write"
+NO_WAIT = "retry-after-zero"
 PLACES = (CALL, WRITE, TOKEN, HANDSHAKE)
 # Between two refusals of one kind of call, seconds and calls: who waits and comes again is let in.
 # There are many writes, and each is of somebody else.
 APART_S = {CALL: 12.0, WRITE: 1.0, TOKEN: 6.0, HANDSHAKE: 12.0}
-PASSES_MIN = {CALL: 4, WRITE: 2, TOKEN: 3, HANDSHAKE: 4}
+PASSES_MIN = {CALL: 4, WRITE: 2, TOKEN: 1, HANDSHAKE: 4}
 NEVER_TOLD_MAX = 3  # of each part: whom no page tells it of; only who is asked for by name
 TOKENS_CLOSED_S = 1.5  # after a refusal with `Retry-After: 0`: nobody is let in any sooner
 HAMMERED_AFTER = 30  # requests in that time: nobody backs off
@@ -92,7 +93,9 @@ class VariedAnswers:
         is_too_soon = now_s < self._refused_s.get(kind, -math.inf) + APART_S[place]
         if is_too_soon or self._passed[kind] <= PASSES_MIN[place]:
             return
-        for name in self._variations.shuffled(tuple(_FORMS)):
+        is_token = place == TOKEN and self._variations.owed(NO_WAIT, now_s) > 0
+        # Tokens are few, and nowhere else does it matter as much who asks again at once.
+        for name in (NO_WAIT,) if is_token else self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
                 self._forms += 1
                 self._refused_s[kind], self._passed[kind] = now_s, 0
@@ -102,7 +105,7 @@ class VariedAnswers:
                 problem = ApiError(status, "refused", "Not now")
                 if (value := _FORMS[name]()) is not None:
                     problem.headers["Retry-After"] = value
-                if place == TOKEN and name == "retry-after-zero":
+                if place == TOKEN and name == NO_WAIT:
                     self._closed_until_s, self._asked_again = now_s + TOKENS_CLOSED_S, 0
                 raise problem
 
