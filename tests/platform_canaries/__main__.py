@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,7 @@ def main(names: list[str]) -> int:
 def _is_found(canary: Canary) -> bool:
     began_s = time.monotonic()
     verdict = demo_without(canary)
-    is_found = not verdict.is_verified and canary.says in verdict.said
+    is_found = not verdict.is_verified and bool(re.search(canary.says, verdict.said))
     problems = [line for line in verdict.said.splitlines() if _matters(line)]
     print(
         f"{canary.row} {canary.name}: {'found' if is_found else 'SURVIVES'} "
@@ -37,7 +38,7 @@ def _is_found(canary: Canary) -> bool:
 def _matters(line: str) -> bool:
     words = line.split()
     is_count = "(must be 0)" in line and words[-1] != "0"
-    return is_count or "problem:" in line or " not " in line or "Error" in line
+    return is_count or "problem:" in line or "not finished" in line or "Error" in line
 
 
 if __name__ == "__main__":

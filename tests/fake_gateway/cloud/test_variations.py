@@ -33,6 +33,7 @@ from tools.fake_gateway.cloud.varied_answers import (
     PASSES_MIN,
     PLACES,
     TOKEN,
+    TOKENS_CLOSED_S,
     VariedAnswers,
 )
 from tools.fake_gateway.cloud.varied_frames import split
@@ -138,9 +139,12 @@ def test_a_refusal_has_each_form_and_without_one_it_is_never_429() -> None:
     recorded = Recorded(*names)
     told: dict[str, set[tuple[int, str | None]]] = {}
     for place in PLACES * 200:
+        noted = len(recorded.lines)
         try:
             recorded.answers.refuse(place)
         except ApiError as problem:
+            if len(recorded.lines) == noted:
+                continue  # a token, asked for again at once
             value = problem.headers.get("Retry-After")
             told.setdefault(recorded.lines[-1]["what"], set()).add((problem.status, value))
         recorded.now_s += 0.1
@@ -155,7 +159,7 @@ def test_whoever_was_refused_is_let_in_when_they_come_again() -> None:
     for place in PLACES:
         times_s = []
         for _ in range(400):
-            recorded.now_s += 0.1
+            recorded.now_s += TOKENS_CLOSED_S if place == TOKEN else 0.1
             try:
                 recorded.answers.refuse(place, "GET /x")
             except ApiError:

@@ -80,7 +80,7 @@ CHANNELS = (
     Variation(
         "socket-result", "a socket is told 400, 401 or 410, and its channel is gone (R19)", 8.0
     ),
-    Variation("heartbeat", "a heartbeat in other words (R19)"),
+    Variation("heartbeat", "a heartbeat in other words (R19)", 2.5),
     Variation("comes-and-goes", "somebody is inactive for a few seconds", 6.0),
 )
 VARIATIONS: Sequence[Variation] = (*REST, *WRITES, *REFUSALS, *FRAMES, *CHANNELS)

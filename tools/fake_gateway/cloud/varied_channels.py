@@ -6,6 +6,7 @@ Looks each turn what is due.
 from __future__ import annotations
 
 import time
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from tools.fake_gateway.cloud.channels import Channel
@@ -38,6 +39,7 @@ class VariedChannels:
         self._note = note
         self._gateway = gateway
         self._rng = variations.rng
+        self._beats = cycle(self._rng.sample(BEATS, len(BEATS)))
         self._deleted: set[int] = set()
         self._unusable: dict[int, int | str] = {}  # by channel the result that it was told
         self._back: list[tuple[float, int]] = []  # (when, who) of those that are away
@@ -120,7 +122,7 @@ class VariedChannels:
         channel = self._connected()
         if channel is None:
             return False
-        words = self._rng.choice(BEATS)
+        words = next(self._beats)
         self._gateway.sockets.tell(channel, words)
         self._note("heartbeat", channel=channel.serial, words=str(words))
         return True
