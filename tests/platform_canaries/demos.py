@@ -11,12 +11,11 @@ import tempfile
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.platform_canaries.canaries import Canary
+from tests.platform_canaries.canaries import SEED, Canary
 
 HERE: Final = Path(__file__).parent
 AGENTS: Final = 250
 RATE: Final = 200
-SEED: Final = 1
 TIMEOUT_S: Final = 110.0
 """One that is neither ready nor finished by then has failed."""
 
@@ -35,7 +34,7 @@ def demo_without(canary: Canary) -> Verdict:
         "CANARY_BREAKS": canary.breaks,
         "CANARY_FILE": str(HERE / "broken.py"),
     }
-    return demo(environment, canary.seconds, canary.more)
+    return demo(environment, canary.seconds, canary.more, canary.seed)
 
 
 def demo(
