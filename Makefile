@@ -1,6 +1,7 @@
 #   make demo                 gateway, receiver, shards and journal, verified
 #   make demo DEMO="--agents 500 --rate max --seconds 10"
 #   make soak                 thirty minutes of faults, kills, commands and readers, verified
+#   make canaries             a demo for each cure of the platform's oddities, with that cure off
 #   make test                 make check, then all tests
 #   make check                format, lint, types, tidiness
 #   make bench                all benchmarks (some 22 minutes), then benchmarks/results/report.md
@@ -26,9 +27,9 @@ export PYTHON
 export MPLCONFIGDIR := $(CURDIR)/.venv/.matplotlib
 
 .DELETE_ON_ERROR:
-.PHONY: help demo soak test for-tests check bench build clean
+.PHONY: help demo soak canaries test for-tests check bench build clean
 # What is missing on the machine: the tests may install it, a demo only says so.
-test check bench soak: MACHINE := install
+test check bench soak canaries: MACHINE := install
 
 help:
 	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +39,9 @@ demo: .venv/.built
 
 soak: .venv/.tools
 	@$(BIN)/python -m benchmarks soak $(SOAK) --json benchmarks/results/soak.json
+
+canaries: .venv/.tools
+	@$(BIN)/python -m tests.platform_canaries
 
 test: for-tests check
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from actors.cli import operations, parser, sender
+from actors.cli import operations, options, parser, sender
 from actors.cli.options import DISTRIBUTION, SHOWN, journals
 from actors.cli.options import Config as _Config
 from actors.cli.options import DataDir as _DataDir
@@ -256,6 +256,7 @@ def demo(
     topics: Annotated[
         Literal["activity", "combined"], typer.Option(help="Topics to subscribe to (dialect cloud)")
     ] = "activity",
+    watch: options.DemoWatch = "all",
     agents: Annotated[int, typer.Option(min=1, max=1_000_000)] = 5_000,
     rate: Annotated[str, typer.Option(help="Events per second, or max")] = "2000",
     seconds: Annotated[
@@ -269,14 +270,9 @@ def demo(
         Literal["none", "platform", "flaky", "hostile"],
         typer.Option(help="Faults that the gateway produces (platform: dialect cloud)"),
     ] = "none",
-    kill_every: Annotated[
-        float | None,
-        typer.Option(min=0.1, help="Average seconds between kills of a random child process"),
-    ] = None,
-    kill_until: Annotated[
-        float | None,
-        typer.Option(min=0, help="Stop the kills after this second of the load"),
-    ] = None,
+    token_life_s: options.TokenLife = None,
+    kill_every: options.KillEvery = None,
+    kill_until: options.KillUntil = None,
     kill: Annotated[
         Literal["web", "sender", "shard", "planner", "receiver"] | None,
         typer.Option(help="Kill only child processes of this role"),

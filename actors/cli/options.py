@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -16,6 +16,21 @@ Config = Annotated[
 ]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Directory of the journals and the lock file")
+]
+DemoWatch = Annotated[
+    Literal["all", "queues", "groups", "divisions"],
+    typer.Option(help="Find the agents as members of all of these (dialect cloud)"),
+]
+KillEvery = Annotated[
+    float | None,
+    typer.Option(min=0.1, help="Average seconds between kills of a random child process"),
+]
+KillUntil = Annotated[
+    float | None, typer.Option(min=0, help="Stop the kills after this second of the load")
+]
+TokenLife = Annotated[
+    float | None,
+    typer.Option("--token-life", min=5, help="Seconds until a token of the gateway expires"),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON")]
 

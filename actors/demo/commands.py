@@ -27,6 +27,11 @@ longer, whatever is killed meanwhile."""
 PATIENCE_S: Final = 60.0
 ASKED_AGAIN_MAX: Final = 10
 """A want that the limits refuse for now is asked again as often, after the time they say."""
+GERMAN_EVERY: Final = 3
+_IN_GERMAN: Final = {
+    "available": "Verfügbar",
+    "busy": "Beschäftigt",
+}
 _WEIGHTS: Final = (4, 2, 2, 2)
 """Most often *available*, which everybody may become: what is refused shows least."""
 
@@ -34,10 +39,20 @@ _WEIGHTS: Final = (4, 2, 2, 2)
 class DemoCommands:
     """Orders `per_s` changes a second of random agents, from `start` until `stop`.
 
-    `ends` counts how they ended, refusals by their code; to be read after `join`.
+    `ends` counts how they ended, refusals by their code; to be read after `join`. `is_german`: by
+    turns a presence is named as Germans of a cloud's organisation read it.
     """
 
-    def __init__(self, data_dir: Path, users: Sequence[str], *, per_s: float, seed: int) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        users: Sequence[str],
+        *,
+        per_s: float,
+        seed: int,
+        is_german: bool = False,
+    ) -> None:
+        self._is_german = is_german
         self.ends: Counter[str] = Counter()
         self.placed = 0
         self.problems: list[str] = []
@@ -83,9 +98,11 @@ class DemoCommands:
 
     async def _change(self, client: ApiClient) -> None:
         """One command, up to its end."""
-        (state,) = self._rng.choices(PRESENCES, _WEIGHTS)
+        state: str = self._rng.choices(PRESENCES, _WEIGHTS)[0]
         user = self._rng.choice(self._users)
         self.placed += 1
+        if self._is_german and self.placed % GERMAN_EVERY == 0:
+            state = _IN_GERMAN.get(state, state)
         try:
             answer = await self._ordered(client, user, {"state": state, "reason": "demo"})
             if answer.is_problem:

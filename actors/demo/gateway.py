@@ -120,6 +120,10 @@ class BundledGateway:
         """Ids of so many of its agents, or of all if there are fewer."""
         return [str(user) for user in self._call("GET", f"/users?count={count}")["users"]]
 
+    def collections(self, kind: str) -> list[str]:
+        """Ids of its queues, groups or divisions; everybody is in one of each kind."""
+        return [str(each) for each in self._call("GET", "/collections")[kind]]
+
     def stop(self) -> None:
         """Its ledger is whole afterwards. Raises LocalError if it ends badly or not at all."""
         self._call("POST", "/shutdown")

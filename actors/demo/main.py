@@ -28,6 +28,7 @@ from actors.demo import gateway as demo_gateway
 from actors.demo import report as demo_report
 from actors.demo import view as demo_view
 from actors.demo.gateway import BundledGateway
+from actors.demo.misconduct import misconduct
 from actors.demo.plan import DemoPlan, FaultProfile
 from actors.demo.report import FINDINGS, OUTCOMES, DemoReport
 from actors.demo.run import DemoRun, Interrupted, StopRequests
@@ -74,7 +75,7 @@ def run(plan: DemoPlan) -> int:
 
 def _what_is_wrong(plan: DemoPlan) -> str:
     """Told before a minute of load is spent on it; empty if nothing is."""
-    return _wrong_in_numbers(plan) or _wrong_in_paths(plan)
+    return _wrong_in_numbers(plan) or _wrong_in_dialect(plan) or _wrong_in_paths(plan)
 
 
 def _wrong_in_numbers(plan: DemoPlan) -> str:
@@ -82,12 +83,20 @@ def _wrong_in_numbers(plan: DemoPlan) -> str:
         return f"--seconds {plan.seconds}: expected a number of seconds, or 0 to run until Ctrl-C"
     if not math.isfinite(plan.commands_per_s):
         return f"--commands-per-s {plan.commands_per_s}: expected a number, or 0 for none"
-    if plan.faults == "platform" and plan.dialect != "cloud":
-        return "--faults platform requires --dialect cloud: it is what that platform may do"
     if plan.kill_every_s is None and plan.kill_role is not None:
         return f"--kill {plan.kill_role} requires --kill-every, in seconds"
     if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
         return f"--kill-every {plan.kill_every_s}: expected a number of seconds"
+    return ""
+
+
+def _wrong_in_dialect(plan: DemoPlan) -> str:
+    if plan.dialect == "cloud":
+        return ""
+    if plan.faults == "platform":
+        return "--faults platform requires --dialect cloud: it is what that platform may do"
+    if plan.watch != "all":
+        return f"--watch {plan.watch} requires --dialect cloud: the other one has no such lists"
     return ""
 
 
@@ -121,6 +130,7 @@ def _carry_out(
             ack_loss=plan.ack_loss,
             dialect=plan.dialect,
             clients=plan.clients,
+            token_life_s=plan.token_life_s,
         )
         stack.callback(gateway.close)
         settings = _settings(plan, gateway, data_dir)
@@ -170,6 +180,8 @@ def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settin
         clients=tuple(others),
         cloud=CloudSettings(
             topics=plan.topics,
+            watch=plan.watch,
+            watch_ids=() if plan.watch == "all" else tuple(gateway.collections(plan.watch)),
             roster_every_s=plan.roster_every_s,
             topics_per_channel_max=plan.topics_per_channel_max,
         ),
@@ -241,8 +253,7 @@ def _report(
     is_content: bool,
 ) -> DemoReport:
     first, last = demo.first, demo.last
-    assert first is not None
-    assert last is not None
+    assert first is not None and last is not None  # noqa: PT018 - both are set by a run
 
     def total(word: str) -> int:
         return sum(page.get(word) for page in runtime.shards)
@@ -290,7 +301,8 @@ def _report(
         commands_per_s=plan.commands_per_s,
         commands=_commands(runtime, demo, findings),
     )
-    return _judged(report, demo.problems, is_content=is_content)
+    problems = demo.problems + misconduct(report, findings.get("beside", {}))
+    return _judged(report, problems, is_content=is_content)
 
 
 def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from actors.messages.control import Dialect
 from actors.settings.cloud import CloudSettings
 
 Role: TypeAlias = Literal["web", "sender", "shard", "planner", "receiver"]
+DemoWatch: TypeAlias = Literal["all", "queues", "groups", "divisions"]
 FaultProfile: TypeAlias = Literal["none", "platform", "flaky", "hostile"]
 
 ROSTER_EVERY_S_MIN: Final = 12.0
@@ -27,6 +28,7 @@ class DemoPlan:
 
     dialect: Dialect = "wsp"
     topics: TopicsSetting = "activity"  # of the cloud dialect
+    watch: DemoWatch = "all"  # likewise; everybody is in one of each
     agents: int = 5_000
     rate: float | Literal["max"] = 2_000
     seconds: float = 30.0  # 0: until Ctrl-C
@@ -35,6 +37,7 @@ class DemoPlan:
     journal: Literal["full", "off"] = "full"
     tls: bool = False
     faults: FaultProfile = "none"
+    token_life_s: float | None = None  # None: the gateway's own choice
     commands_per_s: float = 2.0  # 0: nobody changes a presence
     ack_loss: float = 0.0  # share of updates whose acknowledgement never comes
     kill_role: Role | None = None  # whose processes are killed; None: any

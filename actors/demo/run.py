@@ -170,6 +170,7 @@ class DemoRun:
                 self._gateway.users(plan.agents),
                 per_s=plan.commands_per_s,
                 seed=plan.seed,
+                is_german=plan.dialect == "cloud",
             )
             self.commands.start()
 

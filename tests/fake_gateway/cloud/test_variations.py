@@ -19,6 +19,7 @@ from tools.fake_gateway.cloud.problems import ApiError
 from tools.fake_gateway.cloud.variations import (
     AT_LEAST,
     BY_NAME,
+    HAMMERED,
     IN_S,
     VARIATIONS,
     Variation,
@@ -27,7 +28,12 @@ from tools.fake_gateway.cloud.variations import (
 )
 from tools.fake_gateway.cloud.varied_answers import (
     APART_S,
+    HAMMERED_AFTER,
+    NEVER_TOLD_MAX,
+    PASSES_MIN,
     PLACES,
+    TOKEN,
+    TOKENS_CLOSED_S,
     VariedAnswers,
 )
 from tools.fake_gateway.cloud.varied_frames import split
@@ -96,9 +102,10 @@ class Request:
     query: dict[str, str] = {}  # noqa: RUF012 - of a stand-in
 
 
-def test_whoever_is_left_out_is_told_the_next_time() -> None:
+def test_whoever_is_left_out_is_told_the_next_time_but_for_a_few_who_never_are() -> None:
     recorded = Recorded("presence-left-out", "routing-left-out")
     before: set[tuple[str, str]] = set()
+    kept: set[tuple[str, str]] = set()
     for _ in range(20):
         told = recorded.answers._users(Request(), recorded.page())  # type: ignore[arg-type]
         left = {
@@ -107,10 +114,24 @@ def test_whoever_is_left_out_is_told_the_next_time() -> None:
             for part in ("presence", "routingStatus")
             if part not in user
         }
-        assert not left & before
+        kept |= left & before
         before = left
         recorded.now_s += OFTEN
+    assert len(kept) == 2 * NEVER_TOLD_MAX
+    assert kept <= left
     assert len(recorded.lines) > 20
+
+
+def test_who_asks_for_a_token_at_once_is_refused_again_and_noted() -> None:
+    recorded = Recorded("retry-after-zero")
+    recorded.now_s += 100.0
+    for _ in range(PASSES_MIN[TOKEN]):
+        recorded.answers.refuse(TOKEN)
+    for _ in range(2 * HAMMERED_AFTER):
+        with pytest.raises(ApiError) as refused:
+            recorded.answers.refuse(TOKEN)
+        assert refused.value.headers["Retry-After"] == "0"
+    assert [line["what"] for line in recorded.lines].count(HAMMERED) == 1
 
 
 def test_a_refusal_has_each_form_and_without_one_it_is_never_429() -> None:
@@ -118,9 +139,12 @@ def test_a_refusal_has_each_form_and_without_one_it_is_never_429() -> None:
     recorded = Recorded(*names)
     told: dict[str, set[tuple[int, str | None]]] = {}
     for place in PLACES * 200:
+        noted = len(recorded.lines)
         try:
             recorded.answers.refuse(place)
         except ApiError as problem:
+            if len(recorded.lines) == noted:
+                continue  # a token, asked for again at once
             value = problem.headers.get("Retry-After")
             told.setdefault(recorded.lines[-1]["what"], set()).add((problem.status, value))
         recorded.now_s += 0.1
@@ -135,7 +159,7 @@ def test_whoever_was_refused_is_let_in_when_they_come_again() -> None:
     for place in PLACES:
         times_s = []
         for _ in range(400):
-            recorded.now_s += 0.1
+            recorded.now_s += TOKENS_CLOSED_S if place == TOKEN else 0.1
             try:
                 recorded.answers.refuse(place, "GET /x")
             except ApiError:

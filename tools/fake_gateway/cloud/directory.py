@@ -35,7 +35,7 @@ class Directory:
         self._users = users
         self._queues = queues
         self._is_lean = is_lean
-        self._divisions = tuple(_id("division", number) for number in range(DIVISIONS))
+        self.divisions = tuple(_id("division", number) for number in range(DIVISIONS))
         self.groups = tuple(_id("group", number) for number in range(GROUPS))
 
     def user(self, agent: int, state: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Directory:
     def division(self, number: int) -> dict[str, Any]:
         """As a user or a queue names its own."""
         number %= DIVISIONS
-        division = self._divisions[number]
+        division = self.divisions[number]
         return {
             "id": division,
             "name": "Home" if number == 0 else f"Division {number}",

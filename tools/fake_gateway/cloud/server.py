@@ -188,10 +188,20 @@ class CloudGateway(Gateway[CloudSettings, CloudFault]):
             *super()._control_calls(),
             ControlCall("GET", "/truth", lambda _, query: self.truth(query.get("user", ""))),
             ControlCall("GET", "/channels", lambda _, __: self._channels_told()),
+            ControlCall("GET", "/collections", lambda _, __: self._collections()),
             ControlCall(
                 "POST", "/roster", lambda asked, _: self.roster(*named(asked, "user", "state"))
             ),
         )
+
+    def _collections(self) -> dict[str, Any]:
+        """Ids of what has members: everybody is in one of each kind."""
+        directory = self.organisation.directory
+        return {
+            "queues": self.organisation.script.queues,
+            "groups": directory.groups,
+            "divisions": directory.divisions,
+        }
 
     def status(self) -> dict[str, Any]:
         clients, channels = self.oauth.clients, list(self.channels)

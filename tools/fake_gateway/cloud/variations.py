@@ -17,6 +17,9 @@ OWED_MAX = 12
 TOKEN_LIFE_S = 30.0  # with few agents: no channel lives longer
 TOKEN_LIFE_S_MORE = 30.0  # … with LARGE agents: new channels cost calls
 LARGE = 20_000
+HAMMERED, IN_USE = "hammered", "ended-in-use"
+"""What is noted beside the variations: a client that does not back off, and a channel that was in
+use when its token ended."""
 
 
 class Variation(NamedTuple):
@@ -77,7 +80,7 @@ CHANNELS = (
     Variation(
         "socket-result", "a socket is told 400, 401 or 410, and its channel is gone (R19)", 8.0
     ),
-    Variation("heartbeat", "a heartbeat in other words (R19)"),
+    Variation("heartbeat", "a heartbeat in other words (R19)", 2.5),
     Variation("comes-and-goes", "somebody is inactive for a few seconds", 6.0),
 )
 VARIATIONS: Sequence[Variation] = (*REST, *WRITES, *REFUSALS, *FRAMES, *CHANNELS)

@@ -1,7 +1,8 @@
 """VariedAnswers: REST answers as the platform may give them as well (protocol.md §4).
 
 Works on what a resource has answered, so that it knows paths and fields, but no resource. Whoever
-is left out of an answer is told in the next one that they are in.
+is left out of an answer is told in the next one that they are in, but for a few: of them `expand`
+never tells the part, and who wants to know it has to ask for that (R3).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import orjson
 from aiohttp import web
 
 from tools.fake_gateway.cloud.problems import ApiError
-from tools.fake_gateway.cloud.variations import Variations
+from tools.fake_gateway.cloud.variations import HAMMERED, Variations
 
 Entity = dict[str, Any]
 Note = Callable[..., None]
@@ -37,11 +38,15 @@ LANGUAGES = ("ja", "pt_BR", "fr", "es", "it", "nl", "sv", "pl", "tr", "ko")
 LARGE_BYTES = 40_000
 CALL, TOKEN, HANDSHAKE = "call", "token", "handshake"
 WRITE = "write"
+NO_WAIT = "retry-after-zero"
 PLACES = (CALL, WRITE, TOKEN, HANDSHAKE)
 # Between two refusals of one kind of call, seconds and calls: who waits and comes again is let in.
 # There are many writes, and each is of somebody else.
 APART_S = {CALL: 12.0, WRITE: 1.0, TOKEN: 6.0, HANDSHAKE: 12.0}
-PASSES_MIN = {CALL: 4, WRITE: 2, TOKEN: 3, HANDSHAKE: 4}
+PASSES_MIN = {CALL: 4, WRITE: 2, TOKEN: 1, HANDSHAKE: 4}
+NEVER_TOLD_MAX = 3  # of each part: whom no page tells it of; only who is asked for by name
+TOKENS_CLOSED_S = 1.5  # after a refusal with `Retry-After: 0`: nobody is let in any sooner
+HAMMERED_AFTER = 30  # requests in that time: nobody backs off
 ONE_PAGE_MAX = 12  # of one kind in one answer: then the next one shall have some
 _LEFT_OUT = {"presence-left-out": "presence", "routing-left-out": "routingStatus"}
 _OPTIONAL = ("chat", "addresses", "primaryContactInfo", "email", "selfUri", "version")
@@ -68,9 +73,11 @@ class VariedAnswers:
         self._now_s = now_s
         self._rng = variations.rng
         self._left: set[tuple[str, str]] = set()  # (user, part) that the last answer left out
+        self._never: set[tuple[str, str]] = set()  # likewise, and every answer after it
         self._carried: Entity | None = None  # by a shift, from the page before
         self._forms = 0
         self._refused_s: dict[str, float] = {}  # by kind of call, the last time
+        self._closed_until_s, self._asked_again = -math.inf, 0
         self._passed: Counter[str] = Counter()  # by kind of call, since then
 
     # Before an answer.
@@ -79,12 +86,16 @@ class VariedAnswers:
         """Raises ApiError, with a `Retry-After` in one of its forms. Of those without one, only a
         503: a client may take a budget that says nothing for used up, for a minute."""
         now_s = self._now_s()
+        if place == TOKEN:
+            self._keep_closed(now_s)
         kind = place + call
         self._passed[kind] += 1
         is_too_soon = now_s < self._refused_s.get(kind, -math.inf) + APART_S[place]
         if is_too_soon or self._passed[kind] <= PASSES_MIN[place]:
             return
-        for name in self._variations.shuffled(tuple(_FORMS)):
+        is_token = place == TOKEN and self._variations.owed(NO_WAIT, now_s) > 0
+        # Tokens are few, and nowhere else does it matter as much who asks again at once.
+        for name in (NO_WAIT,) if is_token else self._variations.shuffled(tuple(_FORMS)):
             if self._variations.take(name, now_s):
                 self._forms += 1
                 self._refused_s[kind], self._passed[kind] = now_s, 0
@@ -94,7 +105,19 @@ class VariedAnswers:
                 problem = ApiError(status, "refused", "Not now")
                 if (value := _FORMS[name]()) is not None:
                     problem.headers["Retry-After"] = value
+                if place == TOKEN and name == NO_WAIT:
+                    self._closed_until_s, self._asked_again = now_s + TOKENS_CLOSED_S, 0
                 raise problem
+
+    def _keep_closed(self, now_s: float) -> None:
+        """`Retry-After: 0` is no promise: who asks again at once is refused again, and counted."""
+        if now_s < self._closed_until_s:
+            self._asked_again += 1
+            if self._asked_again == HAMMERED_AFTER:
+                self._note(HAMMERED, requests=HAMMERED_AFTER)
+            problem = ApiError(503, "refused", "Not now")
+            problem.headers["Retry-After"] = "0"
+            raise problem
 
     # After it.
 
@@ -175,6 +198,10 @@ class VariedAnswers:
         ):
             self._some(name, entities, change)
         self._left -= told_again
+        for user in entities:
+            for name, part in _LEFT_OUT.items():
+                if (user["id"].lower(), name) in self._never:
+                    user.pop(part, None)
         now_s = self._now_s()
         if "id" not in request.query:
             self._shift(told, entities, now_s)
@@ -201,6 +228,8 @@ class VariedAnswers:
             return False
         del user[part]
         self._left.add((user["id"].lower(), name))
+        if sum(each == name for _, each in self._never) < NEVER_TOLD_MAX:
+            self._never.add((user["id"].lower(), name))
         self._tell(name, user)
         return True
 

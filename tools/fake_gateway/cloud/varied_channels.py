@@ -6,11 +6,12 @@ Looks each turn what is due.
 from __future__ import annotations
 
 import time
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from tools.fake_gateway.cloud.channels import Channel
 from tools.fake_gateway.cloud.problems import bad_request
-from tools.fake_gateway.cloud.variations import Variations
+from tools.fake_gateway.cloud.variations import IN_USE, Variations
 from tools.fake_gateway.cloud.varied_answers import Note
 from tools.fake_gateway.ledger import now_us
 
@@ -38,7 +39,9 @@ class VariedChannels:
         self._note = note
         self._gateway = gateway
         self._rng = variations.rng
+        self._beats = cycle(self._rng.sample(BEATS, len(BEATS)))
         self._deleted: set[int] = set()
+        self._unusable: dict[int, int | str] = {}  # by channel the result that it was told
         self._back: list[tuple[float, int]] = []  # (when, who) of those that are away
 
     # R9
@@ -48,6 +51,8 @@ class VariedChannels:
         for channel in list(self._gateway.channels):
             if channel.grant.expires_s <= now_s:
                 self._note("token-ends-channel", channel=channel.serial)
+                if channel.is_connected and channel.topics:
+                    self._note(IN_USE, channel=channel.serial)
                 self._lose(channel, self._rng.choice(ENDS))
 
     # By time
@@ -56,6 +61,7 @@ class VariedChannels:
         """Whoever is away comes back even when nothing is to happen any more."""
         now_s = time.monotonic()
         self._end_with_tokens(now_s)
+        self._refuse_unusable()
         self._come_back(now_s)
         if not self._variations.is_on:
             return
@@ -91,22 +97,32 @@ class VariedChannels:
         return True
 
     def _tell_result(self, _: float) -> bool:
-        """And the socket is closed. The channel stays until its token ends, of use to nobody."""
+        """And the socket is closed. The channel stays until its token ends, of use to nobody: each
+        further socket is told the same."""
         channel = self._connected()
         connection = None if channel is None else self._gateway.sockets.connection_of(channel)
         if channel is None or connection is None or self._gateway.traffic.load is None:
             return False
         result = self._rng.choice(RESULTS)
         self._note("socket-result", channel=channel.serial, result=result)
-        self._gateway.sockets.tell(channel, {"result": result, "message": "Channel is not usable"})
-        connection.close(1000, f"result {result}")
+        self._unusable[channel.serial] = result
+        self._refuse_unusable()
         return True
+
+    def _refuse_unusable(self) -> None:
+        for channel in self._gateway.channels:
+            result = self._unusable.get(channel.serial)
+            connection = self._gateway.sockets.connection_of(channel)
+            if result is not None and connection is not None:
+                said = {"result": result, "message": "Channel is not usable"}
+                self._gateway.sockets.tell(channel, said)
+                connection.close(1000, f"result {result}")
 
     def _beat(self, _: float) -> bool:
         channel = self._connected()
         if channel is None:
             return False
-        words = self._rng.choice(BEATS)
+        words = next(self._beats)
         self._gateway.sockets.tell(channel, words)
         self._note("heartbeat", channel=channel.serial, words=str(words))
         return True

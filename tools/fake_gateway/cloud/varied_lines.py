@@ -6,6 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from tools.fake_gateway.cloud.variations import HAMMERED, IN_USE
+
+BESIDE = (HAMMERED, IN_USE)
 HELD_BACK = ("pending", "pending-never", "not-primary")
 _PARTLY = ("presence-left-out", "routing-left-out", "other-source", "odd-time-rest")
 
@@ -32,6 +35,7 @@ class VariedLines:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+        self.beside: Counter[str] = Counter()  # of BESIDE
         self.damaged: set[int] = set()  # whose message cannot be told as it is
         self.timeless: set[int] = set()  # whose times were told wrongly, in events
         self.partly: set[int] = set()  # of whom an answer told a part, or at no time
@@ -49,6 +53,9 @@ class VariedLines:
 
     def add(self, line: Mapping[str, Any]) -> None:
         what, agent = line["what"], line.get("agent")
+        if what in BESIDE:
+            self.beside[what] += 1
+            return
         self.counts[what] += 1
         if agent is None:
             return

@@ -59,6 +59,7 @@ class CloudVerification(Verification):
             "variations": dict(expectation.varied.counts),
             "fullest_window": expectation.fullest_window,
             "faults": dict(expectation.faults),
+            "beside": dict(expectation.varied.beside),
         }
 
     def _note_gaps(self, journal: ShardJournal) -> None:
