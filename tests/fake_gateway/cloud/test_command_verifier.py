@@ -280,9 +280,17 @@ def test_a_change_is_known_by_another_date_if_that_was_told(tmp_path: Path) -> N
     assert not any(told["examples"].values()), told["examples"]
 
 
-@pytest.mark.parametrize(("has_come", "is_told"), [(False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    ("after_s", "is_told", "may_be_open"),
+    [
+        (None, True, True),
+        (4, False, True),
+        (4, True, False),
+        (-1, True, True),  # before it was sent: another command's change
+    ],
+)
 def test_what_is_pending_may_stay_so_until_a_socket_was_told_that_its_change_has_come(
-    has_come: bool, is_told: bool, tmp_path: Path
+    after_s: int | None, is_told: bool, may_be_open: bool, tmp_path: Path
 ) -> None:
     run = begun(tmp_path)
     if is_told:
@@ -293,10 +301,8 @@ def test_what_is_pending_may_stay_so_until_a_socket_was_told_that_its_change_has
     command.acknowledged_us = command.ended_us = None
     command.steps.remove("acknowledged")
     del run.shown[command.id]
-    if has_come:
-        run.change(10, "Meal", first_sent(command) + 4 * S)
+    if after_s is not None:
+        run.change(10, "Meal", first_sent(command) + after_s * S)
     told = run.verified(tmp_path)
     assert told is not None
-    assert (told["without_end"], told["pending_at_end"]) == (
-        (1, 0) if has_come and is_told else (0, 1)
-    )
+    assert (told["without_end"], told["pending_at_end"]) == ((0, 1) if may_be_open else (1, 0))

@@ -21,7 +21,7 @@ from tools.fake_gateway.cloud.definitions import (
     ON_QUEUE,
     ROUTING_STATUSES,
 )
-from tools.fake_gateway.cloud.expectation import fact_of
+from tools.fake_gateway.cloud.expectation import CloudExpectation, fact_of
 from tools.fake_gateway.cloud.organisation import CloudOrganisation
 from tools.fake_gateway.findings import KINDS
 from tools.fake_gateway.ledger import Ledger
@@ -176,6 +176,45 @@ def test_a_tie_is_kept_twice_at_most(scene: Scene) -> None:
     scene.keep(1)
     scene.keep(1)
     assert scene.found() == {"duplicate_effects"}
+
+
+def copied(patch: pytest.MonkeyPatch) -> None:
+    """Every event's frame is sent twice, as under faults; what varies is the second one."""
+    begin = CloudExpectation.__init__
+
+    def patched(self: CloudExpectation, ledger: Path) -> None:
+        begin(self, ledger)
+        self.copied.update(range(self.head))
+
+    patch.setattr(CloudExpectation, "__init__", patched)
+
+
+@pytest.mark.parametrize("is_event_kept", [True, False])
+def test_of_a_tie_in_a_second_frame_the_event_holds_again(
+    is_event_kept: bool, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(monkeypatch)
+    before = tied(scene)
+    scene.keep(1)
+    scene.keep(1, told=before)
+    if is_event_kept:
+        scene.keep(1)
+    assert ("state_mismatches" in scene.found()) is not is_event_kept, scene.result["examples"]
+
+
+@pytest.mark.parametrize(("rows", "found"), [(1, set()), (2, {"phantom"})])
+def test_a_second_frame_may_bear_another_time_once(
+    rows: int, found: set[str], scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied(monkeypatch)
+    at_ms = scene.happens(2, ON_QUEUE, INTERACTING)
+    scene.varied("odd-time", agent=2, at_ms=at_ms, form="ahead")
+    scene.keep(2)
+    for row in range(1, rows + 1):
+        scene.keep(2, at_us=at_ms * 1000 + row * HOUR_US)
+    scene.happens(2, AVAILABLE, OFF_QUEUE)
+    scene.keep(2)
+    assert scene.found() == found, scene.result["examples"]
 
 
 # Times

@@ -77,12 +77,14 @@ class CloudCommandVerifier(CommandVerifier):
         return True
 
     def _has_come(self, command: Command, *, is_told: bool = False) -> bool:
-        """Whether a change by a call that it may have made was made behind it; `is_told`: and a
-        socket was told of it."""
+        """Whether a change by a call that it may have made was made behind it; `is_told`: certainly
+        behind it (one just before it was another command's), and a socket was told of it."""
         socket_of = self._expectation.socket_of
+        began_us = command.first_sent_us or command.accepted_us
         return any(
             one.presence in meant(command.state)
             and self._is_within(command, one.made_us)
+            and not (is_told and one.made_us < began_us)
             and not (is_told and socket_of[one.number] in (NOBODY, LEFT_OUT, DEAF))
             for one in self._changes.get(command.user, ())
         )

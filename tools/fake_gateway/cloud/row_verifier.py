@@ -45,6 +45,8 @@ class CloudRowVerifier(RowVerifier):
         self.completions = 0
         self._is_whole = expectation.is_whole
         self._tied: set[int] = set()  # events before which a row of the same time came
+        self._untied: set[int] = set()  # … of their copy, which must still be told itself
+        self._dated: set[int] = set()  # events whose copy was told at another time
         self._place = [0] * expectation.agents  # of the event that should come next
         self.journal_of: list[str | None] = [None] * expectation.agents
         self.last_live = array("q", [-1]) * (max(expectation.subscribers.sockets, default=0) + 1)
@@ -163,6 +165,8 @@ class CloudRowVerifier(RowVerifier):
         if self._is_repeat(agent, number, row):
             return None
         if number is None:
+            if self._is_copy_at_another_time(agent, row):
+                return None
             number = self._told_at_another_time(agent, row)
         if number is not None and self._is_before_a_tie(agent, number, row):
             self.held_state[agent] = row[4]
@@ -199,6 +203,17 @@ class CloudRowVerifier(RowVerifier):
         candidates = [begin, *(n for n in expectation.numbers_from(agent, begin + 1))]
         return next((n for n in candidates if row[4] in self._states(agent, n)), None)
 
+    def _is_copy_at_another_time(self, agent: int, row: Row) -> bool:
+        """An event that has its row, and whose second frame alone bore another time."""
+        expectation, held = self.expectation, self.held[agent]
+        if row[11] != "live" or held < 0 or held not in expectation.odd.get(agent, ()):
+            return False
+        is_copy = held in expectation.copied and bool(self.found[held]) and held not in self._dated
+        if not is_copy or expectation.fact(agent, held).state != row[4]:
+            return False
+        self._dated.add(held)
+        return True
+
     def _states(self, agent: int, number: int) -> set[str]:
         """What may be held by that event, where answers tell parts."""
         states = self.expectation.mixed_states(agent, number)
@@ -209,16 +224,23 @@ class CloudRowVerifier(RowVerifier):
         """A row of what was told before the event of the same time. Where both say the same, it is
         the second one that is not asked for more."""
         tie = self.expectation.ties.get(number)
-        if tie is None or row[11] != "live" or number in self._tied:
+        if tie is None or row[11] != "live":
             return False
         before, fact = fact_of(*tie), self.expectation.fact(agent, number)
         is_event = row[4] == fact.state and row[9] in fact.presences
+        if number in self._untied and is_event:
+            self._untied.discard(number)
+            return True
+        if number in self._tied:
+            return False
         if self.held[agent] == number and is_event:
             self._tied.add(number)
             return True
         is_before = row[4] == before.state and row[9] in before.presences
-        if is_before and not is_event and self.held[agent] < number:
+        is_copy = self.held[agent] == number and number in self.expectation.copied
+        if is_before and not is_event and (is_copy or self.held[agent] < number):
             self._tied.add(number)
+            self._untied.update((number,) if is_copy else ())
             return True
         return False
 
