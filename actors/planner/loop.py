@@ -70,6 +70,8 @@ class Planner:
         self._log = structlog.get_logger("actors.planner")
         self._disk = DiskWait(child, self._log, arguments.path)
         self._has_read = False
+        self._found: Mapping[str, str] = {}
+        """By a first read, and not planned yet."""
         self._committed_s = clock.now_s()
         self._clients_needed_told = 0
         self._queues_problem = ""
@@ -172,6 +174,7 @@ class Planner:
         try:
             while not work.done() and not stopped.done():
                 self._show()
+                self._plan_found()
                 await asyncio.wait(
                     (work, stopped), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -316,10 +319,15 @@ class Planner:
 
     def _on_found(self, names: Mapping[str, str]) -> None:
         """A first read of a large organisation takes minutes: those whom we have found already need
-        not wait for the others. Nobody is removed by it."""
+        not wait for the others, nor for the budget of the next minute. Nobody is removed by it."""
+        self._found = names
+        self._plan_found()
+
+    def _plan_found(self) -> None:
         is_due = self._clock.now_s() >= self._committed_s + PARTIAL_AFTER_S
-        if not self._has_read and is_due:
-            self._plan({**self._store.roster.names, **names})
+        if self._found and not self._has_read and is_due:
+            found, self._found = self._found, {}
+            self._plan({**self._store.roster.names, **found})
 
     def _refuse_to_start(self, error: Exception) -> None:
         """Raises ConfigurationError for what should not even begin."""
