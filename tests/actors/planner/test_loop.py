@@ -312,10 +312,11 @@ def test_ids_of_the_file_that_are_nobodys_are_counted(tmp_path: Path) -> None:
     with_rig(tmp_path, test)
 
 
+@pytest.mark.parametrize("after_s", [0.0, 0.5])  # when a page comes, and while none comes
 def test_a_first_read_that_takes_long_is_planned_as_far_as_it_came(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after_s: float
 ) -> None:
-    monkeypatch.setattr(loop, "PARTIAL_AFTER_S", 0.0)
+    monkeypatch.setattr(loop, "PARTIAL_AFTER_S", after_s)
 
     async def test(cloud: ScriptedCloud, rig: Rig) -> None:
         cloud.add(*(f"u{n}" for n in range(1200)))
