@@ -16,7 +16,7 @@ from tests.platform_canaries.canaries import SEED, Canary
 HERE: Final = Path(__file__).parent
 AGENTS: Final = 250
 RATE: Final = 200
-TIMEOUT_S: Final = 110.0
+TIMEOUT_S: Final = 220.0
 """One that is neither ready nor finished by then has failed."""
 
 

@@ -15,7 +15,7 @@ import pytest
 from tests.platform_canaries.canaries import ALL_ROWS, CANARIES, ELSEWHERE, QUICK, Canary
 from tests.platform_canaries.demos import HERE, demo, demo_without
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(300)
 
 
 def test_with_every_cure_on_the_demo_is_verified() -> None:
