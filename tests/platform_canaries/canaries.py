@@ -116,8 +116,6 @@ CANARIES: Final = (
     ),
 )
 
-QUICK_NAMES: Final = ("a-refused-call-costs-all-topics", "strict-json", "an-odd-part-costs-all")
-QUICK: Final = tuple(each for each in CANARIES if each.name in QUICK_NAMES)
 
 ALL_ROWS: Final = {f"R{number}" for number in range(1, 20)} - {"R13"}  # which is about speed
 ELSEWHERE: Final = {

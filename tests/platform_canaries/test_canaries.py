@@ -1,33 +1,14 @@
-"""The quickest canaries, the demo with every cure on, and that each switch breaks what it names.
-
-All canaries: `make canaries`.
-"""
+"""Each switch breaks what it names, and each row has one or a test. The demos: `make canaries`."""
 
 from __future__ import annotations
 
 import importlib
-import os
-import re
 import runpy
 
 import pytest
 
-from tests.platform_canaries.canaries import ALL_ROWS, CANARIES, ELSEWHERE, QUICK, Canary
-from tests.platform_canaries.demos import HERE, demo, demo_without
-
-pytestmark = pytest.mark.timeout(300)
-
-
-def test_with_every_cure_on_the_demo_is_verified() -> None:
-    verdict = demo(dict(os.environ), 15.0)
-    assert verdict.is_verified, verdict.said
-
-
-@pytest.mark.parametrize("canary", QUICK, ids=lambda canary: canary.name)
-def test_without_a_cure_the_demo_is_not_verified(canary: Canary) -> None:
-    verdict = demo_without(canary)
-    assert not verdict.is_verified, f"{canary.row} {canary.name}: nobody noticed"
-    assert re.search(canary.says, verdict.said), verdict.said
+from tests.platform_canaries.canaries import ALL_ROWS, CANARIES, ELSEWHERE, Canary
+from tests.platform_canaries.demos import HERE
 
 
 @pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
