@@ -7,10 +7,10 @@ call is made is `api_calls`'.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-import httpx
 import structlog
 
 from actors.genesys.api_calls import ApiCalls, without
@@ -31,13 +31,9 @@ from actors.genesys.cloud_answers import (
 )
 from actors.genesys.cloud_errors import DistrustedError, NotFoundError, OddAnswerError
 from actors.genesys.connect_uri import distrust_of
-from actors.genesys.http import GatewayAddress
-from actors.genesys.pacer import Pacer
 from actors.genesys.paging import PageWalk, Query
 from actors.genesys.secret import Secret
-from actors.genesys.tokens import TokenProvider
 from actors.genesys.unreadable import UnreadableError, halved, ids_in, pages_in
-from runtime.clock import Clock
 
 PAGE_TIMEOUT_S: Final = 30.0  # 500 users with all that they are
 USERS_PER_PAGE: Final = 500
@@ -79,18 +75,10 @@ class CloudRest(ApiCalls):
     """For one event loop. Every call raises CloudError and its kinds, and ConfigurationError if the
     gateway refuses the first token of all. The counters only grow."""
 
-    def __init__(
-        self,
-        address: GatewayAddress,
-        tokens: TokenProvider,
-        client: httpx.AsyncClient,
-        pacer: Pacer,
-        *,
-        clock: Clock,
-    ) -> None:
-        super().__init__(address, tokens, client, pacer, clock=clock)
-        self._log = structlog.get_logger("actors.genesys")
-        self._unreadable: set[str] = set()
+    @cached_property
+    def _unreadable(self) -> set[str]:
+        """Users of whom that was told."""
+        return set()
 
     # -- users -----------------------------------------------------------------------------------
 
@@ -118,9 +106,6 @@ class CloudRest(ApiCalls):
         users = await self._halved(ids, expand)
         return ListingPage(users, number, pages_in(error.body, number), None)
 
-    def user_pages(self, expand: Sequence[str] = ()) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number, query: self.user_page(number, expand, query))
-
     async def users_by_id(self, ids: Sequence[str], expand: Sequence[str] = ()) -> list[Entity]:
         """Those of them who are active, at most USERS_BY_ID_MAX; in no order. Of whom cannot be
         read there is the id, and nothing else."""
@@ -140,7 +125,8 @@ class CloudRest(ApiCalls):
         if user_id not in self._unreadable and len(self._unreadable) < UNREADABLE_TOLD_MAX:
             self._unreadable.add(user_id)
             what = "the response with this user is not JSON; its name and state cannot be read"
-            self._log.warning("user.unreadable", user=user_id, what=what)
+            log = structlog.get_logger("actors.genesys")
+            log.warning("user.unreadable", user=user_id, what=what)
 
     async def _users_by_id(self, ids: Sequence[str], expand: Sequence[str]) -> list[Entity]:
         params: dict[str, Any] = {
@@ -167,15 +153,9 @@ class CloudRest(ApiCalls):
         except UnreadableError as error:
             return await self._salvaged(error, number)
 
-    def member_pages(self, kind: MemberKind, collection: str) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number, query: self.member_page(kind, collection, number, query))
-
     async def named_page(self, kind: Collection, number: int, query: Query = ()) -> ListingPage:
         """Of all queues, groups or divisions."""
         return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE, query=query)
-
-    def named_pages(self, kind: Collection) -> AsyncIterator[ListingPage]:
-        return _pages(lambda number, query: self.named_page(kind, number, query))
 
     # -- channels --------------------------------------------------------------------------------
 
@@ -256,22 +236,21 @@ class CloudRest(ApiCalls):
     async def definitions(self, *, deactivated: bool = False) -> list[Entity]:
         """Of presences, for `actors.genesys.definitions`: those in use, or those that are not, with
         their labels in all languages (protocol.md R8)."""
-        walk, found = PageWalk(), list[Entity]()
-        while True:
-            page = await self._definitions(walk, {"deactivated": "true"} if deactivated else {})
-            found += page.entities
-            if not walk.read(page.pages, page.query, (each["id"] for each in page.entities)):
-                return found
+        params = {"deactivated": "true"} if deactivated else {}
+        pages = all_pages(lambda number, query: self._definitions(number, query, params))
+        return [each async for page in pages for each in page.entities]
 
-    async def _definitions(self, walk: PageWalk, params: Mapping[str, str]) -> ListingPage:
+    async def _definitions(
+        self, number: int, query: Query, params: Mapping[str, str]
+    ) -> ListingPage:
         """In one piece, as far as is known; but where there is another page it is read."""
-        asked = {"localeCode": ALL_LOCALES, **params, **dict(walk.query)}
-        if walk.number > 1:
-            asked.setdefault("pageNumber", str(walk.number))
+        asked = {"localeCode": ALL_LOCALES, **params, **dict(query)}
+        if number > 1:
+            asked.setdefault("pageNumber", str(number))
         path, call = "/api/v2/presence/definitions", "presence definitions"
         answer = await self._json("GET", call, path, params=asked)
         answer = answer if isinstance(answer, dict) else {"entities": listed(answer)}
-        return page_of(call, answer, walk.number, DEFINITIONS_PER_PAGE_MAX)
+        return page_of(call, answer, number, DEFINITIONS_PER_PAGE_MAX)
 
     async def presence(self, user_id: str) -> Entity:
         return await self._object("GET", "presence of a user", _presence_path(user_id))
@@ -349,7 +328,7 @@ class CloudRest(ApiCalls):
         return page_of(call, answer, number, size)
 
 
-async def _pages(
+async def all_pages(
     page: Callable[[int, Query], Awaitable[ListingPage]],
 ) -> AsyncIterator[ListingPage]:
     """Until the last one, whatever number it has by then."""

@@ -25,6 +25,7 @@ from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definition, Definitions
 from actors.genesys.json_text import parsed
+from tests.gateway.listings import member_pages
 from tests.gateway.loopback import Request
 from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, with_cloud
 
@@ -153,7 +154,7 @@ def test_pages_without_totals_are_read_until_no_next_one_is_named() -> None:
 
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", path] = answer
-        found.append(await ids_of(rest.member_pages("queues", "q1")))
+        found.append(await ids_of(member_pages(rest, "queues", "q1")))
         assert cloud.paths(path) <= 4
 
     with_cloud(test)

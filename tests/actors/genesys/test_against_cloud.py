@@ -17,6 +17,7 @@ from actors.genesys.definitions import Definition, Definitions, NoSuchDefinition
 from actors.genesys.secret import Secret
 from tests.gateway.bundled import CloudServed
 from tests.gateway.client import bundled, rest_of
+from tests.gateway.listings import member_pages, named_pages, user_pages
 
 
 def with_gateway(
@@ -35,7 +36,7 @@ def with_gateway(
 def test_users_queues_groups_and_divisions_are_read(tmp_path: Path) -> None:
     async def test(gateway: CloudServed, rest: CloudRest) -> None:
         users = await gateway.users()
-        read = [user async for page in rest.user_pages() for user in page.entities]
+        read = [user async for page in user_pages(rest) for user in page.entities]
         assert {user["id"] for user in read} == set(users[:-5])  # the last five are inactive
         some = await rest.users_by_id([users[3], users[-1]], SNAPSHOT_PARTS)
         assert [user["id"] for user in some] == [users[3]]
@@ -43,14 +44,14 @@ def test_users_queues_groups_and_divisions_are_read(tmp_path: Path) -> None:
         assert normal_name(some[0]["routingStatus"]["status"]) in ROUTING_STATUSES
         assert some[0]["outOfOffice"]["active"] in (True, False)
         assert "modifiedDate" not in some[0]["outOfOffice"]
-        queues = [queue async for page in rest.named_pages("queues") for queue in page.entities]
-        groups = [group async for page in rest.named_pages("groups") for group in page.entities]
-        assert [page async for page in rest.named_pages("divisions")]
+        queues = [queue async for page in named_pages(rest, "queues") for queue in page.entities]
+        groups = [group async for page in named_pages(rest, "groups") for group in page.entities]
+        assert [page async for page in named_pages(rest, "divisions")]
         for kind, entities in (("queues", queues), ("groups", groups)):
             members = {
                 member["id"]
                 for entity in entities
-                async for page in rest.member_pages(kind, entity["id"])  # type: ignore[arg-type]
+                async for page in member_pages(rest, kind, entity["id"])  # type: ignore[arg-type]
                 for member in page.entities
             }
             assert members == set(users[:-5])

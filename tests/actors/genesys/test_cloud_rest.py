@@ -29,6 +29,7 @@ from actors.genesys.cloud_errors import (
 from actors.genesys.cloud_rest import CloudRest, NewPresence
 from actors.genesys.secret import Secret
 from runtime.clock import SystemClock
+from tests.gateway.listings import member_pages, named_pages, user_pages
 from tests.gateway.loopback import Request
 from tests.gateway.scripted_cloud import (
     GROUPS,
@@ -50,7 +51,7 @@ PRESENCE = f"/api/v2/users/{USER}/presences/PURECLOUD"
 def test_users_are_read_page_by_page() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.add(*(f"u{n}" for n in range(1001)))
-        pages = [page async for page in rest.user_pages(("presence", "routingStatus"))]
+        pages = [page async for page in user_pages(rest, ("presence", "routingStatus"))]
         assert [len(page.entities) for page in pages] == [500, 500, 1]
         assert {(page.pages, page.total) for page in pages} == {(3, 1001)}
         assert dict(cloud.asked[1].query) == {
@@ -66,7 +67,7 @@ def test_users_are_read_page_by_page() -> None:
 
 def test_an_empty_organisation_is_one_page() -> None:
     async def test(_cloud: ScriptedCloud, rest: CloudRest) -> None:
-        assert [page async for page in rest.user_pages()] == [ListingPage([], 1, 0, 0)]
+        assert [page async for page in user_pages(rest)] == [ListingPage([], 1, 0, 0)]
 
     with_cloud(test)
 
@@ -91,10 +92,10 @@ def test_members_and_names_are_read_in_pages_of_a_hundred() -> None:
         cloud.named[QUEUES] = {f"q{n}": f"Queue {n}" for n in range(101)}
         cloud.members[f"{QUEUES}/q1/members"] = [f"u{n}" for n in range(120)]
         cloud.members[f"{GROUPS}/g1/members"] = ["u1"]
-        named = [page async for page in rest.named_pages("queues")]
+        named = [page async for page in named_pages(rest, "queues")]
         assert [len(page.entities) for page in named] == [100, 1]
-        assert sum([len(page.entities) async for page in rest.member_pages("queues", "q1")]) == 120
-        assert [page async for page in rest.member_pages("groups", "g1")] == [
+        assert sum([len(page.entities) async for page in member_pages(rest, "queues", "q1")]) == 120
+        assert [page async for page in member_pages(rest, "groups", "g1")] == [
             ListingPage([{"id": "u1", "name": "N u1"}], 1, 1, 1)
         ]
 
@@ -105,7 +106,7 @@ def test_an_entity_that_cannot_be_told_by_an_id_is_left_out() -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         entities = [{"id": "a"}, {"id": "a/b"}, {"id": 5}, {}, None, "b", {"id": ""}]
         cloud.answers["GET", PAGES] = lambda _: {"entities": entities, "pageCount": 1, "total": 7}
-        assert [page.entities async for page in rest.user_pages()] == [[{"id": "a"}]]
+        assert [page.entities async for page in user_pages(rest)] == [[{"id": "a"}]]
 
     with_cloud(test)
 
@@ -315,7 +316,7 @@ def test_an_answer_that_breaks_the_contract_is_told_so(body: bytes) -> None:
     async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
         cloud.answers["GET", PAGES] = lambda _: body
         with pytest.raises(OddAnswerError, match="users"):
-            [page async for page in rest.user_pages()]
+            [page async for page in user_pages(rest)]
         cloud.answers["POST", CHANNELS] = lambda _: body
         with pytest.raises(OddAnswerError, match="new channel"):
             await rest.create_channel()

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from actors.genesys.cloud_errors import OddAnswerError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest
 from actors.genesys.unreadable import FAILURES_MAX, UnreadableError, halved, ids_in, pages_in
+from tests.gateway.listings import user_pages
 from tests.gateway.loopback import Request
 from tests.gateway.scripted_cloud import PAGES, ScriptedCloud, with_cloud
 
@@ -94,7 +95,7 @@ def test_a_page_with_one_who_cannot_be_read_costs_that_one_and_names_it_once() -
         cloud.answers["GET", PAGES] = page
         with structlog.testing.capture_logs() as lines:
             for _ in range(2):
-                (found,) = [found async for found in rest.user_pages()]
+                (found,) = [found async for found in user_pages(rest)]
                 assert {each["id"] for each in found.entities} == set(people)
                 assert [each for each in found.entities if "name" not in each] == [{"id": odd}]
         assert [(line["event"], line["user"]) for line in lines] == [("user.unreadable", odd)]
