@@ -8,8 +8,11 @@ of an agent is newer is for the shards to judge; here a frame is only told apart
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
+
+import orjson
 
 from actors.genesys import json_text
 from actors.genesys.presences import Presence
@@ -104,6 +107,12 @@ def subscribed_user(topic: str) -> str | None:
 def snapshot_topic(user_id: str) -> str:
     """Under which the rings carry a user as REST gave it."""
     return f"{USER_TOPIC}{user_id}.{SNAPSHOT}"
+
+
+def snapshot_frame(body: Mapping[str, Any]) -> bytes:
+    """A user as REST gave it, `id` and some parts, as the rings carry it: like an event."""
+    topic = snapshot_topic(body["id"])
+    return orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})
 
 
 # -- frames --------------------------------------------------------------------------------------

@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-import orjson
-
-from actors.genesys.cloud import snapshot_topic
+from actors.genesys.cloud import snapshot_frame
 
 OBSERVED_PARTS: Final = ("presence", "routingStatus")
 """What the roster read asks for, at no extra call."""
@@ -37,6 +35,4 @@ def observed(entity: Mapping[str, Any]) -> Observation | None:
             body[part] = value
     if len(body) == 1:
         return None
-    topic = snapshot_topic(entity["id"])
-    frame = orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})
-    return Observation(frame, len(body) == 1 + len(OBSERVED_PARTS))
+    return Observation(snapshot_frame(body), len(body) == 1 + len(OBSERVED_PARTS))

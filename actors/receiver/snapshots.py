@@ -14,10 +14,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import orjson
-
 from actors.genesys.channel_plan import Slot
-from actors.genesys.cloud import normal_name, snapshot_topic
+from actors.genesys.cloud import normal_name, snapshot_frame
 from actors.genesys.cloud_answers import Entity
 from actors.genesys.cloud_errors import (
     CloudError,
@@ -237,9 +235,7 @@ class Snapshots:
 
 
 def _frame(user: Entity) -> bytes:
-    body = {name: user[name] for name in _SNAPSHOT_FIELDS if name in user}
-    topic = snapshot_topic(user["id"])
-    return orjson.dumps({"topicName": topic, "version": "2", "eventBody": body})
+    return snapshot_frame({name: user[name] for name in _SNAPSHOT_FIELDS if name in user})
 
 
 def lacking_parts(users: Mapping[str, Entity]) -> dict[str, Collection[Part]]:
