@@ -27,8 +27,8 @@ NEEDED: Final = ("user", "state")
 KNOWN: Final = (*NEEDED, "reason", "expect")
 RESULT: Final = ("line", *KNOWN, "outcome", "code", "detail", "command", "replayed")
 PENDING: Final = "pending"
-"""A line that was not sent yet; with a command's id, one that the gateway applies later."""
-"""The outcome of a line that has none yet: the run was interrupted."""
+"""The outcome of a line that has none yet, because the run was interrupted; with a command's id, of
+one that the gateway applies later."""
 LINES_MAX: Final = 100_000
 BYTES_MAX: Final = 64 << 20
 SHOWN_MISTAKES_MAX: Final = 10

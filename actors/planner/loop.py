@@ -76,9 +76,8 @@ class Planner:
         self._clients_needed_told = 0
         self._queues_problem = ""
         self._looked_at = ""  # last, of those whom a read does not show
-        self._told_causes: set[tuple[int, str]] = (
-            set()
-        )  # of calls that are repeated, since the last whole read
+        self._told_causes: set[tuple[int, str]] = set()
+        """Of calls that are repeated, since the last whole read."""
         self._pages_unread = 0
         self._requests_before = (
             self._counters.get("requests"),

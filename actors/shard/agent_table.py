@@ -18,8 +18,6 @@ CORRELATED_MAX = 10_000
 """Newest transitions that bear a correlation id and are kept in mind: over half an hour of what a
 sender may cause."""
 
-CAUSES = ("live", "history", "late", "lost", "gap", "roster")
-
 
 class Appointment(NamedTuple):
     """What an agent is planned for next; the newest that was told."""

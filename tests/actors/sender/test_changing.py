@@ -85,7 +85,7 @@ class Platform:
 class Made:
     """What was told of changes, by user; the platform does as it is told before."""
 
-    def __init__(self, platform: Platform, *rounds: Sequence[Patch]) -> None:
+    def __init__(self, platform: Platform, *rounds: Sequence[Patch], **more: Any) -> None:
         self.told: dict[str, Signal] = {}
         self.without_token: list[str] = []
         self.doubts = 0
@@ -96,6 +96,7 @@ class Made:
             clock=SystemClock(),
             on_no_token=self.without_token.append,
             on_doubt=self._doubt,
+            **more,
         )
         for changes in rounds:
             asyncio.run(self.changing.make(changes, DEFINITIONS))
@@ -255,17 +256,8 @@ def test_what_was_changed_since_is_judged_by_the_clock_of_the_gateway(
     platform = Platform()
     modified = iso_ms(first_us + round((ahead_s + changed_s) * 1e6))
     platform.held["ann"] = held("ann", "d-queue", modified)
-    made = Made(platform)
-    made.changing = Changing(
-        platform,
-        tell=made._tell,
-        counters=Counters.create("sender", LOOP_WORDS),
-        clock=SystemClock(),
-        on_no_token=made.without_token.append,
-        on_doubt=made._doubt,
-        gateway_ahead_us=lambda: ahead_s * 1_000_000,
-    )
-    asyncio.run(made.changing.make([patch("ann", doubted_since_us=first_us)], DEFINITIONS))
+    ours = [patch("ann", doubted_since_us=first_us)]
+    made = Made(platform, ours, gateway_ahead_us=lambda: ahead_s * 1_000_000)
     assert made.answer("ann").success is is_made
 
 
@@ -319,17 +311,7 @@ def test_an_answer_that_says_nothing_leaves_the_change_unanswered(answer: Any) -
 
 def test_a_source_is_made_the_primary_one_only_where_that_is_wanted() -> None:
     platform = Answering({"ann": held("ann", "d-meal"), "bob": held("bob", "d-meal")})
-    made = Made(platform)
-    made.changing = Changing(
-        platform,
-        tell=made._tell,
-        counters=Counters.create("sender", LOOP_WORDS),
-        clock=SystemClock(),
-        on_no_token=made.without_token.append,
-        on_doubt=made._doubt,
-        takes_primary=True,
-    )
-    asyncio.run(made.changing.make([patch("ann")], DEFINITIONS))
+    made = Made(platform, [patch("ann")], takes_primary=True)
     made.told.clear()
     asyncio.run(made.changing.make([patch("ann"), patch("bob")], DEFINITIONS))
     assert platform.how == [{"is_primary": True}] * 2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import orjson
 import pytest
 
@@ -23,18 +21,10 @@ from tests.actors.shard.cloud_lending import (
     presence,
     routing,
     snapshot,
-    watch,
     watches,
 )
 from tests.actors.shard.lending import QUEUE, RECEIVED_NS, A, B, Record
 from tests.actors.shard.rig import Rig
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Rig:
-    rig = Rig(tmp_path / "shard-00.db", "cloud")
-    watch(rig, A)
-    return rig
 
 
 def test_an_event_that_is_newer_in_one_field_is_one_row_at_that_fields_time(cloud: Rig) -> None:

@@ -31,13 +31,6 @@ from tests.actors.shard.lending import A, B, batch
 from tests.actors.shard.rig import Rig
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Rig:
-    rig = Rig(tmp_path / "shard-00.db", "cloud")
-    watch(rig, A)
-    return rig
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -4,7 +4,6 @@ passes, and what a runtime must not make of it is found."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -16,11 +15,6 @@ from tools.fake_gateway.cloud.definitions import (
     OFFLINE,
     ON_QUEUE,
 )
-
-
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
 
 
 def leave_out_for_good(scene: Scene) -> None:

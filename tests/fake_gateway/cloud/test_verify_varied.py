@@ -19,11 +19,6 @@ from tools.fake_gateway.cloud.definitions import (
 from tools.fake_gateway.cloud.expectation import CloudExpectation
 
 
-@pytest.fixture
-def scene(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
-
-
 def test_what_varies_is_told_with_its_counts(scene: Scene) -> None:
     scene.varied("large-entity", agent=1)
     scene.ledger.refused("rest", 429, 0)
