@@ -14,6 +14,7 @@ from actors.shard.cloud_decode import Values, told
 from actors.shard.cloud_merge import CloudMerge
 from actors.shard.decode import InternedNames
 from actors.shard.native import PRESENCE, ROUTING, Native
+from actors.shard.native_change import note_untimed
 from actors.shard.reconciliation import CAUSE, proven
 
 CORRECTIONS: Final = "corrections"
@@ -41,6 +42,7 @@ class CorrectingMerge(CloudMerge):
         news = proven(says, native, read_us)
         if news is None:
             return None
+        note_untimed(native, news, (), received_us)
         self._take(agent, native, self._noted(news, native), received_us, CAUSE)
         self.counts["applied"] -= 1
         self.counts[CORRECTIONS] += 1

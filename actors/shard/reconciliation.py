@@ -17,7 +17,7 @@ from typing import Final
 from actors.genesys.channel_plan import Slot, slot_of
 from actors.messages.doubts import DOUBTS_MAX, decode_doubt, encode_doubt
 from actors.shard.cloud_decode import AgentReading, Values
-from actors.shard.native import TIMELESS_US, Native, Presence
+from actors.shard.native import PRESENCE, ROUTING, TIMELESS_US, Native, Presence
 
 IN_FLIGHT_US: Final = 8_000_000
 """How long an event may take. Less than any interval at which the roster may be read."""
@@ -32,13 +32,21 @@ def proven(says: AgentReading, native: Native, read_us: int) -> Values | None:
         if not presence.definition and presence.system == native.system_presence:
             presence = presence._replace(definition=native.definition)
         is_other = _is_other(presence, native)
-        if not (is_other and is_evidence(presence.at_us, native.presence_us, read_us)):
+        held_us = _held_us(native, PRESENCE, native.presence_us)
+        if not (is_other and is_evidence(presence.at_us, held_us, read_us)):
             presence = None
     if routing is not None:
         is_other = routing[0] != native.routing_status
-        if not (is_other and is_evidence(routing[1], native.routing_us, read_us)):
+        held_us = _held_us(native, ROUTING, native.routing_us)
+        if not (is_other and is_evidence(routing[1], held_us, read_us)):
             routing = None
     return None if presence is None and routing is None else Values(presence, routing)
+
+
+def _held_us(native: Native, field: int, at_us: int) -> int:
+    """Since when the held value is: one that was told without a time, since it was received. Of a
+    field that never had a time nothing follows."""
+    return max(at_us, native.untimed_us(field)) if at_us > TIMELESS_US else at_us
 
 
 def _is_other(presence: Presence, native: Native) -> bool:

@@ -11,9 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.genesys.times import iso_ms
 from actors.messages.doubts import DOUBTS_MAX, Doubt, decode_doubt
 from actors.shard.cloud_decode import AgentReading, Values
-from actors.shard.native import NOTHING_US, TIMELESS_US, Native, Presence
+from actors.shard.native import (
+    NOTHING_US,
+    ROUTING,
+    TIMELESS_US,
+    Native,
+    Presence,
+    native_json,
+)
 from actors.shard.reconciliation import IN_FLIGHT_US, Doubts, proven
 from tests.actors.shard.cloud_lending import (
     DEFINITION,
@@ -150,6 +158,24 @@ def test_a_message_that_is_told_and_another_one_is_corrected_and_the_definition_
     shown = {"presenceDefinition": {"systemPresence": "ON_QUEUE"}, "message": "at the dentist"}
     assert show(rig, presence={"modifiedDate": at(20), **shown})
     assert (native(rig).definition, native(rig).message) == (DEFINITION, "at the dentist")
+
+
+def test_a_value_without_a_time_is_not_corrected_by_what_was_before_it_came() -> None:
+    held = Native()
+    held.routing_status, held.routing_us = "INTERACTING", at_us(1)
+    held.untimed = {ROUTING: at_us(25)}
+    for shown_s, is_proven in ((20, False), (25, False), (26, True)):
+        says = AgentReading(A, True, True, Values(routing=("IDLE", at_us(shown_s))))
+        assert (proven(says, held, at_us(NOW_S)) is not None) is is_proven
+
+
+def test_what_is_corrected_has_the_time_that_the_roster_tells(rig: Rig) -> None:
+    event = activity("ON_QUEUE", 1, "INTERACTING", 10)
+    rig.feed(Record(event.payload.replace(b'"startTime":', b'"began":'), flags=event.flags))
+    assert native(rig).untimed
+    assert show(rig, "ON_QUEUE", 1, "IDLE", 20)
+    assert native(rig).untimed is None
+    assert native_json(native(rig))["routing_since"] == iso_ms(at_us(20))
 
 
 def test_while_events_of_before_the_read_are_waiting_nothing_is_proven(rig: Rig) -> None:
