@@ -27,7 +27,7 @@ from actors.genesys.rate_budget import Budget, shares
 from actors.genesys.tokens import TokenProvider, TokenUnavailableError
 from actors.planner.arguments import WatchSelection
 from actors.planner.roster import RosterReader
-from actors.planner.roster_calls import RetryPolicy
+from actors.planner.roster_calls import RetryPolicy, coming_and_going
 from actors.settings.cloud import CloudSettings
 from actors.settings.gateway_addresses import gateway_addresses
 from actors.settings.model import Settings
@@ -224,7 +224,7 @@ class _Client:
             raise ConfigurationError(f"the OAuth client sees no active user; {ROLES}")
         self.user = self.user or page.entities[0]["id"]
         self._seen = len(page.entities) if page.total is None else page.total
-        if self._number and sees_fewer(self._seen, self.visible):
+        if self._number and self._seen < self.visible - coming_and_going(self.visible):
             raise ConfigurationError(
                 f"only {self._seen} of the {self.visible} active users that client 1 sees are "
                 f"visible; all OAuth clients need the same roles and divisions"
@@ -300,11 +300,6 @@ class _Client:
     def _trial(self, what: str, verdict: Verdict, said: str) -> Trial:
         self._last = Trial(f"client {self._number + 1}", what, verdict, said)
         return self._last
-
-
-def sees_fewer(seen: int, expected: int) -> bool:
-    """By more than come or go within a minute."""
-    return seen < expected - 1 - expected // 100
 
 
 def _refused(topic: RejectedTopic) -> str:

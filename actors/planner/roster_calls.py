@@ -99,7 +99,9 @@ class RosterCalls:
         self._sharing = tuple(
             rest
             for rest, total in zip(self._others, found, strict=True)
-            if seen is not None and total is not None and abs(total - seen) <= 1 + seen // 100
+            if seen is not None
+            and total is not None
+            and abs(total - seen) <= coming_and_going(seen)
         )
 
     async def pages(self, page: PageCall, *, is_whole: bool = False) -> AsyncIterator[ListingPage]:
@@ -183,6 +185,11 @@ async def each_of(items: Iterable[Item], work: Callable[[Item], Coroutine[Any, A
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def coming_and_going(users: int) -> int:
+    """By so many two answers that count all users may differ: some come or go within a minute."""
+    return 1 + users // 100
 
 
 def _room(rest: CloudRest) -> int:
