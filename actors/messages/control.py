@@ -19,6 +19,7 @@ STATE_EVENT = "routing.agents.state"
 APPOINTMENT_EVENT = "routing.agents.apptent"  # not a state change: may be shed
 SCOPE_ALL = "all"  # the one scope of the wsp dialect
 GAP_ANEW = "the gateway numbers anew"  # reason of a gap whose end nobody knows
+GAP_RESTART = "the runtime starts"  # reason of a gap between two runs
 END_EXHAUSTED = "exhausted"  # reason of a session's end: we gave up, every agent becomes Unknown
 
 SEQUENCE_END = 1 << 62  # a sequence is an integer, 0 < n < SEQUENCE_END …

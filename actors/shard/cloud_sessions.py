@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 
 from actors.messages.control import (
+    GAP_RESTART,
     SCOPE_ALL,
     ControlRecord,
+    Gap,
     SessionBegins,
     SessionEnds,
     Unwatches,
@@ -67,6 +69,15 @@ class CloudSessions(Scopes):
         if isinstance(record, SessionBegins):
             self._session_of[record.scope] = self.scopes[record.scope].session
         self.wants_history = self._began_empty
+
+    def _begin(self, record: SessionBegins) -> None:
+        """A receiver tells a gap of what it missed itself. What was missed between two runs, no
+        process of this one knows of; the journal does."""
+        scope = self.scopes.get(record.scope)
+        if scope is not None and scope.unheard_since_us is not None:
+            gap = Gap(record.session, record.scope, record.epoch, 0, 0, GAP_RESTART, record.at_us)
+            self._write_gap(gap)
+        super()._begin(record)
 
     def stale_of(self, agent: Agent) -> int | None:
         native = agent.native

@@ -19,6 +19,7 @@ from actors.messages.control import Dialect
 from actors.messages.transition import GapRow, Transition
 from actors.shard.agent_table import PendingWrites
 from actors.shard.quarantine import Kept, Quarantine, Rejection
+from actors.shard.sessions import end_run
 from actors.storage import sqlite
 from actors.storage.data_file import DataFile, OwnedFile
 from actors.storage.sqlite import DamagedFileError, Kind
@@ -165,14 +166,14 @@ def _migrate(connection: apsw.Connection) -> None:
 def _begin_run(connection: apsw.Connection) -> None:
     """Ring cursors and session numbers belong to a run and begin anew. What was confirmed by the
     last run is stale until a history of this one ends."""
+    # A commit's time is written with the next one: of the last one the rows tell.
     (sessions, last_us) = connection.execute(
-        "SELECT sessions, (SELECT max(committed_us) FROM commits) FROM progress"
+        "SELECT sessions, max((SELECT coalesce(max(committed_us), 0) FROM commits),"
+        " coalesce((SELECT received_us FROM transitions ORDER BY id DESC LIMIT 1), 0))"
+        " FROM progress"
     ).get
     scopes = orjson.loads(sessions)
-    for scope in scopes.values():
-        if scope["stale_since_us"] is None:
-            scope["stale_since_us"] = last_us or 0
-        scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
+    end_run(scopes, last_us)
     connection.execute(
         "UPDATE progress SET cursors = '[]', sessions = ?", (orjson.dumps(scopes).decode(),)
     )

@@ -108,14 +108,26 @@ def _gather(paths: Sequence[Path]) -> _Gathered:
         for outcome, count in shard.merge.counts.items():
             counts[outcome] = counts.get(outcome, 0) + count
         for name, scope in shard.sessions.scopes.items():
-            if name not in scopes or scope.epoch > scopes[name].epoch:
+            known = scopes.setdefault(name, scope)
+            if scope.epoch > known.epoch:
                 scopes[name] = scope
+            elif scope.epoch == known.epoch:
+                _date_back(known, scope)
     mark = min(marks, default=0)
     # No resume reaches further back.
     handled = array("q", sorted(n for n in handled if n >= mark - RESUME_MARGIN))
     next_row = max((shard.agent_table.next_row for shard in shards), default=1)
     dialect = shards[0].dialect if shards else None
     return _Gathered(shards, epoch, mark, next_row, handled, counts, scopes, gaps, dialect)
+
+
+def _date_back(scope: Scope, other: Scope) -> None:
+    """The same one, as two journals know it: agents of both will stand in one, so that what holds
+    for all of them is the earlier time."""
+    known = [since for since in (scope.stale_since_us, other.stale_since_us) if since is not None]
+    scope.stale_since_us = min(known, default=None)
+    heard = [us for us in (scope.unheard_since_us, other.unheard_since_us) if us is not None]
+    scope.unheard_since_us = min(heard, default=None)
 
 
 def _restore(path: Path) -> Shard:

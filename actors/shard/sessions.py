@@ -41,6 +41,9 @@ class Scope:
     history_runs: bool = False
     stale_since_us: int | None = 0
     """Since when its agents are not confirmed; None: confirmed now; 0: never were."""
+    began_us: int = 0
+    unheard_since_us: int | None = None
+    """Since when no session is up, as long as no gap row says so; None: none has ended."""
     is_interrupted: bool = False
     """The history that runs began in an earlier life of the shard, and who was named in it is
     forgotten: its end says nothing, another one is wanted."""
@@ -129,6 +132,7 @@ class Scopes:
         scope.epoch, scope.epoch_name = record.epoch, record.epoch_name
         scope.newest = record.newest
         scope.is_up = scope.history_runs = True
+        scope.began_us, scope.unheard_since_us = record.at_us, None
         if scope.stale_since_us is None:
             scope.stale_since_us = record.at_us
         scope.is_interrupted = False
@@ -178,6 +182,8 @@ class Scopes:
         for name, scope in self.scopes.items():
             if record.session not in (0, scope.session) or not self._is_meant(record, name):
                 continue
+            if scope.is_up and scope.unheard_since_us is None:
+                scope.unheard_since_us = record.at_us
             scope.is_up = scope.history_runs = False
             scope.is_interrupted = False
             if scope.stale_since_us is None:
@@ -217,6 +223,10 @@ class Scopes:
     def _write_gap(self, record: Gap) -> None:
         self.gaps += 1
         agent_table, scope = self._merge.agent_table, self.scopes.get(record.scope)
+        since_us = 0
+        if scope is not None:
+            since_us = scope.unheard_since_us or scope.stale_since_us or 0
+            scope.unheard_since_us = None
         agent_table.write_gap(
             GapRow(
                 row=agent_table.next_row,
@@ -226,7 +236,7 @@ class Scopes:
                 last_sequence=record.last,
                 at_us=record.at_us,
                 reason=record.reason,
-                since_us=(scope.stale_since_us if scope else 0) or record.at_us,
+                since_us=since_us or record.at_us,
             ),
             record.at_us,
         )
@@ -234,6 +244,19 @@ class Scopes:
     def _watermark(self, record: Watermark) -> None:
         if record.epoch == self._merge.epoch:
             self._merge.mark = max(self._merge.mark, record.sequence)
+
+
+def end_run(scopes: Mapping[str, dict[str, Any]], committed_us: int) -> None:
+    """Changes stored scopes to what the next run finds: nothing is up, and whatever was has not
+    been heard since. `committed_us`: the newest commit; a release before 0.2 kept less."""
+    for scope in scopes.values():
+        if scope.get("unheard_since_us") is None:
+            heard_us = max(committed_us, scope.get("began_us", 0))
+            ended_us = heard_us if scope["is_up"] else scope["stale_since_us"]
+            scope["unheard_since_us"] = ended_us or None
+        if scope["stale_since_us"] is None:
+            scope["stale_since_us"] = committed_us
+        scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
 
 
 def earliest_stale(scopes: Mapping[str, Scope]) -> int | None:

@@ -127,6 +127,7 @@ class PlainScope:
     session: int = 0
     is_up: bool = False
     history_runs: bool = False
+    is_unheard: bool = False  # since a session ended, and no gap row says so
 
 
 @dataclass
@@ -175,6 +176,19 @@ class Plain:
         """Queues of before a snapshot make no row, and are known again when they are told again."""
         for agent in self.agents.values():
             agent.fields = agent.kept.copy()
+
+    def ends(self, scope: str) -> None:
+        known = self.scopes[scope]
+        known.is_unheard |= known.is_up
+        known.is_up = known.history_runs = False
+
+    def begins_run(self) -> None:
+        """Nothing is up, and nobody is confirmed by what another run was told."""
+        for name in self.scopes:
+            self.ends(name)
+            self.scopes[name].session = 0
+        for agent in self.agents.values():
+            agent.session, agent.told = 0, set()
 
     @staticmethod
     def state_of(agent: PlainAgent) -> str:
@@ -268,6 +282,8 @@ class CloudShardModel(RuleBasedStateMachine):
         self.sessions += 1
         members = [user for user, agent in self.plain.agents.items() if agent.scope == scope]
         self.rig.feed(begins(self.sessions, scope), *(watches(each, scope) for each in members))
+        if self.plain.scopes[scope].is_unheard:
+            self.plain.rows.append(("", "", "gap"))
         self.plain.scopes[scope] = PlainScope(self.sessions, is_up=True, history_runs=True)
 
     @rule(user=users, scope=scopes)
@@ -304,7 +320,16 @@ class CloudShardModel(RuleBasedStateMachine):
     def end_session(self, scope: str) -> None:
         known = self.plain.scopes[scope]
         self.rig.feed(ends(known.session, scope))
-        known.is_up = known.history_runs = False
+        self.plain.ends(scope)
+        self.plain.forget_empty()
+
+    @rule()
+    def whole_runtime_restarts(self) -> None:
+        """No process of it remembers anything; sessions are numbered anew."""
+        self.rig.restart_whole()
+        self.sessions = 0
+        self.plain.is_killed()
+        self.plain.begins_run()
         self.plain.forget_empty()
 
     @rule()
@@ -346,14 +371,14 @@ class CloudShardModel(RuleBasedStateMachine):
 
     @invariant()
     def the_journal_has_the_same_rows(self) -> None:
-        known = dict(self.rig.journal.agents())
+        known = {0: "", **dict(self.rig.journal.agents())}
         rows = [(known[row.agent], row.to_state, row.cause) for row in self.rig.rows()]
         assert rows == self.plain.rows
 
     @invariant()
     def the_sum_is_exact_and_each_applied_one_has_its_row(self) -> None:
         counts = dict(self.rig.shard.merge.counts)
-        told = [cause for _, _, cause in self.plain.rows if cause != "lost"]
+        told = [cause for _, _, cause in self.plain.rows if cause not in {"lost", "gap"}]
         assert counts["applied"] == len(told)
         assert counts.pop("received") == sum(counts.values())
 

@@ -14,6 +14,7 @@ import orjson
 
 from actors.messages.transition import GapRow, Transition
 from actors.shard.journal import CheckpointPage, Commit, ShardProgress, Stored, ToldRow, Transaction
+from actors.shard.sessions import end_run
 from runtime.crash_point import crash_point
 from runtime.errors import LocalError
 
@@ -36,12 +37,10 @@ class Disk:
     def prepare(self, run: str) -> None:
         """As `actors.shard.journal.prepare`."""
         self.run = run
-        last_us = max(self.commits.values(), default=0)
+        received_us = self.rows[-1].received_us if self.rows else 0
+        last_us = max(received_us, *self.commits.values(), 0)
         scopes = _copy(self.progress.sessions)
-        for scope in scopes.values():
-            if scope["stale_since_us"] is None:
-                scope["stale_since_us"] = last_us
-            scope.update(session=0, is_up=False, history_runs=False, is_interrupted=False)
+        end_run(scopes, last_us)
         self.progress = self.progress._replace(cursors=(), sessions=scopes)
 
 

@@ -147,6 +147,7 @@ def test_another_run_takes_over_and_its_sessions_begin_anew(medium: Medium) -> N
     assert progress.sessions["all"] == {
         "session": 0, "epoch": 1, "epoch_name": "e1", "newest": 10, "is_up": False,
         "history_runs": False, "is_interrupted": False, "stale_since_us": 0,
+        "began_us": 5_000_000, "unheard_since_us": 1_795_000_000_000_001,
     }  # fmt: skip
     assert progress.mark_sequence == 11
     life.journal.close()

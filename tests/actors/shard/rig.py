@@ -23,12 +23,19 @@ class Rig:
         self.path = path
         self.dialect = dialect
         self.now_s = 100.0
+        self.committed_us = 1_795_000_000_000_000
         prepare(path, RUN)
         self._restore()
 
     def restart(self) -> None:
         """What a kill leaves: the journal. Whatever memory held is gone."""
         self.journal.close()
+        self._restore()
+
+    def restart_whole(self) -> None:
+        """What a kill of the whole runtime leaves: the journal, given to another run."""
+        self.journal.close()
+        prepare(self.path, RUN)
         self._restore()
 
     def _restore(self) -> None:
@@ -44,7 +51,7 @@ class Rig:
     def commit(self, *, finish: bool = False) -> None:
         transaction = self.shard.prepare(self.now_s, finish=finish)
         self.journal.commit(transaction)
-        self.shard.committed(transaction, 1_795_000_000_000_000)
+        self.shard.committed(transaction, self.committed_us)
 
     def begin(
         self,

@@ -9,6 +9,7 @@ import pytest
 from actors.genesys.presences import PRESENCE_OF_STATE
 from actors.messages.control import END_EXHAUSTED, SCOPE_ALL, UNKNOWN
 from actors.messages.queries import AskQueue, QueueRecord
+from actors.shard.journal import connect, gap_rows
 from actors.shard.replies import Replies
 from tests.actors.shard.cloud_lending import (
     OTHER_SCOPE,
@@ -250,3 +251,37 @@ def test_the_counts_of_a_queue_are_confirmed_as_soon_as_all_of_its_agents_are(cl
     assert since() == [at_us(8), at_us(7)]
     cloud.feed(snapshot(routing_s=2, user_id=B, session=3))
     assert since() == [None, at_us(7)]
+
+
+def told_gaps(rig: Rig) -> list[tuple[str, int, int]]:
+    rows = gap_rows(connect(rig.path))
+    return sorted((each.scope, each.since_us, each.at_us) for each in rows)
+
+
+@pytest.mark.parametrize("committed_s", [5, 30])
+def test_what_was_missed_between_two_runs_is_a_row_of_each_scope_since_it_was_heard_last(
+    cloud: Rig, committed_s: float
+) -> None:
+    cloud.committed_us = at_us(committed_s)
+    cloud.feed(activity("BUSY", 4))
+    cloud.feed(activity("MEAL", 4.5))
+    cloud.restart_whole()
+    cloud.feed(begins(1, at_s=50), begins(2, OTHER_SCOPE, at_s=51), begins(3, at_s=60))
+    since_us = at_us(committed_s)
+    assert told_gaps(cloud) == [
+        (SCOPE, since_us, at_us(50)),
+        (OTHER_SCOPE, since_us, at_us(51)),
+    ]
+
+
+def test_a_session_that_was_ended_before_the_restart_was_missed_since_its_end(cloud: Rig) -> None:
+    cloud.feed(ends(1, at_s=7))
+    cloud.restart_whole()
+    cloud.restart_whole()  # killed before a session of it began
+    cloud.feed(begins(1, at_s=50))
+    assert told_gaps(cloud) == [(SCOPE, at_us(7), at_us(50))]
+
+
+def test_a_gap_that_the_receiver_has_told_is_not_told_again(cloud: Rig) -> None:
+    cloud.feed(ends(1, at_s=7), gap(3, at_s=8), begins(3, at_s=8))
+    assert told_gaps(cloud) == [(SCOPE, at_us(7), at_us(8))]
