@@ -1,6 +1,7 @@
 #   make demo                 gateway, receiver, shards and journal, verified
 #   make demo DEMO="--agents 500 --rate max --seconds 10"
 #   make soak                 thirty minutes of faults, kills, commands and readers, verified
+#   make lives                200 runtimes killed whole, in both dialects, verified (half an hour)
 #   make canaries             a demo for each cure of the platform's oddities, with that cure off
 #   make test                 make check, then all tests
 #   make check                format, lint, types, tidiness
@@ -14,6 +15,7 @@
 
 DEMO ?=
 SOAK ?= --minutes 30
+LIVES ?= --agents 1000 --rate 500 --kill-all-every 4 --seconds 760
 BENCH ?= all
 
 BIN := .venv/bin
@@ -27,9 +29,9 @@ export PYTHON
 export MPLCONFIGDIR := $(CURDIR)/.venv/.matplotlib
 
 .DELETE_ON_ERROR:
-.PHONY: help demo soak canaries test for-tests check bench build clean
+.PHONY: help demo soak lives canaries test for-tests check bench build clean
 # What is missing on the machine: the tests may install it, a demo only says so.
-test check bench soak canaries: MACHINE := install
+test check bench soak lives canaries: MACHINE := install
 
 help:
 	@sed -n -e '/^$$/q' -e 's/^# \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
@@ -39,6 +41,10 @@ demo: .venv/.built
 
 soak: .venv/.tools
 	@$(BIN)/python -m benchmarks soak $(SOAK) --json benchmarks/results/soak.json
+
+lives: .venv/.built
+	@$(BIN)/presence-runtime demo --dialect wsp $(LIVES)
+	@$(BIN)/presence-runtime demo --dialect cloud $(LIVES)
 
 canaries: .venv/.tools
 	@$(BIN)/python -m tests.platform_canaries

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 # Of the demo: what an option is called in the plan.
 _PLAN_FIELDS: Final = {
-    "kill_every": "kill_every_s", "kill_until": "kill_until_s", "kill": "kill_role",
+    "kill_every": "kill_every_s", "kill_all_every": "kill_all_every_s",
+    "kill_until": "kill_until_s", "kill": "kill_role",
 }  # fmt: skip
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO})
 """Of a file or terminal that standard output was turned to; other files bear their names."""
@@ -272,6 +273,7 @@ def demo(
     ] = "none",
     token_life_s: options.TokenLife = None,
     kill_every: options.KillEvery = None,
+    kill_all_every: options.KillAllEvery = None,
     kill_until: options.KillUntil = None,
     kill: Annotated[
         Literal["web", "sender", "shard", "planner", "receiver"] | None,

@@ -1,9 +1,10 @@
 """Recovery: how long nothing is committed after a kill, and how long a view is stale.
 
-Real children under load, SIGKILLed; afterwards every event is verified against the gateway's
-ledger. A kill of a shard is over with the next event that *it* commits, that of a receiver with the
-next event that its successor brought and any shard committed; both from the moment of the kill. A
-history is timed from the acknowledgement of the new session until no shard is stale any more.
+Real children under load, SIGKILLed, or the whole runtime at once, run as a command; afterwards
+every event is verified against the gateway's ledger. A kill of a shard is over with the next event
+that *it* commits, that of a receiver with the next event that its successor brought and any shard
+committed; both from the moment of the kill. A history is timed from the acknowledgement of the new
+session until no shard is stale any more.
 """
 
 from __future__ import annotations
@@ -16,16 +17,19 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
+import apsw
 from pydantic import SecretStr
 
 from actors.app.topology import Runtime
 from actors.demo.gateway import BundledGateway, verify
+from actors.demo.lives import RuntimeProcess
 from actors.settings.model import RestartSettings, Settings
 from actors.settings.web import WebSettings
+from actors.shard import reader
 from benchmarks.harness import (
     Answer,
     Benchmark,
@@ -45,6 +49,7 @@ PATIENCE_S = 60.0
 STEP_S = 0.002
 CALM_S = 0.5
 SHARD, RECEIVER, HISTORY = "shard killed", "receiver killed", "history of a reconnect"
+WHOLE, PAGE = "runtime killed, next commit", "runtime killed, page live"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,14 +58,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: Options) -> Answer:
-    taken: dict[str, list[float]] = {SHARD: [], RECEIVER: [], HISTORY: []}
+    taken: dict[str, list[float]] = {SHARD: [], RECEIVER: [], HISTORY: [], WHOLE: [], PAGE: []}
     contestants: dict[str, Contestant] = {
         SHARD: partial(_killed, options, "shard", taken[SHARD]),
         RECEIVER: partial(_killed, options, "receiver", taken[RECEIVER]),
         HISTORY: partial(_history, options, taken[HISTORY]),
+        WHOLE: partial(_whole, options, taken),
     }
     figures = take_turns(contestants, options)
-    bounds = {SHARD: 1.0, RECEIVER: 2.0, HISTORY: 5.0}
+    bounds = {SHARD: 1.0, RECEIVER: 2.0, HISTORY: 5.0, WHOLE: 3.0, PAGE: 4.0}
     targets = tuple(
         Target(
             what=f"{subject}: p50 s of {len(taken[subject])}",
@@ -116,14 +122,7 @@ def _running(options: Options, agents: int) -> Iterator[Run]:
         ledger, data_dir = Path(folder) / "ledger", Path(folder) / "data"
         gateway = BundledGateway.start(ledger, agents=agents, seed=options.seed, tls=False)
         try:
-            settings = Settings(
-                base_url=gateway.base_url,
-                client_id=gateway.client_id,
-                client_secret=SecretStr(gateway.client_secret),
-                data_dir=data_dir,
-                restart=RestartSettings(intensity=1_000),
-                web=WebSettings(listen="127.0.0.1:0"),
-            )
+            settings = _settings(gateway, data_dir)
             log = LogArguments(format="json", level="error", path=str(Path(folder) / "log"))
             setup(log, process="supervisor")
             runtime = Runtime.assemble(settings, log)
@@ -138,6 +137,17 @@ def _running(options: Options, agents: int) -> Iterator[Run]:
                 runtime.data_dir.lock.release()
         finally:
             gateway.close()
+
+
+def _settings(gateway: BundledGateway, data_dir: Path) -> Settings:
+    return Settings(
+        base_url=gateway.base_url,
+        client_id=gateway.client_id,
+        client_secret=SecretStr(gateway.client_secret),
+        data_dir=data_dir,
+        restart=RestartSettings(intensity=1_000),
+        web=WebSettings(listen="127.0.0.1:0"),
+    )
 
 
 def _end(one: Run, ledger: Path, data_dir: Path) -> None:
@@ -229,6 +239,72 @@ def _history(options: Options, taken: list[float], _seconds: float) -> Mapping[s
             raise WrongResultError(f"{known} agents instead of {options.own.agents}")
     taken.append(ended_s - began_s)
     return {"s": ended_s - began_s, "s with back-off": ended_s - dropped_s}
+
+
+def _whole(
+    options: Options, taken: Mapping[str, list[float]], _seconds: float
+) -> Mapping[str, float]:
+    """From SIGKILL of all processes and the next start, which come together."""
+    commits: list[float] = []
+    pages: list[float] = []
+    with tempfile.TemporaryDirectory(prefix="presence-bench-") as name:
+        folder = Path(name)
+        ledger = folder / "ledger"
+        gateway = BundledGateway.start(
+            ledger, agents=options.own.agents, seed=options.seed, tls=False
+        )
+        try:
+            settings = _settings(gateway, folder / "data")
+            life = RuntimeProcess(settings, folder)
+            _until(life.is_ready, "the first history")
+            gateway.start_load(RATE, 600.0)
+            for _ in range(options.own.kills):
+                time.sleep(CALM_S)
+                life.kill()
+                rows = _rows(settings.data_dir)
+                started_s = time.monotonic()
+                life = RuntimeProcess(settings, folder)
+                _until(lambda rows=rows: _rows(settings.data_dir) > rows, "a commit")  # type: ignore[misc]
+                commits.append(time.monotonic() - started_s)
+                _until(life.is_ready, "a live page")
+                pages.append(time.monotonic() - started_s)
+            gateway.stop_load()
+            newest = gateway.status()["newest_sequence"]
+            _until(lambda: _mark(settings.data_dir) >= newest, "the marks")
+            life.stop()
+            gateway.stop()
+            findings, is_content = verify(ledger, settings.data_dir, "full", folder / "findings")
+        finally:
+            life.kill()
+            gateway.close()
+    if not is_content:
+        raise WrongResultError(f"verify: {findings}")
+    taken[WHOLE].extend(commits)
+    taken[PAGE].extend(pages)
+    return {"s": statistics.median(commits), "s, page": statistics.median(pages)}
+
+
+def _rows(data_dir: Path) -> int:
+    """The newest row of any journal; of one that is being opened after a kill: 0."""
+    newest = 0
+    for path in reader.journal_paths(data_dir):
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        with suppress(apsw.BusyError):
+            newest = max(newest, connection.execute("SELECT max(id) FROM transitions").get or 0)
+        connection.close()
+    return newest
+
+
+def _mark(data_dir: Path) -> int:
+    return min(shard.mark_sequence for shard in reader.summary(data_dir))
+
+
+def _until(fact: Callable[[], object], what: str) -> None:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while not fact():
+        if time.monotonic() > deadline_s:
+            raise WrongResultError(f"{what}: not within {PATIENCE_S} s")
+        time.sleep(0.02)
 
 
 BENCHMARK = Benchmark(

@@ -1,5 +1,8 @@
 """Soak: a demo for minutes, with a flaky gateway, kills, commands and people who look at the page.
 
+A tenth of the time before that belongs to whole runtimes, in each dialect: supervisor and children
+are killed together, stopped, or frozen, and started with another number of shards.
+
 Nobody is killed in the second half, and the last third is judged: by then windows and caches of
 those that were killed are full again, and what memory, descriptors and threads do is what a service
 does that runs for weeks. The demo's own verdict is the first part of ours.
@@ -33,6 +36,7 @@ from benchmarks.harness import (
 from benchmarks.readers import Readers
 from benchmarks.soak_samples import SAMPLE_S, Samples
 
+LIVES_SHARE: Final = 1 / 10
 KILL_SHARE: Final = 1 / 2
 JUDGED_FROM: Final = 2 / 3
 GROWTH_PERCENT_MAX: Final = 3.0
@@ -46,13 +50,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--agents", type=int, default=5_000)
     parser.add_argument("--rate", type=float, default=2_000.0)
     parser.add_argument("--kill-every", type=float, default=20.0, help="seconds, on average")
+    parser.add_argument(
+        "--kill-all-every",
+        type=float,
+        default=8.0,
+        help="seconds a whole runtime lives, on average",
+    )
     parser.add_argument("--readers", type=int, default=20, help="of the page's stream")
     parser.add_argument("--commands-per-s", type=float, default=2.0)
 
 
 def run(options: Options) -> Answer:
     own = options.own
-    seconds = own.minutes * 60
+    lives_s = own.minutes * 60 * LIVES_SHARE
+    seconds = own.minutes * 60 - 2 * lives_s
+    lives = {dialect: _lived(options, dialect, lives_s) for dialect in ("wsp", "cloud")}
     with tempfile.TemporaryDirectory(prefix="presence-soak-") as name:
         folder = Path(name)
         with under_way(f"{own.minutes:g} minutes of faults, kills, commands and readers"):
@@ -89,8 +101,43 @@ def run(options: Options) -> Answer:
                 "returns": readers.returns,
             },
             "report": report,
+            "lives": lives,
         },
     )
+
+
+def _lived(options: Options, dialect: str, seconds: float) -> dict[str, Any]:
+    """What became of whole runtimes; verified, or WrongResultError."""
+    own = options.own
+    with tempfile.TemporaryDirectory(prefix="presence-soak-") as name:
+        report = Path(name) / "report.json"
+        given = {
+            "--dialect": dialect,
+            "--seconds": seconds,
+            "--agents": own.agents,
+            "--rate": own.rate,
+            "--seed": options.seed,
+            "--faults": "flaky",
+            "--kill-all-every": own.kill_all_every,
+            "--json": report,
+        }
+        command = [sys.executable, "-m", "runtime", "demo"]
+        command += [str(word) for pair in given.items() for word in pair]
+        with under_way(f"{seconds:g} s of whole runtimes that die ({dialect})"):
+            done = subprocess.run(
+                command,
+                cwd=ROOT,
+                capture_output=True,
+                text=True,
+                timeout=seconds + GRACE_S,
+                check=False,
+            )
+        if done.returncode != 0:
+            said = (done.stdout + done.stderr)[-3_000:]
+            raise WrongResultError(f"the demo ended with {done.returncode}: {said}")
+        told: dict[str, Any] = json.loads(report.read_text())["lives"]
+    print(f"{dialect}: {told['lives']} lives of the whole runtime, {told['endings']}")
+    return told
 
 
 def _soaked(

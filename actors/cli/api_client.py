@@ -59,15 +59,23 @@ class ApiResponse(NamedTuple):
 
 
 class ApiClient:
-    """Raises TemporaryError when no runtime runs there, or none answers."""
+    """Raises TemporaryError when no runtime runs there, or none answers. `awaits_start`: one that
+    does not run may come within the patience."""
 
     def __init__(
-        self, http: httpx.AsyncClient, data_dir: Path, *, clock: Clock, patience_s: float
+        self,
+        http: httpx.AsyncClient,
+        data_dir: Path,
+        *,
+        clock: Clock,
+        patience_s: float,
+        awaits_start: bool,
     ) -> None:
         self._http = http
         self._data_dir = data_dir
         self._clock = clock
         self._patience_s = patience_s
+        self._awaits_start = awaits_start
 
     async def change(
         self, user_id: str, change: Body, *, key: str, wait_s: float = 0
@@ -123,7 +131,7 @@ class ApiClient:
                 response = await self._http.request(method, path, **request)
             except httpx.TransportError as error:
                 trouble = f"the web process does not respond ({str(error) or type(error).__name__})"
-                if holder(self._data_dir) is None:
+                if not self._awaits_start and holder(self._data_dir) is None:
                     raise TemporaryError(
                         f"no runtime is running on {self._data_dir}; start it, or specify the data "
                         "directory of a running one (--data-dir)"
@@ -140,7 +148,11 @@ class ApiClient:
 
 @asynccontextmanager
 async def open_client(
-    data_dir: Path, *, clock: Clock | None = None, patience_s: float | None = None
+    data_dir: Path,
+    *,
+    clock: Clock | None = None,
+    patience_s: float | None = None,
+    awaits_start: bool = False,
 ) -> AsyncIterator[ApiClient]:
     """LocalError if the directory cannot be entered."""
     async with AsyncExitStack() as stack:
@@ -159,6 +171,7 @@ async def open_client(
             data_dir,
             clock=clock or SystemClock(),
             patience_s=PATIENCE_S if patience_s is None else patience_s,
+            awaits_start=awaits_start,
         )
 
 

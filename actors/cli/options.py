@@ -25,6 +25,14 @@ KillEvery = Annotated[
     float | None,
     typer.Option(min=0.1, help="Average seconds between kills of a random child process"),
 ]
+KillAllEvery = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="Average seconds until the whole runtime is killed, stopped or frozen, and started "
+        "with another number of shards; at the end it lives, and everything is verified",
+    ),
+]
 KillUntil = Annotated[
     float | None, typer.Option(min=0, help="Stop the kills after this second of the load")
 ]

@@ -84,7 +84,7 @@ class DemoCommands:
             self.problems.append(f"unfinished commands after {SETTLE_TIMEOUT_S:g} s")
 
     async def _live(self) -> None:
-        async with open_client(self._data_dir, patience_s=PATIENCE_S) as client:
+        async with open_client(self._data_dir, patience_s=PATIENCE_S, awaits_start=True) as client:
             loop, under_way = asyncio.get_running_loop(), set[asyncio.Task[None]]()
             due_s = loop.time()
             while not self._stopped.is_set():

@@ -15,31 +15,29 @@ import signal
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import SecretStr
-
 from actors.app.topology import Runtime
 from actors.demo import gateway as demo_gateway
 from actors.demo import report as demo_report
+from actors.demo import sink_check
 from actors.demo import view as demo_view
 from actors.demo.gateway import BundledGateway
 from actors.demo.misconduct import misconduct
+from actors.demo.past import lived
 from actors.demo.plan import DemoPlan, FaultProfile
 from actors.demo.report import FINDINGS, OUTCOMES, DemoReport
-from actors.demo.run import DemoRun, Interrupted, StopRequests
+from actors.demo.run import DemoRun
+from actors.demo.settings import settings_of
 from actors.demo.view import View
+from actors.demo.wishes import Interrupted, StopRequests, wishes_noted
 from actors.genesys.cloud_rest import USERS_PER_PAGE
 from actors.genesys.rate_budget import WINDOW_S, shares
 from actors.genesys.reconnect import DEAD_AFTER_S
-from actors.settings.cloud import CLIENTS_OF_A_RECEIVER_MAX, ClientSettings, CloudSettings
-from actors.settings.model import RestartSettings, Settings
-from actors.settings.sender import SenderSettings, WebhookSettings
-from actors.settings.web import WebSettings
 from actors.web.arguments import DEMO_WORDS, OneTime
 from runtime import log
 from runtime.counters import Counters
@@ -48,20 +46,15 @@ from runtime.supervisor import Supervisor
 
 __all__ = ["DemoPlan", "FaultProfile", "run"]
 
-PAGE_ADDRESS: Final = "127.0.0.1:0"
+SINK_FILE: Final = "events.jsonl"
 LATENCIES: Final = ("p50", "p90", "p99", "p999", "max")
-# A troubled demo puts a day's faults into a minute, so what waits for them to pass must be brief,
-# and no number of them is a reason to give up. In wsp one line is the whole stream; in the cloud
-# dialect each channel waits for itself, and handshakes are counted against a budget.
-TROUBLED_BACKOFF_S: Final = {"wsp": 1.0, "cloud": 5.0}
-TROUBLED_RESTARTS: Final = RestartSettings(intensity=1000, period_s=60.0)
 
 
 def run(plan: DemoPlan) -> int:
     """0 only if verified. Raises RuntimeFault if it did not come that far."""
     if wrong := _what_is_wrong(plan):
         raise ConfigurationError(wrong)
-    with tempfile.TemporaryDirectory(prefix="presence-demo-") as folder, _wishes() as wishes:
+    with tempfile.TemporaryDirectory(prefix="presence-demo-") as folder, wishes_noted() as wishes:
         try:
             report, findings = _carry_out(plan, Path(folder), wishes)
         except Interrupted:
@@ -79,14 +72,19 @@ def _what_is_wrong(plan: DemoPlan) -> str:
 
 
 def _wrong_in_numbers(plan: DemoPlan) -> str:
-    if not math.isfinite(plan.seconds):
-        return f"--seconds {plan.seconds}: expected a number of seconds, or 0 to run until Ctrl-C"
-    if not math.isfinite(plan.commands_per_s):
-        return f"--commands-per-s {plan.commands_per_s}: expected a number, or 0 for none"
+    numbers = {
+        "--seconds": (plan.seconds, "a number of seconds, or 0 to run until Ctrl-C"),
+        "--commands-per-s": (plan.commands_per_s, "a number, or 0 for none"),
+        "--kill-every": (plan.kill_every_s, "a number of seconds"),
+        "--kill-all-every": (plan.kill_all_every_s, "a number of seconds"),
+    }
+    for option, (number, expected) in numbers.items():
+        if number is not None and not math.isfinite(number):
+            return f"{option} {number}: expected {expected}"
     if plan.kill_every_s is None and plan.kill_role is not None:
         return f"--kill {plan.kill_role} requires --kill-every, in seconds"
-    if plan.kill_every_s is not None and not math.isfinite(plan.kill_every_s):
-        return f"--kill-every {plan.kill_every_s}: expected a number of seconds"
+    if plan.kill_all_every_s is not None and plan.journal == "off":
+        return "--kill-all-every requires --journal full: without one nothing outlives a runtime"
     return ""
 
 
@@ -133,7 +131,10 @@ def _carry_out(
             token_life_s=plan.token_life_s,
         )
         stack.callback(gateway.close)
-        settings = _settings(plan, gateway, data_dir)
+        settings = settings_of(plan, gateway, data_dir, sink_path=folder / SINK_FILE)
+        past = None
+        if plan.kill_all_every_s is not None:
+            past = lived(plan, settings, gateway, folder=folder, view=view, wishes=wishes)
         lines = folder / "log"
         stack.callback(_tell_log, lines, view)
         arguments = log.LogArguments(format="json", level="warning", path=str(lines))
@@ -154,6 +155,7 @@ def _carry_out(
             view=view,
             wishes=wishes,
             one_time=one_time,
+            past=past,
         )
         demo.run()
         gateway.stop()
@@ -161,51 +163,11 @@ def _carry_out(
         findings, is_content = demo_gateway.verify(
             ledger, data_dir, plan.journal, folder / "findings.json", to_newest=True
         )
+        if settings.sinks:
+            demo.problems += sink_check.problems(data_dir, folder / SINK_FILE)
     if plan.data_dir is not None:
         _keep(ledger, plan.data_dir / "ledger")
     return _report(plan, runtime, supervisor, demo, findings, is_content=is_content), findings
-
-
-def _settings(plan: DemoPlan, gateway: BundledGateway, data_dir: Path) -> Settings:
-    others = [
-        ClientSettings(client_id=name, client_secret=SecretStr(secret))
-        for name, secret in gateway.clients[1:]
-    ]
-    settings = Settings(
-        name="demo",
-        dialect=plan.dialect,
-        base_url=gateway.base_url,
-        client_id=gateway.client_id,
-        client_secret=SecretStr(gateway.client_secret),
-        clients=tuple(others),
-        cloud=CloudSettings(
-            topics=plan.topics,
-            watch=plan.watch,
-            watch_ids=() if plan.watch == "all" else tuple(gateway.collections(plan.watch)),
-            roster_every_s=plan.roster_every_s,
-            topics_per_channel_max=plan.topics_per_channel_max,
-        ),
-        receivers=-(-plan.clients // CLIENTS_OF_A_RECEIVER_MAX),
-        ca_file=gateway.ca_file,
-        data_dir=data_dir,
-        shards=plan.shards,
-        journal=plan.journal,
-        web=WebSettings(listen=PAGE_ADDRESS),
-        sender=SenderSettings(
-            webhook=WebhookSettings(
-                url=gateway.webhook_url, secret=SecretStr(gateway.webhook_secret)
-            )
-        ),
-    )
-    if not plan.is_troubled:
-        return settings
-    return settings.model_copy(
-        update={
-            "attempts_max": 0,
-            "restart": TROUBLED_RESTARTS,
-            "backoff_max_s": TROUBLED_BACKOFF_S[plan.dialect],
-        }
-    )
 
 
 def _tell_log(path: Path, view: View) -> None:
@@ -229,21 +191,6 @@ def _keep(ledger: Path, target: Path) -> None:
     target.mkdir(mode=0o700)
     for path in ledger.iterdir():
         (target / path.name).write_bytes(path.read_bytes())
-
-
-@contextmanager
-def _wishes() -> Iterator[StopRequests]:
-    """Signals leave a note instead of interrupting: the drain must not be torn apart."""
-    wishes = StopRequests()
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup means it
-        numbers.append(signal.SIGHUP)
-    previous = {number: signal.signal(number, wishes.note) for number in numbers}
-    try:
-        yield wishes
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _report(
@@ -320,6 +267,7 @@ def _trouble(demo: DemoRun, findings: Mapping[str, Any]) -> dict[str, Any]:
         "faults_that_never_came": tuple(sorted(set(demo.kinds_planned) - came)),
         "kills": tuple(kill.to_json() for kill in demo.kills.kills),
         "recovery_s": demo.kills.by_role(),
+        "lives": None if demo.lives is None else demo.lives.to_json(),
         "gap_rows": int(findings.get("gaps", 0)),  # without a journal a cloud has no rows
         "gap_events": int(findings.get("excused", 0)),
         "unknown_rows": int(findings.get("unknown_rows", 0)),

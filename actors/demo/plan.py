@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -18,6 +19,7 @@ DemoWatch: TypeAlias = Literal["all", "queues", "groups", "divisions"]
 FaultProfile: TypeAlias = Literal["none", "platform", "flaky", "hostile"]
 
 ROSTER_EVERY_S_MIN: Final = 12.0
+VARIED_KNOWN_SHARE: Final = 0.97  # where people come and go all the time
 VARIED_CHANNELS: Final = 6
 TOPICS_MIN: Final = 10
 
@@ -42,6 +44,7 @@ class DemoPlan:
     ack_loss: float = 0.0  # share of updates whose acknowledgement never comes
     kill_role: Role | None = None  # whose processes are killed; None: any
     kill_every_s: float | None = None  # on average; None: nobody is killed
+    kill_all_every_s: float | None = None  # on average, the whole runtime; None: never
     kill_until_s: float | None = None  # of the load; None: to its end
     data_dir: Path | None = None  # None: a temporary one
     json_path: Path | None = None
@@ -58,6 +61,11 @@ class DemoPlan:
     def is_varied(self) -> bool:
         """Whether the gateway answers in all the ways in which the platform may."""
         return self.dialect == "cloud" and self.faults != "none"
+
+    @property
+    def known_min(self) -> int:
+        """So many agents must be known before a load begins."""
+        return math.ceil(self.agents * VARIED_KNOWN_SHARE) if self.is_varied else self.agents
 
     @property
     def topics_per_channel_max(self) -> int:
@@ -81,4 +89,11 @@ class DemoPlan:
     @property
     def is_troubled(self) -> bool:
         """Whether anything is meant to go wrong."""
-        return self.faults != "none" or self.kill_every_s is not None
+        kills = (self.kill_every_s, self.kill_all_every_s)
+        return self.faults != "none" or any(every_s is not None for every_s in kills)
+
+    @property
+    def kill_all_until_s(self) -> float | None:
+        """Of the load. Whoever wants children killed as well has them killed behind that."""
+        until_s = self.kill_until_s if self.kill_until_s is not None else self.seconds or None
+        return until_s if self.kill_every_s is None or until_s is None else until_s / 2

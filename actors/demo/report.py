@@ -66,6 +66,7 @@ class DemoReport:
     tls: bool
     fault_profile: str
     kill_every_s: float | None
+    lives: Mapping[str, Any] | None  # of whole runtimes; None: there was one
     commands_per_s: float
     commands: Mapping[str, Any] | None  # None: none were ordered
 
@@ -80,6 +81,8 @@ class DemoReport:
         """Only the cloud dialect promises when, and only of what its gateway does: a child that is
         killed is waited for, and a load above what we can do is behind by as much as it likes."""
         if self.cloud is None or self.fault_profile == "none" or self.kill_every_s is not None:
+            return False
+        if self.lives is not None:
             return False
         longest_s = max(self.cloud["longest_stale_s"], self.cloud["longest_behind_s"] or 0.0)
         return bool(longest_s > self.cloud["stale_s_max"])
@@ -130,6 +133,8 @@ def _rows(report: DemoReport) -> Iterator[tuple[str, object]]:
         yield f"latency {name}, ms", latency_ms
     if report.commands is not None:
         yield from _command_rows(report.commands)
+    if report.lives is not None:
+        yield from _lives_rows(report.lives)
     if report.fault_profile != "none" or report.kill_every_s is not None:
         yield from _trouble_rows(report)
     for name, share in (report.memory_growth or {}).items():
@@ -167,6 +172,16 @@ def _command_rows(commands: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     yield f"updates: {', '.join(updates)}", ", ".join(f"{found[name]:,}" for name in updates)
     webhooks = found["webhooks"]
     yield "webhooks delivered, received", f"{webhooks['delivered']:,}, {webhooks['received']:,}"
+
+
+def _lives_rows(lives: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
+    ready_s = lives["ready_s"]
+    yield "lives of the whole runtime", lives["lives"] + 1
+    for name in ("endings", "shard_counts"):
+        told = ", ".join(f"{what} {times}" for what, times in lives[name].items())
+        yield f"… {name.replace('_', ' ')}", told
+    yield "… that became ready", ready_s["count"]
+    yield "… ready after, s (p50, max)", f"{ready_s['p50']}, {ready_s['max']}"
 
 
 def _trouble_rows(report: DemoReport) -> Iterator[tuple[str, object]]:

@@ -6,7 +6,6 @@ supervisor is stepped here, in the main thread; so the demo sees what a service 
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 from collections import deque
@@ -18,9 +17,11 @@ from actors.demo.commands import DemoCommands
 from actors.demo.gateway import BundledGateway
 from actors.demo.kills import KillPlan, Kills
 from actors.demo.memory import MemorySeries
+from actors.demo.past import Past, begun
 from actors.demo.plan import DemoPlan
 from actors.demo.progress import progress_of
 from actors.demo.view import Sample, UseMeter, View, time_left
+from actors.demo.wishes import Interrupted, StopRequests
 from actors.messages.control import Dialect
 from actors.web import address
 from actors.web.arguments import OneTime
@@ -33,7 +34,6 @@ STEP_S: Final = 0.05
 STATUS_EVERY_S: Final = 0.25
 # A cloud is asked for its agents page by page, in its rate budget.
 READY_TIMEOUT_S: Final[Mapping[Dialect, float]] = {"wsp": 60.0, "cloud": 240.0}
-VARIED_KNOWN_SHARE: Final = 0.97  # where people come and go all the time
 CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
 BEAT_TIMEOUT_S: Final = 5.0
@@ -42,20 +42,6 @@ LOAD: Final = "load"
 _ASKING: Final = frozenset(
     {"starting", LOAD, "settling commands", "catching up"}
 )  # phases in which it matters
-
-
-class Interrupted(Exception):  # noqa: N818 - a wish, not an error
-    """A second Ctrl-C, or one before there was anything to verify."""
-
-
-class StopRequests:
-    """How often somebody wanted it to end."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def note(self, _number: int, _frame: object) -> None:
-        self.count += 1
 
 
 class Moment(NamedTuple):
@@ -81,8 +67,10 @@ class DemoRun:
         view: View,
         wishes: StopRequests,
         one_time: OneTime,
+        past: Past | None = None,
     ) -> None:
         self._plan = plan
+        self._past = past
         self._runtime = runtime
         self._supervisor = supervisor
         self._gateway = gateway
@@ -109,7 +97,8 @@ class DemoRun:
         self.begun_s, self.begun_us = 0.0, 0  # the load
         self.first: Moment | None = None
         self.last: Moment | None = None
-        self.problems: list[str] = []
+        self.lives = None if past is None else past.report
+        self.problems: list[str] = [] if self.lives is None else self.lives.problems
         self.commands: DemoCommands | None = None  # from the load on, if the plan wants any
         self.kinds_planned: tuple[str, ...] = ()  # of fault
 
@@ -143,14 +132,15 @@ class DemoRun:
                 )
 
     def _is_ready(self) -> bool:
-        plan = self._plan
-        known_min = math.ceil(plan.agents * VARIED_KNOWN_SHARE) if plan.is_varied else plan.agents
+        known_min = self._plan.known_min
         return not self._progress.unconfirmed() and self._total("agents") >= known_min
 
     def _load(self) -> None:
-        self.begun_s, self.begun_us = self._clock.now_s(), self._clock.wall_us()
-        self._gateway.start_load(self._plan.rate, self._plan.seconds)
-        self._start_commands()
+        """Until its end; it may have begun in the past."""
+        past = self._past
+        if past is None:
+            past = begun(self._plan, self._gateway, self._runtime.data_dir.path)
+        self.begun_s, self.begun_us, self.commands = past.begun_s, past.begun_us, past.commands
         self._status_s = float("-inf")
         while True:
             self.look(LOAD)
@@ -161,18 +151,6 @@ class DemoRun:
             if self._status["load"] == "done":
                 return
             self._kill_if_due()
-
-    def _start_commands(self) -> None:
-        plan = self._plan
-        if plan.commands_per_s and self._runtime.has_sender:
-            self.commands = DemoCommands(
-                self._runtime.data_dir.path,
-                self._gateway.users(plan.agents),
-                per_s=plan.commands_per_s,
-                seed=plan.seed,
-                is_german=plan.dialect == "cloud",
-            )
-            self.commands.start()
 
     def _settle_commands(self) -> None:
         """Each command makes an event of its own: nothing has caught up before they have ended."""

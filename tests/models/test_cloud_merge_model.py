@@ -177,18 +177,17 @@ class Plain:
         for agent in self.agents.values():
             agent.fields = agent.kept.copy()
 
-    def ends(self, scope: str) -> None:
-        known = self.scopes[scope]
+    def end(self, known: PlainScope) -> None:
         known.is_unheard |= known.is_up
         known.is_up = known.history_runs = False
 
-    def begins_run(self) -> None:
-        """Nothing is up, and nobody is confirmed by what another run was told."""
-        for name in self.scopes:
-            self.ends(name)
-            self.scopes[name].session = 0
+    def begin_run(self) -> None:
+        for scope in self.scopes.values():
+            self.end(scope)
+            scope.session = 0
         for agent in self.agents.values():
-            agent.session, agent.told = 0, set()
+            agent.session = 0
+        self.forget_empty()
 
     @staticmethod
     def state_of(agent: PlainAgent) -> str:
@@ -320,17 +319,15 @@ class CloudShardModel(RuleBasedStateMachine):
     def end_session(self, scope: str) -> None:
         known = self.plain.scopes[scope]
         self.rig.feed(ends(known.session, scope))
-        self.plain.ends(scope)
+        self.plain.end(known)
         self.plain.forget_empty()
 
     @rule()
     def whole_runtime_restarts(self) -> None:
-        """No process of it remembers anything; sessions are numbered anew."""
         self.rig.restart_whole()
         self.sessions = 0
         self.plain.is_killed()
-        self.plain.begins_run()
-        self.plain.forget_empty()
+        self.plain.begin_run()
 
     @rule()
     def restart(self) -> None:

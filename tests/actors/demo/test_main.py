@@ -15,8 +15,9 @@ import pytest
 
 from actors.demo import report as demo_report
 from actors.demo.gateway import BundledGateway
-from actors.demo.main import DemoPlan, _judged, _wishes, run
+from actors.demo.main import DemoPlan, _judged, run
 from actors.demo.report import FINDINGS, OUTCOMES, DemoReport
+from actors.demo.wishes import wishes_noted
 from runtime.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[3]
@@ -218,7 +219,7 @@ def test_it_needs_nobody_who_reads_along(tmp_path: Path) -> None:
 
 
 def test_a_terminal_that_goes_away_is_a_wish_to_end() -> None:
-    with _wishes() as wishes:
+    with wishes_noted() as wishes:
         for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
             signal.raise_signal(number)
     assert wishes.count == 3

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from actors.demo.plan import DemoPlan
-from actors.demo.run import DemoRun, StopRequests
+from actors.demo.run import DemoRun
+from actors.demo.wishes import StopRequests
 from actors.receiver.loop import RECEIVER_WORDS
 from actors.sender.words import SENDER_WORDS
 from actors.shard.arguments import SHARD_WORDS

@@ -48,7 +48,7 @@ class CloudRowVerifier(RowVerifier):
         self._untied: set[int] = set()  # … of their copy, which must still be told itself
         self._dated: set[int] = set()  # events whose copy was told at another time
         self._place = [0] * expectation.agents  # of the event that should come next
-        self.journal_of: list[str | None] = [None] * expectation.agents
+        self.journals_of: list[list[str]] = [[] for _ in range(expectation.agents)]
         self.last_live = array("q", [-1]) * (max(expectation.subscribers.sockets, default=0) + 1)
 
     def number(self, user: str) -> int | None:
@@ -69,7 +69,7 @@ class CloudRowVerifier(RowVerifier):
         people = self._people(users)
         for agent in people.values():
             if agent is not None:
-                self.journal_of[agent] = name
+                self.journals_of[agent].append(name)
         commit = iter(commits)
         commit_row, commit_us = next(commit, NO_COMMIT)
         live = 0
