@@ -202,9 +202,10 @@ def _answer(response: httpx.Response) -> ApiResponse:
     except ValueError:
         body = None
     if not isinstance(body, dict):
-        raise RemoteError(
-            f"the runtime sent an unexpected response (status {response.status_code})"
-        )
+        what = f"the runtime sent an unexpected response (status {response.status_code})"
+        if response.is_server_error:  # the server's own, of one that is told to end at once
+            return ApiResponse(response.status_code, {"code": "no-answer", "detail": what})
+        raise RemoteError(what)
     return ApiResponse(response.status_code, body, "idempotent-replayed" in response.headers)
 
 

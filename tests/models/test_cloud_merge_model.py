@@ -127,7 +127,11 @@ class PlainScope:
     session: int = 0
     is_up: bool = False
     history_runs: bool = False
-    is_unheard: bool = False  # since a session ended, and no gap row says so
+    is_unheard: bool = False  # one has ended, and no gap row says so
+
+    def end(self) -> None:
+        self.is_unheard |= self.is_up
+        self.is_up = self.history_runs = False
 
 
 @dataclass
@@ -177,13 +181,9 @@ class Plain:
         for agent in self.agents.values():
             agent.fields = agent.kept.copy()
 
-    def end(self, known: PlainScope) -> None:
-        known.is_unheard |= known.is_up
-        known.is_up = known.history_runs = False
-
     def begin_run(self) -> None:
         for scope in self.scopes.values():
-            self.end(scope)
+            scope.end()
             scope.session = 0
         for agent in self.agents.values():
             agent.session = 0
@@ -317,9 +317,8 @@ class CloudShardModel(RuleBasedStateMachine):
 
     @rule(scope=scopes)
     def end_session(self, scope: str) -> None:
-        known = self.plain.scopes[scope]
-        self.rig.feed(ends(known.session, scope))
-        self.plain.end(known)
+        self.rig.feed(ends(self.plain.scopes[scope].session, scope))
+        self.plain.scopes[scope].end()
         self.plain.forget_empty()
 
     @rule()
@@ -368,9 +367,8 @@ class CloudShardModel(RuleBasedStateMachine):
 
     @invariant()
     def the_journal_has_the_same_rows(self) -> None:
-        known = {0: "", **dict(self.rig.journal.agents())}
-        rows = [(known[row.agent], row.to_state, row.cause) for row in self.rig.rows()]
-        assert rows == self.plain.rows
+        who = {0: "", **dict(self.rig.journal.agents())}
+        assert [(who[r.agent], r.to_state, r.cause) for r in self.rig.rows()] == self.plain.rows
 
     @invariant()
     def the_sum_is_exact_and_each_applied_one_has_its_row(self) -> None:
