@@ -25,6 +25,7 @@ PLANNER_WORDS: Final = (
     "roster_failures",
     "roster_seconds",  # that the last whole read took
     "ids_missing",  # of the file, that are no active user's
+    "memberships_version",  # of the file: who is a member of which queue; 0: not read yet
     "commit_failures",
     "requests",
     "requests_refused",  # by 429

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -194,8 +194,21 @@ class Planner:
     def _begin(self) -> None:
         """With the roster that the file holds, for as many clients as there are today."""
         roster = self._store.roster
+        self._tell_memberships()
         if roster.version and not self._plan(roster.names):
             self._tell_plan("plan.found")
+
+    def _keep_memberships(self, memberships: Mapping[str, Iterable[str]]) -> None:
+        """Of all queues: makes durable who is a member of which, and tells the shards, who read it
+        from the file when they see the new version on our page."""
+        at_us = self._clock.wall_us()
+        kept = self._disk.until_done(lambda: self._store.keep_memberships(memberships, at_us))
+        self._tell_memberships()
+        if kept.changed or kept.cut:
+            self._log.info("queues.read", users=kept.changed, version=kept.version, cut=kept.cut)
+
+    def _tell_memberships(self) -> None:
+        self._counters.set("memberships_version", self._store.memberships_version)
 
     def _plan(self, names: Mapping[str, str]) -> bool:
         """Whether it is another plan."""
