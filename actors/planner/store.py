@@ -131,9 +131,10 @@ class RosterStore(OwnedFile):
             self._memberships = dict(
                 self._connection.execute("SELECT user, queues FROM memberships")
             )
-            self._memberships_version, self._memberships_us = self._connection.execute(
+            version, read_us = self._connection.execute(
                 "SELECT version, read_us FROM memberships_read"
             ).get
+            self._memberships_version, self._memberships_us = int(version), int(read_us)
 
     @property
     def roster(self) -> Roster:
@@ -243,6 +244,12 @@ def read_changed_memberships(
                 (*after, limit),
             )
         )
+
+
+def read_memberships_version(path: Path) -> int:
+    """0: all queues were never read. Raises likewise."""
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        return int(connection.execute("SELECT version FROM memberships_read").get)
 
 
 def read_memberships_of(path: Path, users: Sequence[str]) -> dict[str, str | None]:
