@@ -131,9 +131,10 @@ class RosterStore(OwnedFile):
             self._memberships = dict(
                 self._connection.execute("SELECT user, queues FROM memberships")
             )
-            self._memberships_version, self._memberships_us = self._connection.execute(
+            version, read_us = self._connection.execute(
                 "SELECT version, read_us FROM memberships_read"
             ).get
+            self._memberships_version, self._memberships_us = int(version), int(read_us)
 
     @property
     def roster(self) -> Roster:
@@ -194,8 +195,18 @@ class RosterStore(OwnedFile):
         """The members of *all* queues, by user: whoever is watched, or was a member before, and is
         not among them is in none. Users that are not watched are kept as well: they may be later.
         Raises as `commit` does."""
+        texts = dict.fromkeys((*self._roster.names, *self._memberships))
+        return self._keep(memberships, texts, at_us)
+
+    def add_memberships(self, memberships: Mapping[str, Iterable[str]]) -> KeptMemberships:
+        """The queues of these users, and of nobody else. Raises as `commit` does."""
+        return self._keep(memberships, {}, self._memberships_us)
+
+    def _keep(
+        self, memberships: Mapping[str, Iterable[str]], texts: dict[str, str | None], at_us: int
+    ) -> KeptMemberships:
+        """`texts`: of users who are in no queue, unless `memberships` has them."""
         held, version, cut = self._memberships, self._memberships_version + 1, 0
-        texts: dict[str, str | None] = dict.fromkeys((*self._roster.names, *held))
         for user, queues in memberships.items():
             texts[user], more = memberships_text(queues)
             cut += more
