@@ -38,6 +38,9 @@ from runtime.crash_point import crash_point
 from runtime.errors import ConfigurationError
 
 TICK_S: Final = 0.25
+LATER_READ_MOST_S: Final = 30.0
+"""At a later start: so long the first read gives way to the receivers' snapshots, which read the
+same pages."""
 PARTIAL_AFTER_S: Final = 20.0  # of a first read: whom we have found by then is watched already
 PAUSE_LEAST_S: Final = 10.0  # between two reads, however long one takes
 RETRY_FIRST_S: Final = 5.0
@@ -157,6 +160,7 @@ class Planner:
             names=self._reader.queue_names,
             keep=self._keep_memberships,
             keep_some=self._add_memberships,
+            is_way_clear=self._are_receivers_current,
             every_s=self._arguments.queues_every_s,
             counters=self._counters,
             clock=self._clock,
@@ -311,6 +315,7 @@ class Planner:
     # What is read
 
     async def _read_for_ever(self) -> None:
+        await self._give_way()
         failures = 0
         while True:
             began_s = self._clock.now_s()
@@ -330,6 +335,30 @@ class Planner:
             due_s = began_s + self._arguments.roster_every_s
             await self._look_at_others(due_s)
             await self._sleep_until(max(due_s, self._clock.now_s() + pause_s))
+
+    async def _give_way(self) -> None:
+        """Who is watched stands in the file already: nothing waits for this read."""
+        if not self._store.roster.version or not self._store.is_whole_for(self._selection):
+            return
+        if not self._are_receivers_current():
+            self._child.set_phase(RUNNING)
+        until_s = self._clock.now_s() + LATER_READ_MOST_S
+        while not self._are_receivers_current() and self._clock.now_s() < until_s:
+            await asyncio.sleep(TICK_S)
+
+    def _are_receivers_current(self) -> bool:
+        """Whether each has the snapshots of the newest plan."""
+        version = self._store.roster.version
+        return all(
+            page.get("plan_version") >= version
+            and page.get("channels_current") >= page.get("channels_planned")
+            for page in self._arguments.receiver_counters
+        )
+
+    @property
+    def _selection(self) -> str:
+        watch = self._arguments.watch
+        return f"{watch.kind} {sorted(watch.ids)} {watch.file or ''}"
 
     async def _look_at_others(self, until_s: float) -> None:
         """At those whom the read named, but did not show: members of queues and of groups. As many
@@ -358,6 +387,7 @@ class Planner:
                 "roster.empty", what="the OAuth client sees no active user; check its roles"
             )
         self._plan(read.names)
+        self._disk.until_done(lambda: self._store.note_selection(self._selection))
         self._has_read = True
         self._told_causes.clear()
         if read.pages_unread != self._pages_unread:

@@ -25,6 +25,7 @@ from runtime.clock import Clock
 from runtime.counters import Counters
 
 STEP_S: Final = 0.25
+WAY_MOST_S: Final = 10.0
 BY_ID_MAX: Final = 100
 """Of whom the queues are asked for one by one; of more, all queues are read."""
 REFUSED_AGAIN_S: Final = 600.0
@@ -42,7 +43,8 @@ Keep = Callable[[Mapping[str, Iterable[str]]], None]
 
 class MembershipKeeper:
     """For one event loop. `calls`: for nothing else. `names`: reads those of all queues. `keep` is
-    given the members of all queues, `keep_some` the queues of some agents."""
+    given the members of all queues, `keep_some` the queues of some agents. `is_way_clear`: whether
+    nobody waits for a first state; a first read lets those calls go before it for a while."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class MembershipKeeper:
         names: Names,
         keep: Keep,
         keep_some: Keep,
+        is_way_clear: Callable[[], bool],
         every_s: float,
         counters: Counters,
         clock: Clock,
@@ -65,6 +68,7 @@ class MembershipKeeper:
         self._names = names
         self._keep_all = keep
         self._keep_some = keep_some
+        self._is_way_clear = is_way_clear
         self._every_s = every_s
         self._counters = counters
         self._clock = clock
@@ -130,6 +134,7 @@ class MembershipKeeper:
     async def keep(self) -> None:
         """For ever."""
         await self._has_asked_names.wait()
+        await self._give_way()
         while True:
             if self._queues is None:
                 await self._sleep(self._retry_s())
@@ -153,6 +158,11 @@ class MembershipKeeper:
                 await self._sleep(retry_s)
             else:
                 self._failures = 0
+
+    async def _give_way(self) -> None:
+        until_s = self._clock.now_s() + WAY_MOST_S
+        while not self._is_way_clear() and self._clock.now_s() < until_s:
+            await asyncio.sleep(STEP_S)
 
     @property
     def _is_due(self) -> bool:

@@ -69,6 +69,14 @@ INSERT OR IGNORE INTO memberships_read VALUES (1, 0, 0);
 """
 """What files of 0.1 do not have."""
 
+SELECTION_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS selection(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    text TEXT NOT NULL                -- whom the settings watched when the roster was read whole
+) STRICT;
+"""
+"""Likewise."""
+
 _UPSERT_USER: Final = """
 INSERT INTO users VALUES (?, ?, 1, ?, ?)
 ON CONFLICT(id) DO UPDATE SET name = excluded.name, is_watched = 1, client = excluded.client,
@@ -84,6 +92,9 @@ INSERT INTO queues VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET name = excluded.n
 _UPSERT_MEMBER: Final = """
 INSERT INTO memberships VALUES (?, ?, ?)
 ON CONFLICT(user) DO UPDATE SET queues = excluded.queues, version = excluded.version
+"""
+_UPSERT_SELECTION: Final = """
+INSERT INTO selection VALUES (1, ?) ON CONFLICT(one) DO UPDATE SET text = excluded.text
 """
 _UPDATE_READ: Final = "UPDATE memberships_read SET version = ?, read_us = ?"
 
@@ -135,6 +146,7 @@ class RosterStore(OwnedFile):
                 "SELECT version, read_us FROM memberships_read"
             ).get
             self._memberships_version, self._memberships_us = int(version), int(read_us)
+            self._selection = self._connection.execute("SELECT text FROM selection").get
 
     @property
     def roster(self) -> Roster:
@@ -172,6 +184,16 @@ class RosterStore(OwnedFile):
         if changed:
             self._execute([(_UPSERT_QUEUE, changed)])
             self._queues.update(changed)
+
+    def note_selection(self, text: str) -> None:
+        """The roster was read whole for it. Raises as `commit` does."""
+        if text != self._selection:
+            self._execute([(_UPSERT_SELECTION, [(text,)])])
+            self._selection = text
+
+    def is_whole_for(self, text: str) -> bool:
+        """Whether the roster is that of a whole read for this selection."""
+        return bool(self._selection == text)
 
     @property
     def memberships(self) -> Mapping[str, str | None]:
@@ -292,6 +314,7 @@ def _watched(
 
 def _migrate(connection: apsw.Connection) -> None:
     connection.execute(MEMBERS_SCHEMA)
+    connection.execute(SELECTION_SCHEMA)
 
 
 def _read(path: Path) -> None:
