@@ -69,6 +69,14 @@ INSERT OR IGNORE INTO memberships_read VALUES (1, 0, 0);
 """
 """What files of 0.1 do not have."""
 
+SELECTION_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS selection(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    text TEXT NOT NULL                -- whom the settings watched when the roster was read whole
+) STRICT;
+"""
+"""Likewise."""
+
 _UPSERT_USER: Final = """
 INSERT INTO users VALUES (?, ?, 1, ?, ?)
 ON CONFLICT(id) DO UPDATE SET name = excluded.name, is_watched = 1, client = excluded.client,
@@ -84,6 +92,9 @@ INSERT INTO queues VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET name = excluded.n
 _UPSERT_MEMBER: Final = """
 INSERT INTO memberships VALUES (?, ?, ?)
 ON CONFLICT(user) DO UPDATE SET queues = excluded.queues, version = excluded.version
+"""
+_UPSERT_SELECTION: Final = """
+INSERT INTO selection VALUES (1, ?) ON CONFLICT(one) DO UPDATE SET text = excluded.text
 """
 _UPDATE_READ: Final = "UPDATE memberships_read SET version = ?, read_us = ?"
 
@@ -135,6 +146,7 @@ class RosterStore(OwnedFile):
                 "SELECT version, read_us FROM memberships_read"
             ).get
             self._memberships_version, self._memberships_us = int(version), int(read_us)
+            self._selection = self._connection.execute("SELECT text FROM selection").get
 
     @property
     def roster(self) -> Roster:
@@ -173,6 +185,16 @@ class RosterStore(OwnedFile):
             self._execute([(_UPSERT_QUEUE, changed)])
             self._queues.update(changed)
 
+    def note_selection(self, text: str) -> None:
+        """The roster was read whole for it. Raises as `commit` does."""
+        if text != self._selection:
+            self._execute([(_UPSERT_SELECTION, [(text,)])])
+            self._selection = text
+
+    def is_whole_for(self, text: str) -> bool:
+        """Whether the roster is that of a whole read for this selection."""
+        return bool(self._selection == text)
+
     @property
     def memberships(self) -> Mapping[str, str | None]:
         """By user the text of their queues (`actors.messages.queues.queues_of`), as kept last; who
@@ -195,8 +217,18 @@ class RosterStore(OwnedFile):
         """The members of *all* queues, by user: whoever is watched, or was a member before, and is
         not among them is in none. Users that are not watched are kept as well: they may be later.
         Raises as `commit` does."""
+        texts = dict.fromkeys((*self._roster.names, *self._memberships))
+        return self._keep(memberships, texts, at_us)
+
+    def add_memberships(self, memberships: Mapping[str, Iterable[str]]) -> KeptMemberships:
+        """The queues of these users, and of nobody else. Raises as `commit` does."""
+        return self._keep(memberships, {}, self._memberships_us)
+
+    def _keep(
+        self, memberships: Mapping[str, Iterable[str]], texts: dict[str, str | None], at_us: int
+    ) -> KeptMemberships:
+        """`texts`: of users who are in no queue, unless `memberships` has them."""
         held, version, cut = self._memberships, self._memberships_version + 1, 0
-        texts: dict[str, str | None] = dict.fromkeys((*self._roster.names, *held))
         for user, queues in memberships.items():
             texts[user], more = memberships_text(queues)
             cut += more
@@ -288,6 +320,7 @@ def _watched(
 
 def _migrate(connection: apsw.Connection) -> None:
     connection.execute(MEMBERS_SCHEMA)
+    connection.execute(SELECTION_SCHEMA)
 
 
 def _read(path: Path) -> None:

@@ -281,9 +281,9 @@ class CloudRowVerifier(RowVerifier):
         if row[9] not in fact.presences:
             self._mismatch("presence", fact.presences, row[9], where)
         is_told = number >= 0 and number not in expectation.queueless
-        if row[11] == "live" and expectation.is_whole and is_told:
-            if not expectation.is_queue(agent, number, row[8]):
-                self._mismatch("queue", expectation.queue(agent, number), row[8], where)
+        is_judged = row[11] == "live" and expectation.is_whole and is_told
+        if is_judged and not expectation.is_queue(agent, number, row[8]):
+            self._mismatch("queue", expectation.queue(agent, number), row[8], where)
 
     def _order(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
         """Is the event new, and does it come when it may?"""
