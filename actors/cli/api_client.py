@@ -105,14 +105,6 @@ class ApiClient:
     async def webhooks(self, **filters: str | int | None) -> ApiResponse:
         return await self._ask("GET", "/api/webhooks", params=_given(filters))
 
-    async def queues(self) -> Body:
-        """GET /api/queues."""
-        return expected(await self._ask("GET", "/api/queues"))
-
-    async def snapshot(self) -> Body:
-        """GET /api/snapshot."""
-        return expected(await self._ask("GET", "/api/snapshot"))
-
     async def status(self) -> Body:
         """GET /api/status."""
         return expected(await self._ask("GET", "/api/status"))

@@ -226,7 +226,7 @@ class DemoRun:
                 break
         self.last = self._beaten()
         if self._plan.dialect == "cloud":
-            self.shown = shown_queues(self._runtime.data_dir.path)
+            self.shown = shown_queues(self._runtime.web.get("port"), self._one_time.token)
         self.kinds_planned = tuple(self._status["kinds_planned"])
 
     def _wait_for_queues(self) -> None:

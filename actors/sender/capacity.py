@@ -30,10 +30,6 @@ class CapacityAnalyzer(Protocol):
         """Whether counts could refuse anything here: if not, no shard is asked."""
         ...
 
-    def matters_anywhere(self, limits: CapacitySettings) -> bool:
-        """Whether they could in any queue."""
-        ...
-
     def judge(
         self, queue: str, counts: QueueCounts, departures: int, limits: CapacitySettings
     ) -> str | None:
@@ -48,10 +44,8 @@ class LimitsAnalyzer:
     """`minimum_available` and `maximum_utilisation` of the settings."""
 
     def matters(self, queue: str, limits: CapacitySettings) -> bool:
-        return _limits_anything(_limits_of(queue, limits))
-
-    def matters_anywhere(self, limits: CapacitySettings) -> bool:
-        return any(map(_limits_anything, (limits.default, *limits.queues.values())))
+        limit = _limits_of(queue, limits)
+        return limit.minimum_available > 0 or limit.maximum_utilisation < 1.0
 
     def judge(
         self, queue: str, counts: QueueCounts, departures: int, limits: CapacitySettings
@@ -79,10 +73,6 @@ class LimitsAnalyzer:
 
 def _limits_of(queue: str, limits: CapacitySettings) -> QueueLimits:
     return limits.queues.get(queue, limits.default)
-
-
-def _limits_anything(limit: QueueLimits) -> bool:
-    return limit.minimum_available > 0 or limit.maximum_utilisation < 1.0
 
 
 def _utilisation(available: int, busy: int) -> float:

@@ -256,7 +256,8 @@ class Validation:
 
     @property
     def _is_limited(self) -> bool:
-        return self._analyzer.matters_anywhere(self._settings.capacity)
+        """Whether counts could refuse anything in some queue, named or not."""
+        return any(map(self._matters, ("", *self._settings.capacity.queues)))
 
     def _matters(self, queue: str) -> bool:
         return self._analyzer.matters(queue, self._settings.capacity)

@@ -69,6 +69,7 @@ class Stub:
         self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT_MAX)  # events, by number
         self._begun_s = time.monotonic()
         self._moved = 0
+        self.queues_unknown = 0
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self._skew_ms
