@@ -253,8 +253,10 @@ def test_a_command_is_refused_for_each_queue_of_its_agent_that_would_fall_short(
     around.counts("support", available=1, busy=3)
     assert around.refused(around.order("ann")) == (
         Code.CAPACITY,
-        "queue 'sales': 1 available, 0 busy, 0 about to leave; 0 would remain, 1 required; "
-        "queue 'support': 1 available, 3 busy, 0 about to leave; 0 would remain, 1 required",
+        (
+            "queue 'sales': 1 available, 0 busy, 0 about to leave; 0 would remain, 1 required; "
+            "queue 'support': 1 available, 3 busy, 0 about to leave; 0 would remain, 1 required"
+        ),
     )
     assert around.machine.departures == 0
 

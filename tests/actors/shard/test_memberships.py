@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import structlog
 
 from actors.genesys.channel_plan import EMPTY
 from actors.messages.queries import AskAgent, AskQueue, QueueRecord
@@ -43,7 +42,7 @@ def planner() -> Counters:
 
 @pytest.fixture
 def reader(path: Path, planner: Counters) -> Memberships:
-    return Memberships(path, planner, structlog.get_logger())
+    return Memberships(path, planner)
 
 
 def watched(table: AgentTable, user_id: str, state: str = "Available") -> Agent:

@@ -76,10 +76,19 @@ class QueueVerifier:
                 continue
             rightly = expectation.memberships(agent)
             members.update(rightly)
-            last = expectation.last_number(agent)
-            if expectation.fact(agent, last).state == AVAILABLE:
+            rightful = expectation.fact(agent, expectation.last_number(agent)).state
+            if rightful == AVAILABLE:
                 available.update(rightly)
+            if rightly != frozenset(queues) or len(rightly) != len(queues):
+                self._tell_agent("queues", user, sorted(rightly), sorted(queues))
+            if (rightful == AVAILABLE) != (state == AVAILABLE):
+                self._tell_agent("state", user, rightful, state)
         return _counts(members, available), _counts(beside, beside_available), left_out
+
+    def _tell_agent(self, what: str, user: str, expected: Any, found: Any) -> None:
+        """Behind the counts: who was shown wrongly."""
+        where = {"user": user, "expected": expected, "found": found}
+        self._findings.add(KIND, f"{what} of an agent as shown", **where)
 
 
 def _counts(members: Counter[str], available: Counter[str]) -> dict[str, Counts]:
