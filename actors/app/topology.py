@@ -323,6 +323,8 @@ def _shard_arguments(
             answering=_answering(settings, shared, index),
             feed=FeedArguments(feed=shared.feeds[index], wants=shared.wants[index]),
             roster=shared.rosters[index] if shared.rosters else None,
+            roster_path=roster_path(data_dir.path) if shared.rosters else None,
+            planner_counters=shared.planner if shared.rosters else None,
             dialect=settings.dialect,
         )
 

@@ -14,14 +14,17 @@ import orjson
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
+from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
     "received", "at", "user", "from", "to", "queue", "presence", "cause", "epoch", "sequence",
-    "correlation", "journal", "row",
+    "correlation", "journal", "row", "queues",
 )  # fmt: skip
 GAP_COLUMNS: Final = ("scope", "since", "until", "first", "last", "reason")
+QUEUE_SEPARATOR: Final = ";"
+"""Between the queues of one cell."""
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(
     r"(\d{1,6}) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)( ago)?"
@@ -86,7 +89,8 @@ class Rows:
 
     def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
-        return self._written((*self._values(row), *gap))
+        *values, queues = self._values(row)
+        return self._written((*values, QUEUE_SEPARATOR.join(queues), *gap))
 
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
@@ -94,15 +98,15 @@ class Rows:
         self._csv.writerow(values)
         return self._text.getvalue().encode("utf-8", "surrogatepass")
 
-    def _values(self, row: JournalRow) -> tuple[object, ...]:
+    def _values(self, row: JournalRow) -> tuple[Any, ...]:
         user, command = row.user_id, row.correlation
         if self._pseudonyms is not None:
             user = None if user is None else self._pseudonyms.person(user)
             command = None if command is None else self._pseudonyms.command(command)
         return (
             iso_ms(row.received_us), iso_ms(row.at_us), user, row.from_state, row.to_state or None,
-            row.queue, row.presence, row.cause, row.epoch, row.sequence, command, row.journal,
-            row.row,
+            former_queue(row.queue), row.presence, row.cause, row.epoch, row.sequence, command,
+            row.journal, row.row, queues_of(row.queue),
         )  # fmt: skip
 
 

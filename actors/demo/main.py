@@ -21,6 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
 from pydantic import SecretStr
 
 from actors.app.topology import Runtime
@@ -156,10 +157,18 @@ def _carry_out(
             one_time=one_time,
         )
         demo.run()
+        shown = folder / "shown.json" if demo.shown is not None else None
+        if shown is not None:
+            shown.write_bytes(orjson.dumps(demo.shown))
         gateway.stop()
         demo.look("verifying")
         findings, is_content = demo_gateway.verify(
-            ledger, data_dir, plan.journal, folder / "findings.json", to_newest=True
+            ledger,
+            data_dir,
+            plan.journal,
+            folder / "findings.json",
+            to_newest=True,
+            shown=shown,
         )
     if plan.data_dir is not None:
         _keep(ledger, plan.data_dir / "ledger")
@@ -350,6 +359,8 @@ def _cloud(
         "injected_429": int(findings["injected_429"]),
         "over_budget": int(findings["over_budget"]),
         "variations": dict(findings["variations"]),
+        "queues": findings.get("queues"),
+        "queue_mismatches": int(findings["queue_mismatches"]),
         "deaf_events": int(findings.get("deaf", 0)),
         "fullest_window": int(findings["fullest_window"]),
         "faults": dict(findings["faults"]),

@@ -31,9 +31,12 @@ def queues_text(queues: Sequence[str]) -> str | None:
     """
     if not queues:
         return None
-    if len(queues) == 1 and not queues[0].startswith(_LIST):
-        return queues[0]
-    return orjson.dumps(queues).decode()
+    return queue_text(*queues) if len(queues) == 1 else orjson.dumps(queues).decode()
+
+
+def queue_text(queue: str) -> str:
+    """The text of one."""
+    return orjson.dumps([queue]).decode() if queue.startswith(_LIST) else queue
 
 
 @lru_cache(TEXTS_MAX)
@@ -55,6 +58,12 @@ def queues_of(text: str | None) -> tuple[str, ...]:
     if not queues or not all(isinstance(each, str) for each in queues):
         return (text,)
     return tuple(queues)
+
+
+def former_queue(text: str | None) -> str | None:
+    """What the field `queue` of rows, events and answers says for one version more, in which they
+    bear `queues`: one of them. It counts for nothing and decides nothing."""
+    return next(iter(queues_of(text)), None)
 
 
 def belonging(member_of: str | None, active_in: Sequence[str], *, is_read: bool) -> str | None:

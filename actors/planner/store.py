@@ -278,6 +278,12 @@ def read_changed_memberships(
         )
 
 
+def read_memberships_version(path: Path) -> int:
+    """0: all queues were never read. Raises likewise."""
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        return int(connection.execute("SELECT version FROM memberships_read").get)
+
+
 def read_memberships_of(path: Path, users: Sequence[str]) -> dict[str, str | None]:
     """The texts of the queues of those of them whose queues were read. Raises likewise."""
     query = "SELECT user, queues FROM memberships WHERE user = ?"

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import gc
 
+import structlog
+
 from actors.shard.actor import BATCH_RECORDS, StateActor
 from actors.shard.answering import Answering
 from actors.shard.arguments import ShardArguments
 from actors.shard.feed import Feed
+from actors.shard.memberships import Memberships
 from actors.shard.roster_ring import RosterRing
 from runtime.child import Child
 from runtime.counters import DRAINING
@@ -46,7 +49,14 @@ def run(child: Child, arguments: ShardArguments) -> None:
         records_max=BATCH_RECORDS,
     )
     actor = StateActor.start(
-        child, arguments, consumers, inbox, answering=answering, feed=feed, roster=roster
+        child,
+        arguments,
+        consumers,
+        inbox,
+        answering=answering,
+        feed=feed,
+        roster=roster,
+        memberships=_memberships(arguments),
     )
 
     def stop() -> None:
@@ -55,3 +65,10 @@ def run(child: Child, arguments: ShardArguments) -> None:
 
     child.on_stop(stop)
     wait_for(actor)
+
+
+def _memberships(arguments: ShardArguments) -> Memberships | None:
+    if arguments.roster_path is None or arguments.planner_counters is None:
+        return None
+    log = structlog.get_logger("actors.state").bind(shard=arguments.index)
+    return Memberships(arguments.roster_path, arguments.planner_counters, log)

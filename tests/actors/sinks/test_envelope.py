@@ -57,6 +57,7 @@ def test_a_transition_says_who_what_when_why_and_in_which_order() -> None:
             "to": "Talking",
             "at": iso_ms(BEGAN_US),
             "received_at": iso_ms(BEGAN_US + 2_500),
+            "queues": ["q1"],
             "queue": "q1",
             "presence": "busy",
             "cause": "live",

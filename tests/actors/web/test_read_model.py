@@ -20,7 +20,7 @@ CONFIRMED = Scope(session=1, is_up=True, stale_since_us=None).to_json()
 def entry(number: int, user_id: str, state: str | None = "Available", **more: Any) -> list[Any]:
     told = {
         "at_us": AT_US, "queue": None, "presence": None, "epoch": 1, "sequence": 1,
-        "scope": "", "named": 0, "native": None, **more,
+        "scope": "", "named": 0, "native": None, "is_placed": True, **more,
     }  # fmt: skip
     return [number, user_id, state, *told.values()]
 
