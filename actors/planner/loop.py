@@ -16,14 +16,10 @@ import structlog
 
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
-from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest
-from actors.genesys.http import GatewayAddress, http_client, reach
-from actors.genesys.pacer import Pacer, borrowed, kept_pacer
-from actors.genesys.rate_budget import planner_share
+from actors.genesys.cloud_rest import USERS_BY_ID_MAX
 from actors.genesys.retry_after import wait_s
-from actors.genesys.token_gauges import TokenGauges
-from actors.genesys.tokens import TokenProvider
-from actors.planner.arguments import PlannerArguments, budget_words
+from actors.planner.arguments import PlannerArguments
+from actors.planner.clients import Clients
 from actors.planner.membership_keeper import MembershipKeeper
 from actors.planner.observer import Observer
 from actors.planner.roster import RosterReader
@@ -82,50 +78,34 @@ class Planner:
         self._told_causes: set[tuple[int, str]] = set()
         """Of calls that are repeated, since the last whole read."""
         self._pages_unread = 0
-        self._requests_before = (
-            self._counters.get("requests"),
-            self._counters.get("requests_refused"),
-        )
-        self._tokens: list[TokenProvider] = []
-        self._pacers: list[Pacer] = []
         self._stopped: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self._store: RosterStore
-        self._rest: CloudRest
-        self._rests: tuple[CloudRest, ...]
+        self._clients: Clients
         self._observer: Observer
         self._reader: RosterReader
         self._keeper: MembershipKeeper
-        self._gauges: TokenGauges
 
     async def live(self) -> None:
         """Until it is stopped."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         loop_child.on_stop(self._child, self._on_stop)
-        address = self._arguments.address
         async with AsyncExitStack() as stack:
             self._store = self._disk.until_done(
                 lambda: RosterStore(self._arguments.path, self._arguments.run)
             )
             stack.callback(self._store.close)
-            client = await stack.enter_async_context(http_client(reach(address)))
-            tokens = TokenProvider(
-                address,
-                (),
-                client,
+            self._clients = Clients(
+                self._arguments,
+                self._counters,
                 clock=self._clock,
                 rng=self._rng,
-                in_service=self._counters.get("token_refreshes") > 0,
+                log=self._log,
+                is_borrowing=lambda: self._keeper.is_urgent,
             )
-            stack.push_async_callback(tokens.close)
-            self._tokens.append(tokens)
-            loop_child.on_reload(self._child, self._renew_tokens)
-            self._gauges = TokenGauges(self._counters, tokens, self._log)
-            pacer = self._pacer(0)
-            self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
-            others = [await self._other(other, stack) for other in self._arguments.others]
-            self._rests = (self._rest, *others)
+            await self._clients.open(stack)
+            loop_child.on_reload(self._child, self._clients.renew_tokens)
             self._observer = Observer(
                 self._arguments.shard_rings,
                 self._arguments.shard_doorbells,
@@ -133,21 +113,21 @@ class Planner:
                 self._clock,
             )
             self._reader = RosterReader(
-                self._rest,
+                self._clients.first,
                 self._arguments.watch,
                 observer=self._observer,
                 rng=self._rng,
                 retry=self._retry,
-                others=others,
+                others=self._clients.others,
                 tell=self._tell_failed_call,
             )
-            self._keeper = self._made_keeper(others)
+            self._keeper = self._made_keeper()
             await self._work_until_stopped()
 
-    def _made_keeper(self, others: list[CloudRest]) -> MembershipKeeper:
+    def _made_keeper(self) -> MembershipKeeper:
         calls = RosterCalls(
-            self._rest,
-            others,
+            self._clients.first,
+            self._clients.others,
             rng=self._rng,
             retry=self._retry,
             tell=self._tell_failed_call,
@@ -167,33 +147,6 @@ class Planner:
             rng=self._rng,
             log=self._log,
         )
-
-    def _pacer(self, client: int) -> Pacer:
-        """Of our share of one client, and of what we may borrow."""
-        arguments = self._arguments
-        total = arguments.requests_per_minute
-        share = planner_share(total, has_sender=client == 0 and arguments.sends)
-        others = arguments.neighbours[client] if arguments.neighbours else ()
-        most = borrowed(share, total, self._clock, others, lambda: self._keeper.is_urgent)
-        words = budget_words(client)
-        pacer = kept_pacer(self._counters, share, total, self._clock, words, most=most)
-        self._pacers.append(pacer)
-        return pacer
-
-    async def _other(self, address: GatewayAddress, stack: AsyncExitStack) -> CloudRest:
-        """Of another OAuth client: it helps if it can, and is never missed."""
-        client = await stack.enter_async_context(http_client(reach(address)))
-        tokens = TokenProvider(
-            address, (), client, clock=self._clock, rng=self._rng, in_service=True
-        )
-        stack.push_async_callback(tokens.close)
-        self._tokens.append(tokens)
-        pacer = self._pacer(len(self._pacers))
-        return CloudRest(address, tokens, client, pacer, clock=self._clock)
-
-    def _renew_tokens(self) -> None:
-        for tokens in self._tokens:
-            tokens.renew_soon()
 
     def _tell_failed_call(self, error: CloudError, *, tries: int, wait_s: float) -> None:
         """At once, and once for each cause: a read that waits must not look like one that works."""
@@ -434,12 +387,5 @@ class Planner:
             await asyncio.sleep(min(left_s, 1.0))
 
     def _show(self) -> None:
-        requests, refused = self._requests_before
-        made = sum(rest.requests for rest in self._rests)
-        self._counters.set("requests", requests + made)
-        limited = sum(rest.rate_limited for rest in self._rests)
-        self._counters.set("requests_refused", refused + limited)
-        for pacer in self._pacers:
-            pacer.show()  # what ends without a word of ours: others may use it again
-        self._gauges.show()
+        self._clients.show()
         self._child.beat()

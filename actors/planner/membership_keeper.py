@@ -165,12 +165,18 @@ class MembershipKeeper:
             await asyncio.sleep(STEP_S)
 
     @property
+    def _open(self) -> int:
+        """Of how many it may be asked. Whoever is refused is unknown: budgets look often, so that
+        nobody is looked at for it."""
+        return len(self._unknown) - len(self._refused)
+
+    @property
     def _is_due(self) -> bool:
-        return bool(self._unknown - self._refused) or self._is_whole_due
+        return self._open > 0 or self._is_whole_due
 
     @property
     def _is_by_id(self) -> bool:
-        few = 0 < len(self._unknown - self._refused) <= BY_ID_MAX
+        few = 0 < self._open <= BY_ID_MAX
         return few and self._store.memberships_us > 0 and not self._is_whole_due
 
     @property
