@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from actors.app import preparation
+from actors.app import preparation, shared_budgets
 from actors.app.child_setup import ChildSetup
 from actors.app.data_files import channels_path
 from actors.app.shared_memory import SENDER, WEB, SharedMemory
@@ -187,8 +187,11 @@ def _planner_arguments(
         limits=cloud.limits,
         requests_per_minute=cloud.requests_per_minute,
         sends=settings.sender.enabled,
+        neighbours=shared_budgets.planner_neighbours(settings, shared),
         roster_every_s=cloud.roster_every_s,
+        queues_every_s=cloud.queues_every_s,
         receiver_doorbells=shared.receiver_doorbells,
+        receiver_counters=shared.receivers,
         shard_rings=shared.rosters,
         shard_doorbells=shared.shard_doorbells,
     )
@@ -199,7 +202,12 @@ def _cloud_receiver_arguments(
 ) -> CloudReceiverArguments:
     cloud = settings.cloud
     clients = [
-        CloudClientArguments(number=number, address=address)
+        CloudClientArguments(
+            number=number,
+            address=address,
+            planner=shared_budgets.planner_use(settings, shared, number),
+            sender=shared_budgets.sender_use(settings, shared, number),
+        )
         for number, address in enumerate(gateway_addresses(settings))
     ]
     return CloudReceiverArguments(
@@ -278,6 +286,8 @@ def _sender_arguments(
         shard_doorbells=shared.shard_doorbells,
         dialect=settings.dialect,
         requests_per_minute=settings.cloud.requests_per_minute,
+        planner=shared_budgets.planner_use(settings, shared),
+        receiver=shared_budgets.receiver_use(settings, shared),
     )
 
 
@@ -313,6 +323,8 @@ def _shard_arguments(
             answering=_answering(settings, shared, index),
             feed=FeedArguments(feed=shared.feeds[index], wants=shared.wants[index]),
             roster=shared.rosters[index] if shared.rosters else None,
+            roster_path=roster_path(data_dir.path) if shared.rosters else None,
+            planner_counters=shared.planner if shared.rosters else None,
             dialect=settings.dialect,
         )
 

@@ -14,6 +14,7 @@ import orjson
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
+from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
 
 Format: TypeAlias = Literal["jsonl", "csv"]
@@ -22,6 +23,10 @@ COLUMNS: Final = (
     "correlation", "journal", "row",
 )  # fmt: skip
 GAP_COLUMNS: Final = ("scope", "since", "until", "first", "last", "reason")
+QUEUES: Final = "queues"
+"""The last column, so that those of 0.1 stand where they stood."""
+QUEUE_SEPARATOR: Final = ";"
+"""Between the queues of one cell."""
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(
     r"(\d{1,6}) ?(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)( ago)?"
@@ -76,17 +81,20 @@ class Rows:
         self.head = b""
         """What comes before the first line."""
         if format_ == "csv":
-            self.head = self._written((*COLUMNS, *(f"gap_{name}" for name in GAP_COLUMNS)))
+            gap = (f"gap_{name}" for name in GAP_COLUMNS)
+            self.head = self._written((*COLUMNS, *gap, QUEUES))
 
     def _json(self, row: JournalRow) -> bytes:
         told: dict[str, Any] = dict(zip(COLUMNS, self._values(row), strict=True))
+        told[QUEUES] = queues_of(row.queue)
         if row.gap is not None:
             told["gap"] = dict(zip(GAP_COLUMNS, _gap(row.gap), strict=True))
         return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
     def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
-        return self._written((*self._values(row), *gap))
+        queues = QUEUE_SEPARATOR.join(queues_of(row.queue))
+        return self._written((*self._values(row), *gap, queues))
 
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
@@ -101,8 +109,8 @@ class Rows:
             command = None if command is None else self._pseudonyms.command(command)
         return (
             iso_ms(row.received_us), iso_ms(row.at_us), user, row.from_state, row.to_state or None,
-            row.queue, row.presence, row.cause, row.epoch, row.sequence, command, row.journal,
-            row.row,
+            former_queue(row.queue), row.presence, row.cause, row.epoch, row.sequence, command,
+            row.journal, row.row,
         )  # fmt: skip
 
 

@@ -10,18 +10,20 @@ from typing import Any
 from actors.cli import tables
 from actors.genesys.times import utc
 from actors.messages.control import SEQUENCE_END
+from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
 from actors.shard import reader
 from actors.shard.native import TIMELESS_US, Native, native_json, native_of, presence_json
 from actors.shard.reader import AgentState, ShardSummary
 
 SHOWN_GAPS_MAX = 50
-_AGENT_COLUMNS = ("agent", "state", "since", "presence", "queue", "confirmed", "sequence")
+_AGENT_COLUMNS = ("agent", "state", "since", "presence", "queues", "confirmed", "sequence")
 _HISTORY_COLUMNS = (
-    "at", "received", "from", "to", "presence", "queue", "cause", "sequence", "correlation",
+    "at", "received", "from", "to", "presence", "queues", "cause", "sequence", "correlation",
 )  # fmt: skip
 _NATIVE_COLUMNS = (
-    "system presence", "routing status", "routing since", "queues", "out of office", "message",
+    "system presence", "routing status", "routing since", "active queues", "out of office",
+    "message",
 )  # fmt: skip
 _COUNTS = ("applied", "unchanged", "duplicates", "late", "shed", "quarantined")
 _SHARD_COLUMNS = (
@@ -119,7 +121,7 @@ def _agent_row(agent: AgentState) -> tuple[object, ...]:
         agent.state,
         utc(agent.at_us),
         agent.presence,
-        agent.queue,
+        " ".join(queues_of(agent.queue)),
         _confirmed(agent.stale_since_us),
         agent.sequence,
     )
@@ -131,7 +133,8 @@ def _agent_json(agent: AgentState) -> dict[str, Any]:
         "state": agent.state,
         "at": utc(agent.at_us),
         "presence": agent.presence,
-        "queue": agent.queue,
+        "queues": queues_of(agent.queue),
+        "queue": former_queue(agent.queue),
         "epoch": agent.epoch,
         "sequence": agent.sequence,
         **_stale_json(agent.stale_since_us),
@@ -175,7 +178,7 @@ def _transition_row(row: JournalRow) -> tuple[object, ...]:
         row.from_state,
         row.to_state,
         row.presence,
-        row.queue,
+        " ".join(queues_of(row.queue)),
         row.cause,
         row.sequence,
         row.correlation,
@@ -192,6 +195,8 @@ def _transition_json(row: JournalRow) -> dict[str, Any]:
     return {
         **told,
         **_native_json(_native(row)),
+        "queues": queues_of(row.queue),
+        "queue": former_queue(row.queue),
         "at": utc(row.at_us),
         "received": utc(row.received_us),
     }

@@ -161,13 +161,22 @@ class BundledGateway:
 
 
 def verify(
-    ledger: Path, data_dir: Path, journal: str, result: Path, *, to_newest: bool = False
+    ledger: Path,
+    data_dir: Path,
+    journal: str,
+    result: Path,
+    *,
+    to_newest: bool = False,
+    shown: Path | None = None,
 ) -> tuple[dict[str, Any], bool]:
     """What the gateway's own program finds, and whether it is content; `to_newest`: only if every
-    shard has met the gateway's newest sequence. Raises LocalError if it could not tell."""
+    shard has met the gateway's newest sequence; `shown`: what the page showed of queues at the end.
+    Raises LocalError if it could not tell."""
     command = _command("verify", "--ledger", ledger, "--data", data_dir, "--journal", journal)
     if to_newest:
         command.append("--to-newest")
+    if shown is not None:
+        command += ["--shown", str(shown)]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter
             [*command, "--json", str(result)],

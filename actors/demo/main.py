@@ -21,6 +21,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import orjson
+
 from actors.app.topology import Runtime
 from actors.demo import gateway as demo_gateway
 from actors.demo import report as demo_report
@@ -158,10 +160,18 @@ def _carry_out(
             past=past,
         )
         demo.run()
+        shown = folder / "shown.json" if demo.shown is not None else None
+        if shown is not None:
+            shown.write_bytes(orjson.dumps(demo.shown))
         gateway.stop()
         demo.look("verifying")
         findings, is_content = demo_gateway.verify(
-            ledger, data_dir, plan.journal, folder / "findings.json", to_newest=True
+            ledger,
+            data_dir,
+            plan.journal,
+            folder / "findings.json",
+            to_newest=True,
+            shown=shown,
         )
         if settings.sinks:
             demo.problems += sink_check.problems(data_dir, folder / SINK_FILE)
@@ -298,6 +308,8 @@ def _cloud(
         "injected_429": int(findings["injected_429"]),
         "over_budget": int(findings["over_budget"]),
         "variations": dict(findings["variations"]),
+        "queues": findings.get("queues"),
+        "queue_mismatches": int(findings["queue_mismatches"]),
         "deaf_events": int(findings.get("deaf", 0)),
         "fullest_window": int(findings["fullest_window"]),
         "faults": dict(findings["faults"]),

@@ -148,6 +148,10 @@ def _cloud_rows(cloud: Mapping[str, Any]) -> Iterator[tuple[str, object]]:
     if cloud["injected_429"]:
         yield "429 by a fault or a variation", cloud["injected_429"]
     yield "most requests of one client per minute", cloud["fullest_window"]
+    yield "queue counts wrong (must be 0)", cloud["queue_mismatches"]
+    if (queues := cloud["queues"]) is not None:
+        checked = f"{queues['queues']:,}, {queues['memberships']:,}, {queues['agents_left_out']:,}"
+        yield "queues checked, memberships, agents left out", checked
     if cloud["longest_stale_s"]:
         yield "agents of a channel stale, s (longest)", cloud["longest_stale_s"]
         yield "… limit, s (watchdog and one resynchronisation)", cloud["stale_s_max"]

@@ -20,6 +20,7 @@ from actors.demo.memory import MemorySeries
 from actors.demo.past import Past, begun
 from actors.demo.plan import DemoPlan
 from actors.demo.progress import progress_of
+from actors.demo.queues import shown_queues
 from actors.demo.view import Sample, UseMeter, View, time_left
 from actors.demo.wishes import Interrupted, StopRequests
 from actors.messages.control import Dialect
@@ -36,11 +37,12 @@ STATUS_EVERY_S: Final = 0.25
 READY_TIMEOUT_S: Final[Mapping[Dialect, float]] = {"wsp": 60.0, "cloud": 240.0}
 CATCH_UP_TIMEOUT_S: Final = 60.0
 TROUBLED_CATCH_UP_TIMEOUT_S: Final = 180.0
+QUEUES_KNOWN_TIMEOUT_S: Final = 480.0  # 100,000 agents on six clients
 BEAT_TIMEOUT_S: Final = 5.0
 RATE_SPAN_S: Final = 1.0
 LOAD: Final = "load"
 _ASKING: Final = frozenset(
-    {"starting", LOAD, "settling commands", "catching up"}
+    {"starting", LOAD, "settling commands", "reading queues", "catching up"}
 )  # phases in which it matters
 
 
@@ -99,6 +101,8 @@ class DemoRun:
         self.last: Moment | None = None
         self.lives = None if past is None else past.report
         self.problems: list[str] = [] if self.lives is None else self.lives.problems
+        self.shown: dict[str, Any] | None = None
+        """Cloud: what the page showed of queues when all had come to rest."""
         self.commands: DemoCommands | None = None  # from the load on, if the plan wants any
         self.kinds_planned: tuple[str, ...] = ()  # of fault
 
@@ -181,6 +185,7 @@ class DemoRun:
         held is confirmed. Nobody may order anything more: a command from outside would make an
         event that comes when all is over."""
         limit_s = TROUBLED_CATCH_UP_TIMEOUT_S if self._plan.is_troubled else CATCH_UP_TIMEOUT_S
+        self._wait_for_queues()
         self._one_time.page.set("is_over", 1)
         if self._is_page_told:
             self._view.say("the load has ended and the page closes; verifying every event")
@@ -198,7 +203,19 @@ class DemoRun:
                 self.problems += [f"{what}, {limit_s:g} s after the load" for what in behind]
                 break
         self.last = self._beaten()
+        if self._plan.dialect == "cloud":
+            self.shown = shown_queues(self._runtime.web.get("port"), self._one_time.token)
         self.kinds_planned = tuple(self._status["kinds_planned"])
+
+    def _wait_for_queues(self) -> None:
+        """Until it is known of everybody in which queues they are: who is a member of which is read
+        within a rate budget. That somebody is unknown in the end the verdict says."""
+        web = self._runtime.web
+        deadline_s = self._clock.now_s() + QUEUES_KNOWN_TIMEOUT_S
+        while web.get("queues_unknown") and self._clock.now_s() < deadline_s:
+            self.look("reading queues")
+            if self._wishes.count > 1:
+                raise Interrupted
 
     def _behind(self, asked_ns: int) -> list[str]:
         """What is still to come; nothing that a dead child's page says counts."""

@@ -67,8 +67,13 @@ class ApiCalls:
     @property
     def room(self) -> int:
         """How many calls could be made without a wait, as far as our own share goes."""
+        return self._pacer.budget.free(self._clock.now_s()) - self._pacer.waiting
+
+    @property
+    def room_of_modest(self) -> int:
+        """Likewise, for calls that leave some to others in the name of this client."""
         budget = self._pacer.budget
-        return budget.share - budget.used(self._clock.now_s()) - self._pacer.waiting
+        return budget.free(self._clock.now_s(), modestly=True) - self._pacer.waiting
 
     async def _object(self, method: str, call: str, path: str, **how: Any) -> Entity:
         answer = await self._json(method, call, path, **how)

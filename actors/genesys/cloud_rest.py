@@ -153,6 +153,14 @@ class CloudRest(ApiCalls):
         except UnreadableError as error:
             return await self._salvaged(error, number)
 
+    async def queue_page_of(self, user_id: str, number: int, query: Query = ()) -> ListingPage:
+        """Of the queues that a user has joined."""
+        assert is_user_id(user_id), user_id
+        path, params = f"/api/v2/users/{user_id}/queues", {"joined": "true"}
+        return await self._page(
+            "queues of a user", path, number, NAMED_PER_PAGE, params=params, query=query
+        )
+
     async def named_page(self, kind: Collection, number: int, query: Query = ()) -> ListingPage:
         """Of all queues, groups or divisions."""
         return await self._page(kind, _COLLECTIONS[kind], number, NAMED_PER_PAGE, query=query)

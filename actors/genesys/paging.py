@@ -18,7 +18,7 @@ EMPTY_PAGES_MAX: Final = 3
 QUERY_CHARS_MAX: Final = 4_000
 NUMBER: Final = "pageNumber"
 SIZE: Final = "pageSize"
-_OURS: Final = frozenset({"id", "state", "expand", "localecode", "deactivated"})
+_OURS: Final = frozenset({"id", "state", "expand", "localecode", "deactivated", "joined"})
 
 Query: TypeAlias = tuple[tuple[str, str], ...]
 

@@ -5,13 +5,18 @@ Pure: time is an argument. It knows no request; `actors.genesys.pacer` waits for
 The gateway counts in fixed windows of 60 s, and nobody knows where they begin. So a request takes
 its place from the moment it is granted until 60 s after its answer: whenever the gateway counted it
 was in between, and however its windows lie, none of them holds more than the share. Shares are
-fixed and never borrowed: reads cannot starve writes, because they cannot touch what writes may use.
+fixed: reads cannot starve writes, because they cannot touch what writes may use.
+
+With one exception, which ends by itself: until it knows whom to watch and the queues of everybody,
+the planner may have what receiver and sender leave of their shares (`borrowed_most`). Each writes
+down what it uses, so that none of the three goes beyond what the two others leave (`lent_most`).
+Whoever lent has at least 30 of a hundred, and the planner asks nothing while a write waits.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 WINDOW_S: Final = 60.0
@@ -23,6 +28,16 @@ RESET_HEADER: Final = "inin-ratelimit-reset"
 SAME_WINDOW_S: Final = 3.0  # resets are told in whole seconds, and answers take their time
 REFUSED_LEAST_S: Final = 1.0  # whatever a refusal asks for: many callers wait by this budget
 WAIT_LEAST_S: Final = 0.01  # while all of the share is under way, nobody knows how long
+WAIT_LENT_S: Final = 0.1  # while others hold all that was lent: they say when they are done
+BORROWED_MOST: Final = 70
+"""Of a hundred: what the planner may use in all while it borrows."""
+BORROWED_SPARE: Final = 10
+"""Of a hundred, that it leaves beside what receiver and sender use."""
+LEFT_OF_OWN: Final = 30
+LEFT_OF_BORROWED: Final = 5
+"""Of a hundred: what who asks modestly leaves to others of the same process."""
+LENT_SPARE: Final = 4
+"""Requests: two processes may be granted one at the same moment, before either writes it down."""
 
 
 class Shares(NamedTuple):
@@ -54,11 +69,32 @@ def planner_alone(requests_per_minute: int = REQUESTS_PER_MINUTE) -> int:
     return found.planner + found.sender
 
 
+def borrowed_most(total: int, share: int, others: int) -> int:
+    """How much the planner may use while it borrows. `others`: what receiver and sender use, and
+    how many writes wait. Never less than its own share, which it does not need to borrow."""
+    left = total - others - max(total * BORROWED_SPARE // 100, 1)
+    return max(share, min(total * BORROWED_MOST // 100, left))
+
+
+def lent_most(total: int, share: int, planner_share: int, planner: int, other: int) -> int:
+    """How much receiver or sender may use of their share. `planner`, `other`: what the planner and
+    the one of the two that does not ask use now."""
+    if planner <= planner_share:  # nothing is borrowed, so that the shares do not touch
+        return share
+    return max(min(share, total - planner - other - LENT_SPARE), 0)
+
+
+def planner_share(total: int, *, has_sender: bool) -> int:
+    """Of a client; a sender uses the first one at most."""
+    return shares(total).planner if has_sender else planner_alone(total)
+
+
 class Budget:
     """The share of one process in one client. One thread uses it.
 
     `used`, `used_at_s`: how much of it a predecessor had taken by when. A process that is restarted
-    keeps them on its page, or else hands in its whole share as of now.
+    keeps them on its page, or else hands in its whole share as of now. `most`: how much may be
+    used at this moment, if that is not always the share.
     """
 
     def __init__(
@@ -69,13 +105,17 @@ class Budget:
         total: int = REQUESTS_PER_MINUTE,
         used: int = 0,
         used_at_s: float = float("-inf"),
+        most: Callable[[], int] | None = None,
     ) -> None:
         assert 0 < share <= total, (share, total)
         self.share = share
+        self._most = most
         self._total = total
         self._window_s = window_s
         self._under_way = 0
-        self._ended_s = deque([used_at_s] * min(used, share))  # when answered; ascending
+        self._ended_s = deque(
+            [used_at_s] * min(used, share if most is None else total)
+        )  # when answered; ascending
         # What headers told of the gateway's window, which ends then:
         self._window_ends_s = float("-inf")
         self._counted = 0.0  # of the whole client, in that window
@@ -99,12 +139,22 @@ class Budget:
             return self._refused_until_s - now_s
         if self._under_way + len(self._ended_s) + keep >= self._share_now:
             if not self._ended_s:
-                return WAIT_LEAST_S
+                return WAIT_LEAST_S if self._under_way else WAIT_LENT_S
             return max(self._ended_s[0] + self._life_s - now_s, WAIT_LEAST_S)
         # What is under way may be in the count already; once it has ended, the count is exact.
         if self._counted + self._under_way + 1 > self._allowed:
             return max(self._window_ends_s - now_s, WAIT_LEAST_S)
         return 0.0
+
+    def free(self, now_s: float, *, modestly: bool = False) -> int:
+        """How many requests could be sent without a wait, as far as the share goes; `modestly`: if
+        some are left to others of this process: of what is borrowed less than of our own."""
+        self._forget(now_s)
+        share = int(self._share_now)
+        if modestly:
+            kept = LEFT_OF_OWN if share <= self.share else LEFT_OF_BORROWED
+            share -= share * kept // 100
+        return share - self._under_way - len(self._ended_s)
 
     def used(self, now_s: float) -> int:
         """How much of the share is taken: what a successor must know."""
@@ -152,8 +202,9 @@ class Budget:
 
     @property
     def _share_now(self) -> float:
-        """Less, if the client is allowed less; never nothing."""
-        return max(min(self.share, self.share * self._allowed / self._total), 1.0)
+        """Less, if the client is allowed less; never nothing, unless all of it is lent."""
+        share = self.share if self._most is None else self._most()
+        return max(min(share, share * self._allowed / self._total), min(share, 1.0))
 
     def _forget(self, now_s: float) -> None:
         while self._ended_s and now_s >= self._ended_s[0] + self._life_s:

@@ -50,6 +50,7 @@ class AgentEntry(NamedTuple):
     """None: watched, and nothing was told yet."""
     at_us: int
     queue: str | None
+    """The text of its queues (`actors.messages.queues`)."""
     presence: str | None
     epoch: int
     sequence: int
@@ -59,6 +60,8 @@ class AgentEntry(NamedTuple):
     """Cloud: the session of that scope in which its whole state was told last."""
     native: tuple[object, ...] | None
     """Cloud: `Native.packed`."""
+    is_placed: bool = True
+    """Its queues are known. Cloud: the planner has read them."""
 
 
 class SnapshotWanted(NamedTuple):

@@ -45,11 +45,12 @@ class AgentRecord(NamedTuple):
     user_id: str
     state: str | None  # None: never seen; "Unknown": a history did not confirm it
     presence: str | None  # as the last event bore it
-    queue: str | None
+    queue: str | None  # the text of its queues (`actors.messages.queues`)
     at_us: int  # since when the agent is in this state; 0 if never seen
     stale_since_us: int | None  # None: confirmed now; 0: no session was ever up
     definition: str | None = None  # cloud: id of the presence definition that it is in
     routing: str | None = None  # cloud: routing status, by its normal name
+    is_placed: bool = True  # cloud: false: who is a member of which queue was not read yet
 
 
 class QueueRecord(NamedTuple):
@@ -62,6 +63,7 @@ class QueueRecord(NamedTuple):
     other: int
     unknown: int  # agents of the queue that are held as Unknown
     stale_since_us: int | None
+    unplaced: int = 0  # cloud: agents of whom it is not known in which queues they are
 
 
 class TransitionSeen(NamedTuple):

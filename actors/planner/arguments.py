@@ -8,12 +8,22 @@ from typing import Final, Literal, TypeAlias
 
 from actors.genesys.channel_plan import Limits
 from actors.genesys.http import GatewayAddress
+from actors.genesys.pacer import BUDGET_WORDS, Neighbour
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 from actors.genesys.token_gauges import TOKEN_WORDS
 from runtime.block import Block
+from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 
 ROSTER_EVERY_S: Final = 300.0
+QUEUES_EVERY_S: Final = 3_600.0
+CLIENTS_MAX: Final = 64
+
+
+def budget_words(client: int) -> tuple[str, str]:
+    """Of the planner's page: what it uses of that client, and when that was."""
+    return BUDGET_WORDS if client == 0 else (f"budget_used_{client}", f"budget_used_ns_{client}")
+
 
 PLANNER_WORDS: Final = (
     "plan_version",  # of the file: grows with every change of the plan
@@ -25,11 +35,17 @@ PLANNER_WORDS: Final = (
     "roster_failures",
     "roster_seconds",  # that the last whole read took
     "ids_missing",  # of the file, that are no active user's
+    "memberships_version",  # of the file: who is a member of which queue; 0: not read yet
     "commit_failures",
+    "agents_queues_unknown",  # of the watched ones
+    "queue_reads",  # of the members of all queues
+    "queue_read_failures",
+    "queue_read_seconds",  # that the last whole one took
     "requests",
     "requests_refused",  # by 429
     "budget_used",
     "budget_used_ns",  # when that was
+    *(word for client in range(1, CLIENTS_MAX) for word in budget_words(client)),
     *TOKEN_WORDS,
 )
 
@@ -60,7 +76,10 @@ class PlannerArguments:
     limits: Limits = field(default_factory=Limits)
     requests_per_minute: int = REQUESTS_PER_MINUTE  # of the client; the planner takes its share
     sends: bool = True  # whether there is a sender; its share of the first client is ours, if not
+    neighbours: tuple[tuple[Neighbour, ...], ...] = ()  # by client: who else has a share of it
     roster_every_s: float = ROSTER_EVERY_S
+    queues_every_s: float = QUEUES_EVERY_S
     receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed
+    receiver_counters: tuple[Counters, ...] = ()  # with how many channels are planned and current
     shard_rings: tuple[Block, ...] = ()  # what the roster shows goes to the agent's owner
     shard_doorbells: tuple[Doorbell, ...] = ()

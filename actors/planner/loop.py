@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -16,17 +16,14 @@ import structlog
 
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
-from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest
-from actors.genesys.http import GatewayAddress, http_client, reach
-from actors.genesys.pacer import Pacer, kept_pacer
-from actors.genesys.rate_budget import Budget, planner_alone, shares
+from actors.genesys.cloud_rest import USERS_BY_ID_MAX
 from actors.genesys.retry_after import wait_s
-from actors.genesys.token_gauges import TokenGauges
-from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
+from actors.planner.clients import Clients
+from actors.planner.membership_keeper import MembershipKeeper
 from actors.planner.observer import Observer
 from actors.planner.roster import RosterReader
-from actors.planner.roster_calls import RetryPolicy
+from actors.planner.roster_calls import RetryPolicy, RosterCalls
 from actors.planner.store import RosterStore
 from actors.storage.disk_wait import DiskWait
 from runtime import loop_child
@@ -37,6 +34,9 @@ from runtime.crash_point import crash_point
 from runtime.errors import ConfigurationError
 
 TICK_S: Final = 0.25
+LATER_READ_MOST_S: Final = 30.0
+"""At a later start: so long the first read gives way to the receivers' snapshots, which read the
+same pages."""
 PARTIAL_AFTER_S: Final = 20.0  # of a first read: whom we have found by then is watched already
 PAUSE_LEAST_S: Final = 10.0  # between two reads, however long one takes
 RETRY_FIRST_S: Final = 5.0
@@ -74,55 +74,38 @@ class Planner:
         """By a first read, and not planned yet."""
         self._committed_s = clock.now_s()
         self._clients_needed_told = 0
-        self._queues_problem = ""
         self._looked_at = ""  # last, of those whom a read does not show
         self._told_causes: set[tuple[int, str]] = set()
         """Of calls that are repeated, since the last whole read."""
         self._pages_unread = 0
-        self._requests_before = (
-            self._counters.get("requests"),
-            self._counters.get("requests_refused"),
-        )
-        self._tokens: list[TokenProvider] = []
         self._stopped: asyncio.Event
         self._loop: asyncio.AbstractEventLoop
         self._store: RosterStore
-        self._rest: CloudRest
-        self._rests: tuple[CloudRest, ...]
+        self._clients: Clients
         self._observer: Observer
         self._reader: RosterReader
-        self._gauges: TokenGauges
+        self._keeper: MembershipKeeper
 
     async def live(self) -> None:
         """Until it is stopped."""
         self._loop = asyncio.get_running_loop()
         self._stopped = asyncio.Event()
         loop_child.on_stop(self._child, self._on_stop)
-        address = self._arguments.address
         async with AsyncExitStack() as stack:
             self._store = self._disk.until_done(
                 lambda: RosterStore(self._arguments.path, self._arguments.run)
             )
             stack.callback(self._store.close)
-            client = await stack.enter_async_context(http_client(reach(address)))
-            tokens = TokenProvider(
-                address,
-                (),
-                client,
+            self._clients = Clients(
+                self._arguments,
+                self._counters,
                 clock=self._clock,
                 rng=self._rng,
-                in_service=self._counters.get("token_refreshes") > 0,
+                log=self._log,
+                is_borrowing=lambda: self._keeper.is_urgent,
             )
-            stack.push_async_callback(tokens.close)
-            self._tokens.append(tokens)
-            loop_child.on_reload(self._child, self._renew_tokens)
-            self._gauges = TokenGauges(self._counters, tokens, self._log)
-            total = self._arguments.requests_per_minute
-            share = shares(total).planner if self._arguments.sends else planner_alone(total)
-            pacer = kept_pacer(self._counters, share, total, self._clock)
-            self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
-            others = [await self._other(other, stack) for other in self._arguments.others]
-            self._rests = (self._rest, *others)
+            await self._clients.open(stack)
+            loop_child.on_reload(self._child, self._clients.renew_tokens)
             self._observer = Observer(
                 self._arguments.shard_rings,
                 self._arguments.shard_doorbells,
@@ -130,34 +113,40 @@ class Planner:
                 self._clock,
             )
             self._reader = RosterReader(
-                self._rest,
+                self._clients.first,
                 self._arguments.watch,
                 observer=self._observer,
                 rng=self._rng,
                 retry=self._retry,
-                others=others,
+                others=self._clients.others,
                 tell=self._tell_failed_call,
             )
+            self._keeper = self._made_keeper()
             await self._work_until_stopped()
 
-    async def _other(self, address: GatewayAddress, stack: AsyncExitStack) -> CloudRest:
-        """Of another OAuth client: it helps if it can, and is never missed. How much of its share a
-        predecessor has used nobody has written down."""
-        client = await stack.enter_async_context(http_client(reach(address)))
-        tokens = TokenProvider(
-            address, (), client, clock=self._clock, rng=self._rng, in_service=True
+    def _made_keeper(self) -> MembershipKeeper:
+        calls = RosterCalls(
+            self._clients.first,
+            self._clients.others,
+            rng=self._rng,
+            retry=self._retry,
+            tell=self._tell_failed_call,
+            is_modest=True,  # whom to watch is the first thing to know
         )
-        stack.push_async_callback(tokens.close)
-        self._tokens.append(tokens)
-        total = self._arguments.requests_per_minute
-        share = planner_alone(total)
-        used = share if self._child.generation > 1 else 0
-        budget = Budget(share, total=total, used=used, used_at_s=self._clock.now_s())
-        return CloudRest(address, tokens, client, Pacer(budget, self._clock), clock=self._clock)
-
-    def _renew_tokens(self) -> None:
-        for tokens in self._tokens:
-            tokens.renew_soon()
+        return MembershipKeeper(
+            calls,
+            self._store,
+            self._disk,
+            names=self._reader.queue_names,
+            keep=self._keep_memberships,
+            keep_some=self._add_memberships,
+            is_way_clear=self._are_receivers_current,
+            every_s=self._arguments.queues_every_s,
+            counters=self._counters,
+            clock=self._clock,
+            rng=self._rng,
+            log=self._log,
+        )
 
     def _tell_failed_call(self, error: CloudError, *, tries: int, wait_s: float) -> None:
         """At once, and once for each cause: a read that waits must not look like one that works."""
@@ -168,21 +157,23 @@ class Planner:
 
     async def _work_until_stopped(self) -> None:
         self._begin()
-        work = self._loop.create_task(self._read_for_ever())
-        stopped = self._loop.create_task(self._stopped.wait())
+        works = [
+            self._loop.create_task(self._read_for_ever()),
+            self._loop.create_task(self._keeper.keep()),
+        ]
+        tasks = [*works, self._loop.create_task(self._stopped.wait())]
         try:
-            while not work.done() and not stopped.done():
+            while not any(task.done() for task in tasks):
                 self._show()
                 self._plan_found()
-                await asyncio.wait(
-                    (work, stopped), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
-                )
-            if work.done():
-                work.result()  # it never returns
+                await asyncio.wait(tasks, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
+            for work in works:
+                if work.done():
+                    work.result()  # it never returns
         finally:
-            for task in (work, stopped):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(work, stopped, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
             self._show()
 
     def _on_stop(self) -> None:
@@ -194,8 +185,27 @@ class Planner:
     def _begin(self) -> None:
         """With the roster that the file holds, for as many clients as there are today."""
         roster = self._store.roster
+        self._tell_memberships()
         if roster.version and not self._plan(roster.names):
             self._tell_plan("plan.found")
+            self._keeper.watch(roster.names.keys())
+
+    def _keep_memberships(self, memberships: Mapping[str, Iterable[str]]) -> None:
+        """Of all queues: makes durable who is a member of which, and tells the shards, who read it
+        from the file when they see the new version on our page."""
+        at_us = self._clock.wall_us()
+        kept = self._disk.until_done(lambda: self._store.keep_memberships(memberships, at_us))
+        self._tell_memberships()
+        if kept.changed or kept.cut:
+            self._log.info("queues.read", users=kept.changed, version=kept.version, cut=kept.cut)
+
+    def _add_memberships(self, memberships: Mapping[str, Iterable[str]]) -> None:
+        """Of some users: nobody else's change."""
+        self._disk.until_done(lambda: self._store.add_memberships(memberships))
+        self._tell_memberships()
+
+    def _tell_memberships(self) -> None:
+        self._counters.set("memberships_version", self._store.memberships_version)
 
     def _plan(self, names: Mapping[str, str]) -> bool:
         """Whether it is another plan."""
@@ -210,6 +220,7 @@ class Planner:
         at_us = self._clock.wall_us()
         is_another = self._disk.until_done(lambda: self._store.commit(planned, names, at_us))
         self._committed_s = self._clock.now_s()
+        self._keeper.watch(self._store.roster.names.keys())
         if is_another:
             crash_point("after-plan-committed")
             self._tell_plan("plan.changed")
@@ -257,6 +268,7 @@ class Planner:
     # What is read
 
     async def _read_for_ever(self) -> None:
+        await self._give_way()
         failures = 0
         while True:
             began_s = self._clock.now_s()
@@ -271,11 +283,35 @@ class Planner:
                 await self._sleep_until(self._clock.now_s() + self._retry_s(failures, asked_s))
                 continue
             failures = 0
-            await self._name_queues()
+            await self._keeper.name_queues()
             pause_s = min(PAUSE_LEAST_S, self._arguments.roster_every_s)
             due_s = began_s + self._arguments.roster_every_s
             await self._look_at_others(due_s)
             await self._sleep_until(max(due_s, self._clock.now_s() + pause_s))
+
+    async def _give_way(self) -> None:
+        """Who is watched stands in the file already: nothing waits for this read."""
+        if not self._store.roster.version or not self._store.is_whole_for(self._selection):
+            return
+        if not self._are_receivers_current():
+            self._child.set_phase(RUNNING)
+        until_s = self._clock.now_s() + LATER_READ_MOST_S
+        while not self._are_receivers_current() and self._clock.now_s() < until_s:
+            await asyncio.sleep(TICK_S)
+
+    def _are_receivers_current(self) -> bool:
+        """Whether each has the snapshots of the newest plan."""
+        version = self._store.roster.version
+        return all(
+            page.get("plan_version") >= version
+            and page.get("channels_current") >= page.get("channels_planned")
+            for page in self._arguments.receiver_counters
+        )
+
+    @property
+    def _selection(self) -> str:
+        watch = self._arguments.watch
+        return f"{watch.kind} {sorted(watch.ids)} {watch.file or ''}"
 
     async def _look_at_others(self, until_s: float) -> None:
         """At those whom the read named, but did not show: members of queues and of groups. As many
@@ -298,11 +334,13 @@ class Planner:
     async def _read(self) -> None:
         began_s = self._clock.now_s()
         read = await self._reader.read(self._store.roster.names, self._on_found)
+        self._keeper.read_already(self._reader.members)
         if not read.names and (self._store.roster.names or not self._has_read):
             self._log.warning(
                 "roster.empty", what="the OAuth client sees no active user; check its roles"
             )
         self._plan(read.names)
+        self._disk.until_done(lambda: self._store.note_selection(self._selection))
         self._has_read = True
         self._told_causes.clear()
         if read.pages_unread != self._pages_unread:
@@ -343,28 +381,11 @@ class Planner:
         most_s = min(RETRY_MOST_S, self._arguments.roster_every_s)
         return wait_s(failures, self._rng, asked_s, first_s=RETRY_FIRST_S, most_s=most_s)
 
-    async def _name_queues(self) -> None:
-        """Only for people to read: without them nothing else is worse."""
-        try:
-            names = await self._reader.queue_names()
-        except CloudError as error:
-            if str(error) != self._queues_problem:
-                self._log.warning("queues.names_unavailable", cause=str(error))
-            self._queues_problem = str(error)
-            return
-        self._queues_problem = ""
-        self._disk.until_done(lambda: self._store.name_queues(names))
-
     async def _sleep_until(self, due_s: float) -> None:
         """In steps: a suspended machine must not oversleep by as long as it slept."""
         while (left_s := due_s - self._clock.now_s()) > 0:
             await asyncio.sleep(min(left_s, 1.0))
 
     def _show(self) -> None:
-        requests, refused = self._requests_before
-        made = sum(rest.requests for rest in self._rests)
-        self._counters.set("requests", requests + made)
-        limited = sum(rest.rate_limited for rest in self._rests)
-        self._counters.set("requests_refused", refused + limited)
-        self._gauges.show()
+        self._clients.show()
         self._child.beat()

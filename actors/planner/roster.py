@@ -22,6 +22,7 @@ from actors.genesys.observation import OBSERVED_PARTS
 from actors.genesys.paging import Query
 from actors.messages.spelling import folded
 from actors.planner.arguments import WatchSelection
+from actors.planner.members import QueueMembers, joined_of
 from actors.planner.observer import Observer
 from actors.planner.roster_calls import RetryPolicy, RosterCalls, Tell, each_of
 from actors.storage.text_file import text_of
@@ -29,6 +30,8 @@ from runtime.errors import ConfigurationError
 
 FILE_BYTES_MAX: Final = 32 << 20
 NAMES_SHOWN_MAX: Final = 5
+SHARED_FROM_PAGES: Final = 5
+"""So many are read by all OAuth clients: one more call of each shows whether it sees everybody."""
 CALLS_BY_ID_MAX: Final = 10
 """A file of more is read by pages of everybody first, if these are fewer calls."""
 
@@ -69,12 +72,15 @@ class RosterReader:
         self._calls = RosterCalls(rest, others, rng=rng, retry=retry, tell=tell)
         self._watch = watch
         self._missed: set[str] = set()  # by a read that may have overlooked them
+        self.members: dict[str, QueueMembers] = {}
+        """Who has joined the queues that the last read was of, by queue."""
 
     async def read(self, held: Mapping[str, str], told: NameProgress = lambda _: None) -> Read:
         """`held`: whom we watch already, with their names. `told` hears from time to time of those
         who were found so far."""
         self._calls.begin()
         self._observer.seen.clear()
+        self.members = {}
         missing = 0
         match self._watch.kind:
             case "file":
@@ -102,6 +108,8 @@ class RosterReader:
         async for page in self._calls.pages(self._user_page):
             names |= _named(user for user in page.entities if _is_in(user, divisions, held))
             told(names)
+            if page.number == 1 and page.pages >= SHARED_FROM_PAGES:
+                await self._calls.share(page.total)
         # Whoever joins or leaves while we read shifts the pages behind: somebody may have slipped
         # from the page to come into the one that was read. So who is missing is asked for by id.
         vanished = [user for user in held if user not in names]
@@ -121,7 +129,8 @@ class RosterReader:
 
         async def read(collection: str) -> None:
             nonlocal is_exact
-            members = found[collection]
+            members, joined, number = found[collection], dict[str, None](), 0
+            unread = self._calls.pages_unread
 
             async def page_of(rest: CloudRest, number: int, query: Query) -> ListingPage:
                 page = rest.member_page(kind, collection, number, query)
@@ -131,7 +140,11 @@ class RosterReader:
                 members |= _named(page.entities)
                 everybody.update(_named(page.entities))
                 is_exact = is_exact and page.number == 1 and page.pages <= 1
+                joined |= dict.fromkeys(joined_of(page.entities))
+                number = page.number
                 told(everybody)
+            if kind == "queues" and unread == self._calls.pages_unread:
+                self.members[collection] = QueueMembers(tuple(joined), is_exact=number <= 1)
 
         collections = sorted(await self.resolved(kind))
         await self._calls.share()

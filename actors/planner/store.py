@@ -1,4 +1,5 @@
-"""The store of the planner: a SQLite file with the roster, the plan, and names for people to read.
+"""The store of the planner: a SQLite file with the roster, the plan, the members of queues, and
+names for people to read.
 
 Knows no gateway and no rule of a plan. The planner alone writes it; receivers, the command line and
 the web read it at any time. Layout of the tables: SCHEMA below.
@@ -6,13 +7,14 @@ the web read it at any time. Layout of the tables: SCHEMA below.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
 
 from actors.genesys.channel_plan import EMPTY, ChannelPlan, Slot
+from actors.messages.queues import memberships_text
 from actors.storage.data_file import DataFile, OwnedFile
 from actors.storage.sqlite import DamagedFileError, Kind, damage_named
 from actors.storage.sqlite import reading as reading_file
@@ -51,6 +53,30 @@ CREATE TABLE users(
 CREATE TABLE queues(id TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
 
+MEMBERS_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS memberships(
+    user TEXT PRIMARY KEY,
+    queues TEXT,                      -- as `actors.messages.queues` writes them; NULL: in none
+    version INTEGER NOT NULL          -- of the reading that changed it last
+) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS memberships_by_version ON memberships(version, user);
+CREATE TABLE IF NOT EXISTS memberships_read(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,         -- grows with each reading that changed one; 0: none yet
+    read_us INTEGER NOT NULL          -- when all queues were read last
+) STRICT;
+INSERT OR IGNORE INTO memberships_read VALUES (1, 0, 0);
+"""
+"""What files of 0.1 do not have."""
+
+SELECTION_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS selection(
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    text TEXT NOT NULL                -- whom the settings watched when the roster was read whole
+) STRICT;
+"""
+"""Likewise."""
+
 _UPSERT_USER: Final = """
 INSERT INTO users VALUES (?, ?, 1, ?, ?)
 ON CONFLICT(id) DO UPDATE SET name = excluded.name, is_watched = 1, client = excluded.client,
@@ -63,6 +89,14 @@ _UPDATE_PROGRESS: Final = (
 _UPSERT_QUEUE: Final = """
 INSERT INTO queues VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET name = excluded.name
 """
+_UPSERT_MEMBER: Final = """
+INSERT INTO memberships VALUES (?, ?, ?)
+ON CONFLICT(user) DO UPDATE SET queues = excluded.queues, version = excluded.version
+"""
+_UPSERT_SELECTION: Final = """
+INSERT INTO selection VALUES (1, ?) ON CONFLICT(one) DO UPDATE SET text = excluded.text
+"""
+_UPDATE_READ: Final = "UPDATE memberships_read SET version = ?, read_us = ?"
 
 
 class Roster(NamedTuple):
@@ -82,6 +116,14 @@ class RosterNames(NamedTuple):
     queues: Mapping[str, str]
 
 
+class KeptMemberships(NamedTuple):
+    """What a reading of all queues changed."""
+
+    version: int  # from now on; the word `memberships_version` of the planner's page
+    changed: int  # users
+    cut: int  # memberships beyond QUEUES_PER_AGENT_MAX of one user, which nobody counts
+
+
 def roster_path(data_dir: Path) -> Path:
     """Where the file is in a data directory."""
     return data_dir / FILE
@@ -97,6 +139,14 @@ class RosterStore(OwnedFile):
             self._own()
             self._roster = _roster(self._connection)
             self._queues = dict(self._connection.execute("SELECT id, name FROM queues"))
+            self._memberships = dict(
+                self._connection.execute("SELECT user, queues FROM memberships")
+            )
+            version, read_us = self._connection.execute(
+                "SELECT version, read_us FROM memberships_read"
+            ).get
+            self._memberships_version, self._memberships_us = int(version), int(read_us)
+            self._selection = self._connection.execute("SELECT text FROM selection").get
 
     @property
     def roster(self) -> Roster:
@@ -135,6 +185,64 @@ class RosterStore(OwnedFile):
             self._execute([(_UPSERT_QUEUE, changed)])
             self._queues.update(changed)
 
+    def note_selection(self, text: str) -> None:
+        """The roster was read whole for it. Raises as `commit` does."""
+        if text != self._selection:
+            self._execute([(_UPSERT_SELECTION, [(text,)])])
+            self._selection = text
+
+    def is_whole_for(self, text: str) -> bool:
+        """Whether the roster is that of a whole read for this selection."""
+        return bool(self._selection == text)
+
+    @property
+    def memberships(self) -> Mapping[str, str | None]:
+        """By user the text of their queues (`actors.messages.queues.queues_of`), as kept last; who
+        is not among them nobody has read yet."""
+        return self._memberships
+
+    @property
+    def memberships_version(self) -> int:
+        """0: all queues were never read."""
+        return self._memberships_version
+
+    @property
+    def memberships_us(self) -> int:
+        """When all queues were read last; 0: never."""
+        return self._memberships_us
+
+    def keep_memberships(
+        self, memberships: Mapping[str, Iterable[str]], at_us: int
+    ) -> KeptMemberships:
+        """The members of *all* queues, by user: whoever is watched, or was a member before, and is
+        not among them is in none. Users that are not watched are kept as well: they may be later.
+        Raises as `commit` does."""
+        texts = dict.fromkeys((*self._roster.names, *self._memberships))
+        return self._keep(memberships, texts, at_us)
+
+    def add_memberships(self, memberships: Mapping[str, Iterable[str]]) -> KeptMemberships:
+        """The queues of these users, and of nobody else. Raises as `commit` does."""
+        return self._keep(memberships, {}, self._memberships_us)
+
+    def _keep(
+        self, memberships: Mapping[str, Iterable[str]], texts: dict[str, str | None], at_us: int
+    ) -> KeptMemberships:
+        """`texts`: of users who are in no queue, unless `memberships` has them."""
+        held, version, cut = self._memberships, self._memberships_version + 1, 0
+        for user, queues in memberships.items():
+            texts[user], more = memberships_text(queues)
+            cut += more
+        changed = {
+            user: text for user, text in texts.items() if user not in held or held[user] != text
+        }
+        if not changed and self._memberships_version:
+            version -= 1
+        rows = [(user, text, version) for user, text in changed.items()]
+        self._execute([(_UPSERT_MEMBER, rows), (_UPDATE_READ, [(version, at_us)])])
+        held.update(changed)
+        self._memberships_version, self._memberships_us = version, at_us
+        return KeptMemberships(version, len(changed), cut)
+
 
 # -- for readers ---------------------------------------------------------------------------------
 
@@ -153,6 +261,34 @@ def read_names(path: Path) -> RosterNames:
             dict(connection.execute("SELECT id, name FROM users")),
             dict(connection.execute("SELECT id, name FROM queues")),
         )
+
+
+def read_changed_memberships(
+    path: Path, after: tuple[int, str], limit: int
+) -> list[tuple[str, str | None, int]]:
+    """User, text of their queues and version of those that changed after that (version, user), at
+    most `limit`, in this order. Raises as `read_roster` does."""
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        return list(
+            connection.execute(
+                "SELECT user, queues, version FROM memberships WHERE (version, user) > (?, ?)"
+                " ORDER BY version, user LIMIT ?",
+                (*after, limit),
+            )
+        )
+
+
+def read_memberships_version(path: Path) -> int:
+    """0: all queues were never read. Raises likewise."""
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        return int(connection.execute("SELECT version FROM memberships_read").get)
+
+
+def read_memberships_of(path: Path, users: Sequence[str]) -> dict[str, str | None]:
+    """The texts of the queues of those of them whose queues were read. Raises likewise."""
+    query = "SELECT user, queues FROM memberships WHERE user = ?"
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        return dict(connection.executemany(query, ((user,) for user in users)))
 
 
 def _roster(connection: apsw.Connection) -> Roster:
@@ -182,10 +318,21 @@ def _watched(
     return connection.execute("SELECT id, name, client, slot FROM users WHERE is_watched = 1")
 
 
+def _migrate(connection: apsw.Connection) -> None:
+    connection.execute(MEMBERS_SCHEMA)
+    connection.execute(SELECTION_SCHEMA)
+
+
 def _read(path: Path) -> None:
     read_roster(path)
     read_names(path)
+    with reading_file(path, KIND) as connection, damage_named(path, KIND):
+        tables = "SELECT name FROM sqlite_master WHERE name = 'memberships'"
+        if connection.execute(tables).get is not None:  # 0.1 had none
+            connection.execute("SELECT count(queues) FROM memberships").get  # noqa: B018 - reads it
 
 
-ROSTER_FILE: Final = DataFile(kind=KIND, schema=SCHEMA, read=_read, is_private=True)
+ROSTER_FILE: Final = DataFile(
+    kind=KIND, schema=SCHEMA, read=_read, migrate=_migrate, is_private=True
+)
 prepare: Final = ROSTER_FILE.prepare

@@ -276,7 +276,8 @@ class ChannelMachine:
                 line.is_told_closing = True
                 self._tell("channel.closing")
             case signals.TopicsChanged():
-                if self._now_s >= line.channel.subscribed_s + self._policy.own_change_s:
+                is_ours = self._now_s < line.channel.subscribed_s + self._policy.own_change_s
+                if not is_ours and not line.channel.is_busy:  # it may come before our answer
                     self._doubt(line.channel, TOPICS_CHANGED)
             case signals.ChannelGone(reason=reason):
                 self._act(lines.Close(line.number, 1000))

@@ -11,6 +11,7 @@ from typing import Final
 
 from actors.genesys.cloud import TopicsSetting
 from actors.genesys.http import GatewayAddress
+from actors.genesys.pacer import Neighbour
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 from actors.receiver.gauges import RECEIVER_WORDS
 from runtime.block import Block
@@ -20,6 +21,12 @@ from runtime.doorbell import Doorbell
 CLIENTS_MAX: Final = 16  # of one receiver: each has two words of the page
 ROTATE_AFTER_S: Final = 82_800.0  # 23 of the 24 h that a channel lives
 BACKOFF_MOST_S: Final = 30.0
+
+
+def budget_words(place: int) -> tuple[str, str]:
+    """Of the page: what is used of the client at that place, and when that was."""
+    return f"budget_used_{place}", f"budget_used_ns_{place}"
+
 
 CLOUD_RECEIVER_WORDS: Final = (
     *RECEIVER_WORDS,
@@ -47,10 +54,13 @@ CLOUD_RECEIVER_WORDS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CloudClientArguments:
-    """One OAuth client of the receiver; `number`: its place in the plan."""
+    """One OAuth client of the receiver; `number`: its place in the plan. `planner`, `sender`: where
+    these show what they use of it."""
 
     number: int
     address: GatewayAddress
+    planner: Neighbour | None = None
+    sender: Neighbour | None = None  # None: it does not use this client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

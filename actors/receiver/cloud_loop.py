@@ -16,7 +16,7 @@ import structlog
 from actors.genesys.channel_plan import ChannelPlan, Slot, unused_slots
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.http import Route, http_client, reach
-from actors.genesys.pacer import kept_pacer
+from actors.genesys.pacer import kept_pacer, lent
 from actors.genesys.rate_budget import shares
 from actors.genesys.tokens import TokenProvider
 from actors.messages.control import (
@@ -39,6 +39,7 @@ from actors.receiver.channel_store import ChannelStore
 from actors.receiver.cloud_arguments import (
     CLOUD_RECEIVER_WORDS,
     CloudReceiverArguments,
+    budget_words,
 )
 from actors.receiver.cloud_arguments import (
     CloudClientArguments as ClientArguments,
@@ -184,8 +185,9 @@ class CloudReceiver:
         stack.push_async_callback(tokens.close)
         self._tokens.append(tokens)
         total = self._arguments.requests_per_minute
-        words = f"budget_used_{place}", f"budget_used_ns_{place}"
-        pacer = kept_pacer(counters, shares(total).receiver, total, self._clock, words)
+        words = budget_words(place)
+        most = lent(shares(total).receiver, total, self._clock, client.planner, client.sender)
+        pacer = kept_pacer(counters, shares(total).receiver, total, self._clock, words, most=most)
         rest = CloudRest(address, tokens, http, pacer, clock=self._clock)
         self._routes[client.number] = route
         self._snapshots.serve(client.number, rest, pacer)

@@ -17,14 +17,14 @@ All others go first.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_rest import PRESENCES_AT_ONCE_MAX, USERS_BY_ID_MAX
+from actors.receiver.wish_book import WishBook
 
 Part: TypeAlias = Literal["presence", "routingStatus"]
 PARTS: Final[tuple[Part, ...]] = ("presence", "routingStatus")
@@ -79,21 +79,13 @@ class _Lack:
         return missing[(self.tries // 2 - 1) % len(missing)]
 
 
-@dataclass(slots=True)
-class _Wish:
-    session: int
-    since: dict[str, int] = field(default_factory=dict)  # by agent: the last call before the wish
-
-
 class SnapshotScheduler:
     """For all clients of a receiver: what one of them reads serves the others as well."""
 
     def __init__(self) -> None:
-        self._wishes: dict[Slot, _Wish] = {}  # the oldest first
+        self._book = WishBook()
         self._calls = 0
-        self._under_way: dict[str, int] = {}  # by agent: the newest call that will tell
         self._pages_under_way: set[int] = set()
-        self._page_of: dict[str, int] = {}  # where an agent was read last
         self._pages = 1  # as the gateway said last
         self._pages_read: set[int] = set()
         self._watched: frozenset[str] = frozenset()
@@ -104,39 +96,41 @@ class SnapshotScheduler:
     @property
     def waiting(self) -> int:
         """Snapshots that are not whole."""
-        return len(self._wishes)
+        return len(self._book.wishes)
 
     # What is wanted
 
     def watch(self, users: frozenset[str]) -> None:
         """Everybody whom the plan gives to this receiver: pages are remembered of nobody else."""
         self._watched = users
-        self._page_of = {user: page for user, page in self._page_of.items() if user in users}
+        self._book.keep_places(users)
 
     def want(self, slot: Slot, session: int, users: Iterable[str]) -> None:
         """These and no others of the slot. A call that was made before does not tell a new session,
         nor of whom it did not want then."""
-        held = self._wishes.get(slot)
-        before = held.since if held is not None and held.session == session else {}
+        held = self._book.wishes.get(slot)
+        before = dict(held.since) if held is not None and held.session == session else {}
+        asked = set(held.since) if held is not None else set()
+        since = {user: before.get(user, self._calls) for user in users}
         if held is not None and held.session != session:
-            del self._wishes[slot]  # it stands behind those that have waited for longer
-        wish = _Wish(session, {user: before.get(user, self._calls) for user in users})
+            self._book.drop(slot)  # it stands behind those that have waited for longer
         if self._lacks:  # what an earlier session was told says nothing in this one
-            gone = (held.since.keys() if held is not None else set()) - wish.since.keys()
-            self._forget_lacks(gone | (wish.since.keys() - before.keys()))
-        if wish.since:
-            self._wishes[slot] = wish
+            self._forget_lacks((asked - since.keys()) | (since.keys() - before.keys()))
+        if since:
+            self._book.want(slot, session, since)
         else:
             self.stop(slot)
 
     def stop(self, slot: Slot) -> None:
-        held = self._wishes.pop(slot, None)
-        if held is not None:
-            self._forget_lacks(held.since)
+        self._forget_lacks(self._book.drop(slot))
 
     def _forget_lacks(self, users: Iterable[str]) -> None:
         for user in users:
-            self._lacks.pop(user, None)
+            self._forget_lack(user)
+
+    def _forget_lack(self, user: str) -> None:
+        if self._lacks.pop(user, None) is not None:
+            self._book.take_back(user)
 
     # What to ask
 
@@ -152,23 +146,16 @@ class SnapshotScheduler:
 
     def _next_whole(self, client: int) -> Call | None:
         """For those of whom nothing was told yet."""
-        own = [wish for slot, wish in self._wishes.items() if slot.client == client]
-        oldest = next((wish for wish in own if any(self._open(wish))), None)
+        book = self._book
+        own = [wish for slot, wish in book.wishes.items() if slot.client == client]
+        oldest = next((wish for wish in own if wish.open), None)
         if oldest is None:
             return None
-        open_on = Counter(
-            page
-            for wish in self._wishes.values()
-            for user in self._open(wish)
-            if (page := self._page_of.get(user)) is not None
-        )
-        users = (user for wish in own for user in self._open(wish))
-        ids = tuple(islice(users, USERS_BY_ID_MAX))
-        pages = {self._page_of[user] for user in self._open(oldest) if user in self._page_of}
-        best = max(pages, key=lambda page: (open_on[page], -page), default=None)
-        if best is not None and open_on[best] > len(ids):
+        ids = tuple(islice((user for wish in own for user in wish.open), USERS_BY_ID_MAX))
+        best = max(oldest.pages, key=lambda page: (book.open_on[page], -page), default=None)
+        if best is not None and book.open_on[best] > len(ids):
             return self._ask(best, ())
-        is_anybody_lost = any(user not in self._page_of for user in ids)
+        is_anybody_lost = any(book.page_of(user) is None for user in ids)
         if is_anybody_lost and self._is_worth_reading_on():
             unread = set(range(1, self._pages + 1)) - self._pages_read - self._pages_under_way
             return self._ask(min(unread), ()) if unread else None
@@ -188,38 +175,26 @@ class SnapshotScheduler:
 
     def _lacking(self, client: int) -> Iterator[tuple[str, _Lack]]:
         """Those of this client for whom no call is under way."""
-        under_way, lacks = self._under_way, self._lacks
-        if not lacks:
+        if not self._lacks:
             return
-        for slot, wish in self._wishes.items():
+        for slot, wish in self._book.wishes.items():
             if slot.client == client:
-                for user, since in wish.since.items():
-                    lack = lacks.get(user)
-                    if lack is not None and under_way.get(user, 0) <= since:
-                        yield user, lack
-
-    def _open(self, wish: _Wish) -> Iterator[str]:
-        under_way, lacks = self._under_way, self._lacks
-        return (
-            user
-            for user, since in wish.since.items()
-            if under_way.get(user, 0) <= since and user not in lacks
-        )
+                for user in self._book.waiting_aside(wish):
+                    yield user, self._lacks[user]
 
     def _is_worth_reading_on(self) -> bool:
         """Whether the pages that we have never read hold more of ours than as many calls by id."""
         unread = self._pages - len(self._pages_read)
-        unplaced = len(self._watched) - len(self._page_of)
+        unplaced = len(self._watched) - self._book.placed
         return unread > 0 and unplaced > unread * USERS_BY_ID_MAX
 
     def _ask(self, page: int | None, ids: tuple[str, ...], part: Part | None = None) -> Call:
         self._calls += 1
         if page is not None:
             self._pages_under_way.add(page)
-            for wish in self._wishes.values():
-                told = [user for user in self._open(wish) if self._page_of.get(user) == page]
-                self._under_way.update(dict.fromkeys(told, self._calls))
-        self._under_way.update(dict.fromkeys(ids, self._calls))
+            self._book.asked(self._calls, self._book.open_users_on(page))
+        else:
+            self._book.asked(self._calls, ids)
         return Call(self._calls, page, ids, part)
 
     # What became of it
@@ -240,22 +215,24 @@ class SnapshotScheduler:
         if call.page is not None:
             self._learn(call.page, found, pages)
         told = []
-        for slot, wish in list(self._wishes.items()):
-            asked = found if call.page is not None else call.ids
-            heard = [user for user in asked if wish.since.get(user, call.number) < call.number]
-            whole, partly = [], []
+        heard_of: dict[Slot, list[str]] = {}
+        for user in found if call.page is not None else call.ids:
+            for slot in self._book.slots_of(user):
+                if self._book.wishes[slot].since[user] < call.number:
+                    heard_of.setdefault(slot, []).append(user)
+        for slot, heard in heard_of.items():
+            wish, whole, partly = self._book.wishes[slot], list[str](), list[str]()
             for user in heard:
                 missing = self._missing(call, user, found, lacking or {})
                 if self._is_over(user, missing, now_s):
-                    del wish.since[user]
-                    self._lacks.pop(user, None)
+                    self._book.fulfil(slot, wish, user)
+                    self._forget_lack(user)
                     whole.append(user)
                 else:
                     partly.append(user)
-            if heard:
-                told.append(AnsweredUsers(slot, wish.session, tuple(whole), tuple(partly)))
+            told.append(AnsweredUsers(slot, wish.session, tuple(whole), tuple(partly)))
             if not wish.since:
-                del self._wishes[slot]
+                self._book.drop(slot)
         return told
 
     def _missing(
@@ -284,6 +261,7 @@ class SnapshotScheduler:
             return True
         wait_s = min(AGAIN_FIRST_S * 2 ** (tries - 1), AGAIN_MOST_S)
         self._lacks[user] = _Lack(missing, tries, now_s + wait_s)
+        self._book.set_aside(user)
         return False
 
     def failed(self, call: Call) -> None:
@@ -292,15 +270,10 @@ class SnapshotScheduler:
 
     def _over(self, call: Call) -> None:
         self._pages_under_way.discard(call.page or 0)
-        self._under_way = {
-            user: number for user, number in self._under_way.items() if number != call.number
-        }
+        self._book.over(call.number)
 
     def _learn(self, page: int, found: Collection[str], pages: int) -> None:
-        moved = [user for user, held in self._page_of.items() if held == page]
-        for user in moved:
-            del self._page_of[user]
-        self._page_of.update((user, page) for user in found if user in self._watched)
+        self._book.learn(page, [user for user in found if user in self._watched])
         self._pages = max(pages, 1)
         self._pages_read.add(page)
         self._pages_read &= set(range(1, self._pages + 1))

@@ -344,7 +344,12 @@ def _loop(
         "tell": tell,
     }
     if arguments.dialect == "cloud":
-        return CloudLoop(requests_per_minute=arguments.requests_per_minute, **around)
+        return CloudLoop(
+            requests_per_minute=arguments.requests_per_minute,
+            planner=arguments.planner,
+            receiver=arguments.receiver,
+            **around,
+        )
     return Loop(**around)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from actors.genesys.http import GatewayAddress
+from actors.genesys.pacer import Neighbour
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
 from actors.settings.sender import SenderSettings
 from runtime.block import Block
@@ -34,3 +35,5 @@ class SenderArguments:
     shard_doorbells: tuple[Doorbell, ...]  # rung for questions
     dialect: Literal["wsp", "cloud"] = "wsp"
     requests_per_minute: int = REQUESTS_PER_MINUTE  # cloud: of the client; a share is the sender's
+    planner: Neighbour | None = None  # cloud: where the planner shows what it uses of the client
+    receiver: Neighbour | None = None  # likewise

@@ -20,6 +20,7 @@ class QueueCounts(NamedTuple):
     other: int
     unknown: int
     stale_since_us: int | None  # of any shard; 0: no session was ever up
+    unplaced: int = 0  # agents of whom it is not known whether they are in this queue
 
 
 class CapacityAnalyzer(Protocol):
@@ -54,11 +55,14 @@ class LimitsAnalyzer:
             return f"queue {queue!r}: the agent counts are not confirmed since {since}"
         limit = _limits_of(queue, limits)
         left = max(0, counts.available - departures - 1)
-        utilisation = _utilisation(left, counts.busy)
+        busy = counts.busy + counts.unplaced  # at worst; the available are so many at least
+        utilisation = _utilisation(left, busy)
         now = (
             f"queue {queue!r}: {counts.available} available, {counts.busy} busy, {departures}"
             " about to leave"
         )
+        if counts.unplaced:
+            now += f", and the queues of {counts.unplaced} agents are not known yet"
         if left < limit.minimum_available:
             return f"{now}; {left} would remain, {limit.minimum_available} required"
         if utilisation > limit.maximum_utilisation:
@@ -76,29 +80,30 @@ def _utilisation(available: int, busy: int) -> float:
 
 
 class Departures:
-    """Which commands are taking an agent out of a queue: from the moment when capacity let them
-    pass until their end, so that two of them cannot both take the last one (traps.md, 26)."""
+    """Which commands are taking an agent out of which queues: out of each from the moment when its
+    capacity let them pass until their end, so that two of them cannot both take the last one."""
 
     def __init__(self) -> None:
-        self._queue_of: dict[str, str] = {}
+        self._queues_of: dict[str, list[str]] = {}
         self._leaving: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._queue_of)
+        return len(self._queues_of)
 
     def of(self, queue: str) -> int:
         return self._leaving.get(queue, 0)
 
     def begin(self, command_id: str, queue: str) -> None:
-        assert command_id not in self._queue_of, command_id
-        self._queue_of[command_id] = queue
+        queues = self._queues_of.setdefault(command_id, [])
+        assert queue not in queues, command_id
+        queues.append(queue)
         self._leaving[queue] = self.of(queue) + 1
 
-    def end(self, command_id: str) -> str | None:
-        """The queue that it left, or was to leave; None if it was to leave none."""
-        queue = self._queue_of.pop(command_id, None)
-        if queue is not None:
+    def end(self, command_id: str) -> list[str]:
+        """The queues that it left, or was to leave."""
+        queues = self._queues_of.pop(command_id, [])
+        for queue in queues:
             self._leaving[queue] -= 1
             if not self._leaving[queue]:
                 del self._leaving[queue]
-        return queue
+        return queues

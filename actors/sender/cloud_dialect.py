@@ -104,7 +104,7 @@ class CloudDialect:
             if not command.forced:
                 return Refusal(Code.TRANSITION, against)
             overridden.append(against)
-        return AgentStatus(shown, told.queue, tuple(overridden))
+        return AgentStatus(shown, told.queue, tuple(overridden), told.is_placed)
 
     def _against(
         self,

@@ -17,7 +17,7 @@ import httpx
 from actors.genesys.cloud_errors import CloudError
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.definitions import Definitions, NoSuchDefinition
-from actors.genesys.pacer import kept_pacer
+from actors.genesys.pacer import WAITING_WORD, Neighbour, kept_pacer, lent
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE, WINDOW_S, Budget, shares
 from actors.genesys.retry_after import wait_s
 from actors.sender import signals
@@ -34,8 +34,16 @@ CALLS_A_CHANGE: Final = 2
 class CloudLoop(LoopLife):
     """Over the platform API, in the name of the first OAuth client."""
 
-    def __init__(self, *, requests_per_minute: int = REQUESTS_PER_MINUTE, **around: Any) -> None:
+    def __init__(
+        self,
+        *,
+        requests_per_minute: int = REQUESTS_PER_MINUTE,
+        planner: Neighbour | None = None,
+        receiver: Neighbour | None = None,
+        **around: Any,
+    ) -> None:
         super().__init__(**around)
+        self._neighbours = planner, receiver
         self._requests_per_minute = requests_per_minute
         # Half of the share for first tries, half for what must be read and made again.
         gap_s = CALLS_A_CHANGE * WINDOW_S / shares(requests_per_minute).sender
@@ -61,7 +69,11 @@ class CloudLoop(LoopLife):
 
     def _open(self, client: httpx.AsyncClient) -> None:
         total = self._requests_per_minute
-        pacer = kept_pacer(self._counters, shares(total).sender, total, self._clock)
+        share = shares(total).sender
+        most = lent(share, total, self._clock, *self._neighbours, is_sender=True)
+        pacer = kept_pacer(
+            self._counters, share, total, self._clock, most=most, waiting=WAITING_WORD
+        )
         self._budget = pacer.budget
         self._rest = CloudRest(self._address, self._tokens, client, pacer, clock=self._clock)
         self._changing = Changing(

@@ -105,7 +105,7 @@ class Command:
     code: str  # of a refusal, else ""
     detail: str  # what the step has to say
     held: str | None  # the presence that the agent was in when it was validated
-    queue: str | None  # of the agent at that time
+    queue: str | None  # text of the agent's queues at that time (`actors.messages.queues`)
     tries: int  # frames that left, or may have left
     accepted_us: int
     first_sent_us: int | None

@@ -222,7 +222,7 @@ class CommandMachine:
             if not isinstance(verdict, Passed):
                 self._active.refuse(flight, verdict.refusal)
                 continue
-            presence, queue, overridden = verdict.standing
+            presence, queue, overridden, _ = verdict.standing
             detail = f"forced: {'; '.join(overridden)}" if overridden else ""
             self._active.counts["forced"] += bool(overridden)
             self._active.step(flight, CommandStep.VALIDATED, detail, held=presence, queue=queue)

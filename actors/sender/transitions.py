@@ -22,8 +22,9 @@ class AgentStatus(NamedTuple):
     """An agent that may be changed: what it is held in, and what force had to override."""
 
     presence: str | None
-    queue: str | None
+    queue: str | None  # the text of its queues (`actors.messages.queues`)
     overridden: tuple[str, ...]
+    is_placed: bool = True  # its queues are known
 
 
 def malformed(command: Command) -> Refusal | None:
@@ -55,7 +56,7 @@ def judge(command: Command, told: AgentRecord, settings: SenderSettings) -> Refu
         if not command.forced:
             return against
         overridden.append(against.detail)
-    return AgentStatus(presence, told.queue, tuple(overridden))
+    return AgentStatus(presence, told.queue, tuple(overridden), told.is_placed)
 
 
 def leaves(held: str | None, to_state: str) -> bool:

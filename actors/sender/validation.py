@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from actors.messages.partition import shard_of
 from actors.messages.queries import AgentRecord, AskAgent, AskQueue, QueueRecord
+from actors.messages.queues import queues_of
 from actors.sender.capacity import CapacityAnalyzer, Departures, QueueCounts
 from actors.sender.commands import Ask, Code, Command, Refusal
 from actors.sender.deadlines import Deadlines
@@ -55,7 +56,9 @@ class _Check:
     question: int
     asked: str = ""  # for people, if no answer comes
     standing: AgentStatus | None = None  # once the agent is known
-    is_departure: bool = False  # likewise
+    queues: tuple[str, ...] = ()  # likewise: that it leaves
+    awaited: set[str] = field(default_factory=set)  # queues whose counts are still to come
+    short: list[str] = field(default_factory=list)  # why a queue cannot spare it, one text each
 
 
 @dataclass(slots=True)
@@ -84,6 +87,7 @@ class _QueueCheck:
             sum(each.other for each in told),
             sum(each.unknown for each in told),
             min(stale, default=None),
+            sum(each.unplaced for each in told),
         )
 
 
@@ -139,15 +143,16 @@ class Validation:
         self._wait(check, now_s, ANSWER_WITHIN_S, awaited)
 
     def reserve(self, command: Command) -> None:
-        """A predecessor's command that is on its way: its agent may be leaving a queue."""
-        if command.queue is not None and self._dialect.leaves(command.held, command.to_state):
-            self._departures.begin(command.id, command.queue)
+        """A predecessor's command that is on its way: its agent may be leaving its queues."""
+        if self._dialect.leaves(command.held, command.to_state):
+            for queue in queues_of(command.queue):
+                self._departures.begin(command.id, queue)
 
     def ended(self, command_id: str) -> None:
         """The command has its end: its agent is not about to leave any more."""
-        queue = self._departures.end(command_id)
-        if queue in self._queues:
-            self._queues[queue].ended += 1
+        for queue in self._departures.end(command_id):
+            if queue in self._queues:
+                self._queues[queue].ended += 1
 
     def answer(self, shard: int, answer: AgentRecord | QueueRecord, now_s: float) -> list[Verdict]:
         if isinstance(answer, AgentRecord):
@@ -210,8 +215,10 @@ class Validation:
             self._reject(check.command.id, judged)
             return
         check.standing = judged
-        leaves = self._dialect.leaves(judged.presence, check.command.to_state)
-        check.is_departure = leaves and judged.queue is not None
+        if self._dialect.leaves(judged.presence, check.command.to_state):
+            check.queues = queues_of(judged.queue)
+            if not (check.queues or judged.is_placed) and self._is_limited:
+                check.short.append("the agent's queues are not known yet")
         if self._dialect.checks_users:
             self._check_user(check, now_s)
         else:
@@ -230,16 +237,27 @@ class Validation:
     # Capacity
 
     def _check_capacity(self, check: _Check, now_s: float) -> None:
+        """Of each queue that the agent leaves."""
         assert check.standing is not None, "the agent is known by then"
-        queue = check.standing.queue
-        if queue is None or not check.is_departure or not self._matters(queue):
-            self._pass(check, ())
+        check.awaited = {queue for queue in check.queues if self._matters(queue)}
+        for queue in check.queues:
+            if queue not in check.awaited:
+                self._departures.begin(check.command.id, queue)
+        if not check.awaited:
+            self._conclude(check)
             return
-        if queue not in self._queues:
-            self._queues[queue] = _QueueCheck(self._next_question())
-            self._ask_queue(queue, now_s)
-        self._queues[queue].waiting[check.command.id] = None
-        self._wait(check, now_s, ANSWER_WITHIN_S, f"not every shard counted queue {queue!r}")
+        for queue in sorted(check.awaited):
+            if queue not in self._queues:
+                self._queues[queue] = _QueueCheck(self._next_question())
+                self._ask_queue(queue, now_s)
+            self._queues[queue].waiting[check.command.id] = None
+        queues = ", ".join(map(repr, sorted(check.awaited)))
+        self._wait(check, now_s, ANSWER_WITHIN_S, f"not every shard counted queue {queues}")
+
+    @property
+    def _is_limited(self) -> bool:
+        """Whether counts could refuse anything in some queue, named or not."""
+        return any(map(self._matters, ("", *self._settings.capacity.queues)))
 
     def _matters(self, queue: str) -> bool:
         return self._analyzer.matters(queue, self._settings.capacity)
@@ -262,13 +280,26 @@ class Validation:
         self._close(told.queue)
         counts = check.counts()
         for command_id in check.waiting:
+            one = self._checks[command_id]
             leaving = self._departures.of(told.queue) + check.ended
             limits = self._settings.capacity
             reason = self._analyzer.judge(told.queue, counts, leaving, limits)
-            if reason is not None and not self._checks[command_id].command.forced:
-                self._reject(command_id, Refusal(Code.CAPACITY, reason))
-            else:
-                self._pass(self._checks[command_id], () if reason is None else (reason,))
+            if reason is not None:
+                one.short.append(reason)
+            if reason is None or one.command.forced:
+                # At once, while other queues of the agent are counted: nobody else may take it.
+                self._departures.begin(command_id, told.queue)
+            one.awaited.discard(told.queue)
+            if not one.awaited:
+                self._conclude(one)
+
+    def _conclude(self, check: _Check) -> None:
+        """Its queues were counted: it is refused for each that would fall short."""
+        if check.short and not check.command.forced:
+            detail = "; ".join(sorted(check.short))
+            self._reject(check.command.id, Refusal(Code.CAPACITY, detail))
+        else:
+            self._pass(check, tuple(sorted(check.short)))
 
     def _close(self, queue: str) -> None:
         del self._queues[queue]
@@ -283,8 +314,7 @@ class Validation:
 
     def _too_late(self, check: _Check) -> None:
         command_id, user_id = check.command.id, check.command.user_id
-        queue = check.standing.queue if check.standing is not None else None
-        if queue is not None and queue in self._queues:
+        for queue in check.awaited:
             self._queues[queue].waiting.pop(command_id, None)
             if not self._queues[queue].waiting:
                 self._close(queue)
@@ -298,14 +328,12 @@ class Validation:
         standing = check.standing
         assert standing is not None, "the agent is known by then"
         command_id = check.command.id
-        if check.is_departure:
-            assert standing.queue is not None, "a departure is from a queue"
-            self._departures.begin(command_id, standing.queue)
         standing = standing._replace(overridden=standing.overridden + overridden)
         self._verdicts.append(Passed(command_id, standing))
         self._forget(check)
 
     def _reject(self, command_id: str, refusal: Refusal) -> None:
+        self.ended(command_id)  # queues that could have spared it
         self._verdicts.append(RefusedCommand(command_id, refusal))
         self._forget(self._checks[command_id])
 

@@ -28,6 +28,7 @@ LOOP_WORDS: Final = (  # in both dialects
     "requests_refused",
     "budget_used",
     "budget_used_ns",
+    "budget_waiting",  # requests that wait for their place in the share
     *TOKEN_WORDS,
 )
 LATENCIES: Final = ("acknowledgement", "confirmation")

@@ -127,6 +127,13 @@ class CloudSettings(BaseModel):
         le=86_400,
         description="Interval, in seconds, at which the roster is read.",
     )
+    queues_every_s: float = Field(
+        default=3_600.0,
+        ge=60,
+        le=86_400,
+        description="Interval, in seconds, at which the members of all queues are read; changes "
+        "of who belongs to which queue are seen after that long at most.",
+    )
     rotate_after_s: float = Field(
         default=ROTATE_AFTER_S,
         ge=60,
@@ -140,7 +147,9 @@ class CloudSettings(BaseModel):
         le=100_000,
         description="API requests per minute of each OAuth client: 15 % are reserved for the "
         "planner, 45 % for the receiver and 40 % for the sender; of every client but the "
-        "first, and of that one without a sender, the planner uses the sender's share as well.",
+        "first, and of that one without a sender, the planner uses the sender's share as well. "
+        "Until the queues of all agents are known, the planner uses up to 70 % of each client, as "
+        "far as receiver and sender leave it.",
     )
 
     @model_validator(mode="after")

@@ -23,6 +23,7 @@ from actors.shard.journal import (
     Transaction,
     damage_named,
 )
+from actors.shard.memberships import Memberships
 from actors.shard.roster_ring import RosterRing
 from actors.shard.shard import RefeedResult, Shard, ShardStatus
 from actors.shard.suspicion import (
@@ -71,6 +72,7 @@ class StateActor(RingActor):
         answering: Answering | None = None,
         feed: Feed | None = None,
         roster: RosterRing | None = None,
+        memberships: Memberships | None = None,
     ) -> None:
         """`consumers` bring events; in the inbox those of `answering`, `feed` and `roster` come
         after them, in this order."""
@@ -79,6 +81,7 @@ class StateActor(RingActor):
         self._answering = answering
         self._feed = feed
         self._roster = roster
+        self._memberships = memberships or Memberships()
         others = (answering, feed, roster)
         self._all_consumers = [*consumers, *(each.consumer for each in others if each)]
         self._is_going_on = False
@@ -114,6 +117,7 @@ class StateActor(RingActor):
             self._answering.show(self._shard)
         if self._roster is not None:
             self._roster.start(self._shard)
+        self._memberships.start(self._shard.agent_table, self._clock.now_s())
         crash_point("after-load")
         self._suspect()
         self._show()
@@ -223,21 +227,33 @@ class StateActor(RingActor):
     def _go_on(self, now_s: float) -> None:
         """Has the next part of a snapshot told before the next batch. Not two of them in a row if a
         batch waits: after it we are here again."""
-        if self._feed is not None and not self._is_going_on and self._feed.has_more(now_s):
+        if not self._is_going_on and (self._has_to_tell(now_s) or self._has_to_read(now_s)):
             self._is_going_on = True
             self.actor_ref.tell(GO_ON)
+
+    def _has_to_tell(self, now_s: float) -> bool:
+        return self._feed is not None and self._feed.has_more(now_s)
+
+    def _has_to_read(self, now_s: float) -> bool:
+        """Queues of agents; and who reads along has room for them."""
+        has_room = self._feed is None or self._feed.has_room
+        return has_room and self._memberships.has_more(self._shard.agent_table, now_s)
 
     def on_message(self, message: Any) -> Any:
         if message is not GO_ON:
             return super().on_message(message)
-        assert self._feed is not None
         now_s = self._clock.now_s()
         self._is_going_on = False
-        wanted = self._feed.next_frame()
-        if wanted is not None:
-            self._feed_again(self._feed, wanted, now_s)
-        else:
-            self._feed.tell_more(self._shard, now_s)
+        if self._has_to_read(now_s):
+            self._memberships.look(self._shard.agent_table, now_s)
+            if self._feed is not None:
+                self._feed.tell_touched(self._shard.agent_table)
+        if self._feed is not None:
+            wanted = self._feed.next_frame()
+            if wanted is not None:
+                self._feed_again(self._feed, wanted, now_s)
+            else:
+                self._feed.tell_more(self._shard, now_s)
         if not any(consumer.used_bytes for consumer in self._all_consumers):
             self._go_on(now_s)
         return None

@@ -11,3 +11,4 @@ cdef class Agent:
     cdef public long long sequence
     cdef public long long row
     cdef public long long named
+    cdef public bint is_placed

@@ -48,6 +48,7 @@ class Agent:
         "at_us",
         "epoch",
         "id",
+        "is_placed",
         "named",
         "native",
         "presence",
@@ -64,6 +65,9 @@ class Agent:
         self.state: str | None = None
         self.at_us = 0
         self.queue: str | None = None
+        """The text of its queues (`actors.messages.queues`)."""
+        self.is_placed = False
+        """Cloud: its queues are those that the planner read, no longer a guess by its events."""
         self.presence: str | None = None
         self.epoch = 0
         self.sequence = 0
@@ -133,6 +137,16 @@ class AgentTable:
     def touch(self, agent: Agent) -> None:
         """Something changed that makes no row, and that a checkpoint holds."""
         self.appointed.add(agent.id)
+        self.touched.add(agent.id)
+
+    def place(self, agent: Agent, queue: str | None) -> None:
+        """Cloud: the queues of an agent as the planner read them. No state change makes no row."""
+        if agent.queue != queue:
+            agent.queue = queue
+            self.appointed.add(agent.id)
+        elif agent.is_placed:
+            return
+        agent.is_placed = True
         self.touched.add(agent.id)
 
     def watch(self, agent: Agent, scope: str, named: int) -> None:

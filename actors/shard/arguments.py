@@ -14,6 +14,7 @@ from actors.shard.feed import FEED_WORDS, FeedArguments
 from actors.shard.merge import OUTCOMES
 from actors.shard.suspicion import HAND_WORDS, SUSPICION_WORDS
 from runtime.block import Block
+from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 
 SHARD_WORDS: Final = (
@@ -66,4 +67,8 @@ class ShardArguments:
     """None: nobody reads along."""
     roster: Block | None = None
     """From the planner: what the roster shows of everybody's state. None: there is no planner."""
+    roster_path: Path | None = None
+    """Of the planner's file, which says who is a member of which queue. None: there is no planner.
+    """
+    planner_counters: Counters | None = None
     dialect: Dialect = "wsp"

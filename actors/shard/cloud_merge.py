@@ -14,6 +14,7 @@ import orjson
 
 from actors.genesys.cloud import ROUTING_STATUSES, SYSTEM_PRESENCES, USER_TOPIC, mapped
 from actors.messages.control import UNKNOWN, session_flags
+from actors.messages.queues import belonging
 from actors.shard.agent_table import Agent, AgentTable
 from actors.shard.cloud_decode import (
     MESSAGE_CHARS_MAX,
@@ -314,7 +315,8 @@ class CloudMerge(Merge):
             routing = None
         held = native.queues, native.queues_us
         if queues is not None and wins(native, QUEUES, queues, held, telling):
-            queues = (self._shared_queues(queues[0]), queues[1])
+            ids, at_us = queues
+            queues = (self._shared_queues(ids), at_us)
         else:
             queues = None
         held = native.is_out_of_office, native.office_us
@@ -366,7 +368,7 @@ class CloudMerge(Merge):
         # Queues and out of office without a time say nothing of since when the state is.
         is_untimed = PRESENCE in untimed or ROUTING in untimed
         since_us = received_us if is_untimed else at_us or received_us
-        queue = native.queues[0] if native.queues else None
+        queue = belonging(agent.queue, native.queues, is_read=agent.is_placed)
         agent_table = self.agent_table
         agent_table.write(
             agent,
@@ -395,7 +397,7 @@ class CloudMerge(Merge):
         what was then is past. Kept as an appointment is."""
         self.counts["unchanged"] += 1
         native.queues, native.queues_us = queues
-        agent.queue = native.queues[0] if native.queues else None
+        agent.queue = belonging(agent.queue, native.queues, is_read=agent.is_placed)
         self.agent_table.touch(agent)
 
     def _definition(self, definition: str) -> str:

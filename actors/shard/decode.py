@@ -22,6 +22,7 @@ from actors.messages.control import (
     UNKNOWN,
     USER_ID_BYTES_MAX,
 )
+from actors.messages.queues import queue_text
 
 QUEUE_CHARS_MAX = 128
 STATE_CHARS_MAX = 64
@@ -184,6 +185,7 @@ class InternedNames:
     def __init__(self) -> None:
         self.states = {name: name for name in STATES}
         self.queues: dict[str, str] = {}
+        """By id: as a row bears it (`actors.messages.queues`)."""
 
     @property
     def is_full(self) -> bool:
@@ -197,5 +199,5 @@ class InternedNames:
         state, queue = event.state, event.queue
         return event._replace(
             state=self.states.setdefault(state, state),
-            queue=None if queue is None else self.queues.setdefault(queue, queue),
+            queue=None if queue is None else self.queues.setdefault(queue, queue_text(queue)),
         )

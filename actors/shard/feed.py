@@ -125,7 +125,7 @@ class Feed:
             return True
         if self._upto is None and not self._may_begin(now_s):
             return False
-        return self._producer.capacity - self._producer.used_bytes > self._room_bytes
+        return self.has_room
 
     # --- what is told ------------------------------------------------------------------------
 
@@ -147,16 +147,33 @@ class Feed:
         is_told = not newcomers or self._tell(Tag.AGENTS, list(map(entry_of, newcomers)))
         if rows and is_told:
             is_told = self._tell_rows(with_natives(rows, natives) if natives else rows)
-        if agent_table.touched and is_told:
-            agents = [agent_table.by_id[number - 1] for number in agent_table.touched]
-            agent_table.touched.clear()
-            is_told = self._tell(Tag.AGENTS, list(map(entry_of, agents)))
+        if is_told:
+            is_told = self._tell_touched(agent_table)
         if scopes != self._scopes and is_told:
             self._scopes = scopes
             is_told = self._stage(Tag.SCOPES, orjson.dumps(scopes))
         self._producer.publish()
         if not is_told:
             self._lose(agent_table)
+
+    def tell_touched(self, agent_table: AgentTable) -> None:
+        """Who has changed without a row, between two batches."""
+        if not self.is_attached:
+            agent_table.touched.clear()
+        elif self._tell_touched(agent_table):
+            self._producer.publish()
+        else:
+            self._lose(agent_table)
+
+    def _tell_touched(self, agent_table: AgentTable) -> bool:
+        agents = [agent_table.by_id[number - 1] for number in agent_table.touched]
+        agent_table.touched.clear()
+        return not agents or self._tell(Tag.AGENTS, list(map(entry_of, agents)))
+
+    @property
+    def has_room(self) -> bool:
+        """For what can wait."""
+        return self._producer.capacity - self._producer.used_bytes > self._room_bytes
 
     def tell_more(self, shard: Shard, now_s: float) -> None:
         """Begins the snapshot that is wanted, or tells the next agents of the one that runs."""
@@ -249,4 +266,5 @@ def entry_of(agent: Agent) -> tuple[Any, ...]:
         "" if native is None else native.scope,
         0 if native is None else native.named,
         None if native is None else native.packed(),
+        native is None or agent.is_placed,
     )

@@ -11,6 +11,7 @@ from actors.shard.actor import BATCH_RECORDS, StateActor
 from actors.shard.answering import Answering
 from actors.shard.arguments import ShardArguments
 from actors.shard.feed import Feed
+from actors.shard.memberships import Memberships
 from actors.shard.roster_ring import RosterRing
 from runtime.child import Child
 from runtime.counters import DRAINING
@@ -46,7 +47,14 @@ def run(child: Child, arguments: ShardArguments) -> None:
         records_max=BATCH_RECORDS,
     )
     actor = StateActor.start(
-        child, arguments, consumers, inbox, answering=answering, feed=feed, roster=roster
+        child,
+        arguments,
+        consumers,
+        inbox,
+        answering=answering,
+        feed=feed,
+        roster=roster,
+        memberships=Memberships(arguments.roster_path, arguments.planner_counters),
     )
 
     def stop() -> None:

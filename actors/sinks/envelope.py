@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from actors.genesys.times import iso_ms
+from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
 from actors.settings.sinks import SinkSettings
 from actors.shard.native import native_json, native_of
@@ -100,7 +101,8 @@ def _transition(row: JournalRow) -> dict[str, Any]:
         "to": row.to_state,
         "at": iso_ms(row.at_us),
         "received_at": iso_ms(row.received_us),
-        "queue": row.queue,
+        "queues": queues_of(row.queue),
+        "queue": former_queue(row.queue),
         "presence": row.presence,
         "cause": row.cause,
         "position": {"epoch": row.epoch, "sequence": row.sequence},
@@ -144,4 +146,4 @@ class SinkFilter:
             return True
         if self._states and not self._states & {row.from_state, row.to_state}:
             return False
-        return not self._queues or row.queue in self._queues
+        return not self._queues or not self._queues.isdisjoint(queues_of(row.queue))

@@ -61,7 +61,7 @@ def _meant(question: Question, model: ReadModel, names: Names) -> list[AgentView
     if question.states:
         views = [view for view in views if view.state in question.states]
     if question.queues:
-        views = [view for view in views if (view.queue or NO_QUEUE) in question.queues]
+        views = [view for view in views if _is_in(view, question.queues)]
     if question.text:
         part = folded(question.text)
         views = [
@@ -73,6 +73,11 @@ def _meant(question: Question, model: ReadModel, names: Names) -> list[AgentView
         since, wanted = model.stale_since_us, question.stale
         views = [view for view in views if (since(view) is not None) == wanted]
     return list(views)
+
+
+def _is_in(view: AgentView, queues: frozenset[str]) -> bool:
+    """In one of them at least."""
+    return not queues.isdisjoint(view.queues or (NO_QUEUE,))
 
 
 def _last(question: Question) -> tuple[Any, ...]:

@@ -14,6 +14,7 @@ from actors.web.shapes import When
 
 Counts = dict[str, int]
 Cursor = str
+_FORMER = "deprecated: one of `queues`, or null"
 _LAST = "value of `after` for the next page; null: last page"
 
 
@@ -54,6 +55,10 @@ class Summary(_Shown):
     by_state: Counts
     stale: int = Field(description="agents whose state is not confirmed")
     queues: int
+    queues_unknown: int = Field(
+        description="agents whose queues are not known yet; until it is 0, counts of queues are "
+        "too low"
+    )
     transitions: int = Field(description="transitions since the web process started")
     transitions_per_s: float
     health: HealthShown
@@ -92,7 +97,10 @@ class AgentShown(_Shown):
     state: str
     since: When | None
     seconds_in_state: int
-    queue: str | None
+    queues: list[str] = Field(description="ids; the agent counts in each of them")
+    queue_names: list[str | None]
+    queues_known: bool = Field(description="false: `queues` may be a part of them")
+    queue: str | None = Field(description=_FORMER)
     queue_name: str | None
     presence: str | None
     stale: bool = Field(description="the state is not confirmed and may be outdated")
@@ -127,7 +135,9 @@ class TransitionShown(_Shown):
     to_state: str = Field(alias="to")
     at: When | None = Field(description="time of the event according to the gateway")
     received_at: When | None
-    queue: str | None
+    queues: list[str] = Field(description="ids of the agent's queues at that time")
+    queue_names: list[str | None]
+    queue: str | None = Field(description=_FORMER)
     queue_name: str | None
     presence: str | None
     cause: str = Field(examples=["live", "history", "late", "lost", "gap", "roster"])
@@ -149,7 +159,7 @@ class QueueShown(_Shown):
 
 
 class Queues(_Shown):
-    """Queues that have agents, sorted by name."""
+    """Queues that have agents, sorted by name. An agent counts in each of its queues."""
 
     queues: list[QueueShown]
 
@@ -161,12 +171,13 @@ class Snapshot(_Shown):
     at: int
     states: list[str]
     queues: list[tuple[str, str | None]] = Field(description="[id, name]")
-    last: list[tuple[str, str | None, str, int, str | None, str]] = Field(
-        description="last transitions: [agent, from, to, at, queue, cause], newest last"
+    last: list[tuple[str, str | None, str, int, str | None, str, list[str]]] = Field(
+        description="last transitions: [agent, from, to, at, queue (deprecated), cause, queues], "
+        "newest last"
     )
-    agents: list[tuple[str, str | None, int, int, int, str | None, int]] = Field(
-        description="[id, name, index of the state, since, index of the queue or -1, presence, "
-        "stale]"
+    agents: list[tuple[str, str | None, int, int, int, str | None, int, list[int]]] = Field(
+        description="[id, name, index of the state, since, index of one of the queues or -1 "
+        "(deprecated), presence, stale, indexes of the queues]"
     )
     summary: Summary
 

@@ -23,6 +23,7 @@ WEB_WORDS: Final = (
     "feed_snapshots",  # read to their end, of all shards
     "feed_lagging",  # shards of which we do not know everything now
     "feed_agents",  # shown
+    "queues_unknown",  # cloud: of them, whose queues nobody has read yet
     "feed_tick_us",  # that the longest look of this life took
     "stream_readers",  # now
     "stream_resyncs",  # readers that were told to begin anew

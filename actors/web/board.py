@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from actors.genesys.times import utc
+from actors.messages.queues import former_queue, queues_of
 from actors.web.changes import QUEUE, STALE, STATE, AgentChange, ChangedAgent, Changes, last_told
 from actors.web.encoding import encode
 from actors.web.hub import Hub
@@ -48,12 +49,12 @@ class EncodedSnapshot(NamedTuple):
 class _Row:
     """One agent, as it was told last."""
 
-    __slots__ = ("packed", "told")
+    __slots__ = ("packed", "stale_at", "told")
 
-    def __init__(self, told: ChangedAgent, packed: bytes) -> None:
+    def __init__(self, told: ChangedAgent, packed: tuple[bytes, int]) -> None:
         self.told = told
-        self.packed = packed
-        """As the snapshot has it."""
+        self.packed, self.stale_at = packed
+        """As the snapshot has it, and where in it the digit of `stale` stands."""
 
 
 class Board:
@@ -165,6 +166,7 @@ class Board:
             "by_state": counts_shown(model.by_state),
             "stale": self.health.stale_agents,
             "queues": len(model.by_queue),
+            "queues_unknown": model.unplaced,
             "transitions": model.transitions,
             "transitions_per_s": self._transitions_per_s(),
             "health": health_shown(self.health),
@@ -176,7 +178,8 @@ class Board:
 
     def _tell(self, changes: list[AgentChange], flip: int | None) -> None:
         model = self.model
-        queues = {each.told[QUEUE] for each in changes} | {each.queue_before for each in changes}
+        texts = {each.told[QUEUE] for each in changes} | {each.queue_before for each in changes}
+        queues = {queue for text in texts for queue in queues_of(text)}
         new = model.transitions - self._transitions
         self.hub.publish(
             Changes(
@@ -184,11 +187,8 @@ class Board:
                 changes=changes,
                 last=list(model.last)[-new:] if new else [],
                 by_state=counts_shown(model.by_state),
-                queues={
-                    queue: dict(model.by_queue.get(queue, {}))
-                    for queue in queues
-                    if queue is not None
-                },
+                queues={queue: dict(model.by_queue.get(queue, {})) for queue in queues},
+                unplaced=model.unplaced,
                 health=health_told(self.health),
                 stale=flip,
             )
@@ -210,7 +210,7 @@ class Board:
                 before = row.told
                 changes.append(AgentChange(told, before[STATE], before[QUEUE]))
                 self._stale_rows += told[STALE] - before[STALE]
-                row.told, row.packed = told, self._packed(told)
+                row.told, (row.packed, row.stale_at) = told, self._packed(told)
         return changes
 
     def _told(self, view: AgentView) -> ChangedAgent:
@@ -224,12 +224,15 @@ class Board:
             0 if self.model.stale_since_us(view) is None else 1,
         )
 
-    def _packed(self, told: ChangedAgent) -> bytes:
+    def _packed(self, told: ChangedAgent) -> tuple[bytes, int]:
         user_id, name, state, since_ms, queue, presence, stale = told
         states, queues = self._states, self._queues
         at = states.setdefault(state, len(states))
-        in_queue = -1 if queue is None else queues.setdefault(queue, len(queues))
-        return encode((user_id, name, at, since_ms, in_queue, presence, stale))
+        places = [queues.setdefault(each, len(queues)) for each in queues_of(queue)]
+        former = queues.get(former_queue(queue) or "", -1)
+        tail = b",%b]" % encode(places)
+        packed = encode((user_id, name, at, since_ms, former, presence, stale))[:-1] + tail
+        return packed, len(packed) - len(tail) - 1
 
     def _forget(self) -> None:
         """Those who are known no more."""
@@ -241,7 +244,7 @@ class Board:
     def _number_anew(self) -> None:
         self._queues.clear()
         for row in self._rows.values():
-            row.packed = self._packed(row.told)
+            row.packed, row.stale_at = self._packed(row.told)
 
     def _flip(self, health: Health) -> int | None:
         """1: everyone is stale now, 0: nobody is; None: as it was, or each for itself."""
@@ -253,12 +256,14 @@ class Board:
         return None
 
     def _mark_all(self, stale: int) -> None:
-        end = b"%d]" % stale
+        digit = b"%d" % stale
         for row in self._rows.values():
             if row.told[STALE] != stale:
                 user_id, name, state, since_ms, queue, presence, _ = row.told
                 row.told = (user_id, name, state, since_ms, queue, presence, stale)
-                row.packed = row.packed[:-2] + end  # encoding 50,000 takes four times as long
+                # Encoding 50,000 takes four times as long.
+                packed, at = row.packed, row.stale_at
+                row.packed = packed[:at] + digit + packed[at + 1 :]
         self._stale_rows = stale * len(self._rows)
 
     def _sweep(self, health: Health, now_s: float) -> None:

@@ -59,6 +59,7 @@ class FeedReader:
         put, model = self._counters.set, self._model
         put("feed_lagging", sum(not model.is_whole(each.shard) for each in self._readers))
         put("feed_agents", len(model.agents))
+        put("queues_unknown", model.unplaced)
 
     async def feed_again(
         self, shard: int, key: int, timeout_s: float

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple, Protocol
 
+from actors.messages.queues import queues_of
 from actors.web.encoding import encode
 
 READER_BYTES_MAX: Final = 1 << 20
@@ -31,8 +32,9 @@ class StreamFilter(NamedTuple):
     states: frozenset[str] = frozenset()
 
     def takes(self, state: str, queue: str | None) -> bool:
+        """`queue`: the text of all queues of the agent (`actors.messages.queues`)."""
         return (not self.states or state in self.states) and (
-            not self.queues or queue in self.queues
+            not self.queues or not self.queues.isdisjoint(queues_of(queue))
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from actors.genesys.times import iso_ms
 from actors.messages.control import Dialect
+from actors.messages.queues import queues_of
 from actors.messages.transition import Transition
 from actors.shard.cloud_sessions import stale_since
 from actors.shard.native import native_json, unpacked
@@ -47,6 +48,7 @@ class LastTransition(NamedTuple):
     to_state: str
     at_us: int
     queue: str | None
+    """The text of its queues (`actors.messages.queues`)."""
     cause: str
 
 
@@ -81,6 +83,7 @@ class AgentView:
 
     __slots__ = (
         "epoch",
+        "is_placed",
         "named",
         "number",
         "packed",
@@ -103,6 +106,9 @@ class AgentView:
         self.state = ""
         self.since_us = 0
         self.queue: str | None = None
+        """The text of its queues (`actors.messages.queues`)."""
+        self.is_placed = True
+        """Its queues are known."""
         self.presence: str | None = None
         self.received_us = 0
         """When its newest transition came to us; 0: before our time."""
@@ -111,6 +117,11 @@ class AgentView:
         self.scope = ""
         self.named = 0
         self.packed: Sequence[Any] | None = None
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """It counts in each of them."""
+        return queues_of(self.queue)
 
     @property
     def native(self) -> dict[str, Any] | None:
@@ -143,7 +154,8 @@ class ReadModel:
         """By user id; agents of whom no state was told yet are not among them."""
         self.by_state: Counter[str] = Counter()
         self.by_queue: dict[str, Counter[str]] = {}
-        """Only queues that have agents, and states that are held."""
+        """Only queues that have agents, and states that are held. An agent counts in each of its
+        queues."""
         self.last: deque[LastTransition] = deque(maxlen=LAST_MAX)
         """The newest stands last."""
         self.transitions = 0
@@ -152,6 +164,7 @@ class ReadModel:
         self.removals = 0
         """Grows when agents are known no more, which `take_changes` cannot say."""
         self.vitals = ChildHealth()
+        self._unplaced: set[str] = set()
         self._parts = tuple(_Part() for _ in range(shards))
         self._changed: dict[str, AgentView] = {}
         self._stale_agents = 0
@@ -173,6 +186,12 @@ class ReadModel:
 
     def is_whole(self, shard: int) -> bool:
         return self._parts[shard].is_whole
+
+    @property
+    def unplaced(self) -> int:
+        """Cloud: agents that are watched, and of whom it is not known yet in which queues they are.
+        Until there is none, the counts of a queue are too low."""
+        return len(self._unplaced)
 
     def stale_since_us(self, view: AgentView) -> int | None:
         """Since when this agent is not confirmed; 0: never was; None: it is."""
@@ -278,7 +297,7 @@ class ReadModel:
         numbers, agents = part.numbers, self.agents
         for entry in entries:
             number, user_id, state, at_us, queue, presence, epoch, sequence, *rest = entry
-            scope, named, packed = rest
+            scope, named, packed, is_placed = rest
             view = agents.get(user_id)
             if view is None:
                 held = numbers.get(number)  # one without a state yet
@@ -291,8 +310,13 @@ class ReadModel:
                 view.scope, view.named, view.packed = told
                 if view.state:
                     self._changed[user_id] = view
+            if view.is_placed != is_placed:
+                view.is_placed = is_placed
+                if view.state:
+                    self._changed[user_id] = view
             if state is not None:
                 self._take(view, state, at_us, queue, presence)
+                self._note_place(view)
             elif view.state:  # its shard began empty, and was told no more than its name
                 self._forget(view)
 
@@ -331,6 +355,7 @@ class ReadModel:
                 self._count(view.state, view.queue, -1)
             else:
                 self.agents[view.user_id] = view
+                self._note_place(view)
             self._count(state, queue, 1)
             view.state, view.queue = state, queue
         elif view.since_us == at_us and view.presence == presence:
@@ -338,10 +363,17 @@ class ReadModel:
         view.since_us, view.presence = at_us, presence
         self._changed[view.user_id] = view
 
+    def _note_place(self, view: AgentView) -> None:
+        if view.is_placed or not view.scope:
+            self._unplaced.discard(view.user_id)
+        else:
+            self._unplaced.add(view.user_id)
+
     def _forget(self, view: AgentView) -> None:
         self._count(view.state, view.queue, -1)
         view.state = ""
         del self.agents[view.user_id]
+        self._unplaced.discard(view.user_id)
         self._changed.pop(view.user_id, None)
         self.removals += 1
 
@@ -349,14 +381,13 @@ class ReadModel:
         self.by_state[state] += step
         if not self.by_state[state]:
             del self.by_state[state]
-        if queue is None:
-            return
-        counts = self.by_queue.setdefault(queue, Counter())
-        counts[state] += step
-        if not counts[state]:
-            del counts[state]
-            if not counts:
-                del self.by_queue[queue]
+        for each in queues_of(queue):
+            counts = self.by_queue.setdefault(each, Counter())
+            counts[state] += step
+            if not counts[state]:
+                del counts[state]
+                if not counts:
+                    del self.by_queue[each]
 
 
 def _confirms(scope: Scope | None) -> tuple[bool, bool, int]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from actors.genesys.times import utc
+from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import JournalRow
 from actors.web.names import Names
 from actors.web.read_model import AgentView, Health, Minute
@@ -23,8 +24,8 @@ def agent_shown(
         "state": view.state,
         "since": utc(view.since_us),
         "seconds_in_state": max(0, (now_us - view.since_us) // 1_000_000),
-        "queue": view.queue,
-        "queue_name": None if view.queue is None else names.queue(view.queue),
+        **queues_told(view.queue, names),
+        "queues_known": view.is_placed,
         "presence": view.presence,
         "stale": stale_since_us is not None,
         "stale_since": utc(stale_since_us),
@@ -45,16 +46,26 @@ def transition_shown(row: JournalRow, names: Names) -> dict[str, Any]:
         "to": row.to_state,
         "at": utc(row.at_us),
         "received_at": utc(row.received_us),
-        "queue": row.queue,
-        "queue_name": None if row.queue is None else names.queue(row.queue),
+        **queues_told(row.queue, names),
         "presence": row.presence,
         "cause": row.cause,
         "correlation": row.correlation,
     }
 
 
+def queues_told(text: str | None, names: Names) -> dict[str, Any]:
+    """All queues that a text names, beside what 0.1 told of one."""
+    former, queues = former_queue(text), queues_of(text)
+    return {
+        "queues": list(queues),
+        "queue_names": [names.queue(each) for each in queues],
+        "queue": former,
+        "queue_name": None if former is None else names.queue(former),
+    }
+
+
 def queues_shown(by_queue: Mapping[str, Mapping[str, int]], names: Names) -> list[dict[str, Any]]:
-    """Sorted by what people call them."""
+    """Sorted by what people call them. An agent counts in each of its queues."""
     shown = [
         {
             "id": queue,

@@ -38,7 +38,7 @@ class Agent:
     name: str | None
     state: str
     since_ms: int
-    queue: str | None
+    queues: list[str]
     presence: str | None
     is_stale: bool = False
 
@@ -48,14 +48,17 @@ class Agent:
             self.name,
             STATES.index(self.state),
             self.since_ms,
-            -1 if self.queue is None else place_of[self.queue],
+            place_of[self.queues[0]] if self.queues else -1,
             self.presence,
             int(self.is_stale),
+            [place_of[each] for each in self.queues],
         ]
 
     def change(self) -> list[Any]:
         stale = int(self.is_stale)
-        return [self.id, self.name, self.state, self.since_ms, self.queue, self.presence, stale]
+        former = self.queues[0] if self.queues else None
+        told = [self.id, self.name, self.state, self.since_ms, former, self.presence, stale]
+        return [*told, None]  # they are as they were
 
 
 @dataclass(slots=True)
@@ -82,8 +85,8 @@ class Organisation:
         self.by_state.update(agent.state for agent in self.agents)
         self.by_queue = {queue: Counter() for queue in self.queues}
         for agent in self.agents:
-            if agent.queue is not None:
-                self.by_queue[agent.queue][agent.state] += 1
+            for queue in agent.queues:
+                self.by_queue[queue][agent.state] += 1
         self.history = [self._minute(ago) for ago in range(60, 0, -1)]
 
     def _agent(self, n: int) -> Agent:
@@ -91,13 +94,15 @@ class Organisation:
         state = rng.choices(STATES, WEIGHTS)[0]
         age_ms = int(min(rng.expovariate(1 / 240_000), 5_400_000))
         name = f"{FIRST[n % len(FIRST)]} {LAST[(n // len(FIRST)) % len(LAST)]}"
-        queue = f"q-{min(n // 60, len(self.queues) - 1):04}" if n % 17 else None
+        home = min(n // 60, len(self.queues) - 1)
+        both = [home, (home + 1) % len(self.queues)] if n % 5 == 0 else [home]
+        queues = [f"q-{each:04}" for each in both] if n % 17 else []
         return Agent(
             id=f"{rng.getrandbits(64):016x}-{n}",
             name=self.names[n] if n < len(self.names) else name,
             state=state,
             since_ms=self.at_ms - age_ms,
-            queue=queue,
+            queues=queues,
             presence=PRESENCE_OF.get(state, "busy"),
         )
 
@@ -114,11 +119,11 @@ class Organisation:
         before = agent.state
         self.by_state[before] -= 1
         self.by_state[state] += 1
-        if agent.queue is not None:
-            self.by_queue[agent.queue][before] -= 1
-            self.by_queue[agent.queue][state] += 1
+        for queue in agent.queues:
+            self.by_queue[queue][before] -= 1
+            self.by_queue[queue][state] += 1
         agent.state, agent.since_ms, agent.presence = state, at_ms, PRESENCE_OF.get(state, "busy")
-        return [agent.id, before, state, at_ms, agent.queue, "live"]
+        return [agent.id, before, state, at_ms, None, "live", agent.queues]
 
     def step(self, count: int, at_ms: int) -> tuple[list[Agent], list[list[Any]]]:
         """So many change."""

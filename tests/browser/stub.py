@@ -69,6 +69,7 @@ class Stub:
         self._kept: deque[tuple[int, str]] = deque(maxlen=KEPT_MAX)  # events, by number
         self._begun_s = time.monotonic()
         self._moved = 0
+        self.queues_unknown = 0
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000 + self._skew_ms
@@ -99,6 +100,7 @@ class Stub:
             "at": iso(self.now_ms()), "dialect": self.dialect, "name": "Contact centre",
             "agents": organisation.count, "by_state": dict(organisation.by_state),
             "stale": self.health["stale_agents"], "queues": len(organisation.queues),
+            "queues_unknown": self.queues_unknown,
             "transitions": self._moved, "transitions_per_s": self.changes_per_s,
             "health": self.health, "history": organisation.history, "thresholds": THRESHOLDS,
             "may_write": who is not None, "who": who and f"token:{who}",
@@ -176,11 +178,12 @@ class Stub:
             rows, self._told, self._pending = [*self._told, *rows], [], {}
             if not changed:
                 return None
-            touched = {each.queue for each in changed.values()} - {None}
+            touched = {queue for each in changed.values() for queue in each.queues}
             return {
                 "at": at_ms, "changes": [each.change() for each in changed.values()],
                 "last": rows[-50:], "by_state": dict(self.organisation.by_state),
-                "queues": {q: dict(self.organisation.by_queue[q]) for q in touched if q},
+                "queues": {q: dict(self.organisation.by_queue[q]) for q in touched},
+                "queues_unknown": self.queues_unknown,
                 "health": self._health_in_ms(),
             }  # fmt: skip
 
@@ -197,7 +200,7 @@ class Stub:
             {
                 "row": row, "from": STATES[row % 4], "to": STATES[(row + 1) % 4],
                 "at": iso(self.now_ms() - (120 - row) * 60_000), "received_at": iso(self.now_ms()),
-                "queue": None, "queue_name": None, "presence": None, "cause": "live",
+                "queues": [], "queue_names": [], "presence": None, "cause": "live",
                 "correlation": None,
             }
             for row in range(before - 1, max(0, before - 1 - limit), -1)

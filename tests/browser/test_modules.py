@@ -162,8 +162,8 @@ def test_a_store_that_missed_nothing_and_one_that_is_read_anew_are_equal(run: Ru
       const anew = new m.Store();
       anew.applySnapshot(given.after);
       const told = ({ agents, queues, byState }) => JSON.stringify([
-        [...agents.values()].map(({ id, state, since, queue, presence, isStale }) =>
-          [id, state, since, queue, presence, isStale]).sort(),
+        [...agents.values()].map(({ id, state, since, queues: within, presence, isStale }) =>
+          [id, state, since, within, presence, isStale]).sort(),
         [...queues.values()].map(({ id, agents: n, byState: counts }) =>
           [id, n, Object.entries(counts).filter(([, each]) => each).sort()]).sort(),
         Object.entries(byState).sort()]);

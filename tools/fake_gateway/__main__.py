@@ -42,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             to_newest=asked.to_newest,
             give_up_after_s=asked.give_up_after,
             json_file=asked.json,
+            shown_file=asked.shown,
         )
     try:
         if asked.with_parent:
@@ -72,6 +73,9 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         default=GIVE_UP_AFTER_S,
         help="Seconds after its first attempt before which no command may end as unknown",
+    )
+    check.add_argument(
+        "--shown", type=Path, help="JSON file with the queues that the runtime showed at the end"
     )
     check.add_argument("--json", type=Path, help="Also write the findings to this file")
     return root

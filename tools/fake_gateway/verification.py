@@ -7,6 +7,7 @@ inversions          rows that come before an earlier change of their agent
 duplicate_effects   changes that stand twice
 state_mismatches    rows, final states, pages or counts that say something wrong
 over_budget         (cloud) calls that a budget refused, in a run without faults
+queue_mismatches    (cloud) queues whose members or available agents were shown wrongly at the end
 commands            what a sender did (see `command_verifier.py`); null: there was none
 """
 
@@ -16,7 +17,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -44,12 +45,15 @@ class Verification(ABC):
         is_journalled: bool = True,
         to_newest: bool = False,
         give_up_after_s: float = GIVE_UP_AFTER_S,
+        shown: Mapping[str, Any] | None = None,
     ) -> None:
+        """`shown`: what the runtime told of its queues at the end (see `queue_verifier`)."""
         self._began_s = time.monotonic()
         self._data = data
         self._is_journalled = is_journalled
         self._to_newest = to_newest
         self._give_up_after_s = give_up_after_s
+        self._shown = shown
         self._findings = Findings(self.kinds)
         self._read(ledger)
 

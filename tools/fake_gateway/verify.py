@@ -34,6 +34,7 @@ def run(
     to_newest: bool = False,
     give_up_after_s: float = GIVE_UP_AFTER_S,
     json_file: Path | None = None,
+    shown_file: Path | None = None,
 ) -> int:
     """Prints the result and returns the exit code."""
     gc.disable()  # millions of small tuples, none of them in a cycle
@@ -44,8 +45,9 @@ def run(
             is_journalled=journal == "full",
             to_newest=to_newest,
             give_up_after_s=give_up_after_s,
+            shown=None if shown_file is None else orjson.loads(shown_file.read_bytes()),
         )
-    except (LedgerError, JournalError) as error:
+    except (LedgerError, JournalError, OSError, orjson.JSONDecodeError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return EXIT_UNUSABLE
     finally:

@@ -75,7 +75,7 @@ export class AgentDialog {
     showMark(byId("agent-mark"), palette, agent.state, isOld);
     setText(byId("agent-state"), this.#board.stateWords(agent, duration));
     setAttribute(byId("agent-now"), "data-stale", isOld);
-    setText(byId("agent-queue"), store.queueLabel(agent.queue) || "no queue");
+    setText(byId("agent-queue"), store.queueLabels(agent) || "no queue");
     setText(byId("agent-presence"), agent.presence ?? "unknown");
     setText(byId("agent-since"), moment(agent.since, this.#board.nowMs()));
   }
@@ -105,14 +105,14 @@ export class AgentDialog {
     byId("history-none").hidden = text === "";
   }
 
-  #row({ at, to, queue, queue_name: queueName, cause, presence }) {
+  #row({ at, to, queues, queue_names: names, cause, presence }) {
     const atMs = Date.parse(at);
     const when = element("time", { datetime: at, title: at }, moment(atMs, this.#board.nowMs()));
     return element("tr", {},
       element("td", { class: "when" }, when),
       element("td", { class: "to" }, stateMark(this.#board.palette, to), element("bdi", {}, to)),
       element("td", {}, element("bdi", {}, presence ?? "")),
-      element("td", {}, element("bdi", {}, queueName ?? queue ?? "")),
+      element("td", {}, element("bdi", {}, queues.map((id, place) => names[place] ?? id).join(", "))),
       element("td", { class: "cause" }, cause));
   }
 }

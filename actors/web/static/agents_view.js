@@ -64,7 +64,7 @@ export class AgentsView {
     setText(state.lastChild, isOld ? `was ${agent.state}` : agent.state);
     setText(time, isOld ? "not confirmed" : duration((nowMs - agent.since) / 1000));
     setAttribute(time, "data-slow", slow || null);
-    setText(queue.firstChild, store.queueLabel(agent.queue));
+    setText(queue.firstChild, store.queueLabels(agent));
     setText(presence.firstChild, agent.presence ?? "");
     setAttribute(row, "data-stale", isOld);
   }

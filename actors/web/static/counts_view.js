@@ -40,7 +40,7 @@ export class CountsView {
     const thresholds = store.summary?.thresholds;
     this.#slow.clear();
     for (const agent of store.agents.values()) {
-      const isMine = selection.queue === null || agent.queue === selection.queue;
+      const isMine = selection.queue === null || agent.queues.includes(selection.queue);
       if (isMine && slowness(agent, thresholds, nowMs) === 2) {
         this.#slow.set(agent.state, (this.#slow.get(agent.state) ?? 0) + 1);
       }

@@ -177,7 +177,7 @@ export class MapView {
     setAttribute(mark, "data-hue", agent ? palette.hue(agent.state) : null);
     setText(name, agent ? agent.label : "no agent");
     setText(state, agent ? this.#board.stateWords(agent, duration) : "");
-    setText(queue, agent ? store.queueLabel(agent.queue) : "");
+    setText(queue, agent ? store.queueLabels(agent) : "");
     this.#placeTip();
   }
 

@@ -34,10 +34,19 @@ export class QueuesView {
     this.#list.show(found);
     setText(byId("queues-count"), count(found.length));
     byId("queues-none").hidden = found.length > 0;
+    this.#showUnknown();
   }
 
   showChanged() {
     this.#list.refresh();
+    this.#showUnknown();
+  }
+
+  #showUnknown() {
+    const unknown = this.#board.store.queuesUnknown;
+    byId("queues-unknown").hidden = unknown === 0;
+    setText(byId("queues-unknown"), `The queues of ${count(unknown)} agents are not known yet: `
+      + "they are missing here.");
   }
 
   #order(sort) {
@@ -88,6 +97,8 @@ export class QueuesView {
     });
     setAttribute(row, "data-chosen", this.#board.selection.queue === queue.id);
     // Nobody to give work to, while others of the queue work: what a supervisor looks for.
-    setAttribute(row, "data-short", this.#board.isNow && (queue.byState.Available ?? 0) === 0);
+    // While somebody may be missing here, nobody can say so.
+    const isCertain = this.#board.isNow && this.#board.store.queuesUnknown === 0;
+    setAttribute(row, "data-short", isCertain && (queue.byState.Available ?? 0) === 0);
   }
 }

@@ -23,7 +23,7 @@ export class Selection {
 
   matches(agent) {
     return (this.state === null || agent.state === this.state)
-      && (this.queue === null || agent.queue === this.queue)
+      && (this.queue === null || agent.queues.includes(this.queue))
       && (!this.isStaleOnly || agent.isStale)
       && (this.text === "" || haystack(agent).includes(this.text));
   }
@@ -68,7 +68,8 @@ export class Keys {
       if (sort === "name") return (agent) => names.get(agent.id) ?? 0;
       if (sort === "state") return (agent) => rank(agent.state) * INDEX_MAX + names.get(agent.id);
       const queues = this.#rank([...store.queues.values()]);
-      return (agent) => (agent.queue === null ? queues.size : queues.get(agent.queue) ?? 0);
+      return (agent) => agent.queues.reduce(
+        (least, id) => Math.min(least, queues.get(id) ?? queues.size), queues.size);
     };
   }
 

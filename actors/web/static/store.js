@@ -13,6 +13,7 @@ export class Store {
   last = []; // transitions, the newest first
   health = null;
   summary = null;
+  queuesUnknown = 0; // agents whose queues nobody knows yet: counts of queues are too low
   atMs = 0; // the server's, of the newest that was applied
   generation = 0; // grows whenever somebody comes, goes or is renamed
   #changed = new Set();
@@ -23,9 +24,10 @@ export class Store {
     this.queues = new Map();
     for (const [id, name] of snapshot.queues) this.#queue(id, name);
     const queues = [...this.queues.keys()];
-    for (const [id, name, state, since, queue, presence, stale] of snapshot.agents) {
+    for (const [id, name, state, since, , presence, stale, places] of snapshot.agents) {
       here.add(id);
-      this.#set(id, name, snapshot.states[state], since, queues[queue] ?? null, presence, stale);
+      const within = places.map((place) => queues[place]);
+      this.#set(id, name, snapshot.states[state], since, null, presence, stale, within);
     }
     for (const agent of [...this.agents.values()]) if (!here.has(agent.id)) this.#remove(agent);
     if (isFirst) this.#arrange();
@@ -35,16 +37,21 @@ export class Store {
     this.summary = snapshot.summary;
     this.byState = snapshot.summary.by_state;
     this.health = snapshot.summary.health;
+    this.queuesUnknown = snapshot.summary.queues_unknown ?? 0;
     this.generation += 1;
   }
 
   /** What the stream does not say. Counts and health are the stream's: this may be older. */
   applySummary(summary) {
     this.summary = summary;
+    this.queuesUnknown = summary.queues_unknown ?? this.queuesUnknown;
   }
 
   /** `stale`: all are (1) or none is (0) from now on. */
-  applyChanges({ at, changes = [], last = [], by_state: byState, queues = {}, health, stale }) {
+  applyChanges({
+    at, changes = [], last = [], by_state: byState, queues = {}, queues_unknown: unknown, health,
+    stale,
+  }) {
     const known = this.agents.size;
     if (stale !== undefined && stale !== null) this.#markAll(Boolean(stale));
     for (const row of changes) this.#set(...row);
@@ -53,6 +60,7 @@ export class Store {
     for (const row of last) this.last.unshift(transition(row));
     this.last.length = Math.min(this.last.length, LAST_MAX);
     if (byState) this.byState = byState;
+    this.queuesUnknown = unknown ?? this.queuesUnknown;
     this.applyHealth({ at, health });
   }
 
@@ -79,21 +87,29 @@ export class Store {
   }
 
   queueLabel(id) {
-    return id === null ? "" : this.queues.get(id)?.label ?? id;
+    return this.queues.get(id)?.label ?? id;
   }
 
-  #set(id, name, state, since, queue, presence, stale) {
+  /** Of all queues of an agent, in one order. */
+  queueLabels(agent) {
+    return agent.queues.map((id) => this.queueLabel(id)).sort(compare).join(", ");
+  }
+
+  /** `queues`: the agent counts in each of them; null: they are as they were. */
+  #set(id, name, state, since, _former, presence, stale, queues) {
     let agent = this.agents.get(id);
     if (!agent) {
-      agent = { id, place: this.places.length, name: undefined };
+      agent = { id, place: this.places.length, name: undefined, queues: [] };
       this.places.push(agent);
       this.agents.set(id, agent);
     }
     if (agent.name !== name) this.#rename(agent, name);
-    if (queue !== null) this.#queue(queue);
+    if (queues) {
+      for (const queue of queues) this.#queue(queue);
+      agent.queues = queues;
+    }
     agent.state = state;
     agent.since = since;
-    agent.queue = queue;
     agent.presence = presence;
     agent.isStale = Boolean(stale);
     this.#changed.add(agent);
@@ -138,19 +154,25 @@ export class Store {
   /** A snapshot does not repeat what its agents say. */
   #countQueues() {
     for (const agent of this.agents.values()) {
-      const queue = agent.queue === null ? null : this.queues.get(agent.queue);
-      if (!queue) continue;
-      queue.byState[agent.state] = (queue.byState[agent.state] ?? 0) + 1;
-      queue.agents += 1;
+      for (const id of agent.queues) {
+        const queue = this.queues.get(id);
+        queue.byState[agent.state] = (queue.byState[agent.state] ?? 0) + 1;
+        queue.agents += 1;
+      }
     }
   }
 
-  /** The first places go by queue, so that a queue's agents are neighbours. */
+  /** The first places go by queues, so that agents of the same ones are neighbours. Whoever is in
+   * none stands last. */
   #arrange() {
-    const queues = [...this.queues.values()].sort((a, b) => compare(a.label, b.label));
-    const byQueue = new Map([...queues.map(({ id }) => [id, []]), [null, []]]);
-    for (const agent of this.places) byQueue.get(agent.queue).push(agent);
-    this.places = [...byQueue.values()].flatMap((agents) =>
+    const teams = new Map();
+    for (const agent of this.places) {
+      const team = this.queueLabels(agent);
+      if (!teams.has(team)) teams.set(team, []);
+      teams.get(team).push(agent);
+    }
+    const ordered = [...teams].sort(([a], [b]) => (a === "") - (b === "") || compare(a, b));
+    this.places = ordered.flatMap(([, agents]) =>
       agents.sort((a, b) => compare(a.label, b.label) || compare(a.id, b.id)));
     this.places.forEach((agent, place) => { agent.place = place; });
   }
@@ -161,8 +183,8 @@ function rename(queue, name) {
   queue.label = name ?? queue.id;
 }
 
-function transition([id, from, to, atMs, queue, cause]) {
-  return { id, from, to, atMs, queue, cause };
+function transition([id, from, to, atMs, , cause]) {
+  return { id, from, to, atMs, cause };
 }
 
 function compare(a, b) {

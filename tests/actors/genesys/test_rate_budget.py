@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from actors.genesys.rate_budget import (
     ALLOWED_HEADER,
     COUNT_HEADER,
+    LENT_SPARE,
     RESET_HEADER,
     SLACK_S,
     WINDOW_S,
     Budget,
+    borrowed_most,
+    lent_most,
+    planner_share,
     shares,
 )
 
@@ -252,3 +256,107 @@ def test_the_shares_are_never_more_than_all(total: int) -> None:
 
 def test_of_300_writes_have_120_and_reads_180() -> None:
     assert shares() == (45, 135, 120)
+
+
+class Three:
+    """Planner, receiver and sender of one client; each sees at once what the others use."""
+
+    def __init__(self, total: int, *, begin_s: float) -> None:
+        self.gateway = Gateway(begin_s)
+        self.now_s, self.is_borrowing, self.waiting = 0.0, True, 0
+        own = shares(total)
+        self.planner = Budget(own.planner, total=total, most=lambda: self._planner(total))
+        self.receiver = Budget(own.receiver, total=total, most=lambda: self._lent("receiver"))
+        self.sender = Budget(own.sender, total=total, most=lambda: self._lent("sender"))
+        self.own = own
+
+    def _planner(self, total: int) -> int:
+        if not self.is_borrowing:
+            return self.own.planner
+        others = self.receiver.used(self.now_s) + self.sender.used(self.now_s) + self.waiting
+        return borrowed_most(total, self.own.planner, others)
+
+    def _lent(self, who: str) -> int:
+        share = self.own._asdict()[who]
+        other = self.sender if who == "receiver" else self.receiver
+        used, others = self.planner.used(self.now_s), other.used(self.now_s)
+        return lent_most(sum(self.own), share, self.own.planner, used, others)
+
+    def asks(self, budget: Budget, count: int) -> int:
+        """So often, if it may; how often it might."""
+        for granted in range(count):
+            if budget.grant(self.now_s) > 0.0:
+                return granted
+            self.gateway.take(self.now_s)
+            budget.ended(self.now_s)
+        return count
+
+
+steps = st.lists(
+    st.tuples(
+        st.sampled_from(["planner", "receiver", "sender", "borrowing"]),
+        st.integers(0, 300),
+        st.sampled_from([0.0, 0.1, 1.0, 20.0, 59.0, 61.0]),
+    ),
+    max_size=60,
+)
+
+
+@settings(deadline=None)
+@given(st.floats(0, WINDOW_S), steps)
+@example(0.0, [("planner", 300, 0.0), ("sender", 300, 0.0), ("receiver", 300, 0.0)])
+@example(0.0, [("sender", 120, 0.0), ("receiver", 135, 0.0), ("planner", 300, 0.0)])
+def test_no_window_holds_more_than_all_whoever_borrows(
+    begin_s: float, doings: list[tuple[str, int, float]]
+) -> None:
+    three = Three(300, begin_s=begin_s)
+    for who, count, pause_s in doings:
+        if who == "borrowing":
+            three.is_borrowing = not three.is_borrowing
+        else:
+            three.asks(getattr(three, who), count)
+        three.now_s += pause_s
+        assert three.planner.used(three.now_s) <= 210  # and the gateway has refused nobody
+
+
+def test_the_planner_borrows_seventy_of_a_hundred_at_most_and_leaves_thirty() -> None:
+    three = Three(300, begin_s=0.0)
+    assert three.asks(three.planner, 300) == 210
+    assert three.asks(three.sender, 300) == 90 - LENT_SPARE
+
+
+def test_what_receiver_and_sender_use_is_not_borrowed() -> None:
+    three = Three(300, begin_s=0.0)
+    assert three.asks(three.sender, 120) == 120
+    assert three.asks(three.receiver, 60) == 60
+    assert three.asks(three.planner, 300) == 300 - 120 - 60 - 30
+
+
+def test_nothing_is_borrowed_while_writes_wait_and_they_have_what_becomes_free() -> None:
+    three = Three(300, begin_s=0.0)
+    assert three.asks(three.planner, 300) == 210
+    three.asks(three.sender, 300)
+    three.waiting, three.now_s = 30, WINDOW_S / 2
+    assert three.asks(three.planner, 1) == 0
+    three.now_s = WINDOW_S + 2 * SLACK_S
+    assert three.asks(three.sender, 30) == 30
+    three.waiting = 0
+    assert three.asks(three.planner, 300) == 210
+
+
+def test_who_borrows_no_more_leaves_each_its_share() -> None:
+    three = Three(300, begin_s=0.0)
+    three.asks(three.planner, 300)
+    three.is_borrowing = False
+    assert three.asks(three.planner, 1) == 0
+    three.now_s = WINDOW_S + 2 * SLACK_S
+    found = [three.asks(each, 300) for each in (three.planner, three.receiver, three.sender)]
+    assert found == list(shares())
+
+
+@given(st.integers(20, 3000), st.integers(0, 3000), st.booleans())
+def test_the_planner_never_has_less_than_its_own_share(
+    total: int, others: int, has_sender: bool
+) -> None:
+    own = planner_share(total, has_sender=has_sender)
+    assert borrowed_most(total, own, others) >= own

@@ -131,7 +131,7 @@ def test_a_first_read_becomes_a_plan_and_the_receivers_hear_of_it(tmp_path: Path
             }
             assert (rig.get("plan_version"), rig.roster.version) == (1, 1)
             assert rig.rung()
-            await until(lambda: read_names(rig.path).queues)
+            await until(lambda: rig.get("queue_reads") > 0)
             assert read_names(rig.path) == (
                 {user: f"N {user}" for user in "abcd"},
                 {"q1": "Sales"},

@@ -224,7 +224,7 @@ def test_a_page_that_fails_is_asked_for_again_and_no_other(status: int) -> None:
         cloud.before_page = before_page
         assert len((await make(WatchSelection()).read({})).names) == 1001
         numbers = [dict(asked.query)["pageNumber"] for asked in cloud.asked]
-        assert numbers == ["1", "2", "2", "2", "3"]
+        assert sorted(numbers) == ["1", "2", "2", "3", "3"]  # the two that failed are two pages
 
     with_reader(test)
 

@@ -15,7 +15,7 @@ from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.rate_budget import Budget, planner_alone, shares
 from actors.planner.arguments import WatchSelection
 from actors.planner.roster import RosterReader
-from actors.planner.roster_calls import RetryPolicy
+from actors.planner.roster_calls import PAGES_AHEAD, RetryPolicy
 from tests.gateway.loopback import Request, answer
 from tests.gateway.scripted_cloud import (
     PAGES,
@@ -233,5 +233,63 @@ def test_an_odd_division_costs_that_user_at_most(division: object) -> None:
         cloud.users["odd"] = {"id": "odd", "name": {"first": "x"}, "division": division}
         reader = reader_of(rest, WatchSelection(kind="divisions", ids=("one",)))
         assert (await reader.read({})).names.keys() == {"a", "b"}
+
+    with_cloud(test)
+
+
+class Ahead(ScriptedCloud):
+    """Answers no page of users but the first until several are asked for."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self.together, self.waiting = together, 0
+        self.are_enough = asyncio.Event()
+
+    async def reply(self, request: Request) -> bytes:
+        if request.path == PAGES and dict(request.query).get("pageNumber") != "1":
+            self.waiting += 1
+            if self.waiting >= self.together:
+                self.are_enough.set()
+            await self.are_enough.wait()
+        return await super().reply(request)
+
+
+def test_pages_are_asked_for_ahead_of_their_turn_by_all_clients() -> None:
+    async def run() -> None:
+        async with (
+            Ahead(PAGES_AHEAD) as cloud,
+            rest_at(cloud.address, Budget(20)) as first,
+            rest_at(cloud.address, Budget(20)) as second,
+        ):
+            ids = [f"u{number:05}" for number in range(9 * 500 + 1)]
+            cloud.add(*ids)
+            async with asyncio.timeout(10):
+                read = await reader_of(first, WatchSelection(), second).read({})
+            assert list(read.names) == ids
+            assert cloud.paths(PAGES) == 10 + 1  # one more shows whom the other client sees
+            assert abs(first.requests - second.requests) <= 2
+
+    asyncio.run(run())
+
+
+def test_pages_that_lead_elsewhere_than_guessed_are_read_in_their_turn() -> None:
+    async def test(cloud: ScriptedCloud, rest: CloudRest) -> None:
+        ids = [f"u{number:05}" for number in range(6 * 500)]
+        asked: list[str] = []
+
+        def page(request: Request) -> dict[str, object]:
+            query = dict(request.query)
+            number, mark = int(query["pageNumber"]), query.get("mark", "1")
+            asked.append(f"{number} {mark}")
+            found = [{"id": user, "name": user} for user in ids[(number - 1) * 500 : number * 500]]
+            following = f"/api/v2/users?pageSize=500&pageNumber={number + 1}&mark={number + 1}"
+            told = {"entities": found, "pageCount": 6, "total": len(ids), "pageSize": 500}
+            return told | ({"nextUri": following} if number < 6 else {})
+
+        cloud.answers["GET", PAGES] = page
+        read = await reader_of(rest, WatchSelection()).read({})
+        assert list(read.names) == ids
+        assert {f"{number} {number}" for number in range(2, 7)} <= set(asked)
+        assert len(asked) <= 6 + PAGES_AHEAD
 
     with_cloud(test)

@@ -200,6 +200,21 @@ def test_changed_topics_replace_the_channel_unless_we_have_just_changed_them() -
     assert bench.machine.wants_rotation(bench.now_s)
 
 
+def test_topics_that_change_while_a_call_of_ours_is_under_way_are_our_own_doing() -> None:
+    bench = Bench()
+    bench.tell(signals.Planned(USERS))
+    bench.create()
+    bench.subscribe()
+    line = bench.the(signals.Connect).line
+    bench.connect()
+    bench.passes(2 * POLICY.own_change_s)
+    bench.tell(signals.Planned(USERS | {"joins"}))
+    asked = bench.the(signals.Subscribe)
+    bench.tell(signals.TopicsChanged(line))  # the echo is faster than the answer
+    bench.tell(signals.Subscribed(asked.channel, asked.users, {}))
+    assert bench.events("channel.doubtful") == []
+
+
 def test_doubts_that_follow_one_another_are_heard_ever_more_rarely() -> None:
     trust = Trust(POLICY)
     heard = [second for second in range(0, 100_000, 5) if trust.may_doubt(float(second))]

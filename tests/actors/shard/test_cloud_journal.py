@@ -182,8 +182,8 @@ def test_agents_move_to_other_shards_with_all_that_is_known_of_them(
 def test_the_sender_is_told_the_native_values_and_how_stale_that_agent_is(cloud: Rig) -> None:
     cloud.feed(activity("MEAL", 10, "INTERACTING", 11), ends(2, OTHER_SCOPE))
     told, other = answers(cloud, AskAgent(1, A), AskAgent(2, C))
-    assert told[-3:] == (None, DEFINITION, "INTERACTING")
-    assert other[-3] == at_us(7)
+    assert told[-4:] == (None, DEFINITION, "INTERACTING", False)
+    assert other[-4] == at_us(7)
 
 
 def test_a_presence_is_confirmed_by_its_time_however_long_it_has_been_held(cloud: Rig) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
+
 from tools.fake_gateway.cloud.activity import Held, Traced
 from tools.fake_gateway.cloud.definitions import (
     COMMUNICATING,
@@ -79,6 +81,7 @@ class CloudExpectation:
         self.agents = len(self.users)
         queues, homes = self.script.queues, self.script.homes
         self._queues_of = [(queues[n], queues[(n + 1) % len(queues)]) for n in homes]
+        self._members_text: dict[int, str | None] = {}  # as rows have it
         self._late_every: int = run["late"][0]
         self.copied: set[int] = set()  # events whose frames came again, on whatever socket
         self._activity = activity_of(self.script, (0, 0))
@@ -285,8 +288,31 @@ class CloudExpectation:
         return number < 0 or self.queues[number] != (self.queues[before] if before >= 0 else 0)
 
     def queue(self, agent: int, number: int) -> str:
-        """The first active one."""
+        """The one that the agent is active in."""
         return self._queues_of[agent][self.queues[number] if number >= 0 else 0]
+
+    def memberships(self, agent: int) -> frozenset[str]:
+        """The queues that the agent is a member of, whichever it is active in."""
+        return frozenset(self._queues_of[agent])
+
+    def is_queue(self, agent: int, number: int, text: str | None) -> bool:
+        """Whether a row may bear this text as the agent's queues: all that it is a member of, or,
+        before these were read, those that an event told it is active in. Several, and one whose id
+        begins like a list, are a JSON array."""
+        if text == self._members_text.get(agent, ""):
+            return True
+        queues = [] if text is None else orjson.loads(text) if text[:1] == "[" else [text]
+        if self.away[agent] and frozenset(queues) <= self.memberships(agent):
+            return True  # lists that were read then did not have everybody
+        if frozenset(queues) == self.memberships(agent) and len(queues) == len(set(queues)):
+            self._members_text[agent] = text
+            return True
+        told = self.queues_told(agent)
+        return queues[:1] == [self.queue(agent, number)] and len(queues) in told
+
+    def queues_told(self, agent: int) -> frozenset[int]:
+        """How many queues an event may have told that the agent is active in."""
+        return self.varied.queues_told.get(agent, frozenset()) | {1}
 
     def may_be_unknown(self, agent: int) -> bool:
         """Whether a snapshot may have failed to name somebody who was to be heard of."""

@@ -135,6 +135,11 @@ class CloudOrganisation:
         members = {*self._at_home[queue], *self._at_home[queue - 1]}
         return [agent for agent in sorted(members) if self.states[agent] == "active"]
 
+    def queues_of(self, agent: int) -> list[int]:
+        """The home, and the one after it."""
+        home = self.script.homes[agent]
+        return sorted({home, (home + 1) % len(self.script.queues)})
+
     def group_members(self, group: int) -> list[int]:
         active = self.states
         return [agent for agent in range(group, len(active), GROUPS) if active[agent] == "active"]
@@ -230,6 +235,10 @@ class CloudOrganisation:
 
     def queue(self, number: int) -> dict[str, Any]:
         return self.directory.queue(number, len(self.queue_members(number)))
+
+    def user_queue(self, number: int) -> dict[str, Any]:
+        """As the listing of a user's queues has it."""
+        return self.queue(number) | {"joined": True}
 
     def queue_member(self, queue: int, agent: int, expand: frozenset[str]) -> dict[str, Any]:
         """A member's routing status stands beside its user, a presence in it."""

@@ -68,6 +68,7 @@ class People:
             RestCall("PATCH", user + "/presences/{source}", self._patch),
             RestCall("GET", user + "/routingstatus", self._routing_status),
             RestCall("PUT", user + "/routingstatus", self._set_routing_status),
+            RestCall("GET", user + "/queues", self._queues_of),
             RestCall("GET", "/api/v2/presence/definitions", self._definitions),
             RestCall("GET", "/api/v2/presencedefinitions", self._legacy_definitions),
             RestCall("GET", "/api/v2/organizations/me", self._me),
@@ -165,6 +166,14 @@ class People:
         page = Page(request, size_max=MEMBERS_PAGE_MAX)
         entities = [organisation.queue_member(number, agent, expand) for agent in page.of(members)]
         return json_response(page.uncounted(entities, len(members)))
+
+    async def _queues_of(self, request: web.Request) -> web.StreamResponse:
+        """Everybody has joined each of theirs."""
+        agent = self._agent(request.match_info["user"])
+        is_joined = _one_of(request, "joined", "true", "false") == "true"
+        queues = self._organisation.queues_of(agent) if is_joined else []
+        page = Page(request, size_max=MEMBERS_PAGE_MAX)
+        return _listing(page, queues, self._organisation.user_queue)
 
     async def _groups(self, request: web.Request) -> web.StreamResponse:
         numbers = list(range(len(self._organisation.directory.groups)))

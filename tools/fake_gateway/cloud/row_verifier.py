@@ -133,7 +133,10 @@ class CloudRowVerifier(RowVerifier):
             or number <= self.held[agent]
             or socket <= 0
             or number in expectation.unusual
-            or queue != expectation.queue(agent, number)
+            or not (
+                queue == expectation.queue(agent, number)
+                or expectation.is_queue(agent, number, queue)
+            )
         ):
             return NEVER
         self.found[number] = FOUND_LIVE
@@ -260,9 +263,8 @@ class CloudRowVerifier(RowVerifier):
         self.completions += 1
         if row[4] != self.held_state[agent]:
             self._mismatch("state", self.held_state[agent], row[4], where)
-        queue = self.expectation.queue(agent, number)
-        if row[8] != queue:
-            self._mismatch("queue", queue, row[8], where)
+        if not self.expectation.is_queue(agent, number, row[8]):
+            self._mismatch("queue", self.expectation.queue(agent, number), row[8], where)
 
     def _content(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
         expectation = self.expectation
@@ -279,10 +281,9 @@ class CloudRowVerifier(RowVerifier):
         if row[9] not in fact.presences:
             self._mismatch("presence", fact.presences, row[9], where)
         is_told = number >= 0 and number not in expectation.queueless
-        if row[11] == "live" and expectation.is_whole and is_told:
-            queue = expectation.queue(agent, number)
-            if row[8] != queue:
-                self._mismatch("queue", queue, row[8], where)
+        is_judged = row[11] == "live" and expectation.is_whole and is_told
+        if is_judged and not expectation.is_queue(agent, number, row[8]):
+            self._mismatch("queue", expectation.queue(agent, number), row[8], where)
 
     def _order(self, agent: int, number: int, row: Row, where: dict[str, Any]) -> None:
         """Is the event new, and does it come when it may?"""

@@ -43,6 +43,7 @@ class VariedLines:
         self.ties: dict[tuple[int, int], Tie] = {}
         self.date_of: dict[tuple[int, int], int] = {}  # (agent, told) -> true, in µs
         self.held_back: list[HeldBack] = []
+        self.queues_told: dict[int, frozenset[int]] = {}  # by agent: so many, in an event
 
     @property
     def is_varied(self) -> bool:
@@ -62,6 +63,9 @@ class VariedLines:
         at_us = line.get("at_ms", 0) * 1000
         if what in _PARTLY:
             self.partly.add(agent)
+        elif what == "several-queues":
+            told = self.queues_told.get(agent, frozenset())
+            self.queues_told[agent] = told | {line["queues"]}
         elif what == "broken-message":
             self.damaged.add(agent)
         elif what == "odd-time":

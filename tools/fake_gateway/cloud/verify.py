@@ -9,6 +9,7 @@ from typing import Any
 
 import apsw
 
+from tools.fake_gateway.cloud import queue_verifier
 from tools.fake_gateway.cloud.command_verifier import CloudCommandVerifier
 from tools.fake_gateway.cloud.expectation import CloudExpectation
 from tools.fake_gateway.cloud.gap_rows import GapRow, GapRows
@@ -26,7 +27,7 @@ _UNTOLD = frozenset((NOBODY, LEFT_OUT, DEAF))
 
 
 class CloudVerification(Verification):
-    kinds = (*KINDS, "over_budget")
+    kinds = (*KINDS, "over_budget", queue_verifier.KIND)
     _rows: CloudRowVerifier
 
     def _read(self, ledger: Path) -> None:
@@ -60,7 +61,14 @@ class CloudVerification(Verification):
             "fullest_window": expectation.fullest_window,
             "faults": dict(expectation.faults),
             "beside": dict(expectation.varied.beside),
+            "queues": self._check_queues(),
         }
+
+    def _check_queues(self) -> dict[str, Any] | None:
+        """None: nobody has said what was shown."""
+        if self._shown is None:
+            return None
+        return queue_verifier.QueueVerifier(self._expectation, self._findings).check(self._shown)
 
     def _note_gaps(self, journal: ShardJournal) -> None:
         self._gaps[journal.name] = GapRows([GapRow(*row) for row in journal.gap_rows()])
