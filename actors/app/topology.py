@@ -188,6 +188,7 @@ def _planner_arguments(
         requests_per_minute=cloud.requests_per_minute,
         sends=settings.sender.enabled,
         roster_every_s=cloud.roster_every_s,
+        agent_fields=cloud.agent_fields,
         receiver_doorbells=shared.receiver_doorbells,
         shard_rings=shared.rosters,
         shard_doorbells=shared.shard_doorbells,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from actors.genesys.agent_profile import USUAL_FIELDS, ProfileField
 from actors.genesys.channel_plan import Limits
 from actors.genesys.http import GatewayAddress
 from actors.genesys.rate_budget import REQUESTS_PER_MINUTE
@@ -61,6 +62,7 @@ class PlannerArguments:
     requests_per_minute: int = REQUESTS_PER_MINUTE  # of the client; the planner takes its share
     sends: bool = True  # whether there is a sender; its share of the first client is ours, if not
     roster_every_s: float = ROSTER_EVERY_S
+    agent_fields: tuple[ProfileField, ...] = USUAL_FIELDS  # of who an agent is, that are kept
     receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed
     shard_rings: tuple[Block, ...] = ()  # what the roster shows goes to the agent's owner
     shard_doorbells: tuple[Doorbell, ...] = ()

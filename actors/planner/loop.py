@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from actors.genesys.agent_profile import parts_of
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX, CloudRest
@@ -25,6 +26,7 @@ from actors.genesys.token_gauges import TokenGauges
 from actors.genesys.tokens import TokenProvider
 from actors.planner.arguments import PlannerArguments
 from actors.planner.observer import Observer
+from actors.planner.profiles import ProfileNotes
 from actors.planner.roster import RosterReader
 from actors.planner.roster_calls import RetryPolicy
 from actors.planner.store import RosterStore
@@ -90,6 +92,7 @@ class Planner:
         self._rest: CloudRest
         self._rests: tuple[CloudRest, ...]
         self._observer: Observer
+        self._profiles: ProfileNotes
         self._reader: RosterReader
         self._gauges: TokenGauges
 
@@ -123,11 +126,14 @@ class Planner:
             self._rest = CloudRest(address, tokens, client, pacer, clock=self._clock)
             others = [await self._other(other, stack) for other in self._arguments.others]
             self._rests = (self._rest, *others)
+            fields = self._arguments.agent_fields
+            self._profiles = ProfileNotes(self._store, fields, self._disk.until_done)
             self._observer = Observer(
                 self._arguments.shard_rings,
                 self._arguments.shard_doorbells,
                 self._child.generation,
                 self._clock,
+                self._profiles.note,
             )
             self._reader = RosterReader(
                 self._rest,
@@ -137,6 +143,7 @@ class Planner:
                 retry=self._retry,
                 others=others,
                 tell=self._tell_failed_call,
+                parts=parts_of(fields),
             )
             await self._work_until_stopped()
 
@@ -174,6 +181,7 @@ class Planner:
             while not work.done() and not stopped.done():
                 self._show()
                 self._plan_found()
+                self._profiles.write()
                 await asyncio.wait(
                     (work, stopped), timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED
                 )
@@ -303,6 +311,7 @@ class Planner:
                 "roster.empty", what="the OAuth client sees no active user; check its roles"
             )
         self._plan(read.names)
+        self._profiles.end_read()
         self._has_read = True
         self._told_causes.clear()
         if read.pages_unread != self._pages_unread:
