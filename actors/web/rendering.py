@@ -85,7 +85,7 @@ def health_shown(health: Health) -> dict[str, Any]:
         "lagging": health.is_lagging,
         "stale_since": utc(health.stale_since_us),
         "stale_agents": health.stale_agents,
-        "reasons": list(health.reasons),
+        "reasons": [*health.reasons, *health.warnings],
     }
 
 

@@ -61,7 +61,11 @@ def data_dir(tmp_path: Path) -> Path:
     channels = channels_path(path, 0)
     channel_store.prepare(channels, RUN)
     with closing(channel_store.ChannelStore(channels, RUN)) as held:
-        topics = [f"v2.users.{user}.activity" for user in (A, B)]
+        topics = [
+            f"v2.users.{user}{end}"
+            for user in (A, B)
+            for end in (".activity", "?presence&routingStatus", ".routingStatus")
+        ]
         held.refuse(Slot(0, 0), [RejectedTopic(topic, "no", ()) for topic in topics], NOW_US)
     return path
 
@@ -97,7 +101,7 @@ def test_a_person_is_taken_out_of_every_file_and_others_stay(
     assert told["files"]["cloud.db"] == {
         "names": 1, "profiles": 1, "profiles of whom they were the manager": 1,
     }  # fmt: skip
-    assert told["files"]["channels-0.db"] == {"refused topics": 1}
+    assert told["files"]["channels-0.db"] == {"refused topics": 3}
     for journal in ("shard-00.db", "archive-001/shard-00.db"):
         assert told["files"][journal]["agents"] == told["files"][journal]["frames in quarantine"]
     assert [each.user_id for each in reader.read_states(data_dir)] == [B]
