@@ -6,7 +6,7 @@ is seen, but not watched, is forgotten with the end of the read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 import orjson
@@ -32,8 +32,13 @@ class ProfileNotes:
         self._store = store
         self._fields = frozenset(fields)
         self._durably = durably
-        self._noted: dict[str, bytes] = {}
-        """As JSON: half as large as what it says."""
+        self._noted: dict[str, str] = {}
+        """As JSON in a text: a tenth of what `orjson` holds on to for the bytes of a short one."""
+        self._due: list[str] = []
+        """Who can be written, the last one first: in their order each page of the file is written
+        once."""
+        self._planned: Mapping[str, str] = {}
+        """As of when that was made."""
         self._missing: dict[str, dict[str, int]] = {}
         """How often in a row fields that are held were missing, by user."""
 
@@ -47,25 +52,31 @@ class ProfileNotes:
             if told:
                 user_id = user["id"]
                 before = noted.get(user_id)
-                noted[user_id] = orjson.dumps(
-                    told if before is None else {**orjson.loads(before), **told}
-                )
+                if before is not None:
+                    told = {**orjson.loads(before), **told}
+                noted[user_id] = orjson.dumps(told).decode()
+        self._planned = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to write. Nobody who is not watched is written down."""
+        names = self._store.roster.names
+        if not self._due and self._noted and self._planned is not names:
+            self._planned = names
+            self._due = sorted((user for user in self._noted if user in names), reverse=True)
+        return bool(self._due)
 
     def write(self) -> int:
-        """Of those who are watched, as far as it is news; how many."""
-        names, noted = self._store.roster.names, self._noted
-        ready = [user for user in noted if user in names]
-        written = 0
-        for first in range(0, len(ready), ROWS_MAX):
-            some = {user: noted.pop(user) for user in ready[first : first + ROWS_MAX]}
-            written += self._write(some)
-        return written
+        """Of those who are watched, ROWS_MAX at most, as far as it is news; how many."""
+        if not self.is_due:
+            return 0
+        due, self._due = self._due[-ROWS_MAX:], self._due[:-ROWS_MAX]
+        return self._write({user: self._noted.pop(user) for user in due if user in self._noted})
 
     def end_read(self) -> None:
         """The roster was read whole: who is not watched by now is nobody to us."""
-        self.write()
-        self._noted.clear()
         names = self._store.roster.names
+        self._noted = {user: told for user, told in self._noted.items() if user in names}
         self._missing = {user: each for user, each in self._missing.items() if user in names}
 
     def _doubted(self, user: str, held: Profile, told: Profile) -> set[str]:
@@ -77,7 +88,7 @@ class ProfileNotes:
             self._missing[user] = {field: counts[field] for field in doubted}
         return doubted
 
-    def _write(self, some: dict[str, bytes]) -> int:
+    def _write(self, some: dict[str, str]) -> int:
         held = self._store.profiles(some)
         changed = {}
         for user, told in some.items():
