@@ -41,6 +41,8 @@ class DataFiles:
     """Those that are there."""
     forget: Callable[[Path, str, re.Pattern[bytes]], Counts] | None = None
     """Takes a person out of one; None: nobody is named in them."""
+    traces: Callable[[Path, str], Sequence[str]] | None = None
+    """What else a person whom one names may be found by, in whatever file: name, address."""
     repair: Callable[[DataDir, int], list[FileFinding]] | None = None
     """Where setting a damaged one aside is not all there is to do."""
     leftovers: tuple[str, ...] = ()
@@ -102,7 +104,12 @@ def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts
 
 
 def _in_roster(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
-    return {"names": planner_forgetting.forget(path, user_id)}
+    told = planner_forgetting.forget(path, user_id)
+    return {
+        "names": told.names,
+        "profiles": told.profiles,
+        "profiles of whom they were the manager": told.managed,
+    }
 
 
 def _in_channels(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
@@ -141,7 +148,12 @@ JOURNALS: Final = DataFiles(
 SENDER: Final = DataFiles(
     file=SENDER_FILE, find=_only(sender_path), forget=_in_store, repair=_repair_store
 )
-ROSTER: Final = DataFiles(file=ROSTER_FILE, find=_only(roster_path), forget=_in_roster)
+ROSTER: Final = DataFiles(
+    file=ROSTER_FILE,
+    find=_only(roster_path),
+    forget=_in_roster,
+    traces=planner_forgetting.traces,
+)
 CHANNELS: Final = DataFiles(
     file=CHANNELS_FILE, find=channel_files, forget=_in_channels, is_backed_up=False
 )

@@ -35,7 +35,9 @@ def prepare(data_dir: DataDir, settings: Settings) -> str:
         if settings.sender.enabled:
             _prepare_store(data_dir, run)
         if settings.dialect == "cloud":
-            planner_store.prepare(planner_store.roster_path(data_dir.path), run)
+            roster = planner_store.roster_path(data_dir.path)
+            planner_store.prepare(roster, run)
+            planner_store.keep_fields(roster, settings.cloud.agent_fields)
             _prepare_channels(data_dir.path, settings.receivers, run)
         if settings.journal == "full":
             sinks_preparation.prepare(data_dir.path, run, settings.sinks)

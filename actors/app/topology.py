@@ -190,6 +190,7 @@ def _planner_arguments(
         neighbours=shared_budgets.planner_neighbours(settings, shared),
         roster_every_s=cloud.roster_every_s,
         queues_every_s=cloud.queues_every_s,
+        agent_fields=cloud.agent_fields,
         receiver_doorbells=shared.receiver_doorbells,
         receiver_counters=shared.receivers,
         shard_rings=shared.rosters,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import mmap
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -28,6 +28,9 @@ TELLING_LENGTH: Final = 16
 """An id of such a length, a UUID say, is never a part of another one."""
 LEFTOVERS: Final = "leftovers in free pages"
 """Of rows that were deleted earlier, or by a call that was interrupted."""
+_WORD: Final = rb"(?<![0-9A-Za-z_-])(?:%s)(?![0-9A-Za-z_-])"
+_TRACE: Final = rb"(?<![0-9A-Za-z_.+-])(?:%s)(?!\.?[0-9A-Za-z_-])"
+"""An address may end with another one, and a sentence with an address."""
 COLUMNS: Final = ("file", "what", "forgotten")
 ELSEWHERE: Final = (
     "Not removed: backups, exports, logs, and data already delivered by webhooks and "
@@ -54,14 +57,15 @@ def forget(
     with _claimed(path):
         if not agreed(f"Permanently remove {tables.cell(user_id)} from {path}?"):
             return EXIT_FAILURE
-        mentioned = mentions(user_id)
+        traces = _traces(path, user_id)
+        mentioned = mentions(user_id, *traces)
         findings = [
             _taken_out(path, files, each, user_id, mentioned)
             for files in DATA_FILES
             if files.forget is not None
             for each in files.found(path)
         ]
-        left = [each for each in _all_files(path) if is_mentioned(user_id, each, mentioned)]
+        left = [each for each in _all_files(path) if _is_left(user_id, traces, each)]
     found = [each for each in findings if each.total]
     _tell(path, found, left, as_json=as_json)
     return EXIT_CLEAN if found and not left else EXIT_FAILURE
@@ -106,17 +110,25 @@ def _taken_out(
 # -- what mentions somebody ------------------------------------------------------------------------
 
 
-def mentions(user_id: str) -> re.Pattern[bytes]:
+def mentions(user_id: str, *traces: str) -> re.Pattern[bytes]:
     """Finds the id as it is, or as JSON may write it. A short one as a word of its own: others may
     begin with it. A long one wherever it is: in a table, columns follow without anything between.
+    `traces`: as words, in either case; short ones nowhere.
     """
-    plain, ascii_only = orjson.dumps(user_id)[1:-1], json.dumps(user_id)[1:-1].encode()
-    ways = {user_id.encode(), plain, ascii_only, _upper(ascii_only)}
+    either = b"|".join(map(re.escape, _ways(user_id)))
+    found = either if len(user_id) >= TELLING_LENGTH else _WORD % either
+    for trace in traces:
+        if len(trace) >= SEARCHED_LENGTH_MIN:
+            found += b"|(?i:%s)" % (_TRACE % b"|".join(map(re.escape, _ways(trace))))
+    return re.compile(found)
+
+
+def _ways(text: str) -> list[bytes]:
+    """In which it may be written."""
+    plain, ascii_only = orjson.dumps(text)[1:-1], json.dumps(text)[1:-1].encode()
+    ways = {text.encode(), plain, ascii_only, _upper(ascii_only)}
     ways |= {way.replace(b"/", b"\\/") for way in ways}
-    either = b"|".join(sorted(map(re.escape, ways)))
-    if len(user_id) >= TELLING_LENGTH:
-        return re.compile(either)
-    return re.compile(rb"(?<![0-9A-Za-z_-])(?:%s)(?![0-9A-Za-z_-])" % either)
+    return sorted(ways)
 
 
 def _upper(escaped: bytes) -> bytes:
@@ -129,6 +141,39 @@ def is_mentioned(user_id: str, path: Path, mentioned: re.Pattern[bytes]) -> bool
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         return mentioned.search(content) is not None
+
+
+def _is_left(user_id: str, traces: Iterable[str], path: Path) -> bool:
+    """Whether a file mentions somebody by the id or by what else they may be found by. Large files
+    are searched for texts as they are and in lower case: for a pattern that takes minutes."""
+    if is_mentioned(user_id, path, mentions(user_id)):
+        return True
+    texts = {each for trace in traces for each in (trace, trace.lower())}
+    written = {each for text in texts if len(text) >= SEARCHED_LENGTH_MIN for each in _ways(text)}
+    if not written or path.stat().st_size == 0:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(_is_a_word(content, text) for text in written)
+
+
+def _is_a_word(content: mmap.mmap, text: bytes) -> bool:
+    word, at = re.compile(_TRACE % re.escape(text)), content.find(text)
+    while at >= 0:
+        if word.match(content, at):
+            return True
+        at = content.find(text, at + 1)
+    return False
+
+
+def _traces(path: Path, user_id: str) -> list[str]:
+    return [
+        trace
+        for files in DATA_FILES
+        if files.traces is not None
+        for each in files.found(path)
+        for trace in files.traces(each, user_id)
+        if trace
+    ]
 
 
 def _all_files(path: Path) -> list[Path]:

@@ -35,17 +35,23 @@ _GAP_COLUMNS = ("shard", "since", "until", "epoch", "first", "last", "why")
 def show_all(path: Path, *, limit: int, as_json: bool) -> None:
     """The agents whose last change is the latest (limit 0: all), and the shards."""
     summaries = reader.summary(path)
+    known = sum(each.agents for each in summaries)
     states = reader.read_states(path)
-    newest = heapq.nlargest(limit, states, key=_at) if limit else sorted(states, key=_at)[::-1]
     if as_json:
+        all_states = sorted(states, key=_at, reverse=True)
+        newest = all_states[:limit] if limit else all_states
+        known = max(known, len(all_states))
         tables.show_json(
             {
                 "shards": [_shard_json(each) for each in summaries],
+                "agents_total": known,
+                "agents_without_state": known - len(all_states),  # of whom no state was told yet
+                "is_complete": len(newest) == len(all_states),
                 "agents": [_agent_json(each) for each in newest],
             }
         )
         return
-    known = sum(each.agents for each in summaries)
+    newest = heapq.nlargest(limit, states, key=_at) if limit else sorted(states, key=_at)[::-1]
     title = f"{known:,} agents" + (f", the {limit:,} latest" if 0 < limit < known else "")
     _show_agents(title, newest)
     print()

@@ -75,6 +75,9 @@ def _wrong_words(name: str, words: Mapping[str, int]) -> Iterator[str]:
             yield f"{name} has used up its attempts to connect (attempts_max)"
         elif not words["connected"]:
             yield f"{name} is not connected"
+        if words.get("topics_partly_refused"):
+            count = words["topics_partly_refused"]
+            yield f"{count} parts of topics are refused; see: presence-runtime topics"
         if words.get("topics_refused"):
             yield f"{words['topics_refused']} topics are refused; see: presence-runtime topics"
     elif role == "planner" and words["agents_unmonitored"]:

@@ -160,24 +160,26 @@ def _carry_out(
             past=past,
         )
         demo.run()
-        shown = folder / "shown.json" if demo.shown is not None else None
-        if shown is not None:
-            shown.write_bytes(orjson.dumps(demo.shown))
         gateway.stop()
         demo.look("verifying")
-        findings, is_content = demo_gateway.verify(
-            ledger,
-            data_dir,
-            plan.journal,
-            folder / "findings.json",
-            to_newest=True,
-            shown=shown,
-        )
+        findings, is_content = _verified(plan, demo, ledger, data_dir)
         if settings.sinks:
             demo.problems += sink_check.problems(data_dir, folder / SINK_FILE)
     if plan.data_dir is not None:
         _keep(ledger, plan.data_dir / "ledger")
     return _report(plan, runtime, supervisor, demo, findings, is_content=is_content), findings
+
+
+def _verified(
+    plan: DemoPlan, demo: DemoRun, ledger: Path, data_dir: Path
+) -> tuple[dict[str, Any], bool]:
+    """What the gateway's own program finds, and whether it is content."""
+    shown = None
+    if demo.shown is not None:
+        shown = ledger.with_name("shown.json")
+        shown.write_bytes(orjson.dumps(demo.shown))
+    result = ledger.with_name("findings.json")
+    return demo_gateway.verify(ledger, data_dir, plan.journal, result, to_newest=True, shown=shown)
 
 
 def _tell_log(path: Path, view: View) -> None:

@@ -85,6 +85,15 @@ one, whatever it combines; it has at most 200 characters, and ours has 68."""
 _KINDS: Final[dict[str, Kind]] = {kind.lower(): kind for kind in EVENT_KINDS}
 
 
+_TOPIC_ENDS: Final = (
+    ".activity",
+    "?presence&routingstatus",
+    "?routingstatus&presence",
+    ".presence",
+    ".routingstatus",
+)
+
+
 def subscribed_topic(user_id: str, topics: TopicsSetting) -> str:
     """What is subscribed to for one agent. Events of a combined topic come under its parts."""
     if topics == "activity":
@@ -94,11 +103,11 @@ def subscribed_topic(user_id: str, topics: TopicsSetting) -> str:
 
 def subscribed_user(topic: str) -> str | None:
     """Whom a subscribed topic is of: the inverse, whatever the topic's spelling and the id's. None:
-    nobody."""
+    nobody. An answer may name a part of a combined one."""
     lowered = topic.lower()
     if not lowered.startswith(USER_TOPIC):
         return None
-    for end in (".activity", "?presence&routingstatus"):
+    for end in _TOPIC_ENDS:
         if lowered.endswith(end):
             return user_id_of(topic[len(USER_TOPIC) : -len(end)]) or None
     return None

@@ -6,16 +6,17 @@ OddAnswerError (protocol.md §2.1).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from actors.genesys.cloud import is_user_id, parse_time_us, user_id_of
+from actors.genesys.cloud import is_user_id, parse_time_us, subscribed_user, user_id_of
 from actors.genesys.cloud_errors import OddAnswerError, permissions
 from actors.genesys.paging import Query, count_of, following, pages_of
 from actors.genesys.secret import Secret
 
 NAME_CHARS_MAX: Final = 200
 REASON_CHARS_MAX: Final = 200
+_COMBINES: Final = "?"
 
 Entity: TypeAlias = dict[str, Any]
 
@@ -59,10 +60,12 @@ class RejectedTopic(NamedTuple):
 
 
 class Subscriptions(NamedTuple):
-    """What a channel listens to now."""
+    """What a channel listens to now. `partly`: what was refused of topics that are permitted all
+    the same, which combine several."""
 
     permitted: frozenset[str]
     rejected: tuple[RejectedTopic, ...]
+    partly: tuple[RejectedTopic, ...] = ()
 
 
 def listed(answer: Any) -> list[Any]:
@@ -144,27 +147,57 @@ def channel_of(answer: Any) -> ChannelAnswer | None:
     return ChannelAnswer(Secret(channel), Secret(uri), expires_us)
 
 
+class _ToldTopic(NamedTuple):
+    """What an answer says of one topic, which need not be one that was asked for."""
+
+    topic: str
+    is_permitted: bool
+    refusal: RejectedTopic
+
+    @property
+    def is_partly_refused(self) -> bool:
+        return self.is_permitted and bool(self.refusal.reason or self.refusal.missing_permissions)
+
+
 def subscriptions_of(asked: Sequence[str], answer: Entity) -> Subscriptions:
-    """Topics come back in whatever case; one that is not told of was not taken."""
+    """Topics come back in whatever case; one that is not told of was not taken. Of a combined topic
+    the answer may tell by its parts: then it is taken if one of them is."""
     spelt = {topic.lower(): topic for topic in asked}
-    permitted, rejected = set(), []
-    for each in listed(answer):
-        topic = each.get("id") if isinstance(each, dict) else None
-        if not isinstance(topic, str):
-            continue
-        topic = spelt.pop(topic.lower(), topic)
-        if str(each.get("state")).lower() == "rejected":
-            reason = each.get("rejectionReason")
-            rejected.append(
-                RejectedTopic(
-                    topic,
-                    " ".join(reason.split())[:REASON_CHARS_MAX] if isinstance(reason, str) else "",
-                    permissions(each.get("missingPermissions")),
-                )
-            )
+    combined = {subscribed_user(topic): topic for topic in asked if _COMBINES in topic}
+    permitted, rejected = set(), list[RejectedTopic]()
+    partly, parts = list[RejectedTopic](), dict[str, list[_ToldTopic]]()
+    for told in _told_topics(answer):
+        topic = spelt.pop(told.topic.lower(), None)
+        whole = combined.get(subscribed_user(told.topic))
+        if topic is None and whole is not None and told.topic.lower() != whole.lower():
+            parts.setdefault(whole, []).append(told)
+        elif not told.is_permitted:
+            rejected.append(told.refusal._replace(topic=topic or told.topic))
         else:
+            permitted.add(topic or told.topic)
+            if topic is not None and topic == whole and told.is_partly_refused:
+                partly.append(told.refusal._replace(topic=topic))
+    for topic, told_parts in parts.items():
+        refused = [each.refusal for each in told_parts if not each.is_permitted]
+        if spelt.pop(topic.lower(), None) is not None:
+            if len(refused) == len(told_parts):
+                rejected.append(refused[0]._replace(topic=topic))
+                continue
             permitted.add(topic)
+        if topic in permitted:
+            partly += refused
     rejected += [
         RejectedTopic(topic, "not contained in the response", ()) for topic in spelt.values()
     ]
-    return Subscriptions(frozenset(permitted), tuple(rejected))
+    return Subscriptions(frozenset(permitted), tuple(rejected), tuple(partly))
+
+
+def _told_topics(answer: Entity) -> Iterator[_ToldTopic]:
+    for each in listed(answer):
+        topic = each.get("id") if isinstance(each, dict) else None
+        if isinstance(topic, str):
+            said = each.get("rejectionReason")
+            reason = " ".join(said.split())[:REASON_CHARS_MAX] if isinstance(said, str) else ""
+            missing = permissions(each.get("missingPermissions"))
+            is_permitted = str(each.get("state")).lower() != "rejected"
+            yield _ToldTopic(topic, is_permitted, RejectedTopic(topic, reason, missing))

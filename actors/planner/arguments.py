@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from actors.genesys.agent_profile import USUAL_FIELDS, ProfileField
 from actors.genesys.channel_plan import Limits
 from actors.genesys.http import GatewayAddress
 from actors.genesys.pacer import BUDGET_WORDS, Neighbour
@@ -79,6 +80,7 @@ class PlannerArguments:
     neighbours: tuple[tuple[Neighbour, ...], ...] = ()  # by client: who else has a share of it
     roster_every_s: float = ROSTER_EVERY_S
     queues_every_s: float = QUEUES_EVERY_S
+    agent_fields: tuple[ProfileField, ...] = USUAL_FIELDS  # of who an agent is, that are kept
     receiver_doorbells: tuple[Doorbell, ...] = ()  # rung when the plan has changed
     receiver_counters: tuple[Counters, ...] = ()  # with how many channels are planned and current
     shard_rings: tuple[Block, ...] = ()  # what the roster shows goes to the agent's owner

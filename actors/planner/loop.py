@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from actors.genesys.agent_profile import parts_of
 from actors.genesys.channel_plan import plan
 from actors.genesys.cloud_errors import CloudError, ForbiddenError
 from actors.genesys.cloud_rest import USERS_BY_ID_MAX
@@ -22,6 +23,7 @@ from actors.planner.arguments import PlannerArguments
 from actors.planner.clients import Clients
 from actors.planner.membership_keeper import MembershipKeeper
 from actors.planner.observer import Observer
+from actors.planner.profiles import ProfileNotes
 from actors.planner.roster import RosterReader
 from actors.planner.roster_calls import RetryPolicy, RosterCalls
 from actors.planner.store import RosterStore
@@ -83,6 +85,7 @@ class Planner:
         self._store: RosterStore
         self._clients: Clients
         self._observer: Observer
+        self._profiles: ProfileNotes
         self._reader: RosterReader
         self._keeper: MembershipKeeper
 
@@ -106,11 +109,14 @@ class Planner:
             )
             await self._clients.open(stack)
             loop_child.on_reload(self._child, self._clients.renew_tokens)
+            fields = self._arguments.agent_fields
+            self._profiles = ProfileNotes(self._store, fields, self._disk.until_done)
             self._observer = Observer(
                 self._arguments.shard_rings,
                 self._arguments.shard_doorbells,
                 self._child.generation,
                 self._clock,
+                self._profiles.note,
             )
             self._reader = RosterReader(
                 self._clients.first,
@@ -120,6 +126,7 @@ class Planner:
                 retry=self._retry,
                 others=self._clients.others,
                 tell=self._tell_failed_call,
+                parts=parts_of(fields),
             )
             self._keeper = self._made_keeper()
             await self._work_until_stopped()
@@ -166,6 +173,7 @@ class Planner:
             while not any(task.done() for task in tasks):
                 self._show()
                 self._plan_found()
+                self._profiles.write()
                 await asyncio.wait(tasks, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
             for work in works:
                 if work.done():
@@ -340,6 +348,7 @@ class Planner:
                 "roster.empty", what="the OAuth client sees no active user; check its roles"
             )
         self._plan(read.names)
+        self._profiles.end_read()
         self._disk.until_done(lambda: self._store.note_selection(self._selection))
         self._has_read = True
         self._told_causes.clear()

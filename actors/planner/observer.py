@@ -6,7 +6,7 @@ in a ring is dropped, because the next read shows it again.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from actors.genesys.cloud_answers import Entity, ListingPage
@@ -31,12 +31,15 @@ class Observer:
         doorbells: Sequence[Doorbell] = (),
         generation: int = 1,
         clock: Clock | None = None,
+        note: Callable[[Iterable[Entity]], None] = lambda _: None,
     ) -> None:
+        """`note` hears of all users that an answer lists."""
         self._producers = [
             Producer(ring, generation=generation, doorbell=doorbell)
             for ring, doorbell in zip(rings, doorbells, strict=True)
         ]
         self._clock = clock or SystemClock()
+        self._note = note
         self.seen: set[str] = set()
 
     async def page(self, rest: CloudRest, call: Awaitable[ListingPage]) -> ListingPage:
@@ -53,9 +56,10 @@ class Observer:
         self._see(users, asked_us, rest.gateway_ahead_us or 0)
         return users
 
-    def _see(self, users: Iterable[Entity], asked_us: int, ahead_us: int) -> None:
+    def _see(self, users: Sequence[Entity], asked_us: int, ahead_us: int) -> None:
         """One answer, asked for at that time of ours; `ahead_us`: of the gateway's clock. With the
         call's wait for its budget, so that it is rather taken for older than it is."""
+        self._note(users)
         for user in users:
             shown = observed(user)
             if shown is None or len(shown.frame) > FRAME_BYTES_MAX:

@@ -67,8 +67,11 @@ class RosterReader:
         others: Sequence[CloudRest] = (),
         tell: Tell | None = None,
         observer: Observer | None = None,
+        parts: Sequence[str] = (),
     ) -> None:
+        """`parts`: to be asked for of each user, beside those that show its state."""
         self._observer = observer or Observer()
+        self._parts = (*OBSERVED_PARTS, *parts)
         self._calls = RosterCalls(rest, others, rng=rng, retry=retry, tell=tell)
         self._watch = watch
         self._missed: set[str] = set()  # by a read that may have overlooked them
@@ -233,11 +236,11 @@ class RosterReader:
         await self._calls.patiently(partial(self._users_by_id, users), 1)
 
     async def _user_page(self, rest: CloudRest, number: int, query: Query) -> ListingPage:
-        page = rest.user_page(number, OBSERVED_PARTS, query)
+        page = rest.user_page(number, self._parts, query)
         return await self._observer.page(rest, page)
 
     async def _users_by_id(self, ids: Sequence[str], rest: CloudRest) -> list[Entity]:
-        return await self._observer.users(rest, rest.users_by_id(ids, OBSERVED_PARTS))
+        return await self._observer.users(rest, rest.users_by_id(ids, self._parts))
 
     def _named(self, kind: Collection) -> AsyncIterator[ListingPage]:
         """Whole: a name on a page that cannot be read is not unknown."""

@@ -7,16 +7,18 @@ the web read it at any time. Layout of the tables: SCHEMA below.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import apsw
+import orjson
 
+from actors.genesys.agent_profile import PROFILE_FIELDS, ProfileField
 from actors.genesys.channel_plan import EMPTY, ChannelPlan, Slot
 from actors.messages.queues import memberships_text
 from actors.storage.data_file import DataFile, OwnedFile
-from actors.storage.sqlite import DamagedFileError, Kind, damage_named
+from actors.storage.sqlite import DamagedFileError, Kind, damage_named, preparing
 from actors.storage.sqlite import reading as reading_file
 
 FILE: Final = "cloud.db"
@@ -52,6 +54,13 @@ CREATE TABLE users(
 
 CREATE TABLE queues(id TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID;
 """
+_PROFILES: Final = """
+CREATE TABLE IF NOT EXISTS profiles(
+    id TEXT PRIMARY KEY,
+    profile TEXT NOT NULL             -- `agent_profile.Profile`, as JSON
+) STRICT, WITHOUT ROWID;
+"""
+"""Made with every start: files of version 0.1 have none."""
 
 MEMBERS_SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS memberships(
@@ -97,6 +106,12 @@ _UPSERT_SELECTION: Final = """
 INSERT INTO selection VALUES (1, ?) ON CONFLICT(one) DO UPDATE SET text = excluded.text
 """
 _UPDATE_READ: Final = "UPDATE memberships_read SET version = ?, read_us = ?"
+_PUT_PROFILE: Final = """
+INSERT INTO profiles VALUES (?, ?) ON CONFLICT(id) DO UPDATE SET profile = excluded.profile
+"""
+_PROFILES_OF: Final = (
+    "SELECT id, profile FROM profiles WHERE id IN (SELECT value FROM json_each(?))"
+)
 
 
 class Roster(NamedTuple):
@@ -243,6 +258,14 @@ class RosterStore(OwnedFile):
         self._memberships_version, self._memberships_us = version, at_us
         return KeptMemberships(version, len(changed), cut)
 
+    def profiles(self, users: Iterable[str]) -> dict[str, str]:
+        """Of those of them who have one, as JSON."""
+        return dict(self._connection.execute(_PROFILES_OF, (_ids(users),)))
+
+    def put_profiles(self, profiles: Mapping[str, str]) -> None:
+        """As JSON. Raises as `commit` does."""
+        self._execute([(_PUT_PROFILE, list(profiles.items()))])
+
 
 # -- for readers ---------------------------------------------------------------------------------
 
@@ -318,9 +341,34 @@ def _watched(
     return connection.execute("SELECT id, name, client, slot FROM users WHERE is_watched = 1")
 
 
-def _migrate(connection: apsw.Connection) -> None:
-    connection.execute(MEMBERS_SCHEMA)
-    connection.execute(SELECTION_SCHEMA)
+# -- who they are --------------------------------------------------------------------------------
+
+
+def has_profiles(connection: apsw.Connection) -> bool:
+    """A file of version 0.1 that nothing has been started on since has none."""
+    return bool(
+        connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'profiles'").get
+    )
+
+
+def keep_fields(path: Path, fields: Collection[ProfileField]) -> None:
+    """Takes out of a prepared file what the settings leave out, before any child reads it."""
+    with preparing(path, KIND) as connection:
+        connection.pragma("secure_delete", True)
+        with connection:
+            connection.execute(
+                "DELETE FROM profiles WHERE ?1 OR NOT json_valid(profile)", (not fields,)
+            )
+            for field in set(PROFILE_FIELDS) - set(fields):
+                connection.execute(
+                    "UPDATE profiles SET profile = json_remove(profile, ?1)"
+                    " WHERE json_type(profile, ?1) IS NOT NULL",
+                    (f"$.{field}",),
+                )
+
+
+def _ids(users: Iterable[str]) -> str:
+    return orjson.dumps(list(users)).decode()
 
 
 def _read(path: Path) -> None:
@@ -330,6 +378,12 @@ def _read(path: Path) -> None:
         tables = "SELECT name FROM sqlite_master WHERE name = 'memberships'"
         if connection.execute(tables).get is not None:  # 0.1 had none
             connection.execute("SELECT count(queues) FROM memberships").get  # noqa: B018 - reads it
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    connection.execute(MEMBERS_SCHEMA)
+    connection.execute(SELECTION_SCHEMA)
+    connection.execute(_PROFILES)
 
 
 ROSTER_FILE: Final = DataFile(

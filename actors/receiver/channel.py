@@ -16,7 +16,7 @@ import random
 from collections.abc import Mapping
 
 from actors.genesys.channel_plan import Slot
-from actors.genesys.reconnect import refusal_of
+from actors.genesys.reconnect import CLOSED_WITHOUT_FRAME, refusal_of
 from actors.receiver import channel_signals as signals
 from actors.receiver import signals as lines
 from actors.receiver.channel_line import (
@@ -30,6 +30,7 @@ from actors.receiver.channel_line import (
 from actors.receiver.channel_session import ChannelSession
 from actors.receiver.channel_signals import Action, Numbers, Signal
 
+_FRAMES = (signals.ClosingAnnounced, signals.TopicsChanged, signals.ChannelGone)
 CUT_CODE = 1000  # of a socket whose channel has another one
 DEAF = "the roster shows changes that the channel did not bring"
 TOPICS_CHANGED = "the topics of the channel were changed by somebody else"
@@ -78,6 +79,17 @@ class ChannelMachine:
     def is_up(self) -> bool:
         """A session delivers."""
         return self._streaming is not None
+
+    @property
+    def heard_us(self) -> int:
+        """When the last frame came, by the wall clock; 0: none has."""
+        return self._session.heard_us
+
+    @property
+    def quiet_s(self) -> float:
+        """For how long we have read and heard nothing; 0: no session is up."""
+        lines = [line for line in (self._streaming, self._retiring) if line is not None]
+        return min((line.quiet_s for line in lines), default=0.0)
 
     @property
     def is_current(self) -> bool:
@@ -263,6 +275,11 @@ class ChannelMachine:
         line = next((each for each in self._lines() if each.number == signal.line), None)
         if line is None:
             return
+        if line is not self._coming and (
+            isinstance(signal, _FRAMES)
+            or (isinstance(signal, signals.LineLost) and signal.code != CLOSED_WITHOUT_FRAME)
+        ):
+            self._session.hear(self._at_us)
         match signal:
             case signals.Opened() if line is self._coming:
                 self._opened(line)
@@ -411,6 +428,8 @@ class ChannelMachine:
             self._recheck_at_s = float("inf")
 
     def _observe(self, line: ChannelConnection, frames: int, read_s: float) -> None:
+        if frames != line.frames:
+            self._session.hear(self._at_us)
         match line.observe(frames, read_s, self._policy):
             case Silence.PING:
                 self._act(lines.Ping(line.number))

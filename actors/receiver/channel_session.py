@@ -33,6 +33,7 @@ class ChannelSession:
         self.watched: frozenset[str] = frozenset()  # as the shards were told
         self.moved: frozenset[str] = frozenset()  # to another scope, which tells of them
         self.pending: dict[str, None] = {}  # of the snapshot, in order
+        self.heard_us = 0  # the wall time of the last frame of any of its lines
         self._numbers = numbers
         self._act = act
         self._missed = missed
@@ -43,6 +44,7 @@ class ChannelSession:
         """Everything that the line brings from now on belongs to it, and a snapshot is due."""
         self.number = number = self._numbers.next_session()
         self.is_up = self.has_history = True
+        self.hear(at_us)
         self._act(Number(number))
         # The gap first: once a shard knows the new session, nobody would tell it again.
         if self._missed is not None:
@@ -96,15 +98,21 @@ class ChannelSession:
         self._act(Write(HistoryEnds(self.number, self.scope, True, at_us)))
         self._tell("snapshot.whole")
 
+    def hear(self, at_us: int) -> None:
+        """A frame has come."""
+        self.heard_us = at_us
+
     def end(self, reason: str, at_us: int) -> None:
-        """No line streams any more."""
+        """No line streams any more. Its states were confirmed until the last frame, not until that
+        was noticed; a clock may have been set back since."""
         if not self.is_up:
             return
         self.is_up = self.has_history = False
         self.pending = {}
         self._act(signals.StopSnapshot())
         self._missed = reason
-        self._act(Write(SessionEnds(self.number, self.scope, reason, at_us)))
+        heard_us = min(self.heard_us, at_us)
+        self._act(Write(SessionEnds(self.number, self.scope, reason, heard_us)))
         self._tell("session.ends", reason=reason)
 
     def missed_some(self, reason: str) -> None:

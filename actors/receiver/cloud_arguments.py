@@ -41,6 +41,7 @@ CLOUD_RECEIVER_WORDS: Final = (
     "rotations",
     "gaps",
     "topics_refused",
+    "topics_partly_refused",  # parts of combined ones, whose agents are watched all the same
     "snapshots",  # that became whole
     "snapshots_waiting",
     "parts_untold",  # of agents, that nobody told in whatever way they were asked for

@@ -77,6 +77,7 @@ class CloudClient:
         self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
         self._creating = asyncio.Lock()
         self._invalid: dict[Slot, frozenset[str]] = {}  # topics that failed whole calls
+        self._partly: dict[Slot, frozenset[str]] = {}  # refused parts of topics that are heard
         self._heard: dict[int, frozenset[str]] = {}  # topics, by the machines' numbers
         self._searches: dict[int, TopicSearch] = {}  # that an error has interrupted, likewise
 
@@ -208,13 +209,34 @@ class CloudClient:
             failed = signals.CallFailed(number, reason, False, wait_s, is_refused=True)
             self._tell(slot, failed)
             return
-        await self._durably(lambda: self._store.refuse(slot, taken.rejected, at_us))
+        told = (*taken.rejected, *taken.partly)
+        await self._durably(lambda: self._store.refuse(slot, told, at_us))
+        self._tell_partly(slot, taken)
         self._heard[number] = taken.permitted
         refused = _refused(taken)
         invalid = frozenset(
             user for topic in search.invalid if (user := subscribed_user(topic)) in refused
         )
         self._tell(slot, signals.Subscribed(number, users, refused, invalid))
+
+    def _tell_partly(self, slot: Slot, taken: Subscriptions) -> None:
+        """Such an agent is watched, and yet not all of it is heard: once for each change."""
+        before = self._partly.get(slot, frozenset())
+        self._partly[slot] = frozenset(each.topic for each in taken.partly)
+        if self._partly[slot] - before:
+            first = taken.partly[0]
+            self._log.warning(
+                "channel.topics_partly_refused",
+                scope=slot.scope,
+                refused=len(taken.partly),
+                first=first.topic,
+                reason=first.reason,
+                missing_permissions=list(first.missing_permissions),
+            )
+
+    def partly_refused(self, slot: Slot) -> int:
+        """How many combined topics of a slot have a part that is refused."""
+        return len(self._partly.get(slot, ()))
 
     async def _let_go(self, record: ChannelRecord) -> None:
         """It ends by itself if that fails; but ours it is until then."""

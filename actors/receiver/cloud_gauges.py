@@ -15,6 +15,8 @@ from actors.receiver.connection import ConnectionCounts
 from actors.receiver.snapshot_scheduler import SnapshotScheduler
 from runtime.counters import Counters
 
+QUIET_S: Final = 20.0
+"""So long a socket is never silent: a ping after 15 s is answered at once."""
 _COUNTED: Final = (
     "control_frames",
     "requests",
@@ -76,12 +78,24 @@ class CloudGauges:
         put("channels_planned", len(machines))
         put("channels_connected", connected)
         put("channels_current", current)
+        self._show_heard(machines)
         put("connected", int(connected > 0))
         put("history_running", int(connected > current))
         put("topics_refused", sum(len(each.refused) for each in machines))
+        partly = (client.partly_refused(each.slot) for client in self._clients for each in machines)
+        put("topics_partly_refused", sum(partly))
         put("channels_foreign", sum(client.foreign for client in self._clients))
         put("snapshots_waiting", self._scheduler.waiting)
         if current == len(machines) > 0:
             put("stale_since_us", 0)
         elif self._counters.get("stale_since_us") == 0:
-            put("stale_since_us", at_us)
+            heard = [each.heard_us for each in machines if not each.is_current and each.heard_us]
+            put("stale_since_us", min(heard, default=self._counters.get("heard_us") or at_us))
+
+    def _show_heard(self, machines: Sequence[ChannelMachine]) -> None:
+        """The time of the last frame outlives us, and whoever is quiet is not drowned by others."""
+        put, heard_us = self._counters.set, self._counters.get("heard_us")
+        put("heard_us", max((each.heard_us for each in machines), default=0) or heard_us)
+        quiet = [each.quiet_s for each in machines]
+        put("quiet_s", int(max(quiet, default=0.0)))
+        put("channels_quiet", sum(each >= QUIET_S for each in quiet))

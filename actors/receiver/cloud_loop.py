@@ -221,8 +221,10 @@ class CloudReceiver:
             log=self._log,
         )
         self._show()  # nothing of our predecessor's is true any more
+        now_us = self._clock.wall_us()
+        heard_us = min(self._counters.get("heard_us") or now_us, now_us)
         for number, client in self._clients.items():
-            ends = SessionEnds(0, f"c{number}", "the receiver starts", self._clock.wall_us())
+            ends = SessionEnds(0, f"c{number}", "the receiver starts", heard_us)
             self._ring_writer.control(encode_control(ends), EPOCH)
             self._tasks.spawn(client.count_foreign())
         self._ring_writer.publish()

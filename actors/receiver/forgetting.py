@@ -12,6 +12,8 @@ def forget(path: Path, user_id: str) -> int:
     """How many refused topics were about them; TemporaryError for a disk in trouble."""
     with sqlite.erasing(path, KIND) as connection:
         connection.execute(
-            "DELETE FROM refused WHERE instr('.' || topic || '.', '.' || ? || '.')", (user_id,)
+            "DELETE FROM refused"
+            " WHERE instr(replace('.' || topic || '.', '?', '.'), '.' || ? || '.')",
+            (user_id,),
         )
         return connection.changes()

@@ -23,6 +23,9 @@ RECEIVER_WORDS: Final = (
     "connected",
     "history_running",
     "stale_since_us",  # 0: a session is up
+    "heard_us",  # when the last frame came, by the wall clock; it outlives a receiver
+    "quiet_s",  # for how long we have read and heard nothing; cloud: on the quietest channel
+    "channels_quiet",  # cloud: on how many that is so for longer than usual
     "control_frames",
     "shed",
     "shed_appointments",  # of these
@@ -53,7 +56,7 @@ class Gauges:
     def start(self, at_us: int) -> None:
         """No session of ours is up yet."""
         self._counters.set("exhausted", 0)
-        self.show_session(False, False, at_us)
+        self.show_session(False, False, self._counters.get("heard_us") or at_us)
 
     def show(self) -> None:
         shed, appointments = self._tally.shed.total(), self._tally.shed[APPOINTMENT_EVENT]
@@ -62,7 +65,12 @@ class Gauges:
             self._counters.set(word, self._before[word] + count)
         self._token_gauges.show()
 
+    def show_heard(self, heard_us: int, quiet_s: float) -> None:
+        self._counters.set("heard_us", heard_us)
+        self._counters.set("quiet_s", int(quiet_s))
+
     def show_session(self, is_up: bool, has_history: bool, at_us: int) -> None:
+        """`at_us`: if none is up, since then."""
         put = self._counters.set
         put("connected", int(is_up))
         put("history_running", int(has_history))

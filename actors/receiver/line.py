@@ -63,6 +63,7 @@ class ReceiverConnection:
     began_s: float = 0.0
     is_understood: bool = False  # it showed whether it replays
     has_history: bool = False  # still running
+    heard_us: int = 0  # the wall time of the last frame, as far as ticks and signals show
     signs: Signs = Signs(0, 0)  # noqa: RUF009 - a tuple
     quiet_s: float = 0.0  # of reading: without an acknowledgement, later without any frame
     history_quiet_s: float = 0.0
@@ -102,11 +103,15 @@ class ReceiverConnection:
         if self.resume_after is not None:
             self.resume_after = max(self.resume_after, sequence)
 
+    def has_heard(self, signs: Signs) -> bool:
+        """Since the last tick: before `observe` takes the signs."""
+        return self.is_streaming and signs.frames != self.signs.frames
+
     def observe(self, signs: Signs, read_s: float, policy: ReceiverPolicy) -> SilenceVerdict:
         """We have read for `read_s` more seconds, and this is what came since the line opened."""
         if self.phase is ReceiverPhase.CONNECTING:
             return SilenceVerdict.NOTHING
-        has_spoken = self.is_streaming and signs.frames != self.signs.frames
+        has_spoken = self.has_heard(signs)
         has_gone_on = signs.history_frames != self.signs.history_frames
         self.signs = signs
         if has_spoken:

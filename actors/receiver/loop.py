@@ -118,6 +118,7 @@ class Receiver:
             epoch=epoch,
             epoch_name=epoch_name,
             is_known=counters.get("sessions_begun") > 0,
+            heard_us=counters.get("heard_us"),
         )
         self._ring_writer.restart_watermark(lowest_mark(marks, epoch))
         self._tally = ConnectionCounts()
@@ -209,7 +210,9 @@ class Receiver:
         if actions:
             self._ring_writer.publish()
             machine = self._machine
-            self._gauges.show_session(machine.is_up, machine.has_history, self._clock.wall_us())
+            now_us = self._clock.wall_us()
+            since_us = min(machine.heard_us or now_us, now_us)
+            self._gauges.show_session(machine.is_up, machine.has_history, since_us)
 
     def _at_line(self, action: signals.Action) -> None:
         """What is done by one connection. A line that has just ended needs nothing more."""
@@ -310,6 +313,7 @@ class Receiver:
         self._write_watermark()
         self._write_shed()
         self._gauges.show()
+        self._gauges.show_heard(self._machine.heard_us, self._machine.quiet_s)
         self._child.beat()
         if self._ring_writer.failure is not None:
             self._tasks.fail(self._ring_writer.failure)

@@ -36,12 +36,15 @@ from actors.receiver.poison import Poison
 from actors.receiver.signals import Abort, Action, Close, Signal, Tell
 from runtime.errors import EXIT_CONFIGURATION, EXIT_TEMPORARY
 
+_FRAMES = (signals.EventSeen, signals.GapSeen, signals.HistorySeen)
+
 
 class SessionMachine:
     """Feed it every signal; carry out what it returns, in order, before the next one.
 
-    `session`, `epoch` and `epoch_name` are what the last receiver kept; `is_known`: the gateway has
-    acknowledged this configuration before.
+    `session`, `epoch` and `epoch_name` are what the last receiver kept, and `heard_us` when it
+    heard its last frame (0: never); `is_known`: the gateway has acknowledged this configuration
+    before.
     """
 
     def __init__(
@@ -53,8 +56,10 @@ class SessionMachine:
         epoch: int = 0,
         epoch_name: str = "",
         is_known: bool = False,
+        heard_us: int = 0,
     ) -> None:
         self._policy = policy
+        self.heard_us = heard_us
         self._rng = rng
         self._session = session
         self._numbering = Numbering(epoch, epoch_name, epoch)
@@ -86,6 +91,11 @@ class SessionMachine:
         return any(line.is_streaming for line in self._open_lines())
 
     @property
+    def quiet_s(self) -> float:
+        """For how long we have read and heard nothing; 0: no session is up."""
+        return min((line.quiet_s for line in self._open_lines() if line.is_streaming), default=0.0)
+
+    @property
     def has_history(self) -> bool:
         """The newest session's history is still running."""
         return self._primary is not None and self._primary.has_history
@@ -98,7 +108,8 @@ class SessionMachine:
     def start(self, now_s: float, at_us: int) -> list[Action]:
         """A receiver starts: no session of its predecessor's is up any more."""
         self._now_s, self._at_us, self._ticked_s = now_s, at_us, now_s
-        self._write(SessionEnds(0, SCOPE_ALL, "receiver starts", at_us))
+        heard_us = min(self.heard_us or at_us, at_us)
+        self._write(SessionEnds(0, SCOPE_ALL, "receiver starts", heard_us))
         self._connect()
         return self._taken()
 
@@ -129,6 +140,7 @@ class SessionMachine:
         return self._taken()
 
     def _happened(self, line: ReceiverConnection, signal: Signal) -> None:
+        self._hear_in(line, signal)
         match signal:
             case signals.Opened(marks=marks):
                 self._opened(line, marks)
@@ -217,6 +229,7 @@ class SessionMachine:
             self._act(Close(retiring.number, 1000))
             self._let_go(retiring, "renumbered")
         line.begin(self._session, numbering.number, newest, self._now_s)
+        self._hear(line)
         told = (numbering.number, numbering.name, newest)
         after = line.resume_after
         self._act(signals.Number(self._session))
@@ -337,7 +350,9 @@ class SessionMachine:
         if not line.is_streaming:
             return
         self._forgive(line)
-        self._write(SessionEnds(line.session, SCOPE_ALL, reason, self._at_us))
+        # Until then its states were confirmed; a clock may have been set back since.
+        heard_us = min(line.heard_us, self._at_us)
+        self._write(SessionEnds(line.session, SCOPE_ALL, reason, heard_us))
         lived_s = round(line.age_s(self._now_s), 3)
         self._tell("session.ends", session=line.session, reason=reason, lived_s=lived_s)
 
@@ -388,6 +403,8 @@ class SessionMachine:
     def _watch(self, line: ReceiverConnection, signs: signals.Signs, read_s: float) -> None:
         if line.is_streaming and line is self._primary and self._retry_at_s is None:
             self._forgive(line)
+        if line.has_heard(signs):
+            self._hear(line)
         match line.observe(signs, read_s, self._policy):
             case SilenceVerdict.UNACKNOWLEDGED:
                 reason = f"no acknowledgement within {self._policy.ack_timeout_s:g} s"
@@ -414,6 +431,15 @@ class SessionMachine:
 
     def _open_lines(self) -> list[ReceiverConnection]:
         return [line for line in (self._primary, self._retiring) if line is not None]
+
+    def _hear_in(self, line: ReceiverConnection, signal: Signal) -> None:
+        is_close = isinstance(signal, signals.Lost) and signal.code != CLOSED_WITHOUT_FRAME
+        if is_close or isinstance(signal, _FRAMES):
+            self._hear(line)
+
+    def _hear(self, line: ReceiverConnection) -> None:
+        """A frame of this line is at hand."""
+        line.heard_us = self.heard_us = self._at_us
 
     def _gap(self, line: ReceiverConnection, missed: PendingGap) -> None:
         self._write(Gap(line.session, SCOPE_ALL, *missed, self._at_us))

@@ -61,6 +61,7 @@ class TopicSearch:
         self._believes = True
         self._permitted: list[str] = []
         self._rejected: list[RejectedTopic] = []
+        self._partly: dict[str, RejectedTopic] = {}
 
     @property
     def is_hopeless(self) -> bool:
@@ -69,7 +70,8 @@ class TopicSearch:
 
     @property
     def result(self) -> Subscriptions:
-        return Subscriptions(frozenset(self._permitted), tuple(self._rejected))
+        partly = tuple(self._partly.values())
+        return Subscriptions(frozenset(self._permitted), tuple(self._rejected), partly)
 
     def next_call(self) -> TopicCall | None:
         """The same one until it was answered."""
@@ -87,6 +89,7 @@ class TopicSearch:
     def accepted(self, taken: Subscriptions) -> None:
         """Some of them may be rejected by name all the same."""
         self.calls += 1
+        self._partly |= {each.topic: each for each in taken.partly}
         if not self._parts:
             self._is_exact = True
             return

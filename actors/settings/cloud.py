@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from actors.genesys.agent_profile import PROFILE_FIELDS, USUAL_FIELDS, ProfileField
 from actors.genesys.channel_plan import (
     CHANNELS_OF_A_CLIENT,
     CHANNELS_PER_CLIENT_MAX,
@@ -133,6 +134,12 @@ class CloudSettings(BaseModel):
         le=86_400,
         description="Interval, in seconds, at which the members of all queues are read; changes "
         "of who belongs to which queue are seen after that long at most.",
+    )
+    agent_fields: tuple[ProfileField, ...] = Field(
+        default=USUAL_FIELDS,
+        description="What is kept of who an agent is, beside id and name: "
+        + ", ".join(f"`{each}`" for each in PROFILE_FIELDS)
+        + "; what is left out is removed at the next start, and an empty list keeps nothing.",
     )
     rotate_after_s: float = Field(
         default=ROTATE_AFTER_S,

@@ -5,10 +5,12 @@ Pure. Knows no journal and no sink.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import orjson
 
+from actors.genesys.agent_profile import unknown
 from actors.genesys.times import iso_ms
 from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
@@ -46,20 +48,23 @@ class SinkEvent(NamedTuple):
 
 
 class EventEnvelope:
-    """For one runtime, whose name is `source`."""
+    """For one runtime, whose name is `source`; `agent`: who somebody is, by id."""
 
-    __slots__ = ("_source",)
+    __slots__ = ("_agent", "_source")
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, agent: Callable[[str], dict[str, Any]] = unknown) -> None:
         self._source = source
+        self._agent = agent
 
     def row(self, row: JournalRow) -> SinkEvent:
-        """The same for ever: whoever is given it twice knows it by its id. A journal that was put
-        back from a backup writes other rows under old numbers, but at another time."""
+        """The same for ever, but for who the agent is by now: whoever is given it twice knows it by
+        its id. A journal that was put back from a backup writes other rows under old numbers, but
+        at another time."""
         told = f"{row.journal}-{row.row}-{row.received_us:x}"
         if row.gap is not None:
             return self._event(told, GAP, None, row.at_us, _gap(row, row.gap))
-        return self._event(told, TRANSITION, row.user_id, row.at_us, _transition(row))
+        agent = None if row.user_id is None else self._agent(row.user_id)
+        return self._event(told, TRANSITION, row.user_id, row.at_us, _transition(row, agent))
 
     def missed(self, missed: LostRows) -> SinkEvent:
         last = "" if missed.last_row is None else missed.last_row
@@ -95,8 +100,10 @@ def source_of(api_url: str, name: str) -> str:
     return f"//{host}/presence-runtime" + (f"/{name}" if name else "")
 
 
-def _transition(row: JournalRow) -> dict[str, Any]:
+def _transition(row: JournalRow, agent: dict[str, Any] | None) -> dict[str, Any]:
+    """`agent`: null, if they were forgotten."""
     data: dict[str, Any] = {
+        "agent": agent,
         "from": row.from_state,
         "to": row.to_state,
         "at": iso_ms(row.at_us),

@@ -14,6 +14,8 @@ from typing import Final
 
 import structlog
 
+from actors.planner.agent_reader import AgentReader
+from actors.planner.store import roster_path
 from actors.settings.sinks import SinkSettings
 from actors.sinks.arguments import SinksArguments
 from actors.sinks.delivery_worker import DeliveryWorker, Thread
@@ -90,14 +92,16 @@ class Sinks:
         thread = Thread(settings.name)
         self._threads.append(thread)
         is_webhook = settings.kind == "webhook"
+        agents = AgentReader(roster_path(arguments.data_dir), self._tell_unreadable)
         source = Source(
             files,
             store.places,
-            EventEnvelope(arguments.source),
+            EventEnvelope(arguments.source, agents.agent),
             SinkFilter(settings),
             rows_max=settings.batch_max if is_webhook else LINES_ROWS_MAX,
             wall_us=self._clock.wall_us,
             open_reader=JournalReader,
+            begin=agents.refresh,
         )
         return DeliveryWorker(
             settings.name,
@@ -114,6 +118,10 @@ class Sinks:
             counters=self._child.counters,
             in_thread=thread,
         )
+
+    def _tell_unreadable(self, cause: str) -> None:
+        what = "events are delivered without names and profiles of their agents"
+        self._log.warning("agents.unreadable", cause=cause, what=what)
 
     def _sink(self, settings: SinkSettings, thread: Thread) -> Sink:
         if settings.kind == "webhook":

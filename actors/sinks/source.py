@@ -60,7 +60,9 @@ class Source:
         rows_max: int,
         wall_us: Callable[[], int],
         open_reader: Callable[[JournalFile], RowReader],
+        begin: Callable[[], None] = lambda: None,
     ) -> None:
+        """`begin` is called before each pull."""
         self._files = files
         self.places = dict(places)
         self._envelope = envelope
@@ -68,6 +70,7 @@ class Source:
         self._rows_max = rows_max
         self._wall_us = wall_us
         self._open = open_reader
+        self._begin = begin
         self._readers: dict[str, RowReader] = {}
         self._turn = 0
 
@@ -86,6 +89,7 @@ class Source:
 
     def pull(self) -> Pulled:
         """The next events. Raises what an open reader does."""
+        self._begin()
         if gone := self._gone():
             return gone
         files = self._current()

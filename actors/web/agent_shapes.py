@@ -89,6 +89,32 @@ class NativeShown(_Shown):
     out_of_office_since: When | None
 
 
+class DivisionShown(_Shown):
+    id: str
+    name: str | None
+
+
+class ManagerShown(_Shown):
+    id: str
+    name: str | None
+
+
+class SkillShown(_Shown):
+    name: str
+    proficiency: float | None
+
+
+class ProfileShown(_Shown):
+    """Who an agent is, from the roster; null: not known, or left out by `cloud.agent_fields`."""
+
+    user_name: str | None
+    email: str | None
+    division: DivisionShown | None
+    manager: ManagerShown | None
+    title: str | None
+    skills: list[SkillShown] | None
+
+
 class AgentShown(_Shown):
     """The current state of an agent."""
 
@@ -108,6 +134,9 @@ class AgentShown(_Shown):
         description="not confirmed since then; null: confirmed, or never confirmed"
     )
     native: NativeShown | None
+    profile: ProfileShown | None = Field(
+        description="null: the roster does not have this agent (always in dialect wsp)"
+    )
 
 
 class Position(_Shown):

@@ -88,6 +88,11 @@ _RECEIVER: Final = (
         Word("receiver", "handshake_refusals"),
     ),
     gauge(
+        "presence_receiver_quiet_seconds",
+        "Seconds of reading since the last frame; cloud: of the quietest channel.",
+        Word("receiver", "quiet_s"),
+    ),
+    gauge(
         "presence_receiver_exhausted",
         "1: all attempts to connect have failed; attempts continue after a pause.",
         Word("receiver", "exhausted"),
@@ -128,6 +133,11 @@ _CHANNELS: Final = (
         "presence_receiver_topics_refused",
         "Cloud: topics refused by the gateway.",
         Word("receiver", "topics_refused"),
+    ),
+    gauge(
+        "presence_receiver_topics_partly_refused",
+        "Cloud: parts of combined topics refused by the gateway; their agents are watched.",
+        Word("receiver", "topics_partly_refused"),
     ),
     counter(
         "presence_receiver_parts_untold",

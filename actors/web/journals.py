@@ -1,4 +1,4 @@
-"""Journals: what shards have written, as web reads it: beside the loop, so that no disk stops it.
+"""Journals: what shards and planner have written, read beside the loop, so that no disk stops it.
 
 Knows no HTTP and writes nothing.
 """
@@ -6,13 +6,18 @@ Knows no HTTP and writes nothing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+import apsw
+
+from actors.planner.agent_reader import Agent, read_agents
+from actors.planner.store import roster_path
 from actors.shard import reader
 from actors.shard.reader import HistoryPage, QuarantinedFrame
+from runtime.errors import RuntimeFault
 
 THREADS: Final = 2
 Read = TypeVar("Read")
@@ -33,6 +38,19 @@ class Journals:
         return await self._read(
             lambda: reader.read_history_page(self._data_dir, user_id, limit=limit, before=before)
         )
+
+    async def agents(self, users: Sequence[str]) -> dict[str, Agent]:
+        """Who these are, as far as the planner has written it down; nobody, if it cannot be read at
+        the moment: that keeps no state from being shown."""
+        path = roster_path(self._data_dir)
+
+        def read() -> dict[str, Agent]:
+            try:
+                return read_agents(path, users) if path.exists() else {}
+            except (RuntimeFault, apsw.Error):
+                return {}
+
+        return await self._read(read)
 
     async def quarantine(self, *, limit: int) -> list[QuarantinedFrame]:
         """What came last comes first."""

@@ -67,6 +67,8 @@ class Health(NamedTuple):
     stale_agents: int
     reasons: tuple[str, ...]
     """For people: why it is not live."""
+    warnings: tuple[str, ...] = ()
+    """For people: what may be the matter, though all is confirmed."""
 
 
 class ChildHealth(NamedTuple):
@@ -75,6 +77,7 @@ class ChildHealth(NamedTuple):
     stale_since_us: int | None = None
     """Since when a child that feeds us does not live, whatever its last session says."""
     reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 class AgentView:
@@ -211,7 +214,8 @@ class ReadModel:
         elif own is not None:
             reasons = (f"no session since {iso_ms(own)}" if own else NEVER, *reasons)
         is_live = earliest is None and not self.is_lagging
-        return Health(is_live, self.is_lagging, earliest, self._count_stale(now_us), reasons)
+        warnings, stale = self.vitals.warnings, self._count_stale(now_us)
+        return Health(is_live, self.is_lagging, earliest, stale, reasons, warnings)
 
     def _count_stale(self, now_us: int) -> int:
         if self.vitals.stale_since_us is not None:

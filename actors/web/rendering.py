@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from actors.genesys.agent_profile import PROFILE_FIELDS
 from actors.genesys.times import utc
 from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import JournalRow
@@ -18,6 +19,7 @@ from actors.web.read_model import AgentView, Health, Minute
 def agent_shown(
     view: AgentView, names: Names, stale_since_us: int | None, now_us: int
 ) -> dict[str, Any]:
+    """All but who it is, which stands in a file: `profile_shown`."""
     return {
         "id": view.user_id,
         "name": names.user(view.user_id),
@@ -30,7 +32,13 @@ def agent_shown(
         "stale": stale_since_us is not None,
         "stale_since": utc(stale_since_us),
         "native": view.native,
+        "profile": None,
     }
+
+
+def profile_shown(agent: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Who an agent is, as the planner's file has it."""
+    return None if agent is None else {field: agent[field] for field in PROFILE_FIELDS}
 
 
 def position_shown(view: AgentView) -> dict[str, int] | None:
@@ -88,7 +96,7 @@ def health_shown(health: Health) -> dict[str, Any]:
         "lagging": health.is_lagging,
         "stale_since": utc(health.stale_since_us),
         "stale_agents": health.stale_agents,
-        "reasons": list(health.reasons),
+        "reasons": [*health.reasons, *health.warnings],
     }
 
 

@@ -53,6 +53,7 @@ class Stub:
         self.health: dict[str, Any] = {
             "live": True, "lagging": False, "stale_since": None, "stale_agents": 0, "reasons": [],
         }  # fmt: skip
+        self.profile: dict[str, Any] | None = None  # of everybody
         self.is_silent = False  # streams stay open and say nothing
         self.is_locked = False  # nothing without a token
         self.refusal: dict[str, Any] | None = None  # of the next presence
@@ -242,6 +243,10 @@ class Stub:
              "steps": steps, "ended_at": iso(self.now_ms()) if is_ended else None},
         )  # fmt: skip
 
+    async def one(self, request: Request) -> Response:
+        """Only what the page reads of it."""
+        return JSONResponse({"id": request.path_params["id"], "profile": self.profile})
+
     def _refused(self, request: Request) -> Response | None:
         if self.is_locked and "presence_session" not in request.cookies:
             return _problem(401, "unauthorised", "a token is needed")
@@ -260,6 +265,7 @@ class Stub:
             Route("/api/stream", self.stream),
             Route("/api/agents/{id:path}/history", self.history),
             Route("/api/agents/{id:path}/presence", self.presence, methods=["POST"]),
+            Route("/api/agents/{id:path}", self.one),
             Route("/api/commands/{id}", self.command),
             Route("/api/session", self.session, methods=["POST", "DELETE"]),
         ]

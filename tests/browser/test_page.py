@@ -341,3 +341,29 @@ def test_a_queue_is_called_short_only_when_it_is_known_who_is_in_it(
     expect(sight.at("#queues-unknown")).to_be_hidden()
     expect(sight.at("#queues-rows .row[data-short]")).not_to_have_count(0)
     expect(sight.at("#queues-note")).to_contain_text("counts in each of their queues")
+
+
+PROFILE = {
+    "user_name": "ann", "email": "ann@x.test", "title": HOSTILE[1], "division": None,
+    "manager": {"id": "m-1", "name": None},
+    "skills": [{"name": "Level 2", "proficiency": 3.0}, {"name": HOSTILE[0], "proficiency": None}],
+}  # fmt: skip
+
+
+def test_who_an_agent_is_stands_in_its_dialog_as_text_and_only_what_is_known(look: Look) -> None:
+    stub = Stub(3, dialect="cloud")
+    with serving(stub) as url:
+        sight = look(url)
+        sight.expect_health("live")
+        sight.open(stub.organisation.agents[1].id)
+        expect(sight.at("#agent-profile")).to_be_hidden()
+        sight.page.keyboard.press("Escape")
+        stub.profile = PROFILE
+        sight.open(stub.organisation.agents[2].id)
+        expect(sight.at("#agent-profile dt")).to_have_text(
+            ["Title", "E-mail", "User name", "Manager", "Skills"]
+        )
+        expect(sight.at("#agent-profile dd")).to_have_text(
+            [HOSTILE[1], "ann@x.test", "ann", "m-1", f"Level 2, {HOSTILE[0]}"]
+        )
+        assert sight.failures == []

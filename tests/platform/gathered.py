@@ -14,7 +14,7 @@ from tools.fake_gateway.pacing import Load
 
 Record = dict[str, Any]
 CHANNELS = "/api/v2/notifications/channels"
-EXPAND = "expand=presence,routingStatus,outOfOffice"
+EXPAND = "expand=presence,routingStatus,outOfOffice,skills"
 NOBODY = "00000000-0000-4000-8000-000000000000"
 KINDS = ("activity", "presence", "routingStatus", "outOfOffice")
 

@@ -16,11 +16,12 @@ from actors.web.agent_shapes import Agents, History, OneAgent
 from actors.web.answers import TAGGED, JsonAnswer, tag_of, tagged
 from actors.web.board import Board
 from actors.web.encoding import encode
+from actors.web.journals import Journals
 from actors.web.paging import CURSOR_CHARS_MAX, OddCursorError
 from actors.web.parts import WebParts
 from actors.web.problems import Problem, documented
 from actors.web.read_model import AgentView
-from actors.web.rendering import agent_shown, position_shown, transition_shown
+from actors.web.rendering import agent_shown, position_shown, profile_shown, transition_shown
 from actors.web.routes.parameters import Limit, QueueFilter, StateFilter, User, as_held
 
 Text = Annotated[str, Query(max_length=200, description="substring of the id or the name")]
@@ -36,13 +37,15 @@ Before = Annotated[
 
 def routes(parts: WebParts) -> APIRouter:
     router = APIRouter()
-    _list(router, parts.board)
+    _list(router, parts)
     _history(router, parts)
-    _one(router, parts.board)  # last: an id may hold a slash
+    _one(router, parts)  # last: an id may hold a slash
     return router
 
 
-def _list(router: APIRouter, board: Board) -> None:
+def _list(router: APIRouter, parts: WebParts) -> None:
+    board = parts.board
+
     @router.get(
         "/api/agents",
         summary="List agents",
@@ -73,6 +76,7 @@ def _list(router: APIRouter, board: Board) -> None:
             ) from None
         now_us = board.clock.wall_us()
         agents = [_shown(board, view, now_us) for view in page.agents]
+        await _add_profiles(parts.journals, agents)
         body = {"agents": agents, "total": page.total, "next": page.following}
         lasting = {
             **body, "agents": [{**each, "seconds_in_state": None} for each in agents]
@@ -80,7 +84,9 @@ def _list(router: APIRouter, board: Board) -> None:
         return tagged(request, body, tag_of(encode(lasting)))
 
 
-def _one(router: APIRouter, board: Board) -> None:
+def _one(router: APIRouter, parts: WebParts) -> None:
+    board = parts.board
+
     @router.get(
         "/api/agents/{id:lone_agent}",
         summary="Get an agent",
@@ -93,6 +99,7 @@ def _one(router: APIRouter, board: Board) -> None:
             raise _nobody()
         shown = _shown(board, view, board.clock.wall_us())
         shown["position"] = position_shown(view)
+        await _add_profiles(parts.journals, [shown])
         return tagged(request, shown, tag_of(encode({**shown, "seconds_in_state": None})))
 
 
@@ -115,6 +122,13 @@ def _history(router: APIRouter, parts: WebParts) -> None:
 
 def _shown(board: Board, view: AgentView, now_us: int) -> dict[str, Any]:
     return agent_shown(view, board.names, board.model.stale_since_us(view), now_us)
+
+
+async def _add_profiles(journals: Journals, agents: list[dict[str, Any]]) -> None:
+    """To what is shown of them already: while a file is read a view may change."""
+    people = await journals.agents([each["id"] for each in agents])
+    for each in agents:
+        each["profile"] = profile_shown(people.get(each["id"]))
 
 
 def _nobody() -> Problem:

@@ -97,7 +97,7 @@ def body(instruments: Instruments, health: Health, at_us: int) -> dict[str, Any]
         "dialect": instruments.dialect,
         "since": iso_ms(since_us) if since_us is not None else None,
         "live": health.is_live,
-        "reasons": list(health.reasons),
+        "reasons": [*health.reasons, *health.warnings],
         "processes": instruments.processes(look, paced),
         "rings": instruments.rings(),
         "rates": {name: round(rate, 1) for name, rate in paced.per_s.items()} if paced else {},

@@ -8,6 +8,16 @@ import { PresenceForm } from "./presence_form.js";
 const PAGE = 50;
 const REFRESH_MS = 1000;
 
+/** What the roster says of an agent, as people read it: null where there is nothing to say. */
+const PROFILE = [
+  ["Title", ({ title }) => title],
+  ["E-mail", ({ email }) => email],
+  ["User name", ({ email, user_name: userName }) => (userName === email ? null : userName)],
+  ["Division", ({ division }) => division && (division.name ?? division.id)],
+  ["Manager", ({ manager }) => manager && (manager.name ?? manager.id)],
+  ["Skills", ({ skills }) => (skills ?? []).map(({ name }) => name).join(", ") || null],
+];
+
 export class AgentDialog {
   #board;
   #dialog = byId("agent");
@@ -32,6 +42,8 @@ export class AgentDialog {
     this.#next = null;
     byId("history").replaceChildren();
     this.#showFacts();
+    this.#showProfile(null);
+    if (store.summary.dialect === "cloud") this.#readProfile();
     const held = new Set([...store.agents.values()].map(({ presence }) => presence));
     held.delete(null);
     this.#form.show(agent.id, {
@@ -78,6 +90,25 @@ export class AgentDialog {
     setText(byId("agent-queue"), store.queueLabels(agent) || "no queue");
     setText(byId("agent-presence"), agent.presence ?? "unknown");
     setText(byId("agent-since"), moment(agent.since, this.#board.nowMs()));
+  }
+
+  async #readProfile() {
+    const agent = this.#agent;
+    try {
+      const { profile } = await ask(`/api/agents/${encodeURIComponent(agent.id)}`);
+      if (agent === this.#agent) this.#showProfile(profile);
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error; // the history says what is the matter
+    }
+  }
+
+  #showProfile(profile) {
+    const facts = PROFILE.map(([name, told]) => [name, profile && told(profile)])
+      .filter(([, text]) => text)
+      .map(([name, text]) => element("div", {},
+        element("dt", {}, name), element("dd", {}, element("bdi", {}, text))));
+    byId("agent-profile").replaceChildren(...facts);
+    byId("agent-profile").hidden = facts.length === 0;
   }
 
   async #read(before) {

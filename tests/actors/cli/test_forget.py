@@ -55,10 +55,17 @@ def data_dir(tmp_path: Path) -> Path:
     with closing(apsw.Connection(str(roster))) as connection:
         for user, name in ((A, "Anna"), (B, "Berta")):
             connection.execute("INSERT INTO users VALUES (?, ?, 0, NULL, NULL)", (user, name))
+            address = f"{name.lower()}@example.test"
+            profile = {"user_name": address, "email": address, "manager": {"id": A, "name": "Anna"}}
+            connection.execute("INSERT INTO profiles VALUES (?, ?)", (user, json.dumps(profile)))
     channels = channels_path(path, 0)
     channel_store.prepare(channels, RUN)
     with closing(channel_store.ChannelStore(channels, RUN)) as held:
-        topics = [f"v2.users.{user}.activity" for user in (A, B)]
+        topics = [
+            f"v2.users.{user}{end}"
+            for user in (A, B)
+            for end in (".activity", "?presence&routingStatus", ".routingStatus")
+        ]
         held.refuse(Slot(0, 0), [RejectedTopic(topic, "no", ()) for topic in topics], NOW_US)
     return path
 
@@ -81,7 +88,9 @@ def test_a_person_is_taken_out_of_every_file_and_others_stay(
     assert mentioning(data_dir, A) == mentioning(data_dir, B) == everywhere
     others = [each for each in reader.read_states(data_dir) if each.user_id == B]
     assert forgotten(data_dir, "--yes", "--json") == EXIT_CLEAN
-    assert mentioning(data_dir, A) == mentioning(data_dir, "Anna") == []
+    for text in (A, "Anna", "anna@example.test"):
+        assert mentioning(data_dir, text) == []
+    assert mentioning(data_dir, "berta@example.test") == ["cloud.db"]
     assert mentioning(data_dir, B) == everywhere
     told = json.loads(capsys.readouterr().out)
     assert told["still_mentioned_in"] == []
@@ -89,8 +98,10 @@ def test_a_person_is_taken_out_of_every_file_and_others_stay(
         "commands": 0, "commands without an end": 1, "webhook messages": 0,
         "details of the audit": 1,
     }  # fmt: skip
-    assert told["files"]["cloud.db"] == {"names": 1}
-    assert told["files"]["channels-0.db"] == {"refused topics": 1}
+    assert told["files"]["cloud.db"] == {
+        "names": 1, "profiles": 1, "profiles of whom they were the manager": 1,
+    }  # fmt: skip
+    assert told["files"]["channels-0.db"] == {"refused topics": 3}
     for journal in ("shard-00.db", "archive-001/shard-00.db"):
         assert told["files"][journal]["agents"] == told["files"][journal]["frames in quarantine"]
     assert [each.user_id for each in reader.read_states(data_dir)] == [B]
@@ -141,6 +152,45 @@ def test_what_is_left_of_somebody_is_named(
     assert forgotten(data_dir, "--yes") == EXIT_FAILURE
     assert f"{broken / 'shard-00.db'} still contains this person" in capsys.readouterr().out
     assert mentioning(data_dir, A) == ["shard-00.db"]
+
+
+@pytest.mark.parametrize("text", ["anna@example.test", "Anna@Example.test", "<ANNA@EXAMPLE.TEST>."])
+def test_a_frame_in_quarantine_that_tells_an_address_only_is_forgotten(
+    data_dir: Path, text: str
+) -> None:
+    rig = Rig(data_dir / "shard-00.db", "cloud")
+    rig.feed(event("x", f"mail {text}"), event("x", "mail joanna@example.test"))
+    rig.commit(finish=True)
+    rig.journal.close()
+    assert mentioning(data_dir, f"mail {text}") == ["shard-00.db"]
+    assert forgotten(data_dir, "--yes") == EXIT_CLEAN
+    assert mentioning(data_dir, f"mail {text}") == []
+    assert mentioning(data_dir, "mail joanna@example.test") == ["shard-00.db"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_left"),
+    [
+        ("anna@example.test", True),
+        ("to <Anna@example.test>.", False),  # searched is as it was told, and in lower case
+        ("joanna@example.test", False),
+        ("max.anna@example.test", False),
+        ("anna@example.test.au", False),
+    ],
+)
+def test_a_file_that_holds_an_address_only_is_named(
+    data_dir: Path, capsys: pytest.CaptureFixture[str], text: str, is_left: bool
+) -> None:
+    (data_dir / "sink.jsonl").write_text(f'{{"email":"{text}"}}\n')
+    assert forgotten(data_dir, "--yes") == (EXIT_FAILURE if is_left else EXIT_CLEAN)
+    assert ("sink.jsonl still contains" in capsys.readouterr().out) == is_left
+
+
+def test_a_file_of_the_planner_without_profiles_is_forgotten_in_too(data_dir: Path) -> None:
+    with closing(apsw.Connection(str(planner_store.roster_path(data_dir)))) as connection:
+        connection.execute("DROP TABLE profiles")
+    assert forgotten(data_dir, "--yes") == EXIT_CLEAN
+    assert mentioning(data_dir, A) == []
 
 
 def test_what_stands_in_free_pages_only_is_forgotten_too(

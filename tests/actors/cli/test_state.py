@@ -53,6 +53,24 @@ def columns(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str
     return dict(zip(head.split("\t"), row.split("\t"), strict=True))
 
 
+def test_all_agents_are_told_as_json_or_how_many_are_not(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rig = Rig(data_dir / "shard-00.db")
+    rig.begin()
+    rig.feed(*(event(1_001 + number, f"agent-{number}") for number in range(60)))
+    rig.commit(finish=True)
+
+    def told(*options: str) -> tuple[int, int, int, bool]:
+        assert cli.main(["state", "--json", *options, "--data-dir", str(data_dir)]) == 0
+        body = json.loads(capsys.readouterr().out)
+        counts = body["agents_total"], body["agents_without_state"]
+        return (len(body["agents"]), *counts, body["is_complete"])
+
+    assert told() == told("--limit", "0") == told("--limit", "60") == (60, 60, 0, True)
+    assert told("--limit", "59") == (59, 60, 0, False)
+
+
 def test_a_session_and_its_history_are_shown_as_they_go(
     rig: Rig, data_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -79,7 +79,7 @@ def test_a_file_of_the_last_release_gets_its_tables(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.execute("DROP TABLE memberships; DROP TABLE memberships_read")
     connection.close()
-    assert forget(path, "a") == 0
+    assert forget(path, "a").names == 0
     prepare(path, "run-2")
     assert RosterStore(path, "run-2").memberships_version == 0
 
@@ -87,6 +87,6 @@ def test_a_file_of_the_last_release_gets_its_tables(path: Path) -> None:
 def test_who_is_forgotten_is_a_member_of_nothing(path: Path, store: RosterStore) -> None:
     store.keep_memberships({"a": ["q1"]}, 2_000)
     store.close()
-    assert forget(path, "a") == 1
+    assert forget(path, "a").names == 1
     assert read_memberships_of(path, ["a"]) == {}
     assert b"q1" not in path.read_bytes()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from actors.genesys.channel_plan import Slot
-from actors.messages.control import Gap
+from actors.messages.control import Gap, SessionEnds
 from actors.receiver import channel_signals as signals
 from actors.receiver.channel import DEAF, TOPICS_CHANGED, ChannelMachine
 from actors.receiver.channel_line import ChannelPolicy, Trust, lives_for_s
@@ -223,3 +223,65 @@ def test_doubts_that_follow_one_another_are_heard_ever_more_rarely() -> None:
     assert max(gaps) == POLICY.trust_most_s
     assert trust.may_doubt(1e6)
     assert trust.may_doubt(1e6 + POLICY.trust_first_s)
+
+
+# Since when nothing is confirmed
+
+
+def listened(bench: Bench, line: int) -> float:
+    """Two frames come, 3 s apart; when the last one did."""
+    for frames in (1, 2):
+        bench.now_s += 3.0
+        bench.tell(signals.Tick({line: frames}, is_reading=True))
+    return bench.now_s
+
+
+def live_line(bench: Bench) -> int:
+    bench.tell(signals.Planned(USERS))
+    bench.create()
+    bench.subscribe()
+    line = bench.the(signals.Connect).line
+    bench.connect()
+    return line
+
+
+def ended_at_s(bench: Bench) -> float:
+    (ends,) = [each.record for each in bench.all(Write) if isinstance(each.record, SessionEnds)]
+    return ends.at_us / 1e6
+
+
+def test_a_dead_channel_is_not_confirmed_since_its_last_frame_and_quiet_until_then() -> None:
+    bench = Bench()
+    line = live_line(bench)
+    heard_s = listened(bench, line)
+    for quiet_s in range(1, 35):
+        bench.now_s += 1.0
+        bench.tell(signals.Tick({line: 2}, is_reading=True))
+        assert bench.machine.quiet_s == quiet_s
+    bench.now_s += 1.0
+    bench.tell(signals.Tick({line: 2}, is_reading=True))
+    assert not bench.machine.is_up
+    assert ended_at_s(bench) == heard_s
+    assert bench.machine.heard_us == heard_s * 1e6
+    assert bench.machine.quiet_s == 0.0
+
+
+@pytest.mark.parametrize(
+    ("code", "is_heard"), [(1000, True), (1005, True), (1012, True), (1006, False)]
+)
+def test_a_close_frame_is_the_last_one_that_was_heard(code: int, is_heard: bool) -> None:
+    bench = Bench()
+    line = live_line(bench)
+    heard_s = listened(bench, line)
+    bench.now_s += 9.0
+    bench.tell(signals.LineLost(line, code))
+    assert ended_at_s(bench) == (bench.now_s if is_heard else heard_s)
+
+
+def test_a_channel_that_is_told_to_be_gone_was_heard_until_then() -> None:
+    bench = Bench()
+    line = live_line(bench)
+    listened(bench, line)
+    bench.now_s += 9.0
+    bench.tell(signals.ChannelGone(line, "404"))
+    assert ended_at_s(bench) == bench.now_s

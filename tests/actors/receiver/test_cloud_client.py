@@ -9,8 +9,10 @@ from typing import Any
 import orjson
 import pytest
 import structlog
+import structlog.testing
 
 from actors.genesys.channel_plan import Slot
+from actors.genesys.cloud import TopicsSetting, subscribed_user
 from actors.genesys.cloud_rest import CloudRest
 from actors.genesys.secret import Secret
 from actors.receiver import channel_signals as signals
@@ -34,13 +36,21 @@ WAIT_S = 77.0
 
 class Bench:
     """A client of the scripted gateway, and the newest signal for its machine. `bad`: users whose
-    topics fail whole calls, `refuses`: why every call is refused."""
+    topics fail whole calls, `refuses`: why every call is refused, `halved`: users of whose combined
+    topics a part is refused."""
 
-    def __init__(self, cloud: ScriptedCloud, rest: CloudRest, directory: Path) -> None:
+    def __init__(
+        self,
+        cloud: ScriptedCloud,
+        rest: CloudRest,
+        directory: Path,
+        topics: TopicsSetting = "activity",
+    ) -> None:
         self.cloud, self.path = cloud, directory / "channels-0.db"
         self.bad: set[str] = set()
         self.refuses: tuple[int, dict[str, Any]] | None = None
         self.names = True
+        self.halved: set[str] = set()
         self.heard: set[str] = set()
         clock, log = SystemClock(), structlog.get_logger()
         counters = Counters.create("receiver-0", CLOUD_RECEIVER_WORDS)
@@ -55,7 +65,7 @@ class Bench:
             hopeless_retry_s=WAIT_S,
             tasks=self.tasks,
             counters=counters,
-            topics="activity",
+            topics=topics,
             clock=clock,
             tell=lambda _, signal: self.told.append(signal),
             log=log,
@@ -74,7 +84,11 @@ class Bench:
             named = {"topic": bad[0]} if self.names else {}
             return 400, {"code": "notification.invalid.topic", "messageParams": named}
         self.heard = set(asked) | (set() if replaces else self.heard)
-        return {"entities": [{"id": topic, "state": "Permitted"} for topic in asked]}
+        halves = [
+            {"id": f"v2.users.{user}.routingStatus", "state": "Rejected", "rejectionReason": "no"}
+            for user in self.halved
+        ]
+        return {"entities": [*({"id": topic, "state": "Permitted"} for topic in asked), *halves]}
 
     async def does(self, action: signals.Action) -> signals.Signal:
         before = len(self.told)
@@ -87,9 +101,11 @@ class Bench:
         self.client.reuse(1, ChannelRecord(Secret("made"), SLOT, Secret("ws://x"), 1, None))
 
 
-def with_client(tmp_path: Path, test: Callable[[Bench], Awaitable[None]]) -> None:
+def with_client(
+    tmp_path: Path, test: Callable[[Bench], Awaitable[None]], topics: TopicsSetting = "activity"
+) -> None:
     async def run(cloud: ScriptedCloud, rest: CloudRest) -> None:
-        bench = Bench(cloud, rest, tmp_path)
+        bench = Bench(cloud, rest, tmp_path, topics)
         await test(bench)
         await bench.tasks.end_tasks()
 
@@ -114,6 +130,26 @@ def test_invalid_topics_are_named_and_the_others_heard(tmp_path: Path, names: bo
         assert bench.cloud.paths(TOPICS) - calls <= 5, "what was invalid is known"
 
     with_client(tmp_path, test)
+
+
+def test_a_refused_part_of_a_combined_topic_is_told_once_and_its_agent_watched(
+    tmp_path: Path,
+) -> None:
+    async def test(bench: Bench) -> None:
+        await bench.does(signals.Create(1))
+        with structlog.testing.capture_logs() as logs:
+            for halved in ({"user-3", "user-30"}, {"user-3", "user-30"}, {"user-3"}, set()):
+                bench.halved = set(halved)
+                told = await bench.does(signals.Subscribe(1, USERS))
+                assert isinstance(told, signals.Subscribed)
+                assert (told.refused, told.invalid) == ({}, frozenset())
+                assert bench.client.partly_refused(SLOT) == len(halved)
+                report = read_report(bench.path).refused
+                assert {subscribed_user(each.topic) for each in report} == halved
+        told_of = [each for each in logs if each["event"] == "channel.topics_partly_refused"]
+        assert [(each["refused"], each["reason"]) for each in told_of] == [(2, "no")]
+
+    with_client(tmp_path, test, "combined")
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 410])

@@ -16,7 +16,7 @@ from actors.receiver import signals
 from actors.receiver.line import ReceiverPolicy
 from actors.receiver.session import SessionMachine
 from actors.receiver.signals import Close, Connect, GiveUp, Subscribe
-from tests.actors.receiver.play import Play, resumed
+from tests.actors.receiver.play import FullJitter, Play, resumed
 
 # Ends and retries
 
@@ -232,13 +232,84 @@ def test_fewer_other_or_unavoidable_places_are_not_skipped(ends: list[tuple[bool
     assert play.all(Subscribe)[-1].resume_after == 3999
 
 
+# Since when nothing is confirmed
+
+
+def ended_at_s(play: Play) -> float:
+    return play.written(SessionEnds)[-1].at_us / 1e6
+
+
+def test_a_dead_line_is_not_confirmed_since_its_last_frame_and_quiet_until_then() -> None:
+    play = Play()
+    play.serve()
+    play.wait(2.0)
+    play.hear()
+    play.wait(0.25)
+    heard_s = play.now_s
+    play.wait(20.0)
+    assert play.machine.quiet_s == 20.0
+    play.wait(15.0)
+    assert not play.machine.is_up
+    assert ended_at_s(play) == heard_s
+    assert play.machine.heard_us == heard_s * 1e6
+    assert play.machine.quiet_s == 0.0
+
+
+def test_a_history_frame_and_a_pong_are_frames_that_were_heard() -> None:
+    play = Play()
+    play.begin()
+    for frames, history_frames in ((1, 1), (1, 0)):
+        play.wait(3.0)
+        play.hear(frames, history_frames)
+        play.wait(0.25)
+        assert play.machine.heard_us == play.now_s * 1e6
+        assert play.machine.quiet_s == 0.0
+
+
+@pytest.mark.parametrize("code", [1000, 1005, 1012])
+def test_a_close_frame_is_the_last_one_that_was_heard(code: int) -> None:
+    play = Play()
+    play.serve()
+    play.wait(8.0)
+    play.tell(signals.Lost(play.line, code))
+    assert ended_at_s(play) == play.now_s
+
+
+def test_a_line_that_breaks_off_says_nothing_in_doing_so() -> None:
+    play = Play()
+    play.serve()
+    began_s = play.now_s
+    play.wait(8.0)
+    play.tell(signals.Lost(play.line, 1006))
+    assert ended_at_s(play) == began_s
+
+
+def test_a_clock_that_was_set_back_puts_no_end_into_the_future() -> None:
+    play = Play()
+    play.serve()
+    play.now_s -= 500.0
+    play.tell(signals.Lost(play.line, 1006))
+    assert ended_at_s(play) == play.now_s
+
+
+@pytest.mark.parametrize(("heard_us", "ends_us"), [(0, 9_000), (4_000, 4_000), (10_000, 9_000)])
+def test_what_a_killed_receiver_heard_last_is_known_by_its_page(
+    heard_us: int, ends_us: int
+) -> None:
+    machine = SessionMachine(ReceiverPolicy(), FullJitter(), session=3, heard_us=heard_us)
+    first = machine.start(1.0, 9_000)[0]
+    assert first == signals.Write(SessionEnds(0, "all", "receiver starts", ends_us))
+
+
 # Replacing a session that is up
 
 
 def replacing() -> Play:
     play = Play()
     play.serve()
-    play.wait(10.0)
+    play.wait(9.75)
+    play.hear()
+    play.wait(0.25)
     play.tell(signals.TokenRenewed())
     play.wait(0.25)
     assert play.line == 2
@@ -257,7 +328,7 @@ def test_the_new_session_is_up_before_the_old_line_is_closed() -> None:
         signals.Write(HistoryEnds(2, "all", True, round(play.now_s * 1e6))),
         signals.StopHistory(2, 100),
         Close(1, 1000),
-        signals.Write(SessionEnds(1, "all", "replaced", round(play.now_s * 1e6))),
+        signals.Write(SessionEnds(1, "all", "replaced", 1_010_000_000)),  # heard last
     ]
     assert [record.session for record in play.written(SessionEnds)] == [0, 1]
     assert play.machine.is_up

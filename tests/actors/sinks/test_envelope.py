@@ -8,6 +8,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.genesys.agent_profile import unknown
 from actors.genesys.times import iso_ms
 from actors.messages.transition import GapRow, JournalRow
 from actors.sinks.envelope import EventEnvelope, LostRows, SinkFilter, source_of
@@ -53,6 +54,7 @@ def test_a_transition_says_who_what_when_why_and_in_which_order() -> None:
         "time": iso_ms(BEGAN_US),
         "datacontenttype": "application/json",
         "data": {
+            "agent": unknown("u1"),
             "from": "Available",
             "to": "Talking",
             "at": iso_ms(BEGAN_US),
@@ -180,3 +182,15 @@ def test_a_sink_that_wants_a_queue_is_given_who_is_in_it_among_others() -> None:
     told = event(both)["data"]
     assert isinstance(told, dict)
     assert (told["queues"], told["queue"]) == (["q1", "q2"], "q1")
+
+
+def test_an_event_says_who_the_agent_is_and_of_who_was_forgotten_nothing() -> None:
+    def agent(user_id: str) -> dict[str, object]:
+        return unknown(user_id) | {"email": "ann@x.test"}
+
+    envelope = EventEnvelope(SOURCE, agent)
+    told = orjson.loads(envelope.row(ROW).body)["data"]["agent"]
+    assert told == unknown("u1") | {"email": "ann@x.test"}
+    forgotten = ROW._replace(user_id=None)
+    assert orjson.loads(envelope.row(forgotten).body)["data"]["agent"] is None
+    assert "agent" not in orjson.loads(envelope.row(GAP).body)["data"]

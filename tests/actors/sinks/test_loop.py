@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 
+from actors.genesys.agent_profile import unknown
+from actors.genesys.channel_plan import ChannelPlan
 from actors.genesys.http import GatewayAddress
+from actors.planner.store import RosterStore, roster_path
+from actors.planner.store import prepare as prepare_roster
 from actors.settings.sinks import SinkSettings
 from actors.shard.arguments import SHARD_WORDS
 from actors.sinks import loop
@@ -93,6 +98,33 @@ def test_rows_of_all_shards_are_in_the_file_soon_and_at_a_stop_for_certain(tmp_p
     in_loop(test)
     assert sorted(ids(path)) == everything(stage.folder)
     assert (stage.get("sinks"), stage.get("sinks_failing")) == (1, 0)
+
+
+def test_events_say_who_an_agent_is_as_the_roster_has_it_by_then(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    stage = Stage(tmp_path / "data", lines_sink(path=path))
+    roster = roster_path(stage.folder)
+
+    def agents() -> list[dict[str, Any]]:
+        lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+        return [orjson.loads(line)["data"]["agent"] for line in lines]
+
+    async def test() -> None:
+        async with stage.running():
+            stage.write(0, "u1")
+            await until(lambda: agents() == [unknown("u1")])
+            prepare_roster(roster, "run")
+            with closing(RosterStore(roster, "run")) as store:
+                plan = ChannelPlan(slots={}, unmonitored=frozenset({"u1"}))
+                store.commit(plan, {"u1": "Uma"}, 1)
+                store.put_profiles({"u1": '{"email":"uma@x.test"}'})
+            stage.write(0, "u1", "u2")
+            await until(lambda: len(agents()) == 3)
+
+    in_loop(test)
+    assert agents()[1:] == [
+        unknown("u1") | {"name": "Uma", "email": "uma@x.test"}, unknown("u2")
+    ]  # fmt: skip
 
 
 def test_a_sink_that_is_refused_delays_no_other_and_is_shown(tmp_path: Path) -> None:

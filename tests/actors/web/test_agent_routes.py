@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,6 +12,10 @@ from urllib.parse import quote
 import pytest
 from pydantic import BaseModel
 
+from actors.genesys.agent_profile import PROFILE_FIELDS
+from actors.genesys.channel_plan import ChannelPlan
+from actors.planner.store import RosterStore, roster_path
+from actors.planner.store import prepare as prepare_roster
 from actors.web import agent_shapes as shapes
 from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.names import Names
@@ -73,9 +79,30 @@ def test_an_agent_is_told_with_names_and_time_in_state(reading: Reading) -> None
         "queues": ["north"], "queue_names": ["North"], "queues_known": True, "queue": "north",
         "queue_name": "North", "presence": None, "stale": False, "stale_since": None,
         "native": None, "position": {"epoch": 1, "sequence": 1},
+        "profile": None,
     }  # fmt: skip
     missing = reading.get("/api/agents/nobody")
     assert (missing.status_code, missing.json()["code"]) == (404, "no-such-agent")
+
+
+def test_who_an_agent_is_comes_from_the_planners_file(reading: Reading, tmp_path: Path) -> None:
+    path = roster_path(tmp_path)
+    prepare_roster(path, "run")
+    with closing(RosterStore(path, "run")) as store:
+        names = {"ann": "Ann Ångström", "bob": "Bob"}
+        store.commit(ChannelPlan(slots={}, unmonitored=frozenset(names)), names, 1)
+        division, skills = {"id": "d", "name": None}, [{"name": "Level 2", "proficiency": 3.0}]
+        profile = {"email": "bob@x.test", "division": division, "skills": skills}
+        profile["manager"] = {"id": "ann", "name": None}
+        store.put_profiles({"bob": json.dumps(profile)})
+    nothing = dict.fromkeys(PROFILE_FIELDS)
+    bob = nothing | profile | {"manager": {"id": "ann", "name": "Ann Ångström"}}
+    body = told_by(reading.get("/api/agents?sort=name"), shapes.Agents)
+    assert [each["profile"] for each in body["agents"]] == [nothing, bob, None]
+    one = reading.get("/api/agents/bob")
+    assert told_by(one, shapes.OneAgent)["profile"] == bob
+    path.write_bytes(b"no database " * 100)
+    assert told_by(reading.get("/api/agents/bob"), shapes.OneAgent)["profile"] is None
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 from actors.shard.native import Native
 from actors.shard.sessions import Scope
 from actors.web.read_model import LAST_MAX, MINUTE_US, NEVER, READING, ChildHealth, ReadModel
+from actors.web.rendering import health_shown
 
 AT_US = 1_795_000_000_000_000
 CONFIRMED = Scope(session=1, is_up=True, stale_since_us=None).to_json()
@@ -137,7 +138,7 @@ def test_a_transition_of_nobody_is_an_error_unless_a_snapshot_is_read() -> None:
 
 def test_all_is_live_when_every_shard_is_whole_and_every_session_up() -> None:
     health = whole(entry(1, "a")).health(AT_US)
-    assert health == (True, False, None, 0, ())
+    assert health == (True, False, None, 0, (), ())
 
 
 def test_before_anything_was_told_nothing_is_live() -> None:
@@ -170,8 +171,17 @@ def test_a_shard_that_lags_is_told_of_and_shown_as_it_was() -> None:
 def test_a_child_that_does_not_live_makes_all_stale_whatever_its_last_words_were() -> None:
     model = whole(entry(1, "a"))
     model.vitals = ChildHealth(AT_US, ("receiver-0 does not respond",))
-    assert model.health(AT_US) == (False, False, AT_US, 1, ("receiver-0 does not respond",))
+    reasons = ("receiver-0 does not respond",)
+    assert model.health(AT_US) == (False, False, AT_US, 1, reasons, ())
     assert model.stale_since_us(model.agents["a"]) == AT_US
+
+
+def test_a_warning_is_told_and_makes_nothing_stale() -> None:
+    model = whole(entry(1, "a"))
+    model.vitals = ChildHealth(warnings=("receiver-0: nothing heard for 21 s",))
+    health = model.health(AT_US)
+    assert (health.is_live, health.stale_agents) == (True, 0)
+    assert health_shown(health)["reasons"] == ["receiver-0: nothing heard for 21 s"]
 
 
 def test_in_the_cloud_an_agent_is_as_stale_as_its_own_scope() -> None:

@@ -17,6 +17,7 @@ _NAMESPACE = uuid.UUID("0a8c36d3-2b54-45a5-9c5e-6a21c7ad3f60")
 _NAMES = ("Ada", "Bo", "Chloé", "Dmitri", "Esra", "Frieda", "Gus", "Hà", "Inés", "Jörg")
 _DEPARTMENTS = ("Service", "Sales", "Claims", "Back Office", "Technische Hilfe")
 _TITLES = ("Agent", "Senior Agent", "Team Lead")
+_SKILLS = ("Retention", "Français", "Level 2")
 _IMAGES = ("x48", "x96", "x128", "x200", "x300", "x400")
 
 
@@ -79,6 +80,20 @@ class Directory:
             "certifications": [],
             "preferredName": name_of(agent).partition(" ")[0],
         }
+
+    def skills(self, agent: int) -> list[dict[str, Any]]:
+        """None of every fourth, up to three of the others."""
+        return [
+            {
+                "id": _id("skill", number),
+                "name": _SKILLS[number],
+                "proficiency": float((agent + number) % 6),
+                "state": "active",
+                "skillUri": f"/api/v2/routing/skills/{_id('skill', number)}",
+                "selfUri": f"/api/v2/users/{self._users[agent]}/routingskills/{number}",
+            }
+            for number in range(agent % 4)
+        ]
 
     def member(self, queue: int, agent: int, state: str) -> dict[str, Any]:
         """Of a queue: the user stands in it once more."""

@@ -154,6 +154,8 @@ class CloudOrganisation:
             entity["presence"] = self.presence(agent)
         if "outofoffice" in expand:
             entity["outOfOffice"] = self.out_of_office(agent)
+        if "skills" in expand:
+            entity["skills"] = self.directory.skills(agent)
         return entity
 
     def out_of_office(self, agent: int) -> dict[str, Any]:
