@@ -40,8 +40,7 @@ def _look(client: httpx.Client, token: str) -> dict[str, Any]:
     return {
         "queues": told["queues"],
         "agents": [
-            [row[0], states[row[2]], [ids[place] for place in row[7]]]
-            for row in snapshot["agents"]
+            [row[0], states[row[2]], [ids[place] for place in row[7]]] for row in snapshot["agents"]
         ],
         "unknown": summary["queues_unknown"],
         "lagging": summary["health"]["lagging"],
