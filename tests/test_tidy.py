@@ -10,6 +10,7 @@ import tomllib
 import pytest
 
 from tests.floors import ARROWS_MAX, FLOORS, PURE_FILES_MIN, PURE_FOLDERS, ROOMS_MAX
+from tests.queue_texts import each_queue_counts
 from tests.retired_words import (
     CLEAN_TEXTS,
     NAMESAKES,
@@ -48,6 +49,7 @@ RULES: tuple[Rule, ...] = (
     files_and_functions_are_short,
     names_are_not_retired,
     texts_are_plain,
+    each_queue_counts,
 )
 
 
@@ -55,6 +57,15 @@ RULES: tuple[Rule, ...] = (
 def test_in_every_source_file(rule: Rule) -> None:
     broken = [each for source in sources() for each in rule(source)]
     assert not broken, "\n".join(["", *broken])
+
+
+def test_the_page_reads_every_queue_of_an_agent() -> None:
+    scripts = [
+        Source(path.relative_to(ROOT).as_posix(), path.read_text())
+        for path in sorted((ROOT / "actors/web/static").glob("*.js"))
+    ]
+    assert len(scripts) > 20
+    assert [each for script in scripts for each in each_queue_counts(script)] == []
 
 
 def test_in_every_text_file_lines_are_clean() -> None:
@@ -163,6 +174,13 @@ BAD = (
     (names_are_not_retired, "actors/web/x.py", "Told: TypeAlias = tuple[int]\n"),
     (names_are_not_retired, "actors/web/x.py", "def f(*, way): ...\n"),
     (names_are_not_retired, "runtime/holding.py", ""),
+    (each_queue_counts, "actors/web/x.py", "queue = native.queues[0] if native.queues else None\n"),
+    (each_queue_counts, "actors/web/x.py", "first = queues_of(row.queue)[0]\n"),
+    (each_queue_counts, "actors/web/x.py", "first = next(iter(view.queues))\n"),
+    (each_queue_counts, "actors/web/x.py", "first, *_ = view.queues\n"),
+    (each_queue_counts, "actors/sinks/x.py", "return row.queue in self._queues\n"),
+    (each_queue_counts, "actors/web/static/x.js", "if (agent.queue === queue) show();\n"),
+    (each_queue_counts, "actors/sender/x.py", "counts = ask(former_queue(told.queue))\n"),
     (texts_are_plain, "runtime/x.py", 'raise ValueError(f"the URL of {x} is none")\n'),
     (texts_are_plain, "actors/demo/x.py", 'log("Nobody is called so")\n'),
     (lines_are_clean, "Makefile", "a\tb\n"),

@@ -22,7 +22,7 @@ _MESSAGE_COLUMNS: Final = (
 _AUDIT_COLUMNS: Final = ("row", "at", "step", "agent", "from", "to", "reason", "detail", "command")
 _SHOWN_OF_ONE: Final = (
     "id", "user_id", "state", "reason", "expected", "forced", "who", "step", "code", "detail",
-    "held", "queue", "tries", "accepted_at", "first_sent_at", "last_sent_at", "acknowledged_at",
+    "held", "queues", "tries", "accepted_at", "first_sent_at", "last_sent_at", "acknowledged_at",
     "confirmed_at", "ended_at",
 )  # fmt: skip
 

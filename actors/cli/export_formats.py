@@ -20,9 +20,11 @@ from actors.messages.transition import GapRow, JournalRow
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
     "received", "at", "user", "from", "to", "queue", "presence", "cause", "epoch", "sequence",
-    "correlation", "journal", "row", "queues",
+    "correlation", "journal", "row",
 )  # fmt: skip
 GAP_COLUMNS: Final = ("scope", "since", "until", "first", "last", "reason")
+QUEUES: Final = "queues"
+"""The last column, so that those of 0.1 stand where they stood."""
 QUEUE_SEPARATOR: Final = ";"
 """Between the queues of one cell."""
 _UNITS_S: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -79,18 +81,20 @@ class Rows:
         self.head = b""
         """What comes before the first line."""
         if format_ == "csv":
-            self.head = self._written((*COLUMNS, *(f"gap_{name}" for name in GAP_COLUMNS)))
+            gap = (f"gap_{name}" for name in GAP_COLUMNS)
+            self.head = self._written((*COLUMNS, *gap, QUEUES))
 
     def _json(self, row: JournalRow) -> bytes:
         told: dict[str, Any] = dict(zip(COLUMNS, self._values(row), strict=True))
+        told[QUEUES] = queues_of(row.queue)
         if row.gap is not None:
             told["gap"] = dict(zip(GAP_COLUMNS, _gap(row.gap), strict=True))
         return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
 
     def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
-        *values, queues = self._values(row)
-        return self._written((*values, QUEUE_SEPARATOR.join(queues), *gap))
+        queues = QUEUE_SEPARATOR.join(queues_of(row.queue))
+        return self._written((*self._values(row), *gap, queues))
 
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
@@ -98,7 +102,7 @@ class Rows:
         self._csv.writerow(values)
         return self._text.getvalue().encode("utf-8", "surrogatepass")
 
-    def _values(self, row: JournalRow) -> tuple[Any, ...]:
+    def _values(self, row: JournalRow) -> tuple[object, ...]:
         user, command = row.user_id, row.correlation
         if self._pseudonyms is not None:
             user = None if user is None else self._pseudonyms.person(user)
@@ -106,7 +110,7 @@ class Rows:
         return (
             iso_ms(row.received_us), iso_ms(row.at_us), user, row.from_state, row.to_state or None,
             former_queue(row.queue), row.presence, row.cause, row.epoch, row.sequence, command,
-            row.journal, row.row, queues_of(row.queue),
+            row.journal, row.row,
         )  # fmt: skip
 
 

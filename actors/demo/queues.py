@@ -1,5 +1,5 @@
-"""Owns what the page of a demo shows of queues at the end, for the gateway's verdict: read as the page
-reads it, because nobody may order anything any more and the local socket is gone.
+"""Owns what the page of a demo shows of queues at the end, for the gateway's verdict: read as a
+browser reads it, because nobody may order anything any more and the local socket is gone.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _FROZEN: Final = ConfigDict(frozen=True, extra="forbid")
 
 
 class QueueLimits(BaseModel):
-    """What a change that takes an agent out of *available* must leave of their queue."""
+    """What a change that takes an agent out of *available* must leave of each of their queues."""
 
     model_config = _FROZEN
 

@@ -67,7 +67,7 @@ class SinkSettings(BaseModel):
     queues: tuple[_Named, ...] = Field(
         default=(),
         max_length=10_000,
-        description="Deliver only rows of these queue ids; empty: all queues.",
+        description="Deliver only rows of agents in one of these queue ids; empty: all.",
     )
     path: Path | None = Field(
         default=None,

@@ -81,7 +81,7 @@ class StateActor(RingActor):
         self._answering = answering
         self._feed = feed
         self._roster = roster
-        self._memberships = memberships
+        self._memberships = memberships or Memberships()
         others = (answering, feed, roster)
         self._all_consumers = [*consumers, *(each.consumer for each in others if each)]
         self._is_going_on = False
@@ -117,8 +117,7 @@ class StateActor(RingActor):
             self._answering.show(self._shard)
         if self._roster is not None:
             self._roster.start(self._shard)
-        if self._memberships is not None:
-            self._memberships.start(self._shard.agent_table, self._clock.now_s())
+        self._memberships.start(self._shard.agent_table, self._clock.now_s())
         crash_point("after-load")
         self._suspect()
         self._show()
@@ -228,32 +227,27 @@ class StateActor(RingActor):
     def _go_on(self, now_s: float) -> None:
         """Has the next part of a snapshot told before the next batch. Not two of them in a row if a
         batch waits: after it we are here again."""
-        if not self._is_going_on and (self._has_to_tell(now_s) or self._has_to_place(now_s)):
+        if not self._is_going_on and (self._has_to_tell(now_s) or self._has_to_read(now_s)):
             self._is_going_on = True
             self.actor_ref.tell(GO_ON)
 
     def _has_to_tell(self, now_s: float) -> bool:
         return self._feed is not None and self._feed.has_more(now_s)
 
-    def _has_to_place(self, now_s: float) -> bool:
-        """Whether queues of agents are to be read, and who reads along has room for them."""
-        if self._memberships is None or not (self._feed is None or self._feed.has_room):
-            return False
-        return self._memberships.has_more(self._shard.agent_table, now_s)
-
-    def _place(self, now_s: float) -> None:
-        assert self._memberships is not None
-        self._memberships.look(self._shard.agent_table, now_s)
-        if self._feed is not None:
-            self._feed.tell_touched(self._shard.agent_table)
+    def _has_to_read(self, now_s: float) -> bool:
+        """Queues of agents; and who reads along has room for them."""
+        has_room = self._feed is None or self._feed.has_room
+        return has_room and self._memberships.has_more(self._shard.agent_table, now_s)
 
     def on_message(self, message: Any) -> Any:
         if message is not GO_ON:
             return super().on_message(message)
         now_s = self._clock.now_s()
         self._is_going_on = False
-        if self._has_to_place(now_s):
-            self._place(now_s)
+        if self._has_to_read(now_s):
+            self._memberships.look(self._shard.agent_table, now_s)
+            if self._feed is not None:
+                self._feed.tell_touched(self._shard.agent_table)
         if self._feed is not None:
             wanted = self._feed.next_frame()
             if wanted is not None:

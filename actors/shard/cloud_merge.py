@@ -315,7 +315,8 @@ class CloudMerge(Merge):
             routing = None
         held = native.queues, native.queues_us
         if queues is not None and wins(native, QUEUES, queues, held, telling):
-            queues = (self._shared_queues(queues[0]), queues[1])
+            ids, at_us = queues
+            queues = (self._shared_queues(ids), at_us)
         else:
             queues = None
         held = native.is_out_of_office, native.office_us

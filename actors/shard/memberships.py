@@ -8,7 +8,9 @@ once, so that no row of theirs is written with less than what is known.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import structlog
 
 from actors.planner.store import (
     read_changed_memberships,
@@ -30,11 +32,11 @@ _LAST: Final = "\U0010ffff"
 class Memberships:
     """Of one life of a shard. All calls are the actor's, between two of its batches."""
 
-    def __init__(self, path: Path, planner: Counters, log: Any) -> None:
-        """`path`: of the planner's file; `planner`: its page."""
-        self._path = path
+    def __init__(self, path: Path | None = None, planner: Counters | None = None) -> None:
+        """`path`: of the planner's file; `planner`: its page. None: there is no planner, and
+        nothing to be read."""
+        self._path = path or Path()
         self._planner = planner
-        self._log = log
         self._after = (0, _LAST)
         """Version and user up to which changes were read; version 0: nothing is known yet."""
         self._version = 0  # of the reading that was taken over whole
@@ -45,6 +47,8 @@ class Memberships:
 
     def start(self, agent_table: AgentTable, now_s: float) -> None:
         """Whoever the shard restored, by what an earlier run or life has read."""
+        if self._planner is None:
+            return
         try:
             self._begin(read_memberships_version(self._path))
         except RuntimeFault as error:
@@ -53,14 +57,14 @@ class Memberships:
             self.look(agent_table, now_s)
 
     def has_more(self, agent_table: AgentTable, now_s: float) -> bool:
-        told = self._planner.get("memberships_version")
+        told = self._told
         if not (told or self._version) or now_s < self._retry_at_s:
             return False
         return told > self._version or self._looked_up < len(agent_table.by_id)
 
     def look(self, agent_table: AgentTable, now_s: float) -> None:
         """Takes over the next piece."""
-        told = self._planner.get("memberships_version")
+        told = self._told
         if not self._version:
             self._begin(told)
         try:
@@ -72,6 +76,10 @@ class Memberships:
             self._fail(error, now_s)
         else:
             self._has_failed = False
+
+    @property
+    def _told(self) -> int:
+        return 0 if self._planner is None else self._planner.get("memberships_version")
 
     def _begin(self, version: int) -> None:
         """Everybody is looked up by id: what was read up to here need not be walked."""
@@ -107,4 +115,4 @@ class Memberships:
         self._retry_at_s = now_s + RETRY_S
         if not self._has_failed:
             self._has_failed = True
-            self._log.warning("queues.not_read", cause=str(error))
+            structlog.get_logger("actors.state").warning("queues.not_read", cause=str(error))

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import gc
 
-import structlog
-
 from actors.shard.actor import BATCH_RECORDS, StateActor
 from actors.shard.answering import Answering
 from actors.shard.arguments import ShardArguments
@@ -56,7 +54,7 @@ def run(child: Child, arguments: ShardArguments) -> None:
         answering=answering,
         feed=feed,
         roster=roster,
-        memberships=_memberships(arguments),
+        memberships=Memberships(arguments.roster_path, arguments.planner_counters),
     )
 
     def stop() -> None:
@@ -65,10 +63,3 @@ def run(child: Child, arguments: ShardArguments) -> None:
 
     child.on_stop(stop)
     wait_for(actor)
-
-
-def _memberships(arguments: ShardArguments) -> Memberships | None:
-    if arguments.roster_path is None or arguments.planner_counters is None:
-        return None
-    log = structlog.get_logger("actors.state").bind(shard=arguments.index)
-    return Memberships(arguments.roster_path, arguments.planner_counters, log)

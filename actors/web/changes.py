@@ -72,18 +72,19 @@ class Changes:
     def data_for(self, wanted: StreamFilter) -> bytes:
         if wanted == EVERYTHING:
             if self._whole is None:
-                self._whole = self._encoded(self._changes, self._last)
+                self._whole = self._encoded(list(map(_shown_briefly, self._changes)), self._last)
             return self._whole
+        # Whoever is not what a reader wants is forgotten by it, with its queues.
         return self._encoded(
-            [each for each in self._changes if _concerns(wanted, each)],
+            [_shown(each) for each in self._changes if _concerns(wanted, each)],
             [each for each in self._last if _tells(wanted, each)],
         )
 
-    def _encoded(self, changes: list[AgentChange], last: list[LastTransition]) -> bytes:
+    def _encoded(self, changes: list[tuple[Any, ...]], last: list[LastTransition]) -> bytes:
         if self._tail_bytes is None:
             self._tail_bytes = encode(self._tail)[1:]
         head = encode(
-            {"at": self._at_ms, "changes": list(map(_shown, changes)), "last": last_told(last)},
+            {"at": self._at_ms, "changes": changes, "last": last_told(last)},
         )
         return head[:-1] + b"," + self._tail_bytes
 
@@ -105,9 +106,15 @@ def last_told(last: list[LastTransition]) -> list[tuple[Any, ...]]:
 
 def _shown(change: AgentChange) -> tuple[Any, ...]:
     user_id, name, state, since_ms, queue, presence, stale = change.told
-    is_same = change.state_before is not None and queue == change.queue_before
-    queues = None if is_same else queues_of(queue)
-    return (user_id, name, state, since_ms, former_queue(queue), presence, stale, queues)
+    former, queues = former_queue(queue), queues_of(queue)
+    return (user_id, name, state, since_ms, former, presence, stale, queues)
+
+
+def _shown_briefly(change: AgentChange) -> tuple[Any, ...]:
+    """To who knows everybody: null for queues that are as they were."""
+    shown = _shown(change)
+    is_same = change.state_before is not None and change.told[QUEUE] == change.queue_before
+    return (*shown[:-1], None) if is_same else shown
 
 
 def _concerns(wanted: StreamFilter, change: AgentChange) -> bool:

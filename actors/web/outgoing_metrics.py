@@ -148,6 +148,11 @@ _FEED: Final = (
         "Shards whose snapshot the page is still reading.",
         Word("web", "feed_lagging"),
     ),
+    gauge(
+        "presence_agents_queues_unknown",
+        "Agents whose queues are not known yet; until it is 0, counts of queues are too low.",
+        Word("web", "queues_unknown"),
+    ),
 )
 _SUPERVISOR: Final = (
     gauge(

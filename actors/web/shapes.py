@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from actors.genesys.presences import PRESENCE_CHARS_MAX, Presence
 from actors.genesys.times import iso_ms, utc
+from actors.messages.queues import former_queue, queues_of
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.commands import Command, CommandStep
 from actors.sender.reader import CommandStory, WebhookMessageRow
@@ -88,7 +89,8 @@ class CommandShown(CommandStatus):
     forced: bool
     who: str = Field(description="who requested it", examples=["uid:1000"])
     held: str | None = Field(description="the agent's presence when the command was checked")
-    queue: str | None = Field(description="the agent's queue at that time")
+    queues: list[str] = Field(description="ids of the agent's queues at that time")
+    queue: str | None = Field(description="deprecated: one of `queues`, or null")
     tries: int = Field(description="attempts that were, or may have been, sent")
     accepted_at: When
     first_sent_at: When | None
@@ -162,7 +164,8 @@ def shown(command: Command) -> dict[str, Any]:
         "forced": command.forced,
         "who": command.who,
         "held": command.held,
-        "queue": command.queue,
+        "queues": list(queues_of(command.queue)),
+        "queue": former_queue(command.queue),
         "tries": command.tries,
         "accepted_at": iso_ms(command.accepted_us),
         "first_sent_at": utc(command.first_sent_us),

@@ -320,3 +320,24 @@ def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(
     sight.at("#presence-send").click()
     expect(sight.at('#presence-outcome[data-outcome="confirmed"]')).to_be_visible()
     assert [asked["key"] for asked in stub.asked] == lost * 2
+
+
+def test_a_queue_is_called_short_only_when_it_is_known_who_is_in_it(
+    stub: Stub, url: str, look: Look
+) -> None:
+    queue = next(iter(stub.organisation.queues))
+    for agent in stub.organisation.agents:
+        if queue in agent.queues:
+            stub.organisation.move(agent, "Talking", stub.now_ms())
+    stub.queues_unknown = 7
+    sight = look(url)
+    sight.expect_health("live")
+    expect(sight.at("#queues-unknown")).to_have_text(
+        "The queues of 7 agents are not known yet: they are missing here."
+    )
+    expect(sight.at("#queues-rows .row[data-short]")).to_have_count(0)
+    stub.queues_unknown = 0
+    stub.change(stub.organisation.agents[-1], "Wrapped Up")
+    expect(sight.at("#queues-unknown")).to_be_hidden()
+    expect(sight.at("#queues-rows .row[data-short]")).not_to_have_count(0)
+    expect(sight.at("#queues-note")).to_contain_text("counts in each of their queues")

@@ -21,7 +21,7 @@ from tests.actors.web.telling import START_US, Page, Told, entry, shown_of
 USERS = tuple(f"user-{n}" for n in range(12))
 STATES = ("Available", "Talking", "Wrapped Up")
 SHARDS = 2
-QUEUES = ("north", "south", "east", "west", None)
+QUEUES = ("north", "south", "east", "west", None, '["east","north"]', '["north","south"]')
 FILTERS = (
     EVERYTHING,
     StreamFilter(queues=frozenset({"north"})),

@@ -157,3 +157,8 @@ def shown_by_its_time(_cured: Function) -> Function:
 def another_topic(_cured: str) -> str:
     """R18."""
     return "v2.system.nobody_knows"
+
+
+def only_the_first(cured: Function) -> Function:
+    """An agent counts in one of its queues."""
+    return lambda text: cured(text)[:1]

@@ -114,10 +114,17 @@ CANARIES: Final = (
         f"{_CLOUD}:_HEARTBEAT=one_wording",
         says="frames were quarantined",
     ),
+    Canary("queues", "the-first-queue-counts", "actors.messages.queues:queues_of=only_the_first"),
+    Canary(
+        "queues",
+        "the-first-queue-counts-on-the-page",
+        "actors.web.read_model:queues_of=only_the_first",
+    ),
 )
 
 
-ALL_ROWS: Final = {f"R{number}" for number in range(1, 20)} - {"R13"}  # which is about speed
+ALL_ROWS: Final = {f"R{number}" for number in range(1, 20)} - {"R13"} | {"queues"}
+"""R13 is about speed; in each of its queues an agent counts."""
 ELSEWHERE: Final = {
     "R2": "tests/actors/cli/test_preflight_odd_clouds.py"
     "::test_channels_of_other_tokens_count_and_none_is_made_from_nineteen_on",

@@ -121,6 +121,7 @@ def test_a_transition_is_one_line_of_json() -> None:
         "received": "2026-11-22T12:00:00.000Z", "at": "2026-11-22T11:59:59.000Z", "user": HOSTILE,
         "from": "Available", "to": "Talking", "queue": "q", "presence": None, "cause": "live",
         "epoch": 1, "sequence": 7, "correlation": None, "journal": "shard-00", "row": 7,
+        "queues": ["q"],
     }  # fmt: skip
 
 

@@ -238,3 +238,97 @@ def test_many_commands_for_one_queue_share_one_question() -> None:
     assert around.machine.validating == 20
     around.answer(0, around.queues[0, "support"]._replace(question=number))
     assert (around.machine.validating, around.machine.departures) == (0, 20)
+
+
+# -- an agent of several queues --------------------------------------------------------------------
+
+BOTH = '["sales","support"]'
+
+
+def test_a_command_is_refused_for_each_queue_of_its_agent_that_would_fall_short() -> None:
+    around = Around(capacity=MINIMUM_ONE)
+    around.agent("ann", queue='["billing","sales","support"]')
+    around.counts("billing", available=9)
+    around.counts("sales", available=1)
+    around.counts("support", available=1, busy=3)
+    assert around.refused(around.order("ann")) == (
+        Code.CAPACITY,
+        (
+            "queue 'sales': 1 available, 0 busy, 0 about to leave; 0 would remain, 1 required; "
+            "queue 'support': 1 available, 3 busy, 0 about to leave; 0 would remain, 1 required"
+        ),
+    )
+    assert around.machine.departures == 0
+
+
+@pytest.mark.parametrize("short", ["sales", "support"])
+def test_whichever_of_the_queues_is_short_it_refuses(short: str) -> None:
+    around = Around(capacity=MINIMUM_ONE)
+    around.agent("ann", queue=BOTH)
+    for queue in ("sales", "support"):
+        around.counts(queue, available=1 if queue == short else 9)
+    code, detail = around.refused(around.order("ann"))
+    assert (code, detail.startswith(f"queue {short!r}: ")) == (Code.CAPACITY, True)
+
+
+def test_who_leaves_leaves_each_of_their_queues() -> None:
+    """Bob and Cem are each in one of the queues from which Ann has taken the last but one."""
+    around = Around(capacity=MINIMUM_ONE)
+    for user_id, queue in (("ann", BOTH), ("bob", "sales"), ("cem", "support")):
+        around.agent(user_id, queue=queue)
+    around.counts("sales", available=2)
+    around.counts("support", available=2)
+    first = around.order("ann")
+    assert around.command(first).step is CommandStep.SENT
+    assert around.command(first).queue == BOTH
+    assert around.refused(around.order("bob"))[0] == Code.CAPACITY
+    assert around.refused(around.order("cem"))[0] == Code.CAPACITY
+    around.decline(first, 500)
+    assert around.machine.departures == 0
+    assert around.command(around.order("bob")).step is CommandStep.SENT
+
+
+def test_a_queue_that_could_have_spared_the_agent_keeps_no_departure_of_who_was_refused() -> None:
+    around = Around(capacity=MINIMUM_ONE)
+    around.agent("ann", queue=BOTH)
+    around.agent("bob", queue="sales")
+    around.counts("sales", available=2)
+    around.counts("support", available=1)
+    assert around.refused(around.order("ann"))[0] == Code.CAPACITY
+    assert around.command(around.order("bob")).step is CommandStep.SENT
+
+
+def test_a_successor_knows_that_an_agent_is_leaving_each_of_their_queues() -> None:
+    around = Around(capacity=MINIMUM_ONE)
+    around.agent("ann", queue=BOTH)
+    around.agent("cem", queue="support")
+    around.counts("sales", available=2)
+    around.counts("support", available=2)
+    around.order("ann")
+    around.start()
+    around.pass_s(1.0)
+    assert around.command(around.order("cem")).code in {Code.CAPACITY, Code.RATE}
+
+
+def test_as_long_as_queues_are_not_known_the_least_is_counted_and_said() -> None:
+    limits = CapacitySettings(default=QueueLimits(minimum_available=1, maximum_utilisation=0.5))
+    judge = LimitsAnalyzer().judge
+    assert judge("q", QueueCounts(9, 2, 0, 0, None, unplaced=1), 0, limits) is None
+    short = judge("q", QueueCounts(1, 0, 0, 0, None, unplaced=7), 0, limits)
+    assert short is not None
+    assert "the queues of 7 agents are not known yet" in short
+    busy = judge("q", QueueCounts(9, 2, 0, 0, None, unplaced=7), 0, limits)
+    assert busy is not None
+    assert "utilisation would be" in busy
+
+
+def test_an_agent_whose_queues_are_not_known_is_not_taken_out_of_unknown_ones() -> None:
+    around = Around(capacity=MINIMUM_ONE)
+    around.agent("ann", queue=None, is_placed=False)
+    assert around.refused(around.order("ann")) == (
+        Code.CAPACITY,
+        "the agent's queues are not known yet",
+    )
+    unlimited = Around()
+    unlimited.agent("ann", queue=None, is_placed=False)
+    assert unlimited.command(unlimited.order("ann")).step is CommandStep.SENT

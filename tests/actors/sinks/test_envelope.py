@@ -170,3 +170,13 @@ def test_a_filter_passes_what_enters_or_leaves_a_state_and_every_gap_it_does_not
     assert [only_live.wants(each) for each in (ROW, ROW._replace(cause="late"), GAP)] == [
         True, False, False,
     ]  # fmt: skip
+
+
+def test_a_sink_that_wants_a_queue_is_given_who_is_in_it_among_others() -> None:
+    both = ROW._replace(queue='["q1","q2"]')
+    assert SinkFilter(lines_sink(queues=["q2"])).wants(both)
+    assert SinkFilter(lines_sink(queues=["q1"])).wants(both)
+    assert not SinkFilter(lines_sink(queues=["q3"])).wants(both)
+    told = event(both)["data"]
+    assert isinstance(told, dict)
+    assert (told["queues"], told["queue"]) == (["q1", "q2"], "q1")

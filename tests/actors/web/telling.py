@@ -9,6 +9,7 @@ import orjson
 
 from actors.messages.control import Dialect
 from actors.messages.feed import AgentEntry
+from actors.messages.queues import queues_text
 from actors.shard.sessions import Scope
 from actors.web.board import Board
 from actors.web.hub import EVERYTHING, RESYNC_ID, Hub, StreamFilter, Subscriber
@@ -110,9 +111,10 @@ class Page:
         snapshot = self.told.snapshot()
         states, queues = snapshot["states"], snapshot["queues"]
         self.agents = {}
-        for user_id, name, state, since, queue, presence, stale in snapshot["agents"]:
-            at = None if queue < 0 else queues[queue][0]
-            self.take([user_id, name, states[state], since, at, presence, stale])
+        for user_id, name, state, since, former, presence, stale, places in snapshot["agents"]:
+            within = [queues[place][0] for place in places]
+            assert former == (places[0] if places else -1)
+            self.take([user_id, name, states[state], since, None, presence, stale, within])
         self.last_id = snapshot["id"]
         self.connect()
 
@@ -152,8 +154,12 @@ class Page:
             self.take(told)
 
     def take(self, told: list[Any]) -> None:
-        if self.wanted.takes(told[2], told[4]):
-            self.agents[told[0]] = told
+        *shown, queues = told
+        if queues is None:  # as they were
+            queues = self.agents[told[0]][4]
+        shown[4] = queues
+        if self.wanted.takes(told[2], queues_text(queues)):
+            self.agents[told[0]] = shown
         else:
             self.agents.pop(told[0], None)
 
@@ -166,7 +172,7 @@ def shown_of(told: Told, wanted: StreamFilter = EVERYTHING) -> dict[str, list[An
             told.board.names.user(view.user_id),
             view.state,
             view.since_us // 1_000,
-            view.queue,
+            list(view.queues),
             view.presence,
             int(told.model.stale_since_us(view) is not None),
         ]

@@ -69,7 +69,8 @@ def test_an_agent_is_told_with_names_and_time_in_state(reading: Reading) -> None
     body = told_by(reading.get("/api/agents/ann"), shapes.OneAgent)
     assert body == {
         "id": "ann", "name": "Ann Ångström", "state": "Available",
-        "since": "2026-01-01T00:00:00.000Z", "seconds_in_state": 10, "queue": "north",
+        "since": "2026-01-01T00:00:00.000Z", "seconds_in_state": 10,
+        "queues": ["north"], "queue_names": ["North"], "queues_known": True, "queue": "north",
         "queue_name": "North", "presence": None, "stale": False, "stale_since": None,
         "native": None, "position": {"epoch": 1, "sequence": 1},
     }  # fmt: skip
@@ -198,11 +199,12 @@ def test_the_snapshot_has_everyone_and_where_the_stream_goes_on(
     body = told_by(reading.get("/api/snapshot"), shapes.Snapshot)
     assert body["id"] == told.hub.newest_id
     assert body["summary"]["agents"] == len(body["agents"]) == 3
-    user_id, name, state, since, queue, presence, stale = body["agents"][0]
+    user_id, name, state, since, queue, presence, stale, queues = body["agents"][0]
     assert (user_id, name, since, presence, stale) == (
         "ann", "Ann Ångström", START_US // 1000, None, 0,
     )  # fmt: skip
     assert (body["states"][state], body["queues"][queue]) == ("Available", ["north", "North"])
+    assert queues == [queue]
 
 
 def test_the_snapshot_is_packed_for_whoever_is_far_away(reading: Reading) -> None:

@@ -46,7 +46,7 @@ class Shard:
     def tell_all(self, number: int, *user_ids: str) -> None:
         """A whole snapshot."""
         agents = [
-            [place, user_id, "Available", 1, None, None, 1, 1, "", 0, None]
+            [place, user_id, "Available", 1, None, None, 1, 1, "", 0, None, True]
             for place, user_id in enumerate(user_ids, 1)
         ]
         losses = self.page.get("feed_losses")

@@ -161,14 +161,35 @@ def test_an_event_has_what_changed_and_the_counts_of_it(told: Told) -> None:
     at = told.clock.wall_us() // 1_000
     assert event.data == {
         "at": at,
-        "changes": [["user-3", None, "Talking", at - 100, "south", None, 0]],
-        "last": [["user-3", "Available", "Talking", at - 100, "south", "live"]],
+        "changes": [["user-3", None, "Talking", at - 100, "south", None, 0, ["south"]]],
+        "last": [["user-3", "Available", "Talking", at - 100, "south", "live", ["south"]]],
         "by_state": {"Available": 7, "Talking": 1},
         "queues": {"north": {"Available": 7}, "south": {"Talking": 1}},
+        "queues_unknown": 0,
         "health": {
             "live": True, "lagging": False, "stale_since": None, "stale_agents": 0, "reasons": [],
         },
     }  # fmt: skip
+
+
+def test_an_agent_counts_in_each_of_its_queues_and_is_told_to_who_wants_one_of_them(
+    told: Told,
+) -> None:
+    page, north = Page(told), Page(told, NORTH)
+    page.read()
+    north.read()
+    told.move("user-3", "Talking", '["north","south"]')
+    told.tick()
+    [event] = page.read()
+    assert event.data["changes"][0][7] == ["north", "south"]
+    assert event.data["queues"]["south"] == {"Talking": 1}
+    assert event.data["queues"]["north"]["Talking"] == 1
+    told.move("user-3", "Available", '["north","south"]')
+    told.tick()
+    [event], [wanted] = page.read(), north.read()[-1:]
+    assert event.data["changes"][0][7] is None, "they are as they were"
+    assert wanted.data["changes"][0][7] == ["north", "south"], "whoever forgot it is told"
+    assert page.agents["user-3"][4] == north.agents["user-3"][4] == ["north", "south"]
 
 
 def test_what_is_too_much_for_one_tick_waits_and_the_page_says_that_it_lags(
@@ -221,8 +242,8 @@ def test_queues_of_the_past_do_not_fill_the_snapshot(
         told.tick()
         assert len(told.snapshot()["queues"]) <= 5 + 2 * 2 + 1
     page = Page(told)
-    assert page.agents["user-1"][4] == "made-up-99"
-    assert page.agents["user-2"][4] == "north"
+    assert page.agents["user-1"][4] == ["made-up-99"]
+    assert page.agents["user-2"][4] == ["north"]
 
 
 def test_transitions_a_second_are_those_of_the_last_ten(told: Told) -> None:

@@ -221,3 +221,28 @@ def test_a_clock_that_was_set_back_does_not_stop_the_last_hour() -> None:
     first = AT_US - AT_US % MINUTE_US
     times = [minute.at_us for minute in model.history]
     assert times == [first + minute * MINUTE_US for minute in (0, 1, 2, 3)]
+
+
+def test_an_agent_counts_in_each_of_its_queues_until_it_leaves_one() -> None:
+    model = whole(entry(1, "a", queue='["q1","q2"]'), entry(2, "b", queue="q2"))
+    assert model.by_queue == {"q1": {"Available": 1}, "q2": {"Available": 2}}
+    model.tell_rows(0, [row(1, "Talking", queue='["q2","q3"]')])
+    assert model.by_queue == {"q2": {"Available": 1, "Talking": 1}, "q3": {"Talking": 1}}
+    assert model.agents["a"].queues == ("q2", "q3")
+
+
+def test_of_how_many_the_queues_are_not_known_is_counted_of_those_who_are_watched() -> None:
+    unknown = {"scope": "c0/0", "is_placed": False}
+    model = whole(
+        entry(1, "a", **unknown), entry(2, "b", scope="c0/0"), entry(3, "c", is_placed=False),
+        entry(4, "d", None, **unknown), dialect="cloud",
+    )  # fmt: skip
+    assert model.unplaced == 1
+    model.tell_rows(0, [[*row(4, "Available"), None]])
+    assert model.unplaced == 2
+    model.take_changes()
+    model.tell_agents(0, [entry(1, "a", scope="c0/0")])
+    assert (model.unplaced, [view.user_id for view in model.take_changes()]) == (1, ["a"])
+    model.begin_snapshot(0)
+    model.end_snapshot(0)
+    assert model.unplaced == 0

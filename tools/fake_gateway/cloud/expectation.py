@@ -81,7 +81,7 @@ class CloudExpectation:
         self.agents = len(self.users)
         queues, homes = self.script.queues, self.script.homes
         self._queues_of = [(queues[n], queues[(n + 1) % len(queues)]) for n in homes]
-        self._members_text: dict[int, str] = {}  # as rows have it
+        self._members_text: dict[int, str | None] = {}  # as rows have it
         self._late_every: int = run["late"][0]
         self.copied: set[int] = set()  # events whose frames came again, on whatever socket
         self._activity = activity_of(self.script, (0, 0))
@@ -299,13 +299,16 @@ class CloudExpectation:
         """Whether a row may bear this text as the agent's queues: all that it is a member of, or,
         before these were read, those that an event told it is active in. Several, and one whose id
         begins like a list, are a JSON array."""
-        if text is None or text == self._members_text.get(agent):
-            return text is not None
-        queues = orjson.loads(text) if text.startswith("[") else [text]
+        if text == self._members_text.get(agent, ""):
+            return True
+        queues = [] if text is None else orjson.loads(text) if text[:1] == "[" else [text]
+        if self.away[agent] and frozenset(queues) <= self.memberships(agent):
+            return True  # lists that were read then did not have everybody
         if frozenset(queues) == self.memberships(agent) and len(queues) == len(set(queues)):
             self._members_text[agent] = text
             return True
-        return queues[0] == self.queue(agent, number) and len(queues) in self.queues_told(agent)
+        told = self.queues_told(agent)
+        return queues[:1] == [self.queue(agent, number)] and len(queues) in told
 
     def queues_told(self, agent: int) -> frozenset[int]:
         """How many queues an event may have told that the agent is active in."""

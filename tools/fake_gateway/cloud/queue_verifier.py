@@ -34,6 +34,7 @@ class QueueVerifier:
     def __init__(self, expectation: CloudExpectation, findings: Findings) -> None:
         self._expectation = expectation
         self._findings = findings
+        self._shown_wrongly: list[tuple[str, dict[str, Any]]] = []
         self._number_of = {user: agent for agent, user in enumerate(expectation.users)}
 
     def check(self, shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,6 +53,8 @@ class QueueVerifier:
             if counted != expected:
                 where = {"expected": expected._asdict(), "found": counted._asdict()}
                 self._findings.add(KIND, "counts of a queue", queue=queue, **where)
+        for what, where in self._shown_wrongly:
+            self._findings.add(KIND, what, **where)
         return {
             "queues": len(rightly),
             "memberships": sum(each.members for each in rightly.values()),
@@ -76,10 +79,20 @@ class QueueVerifier:
                 continue
             rightly = expectation.memberships(agent)
             members.update(rightly)
-            last = expectation.last_number(agent)
-            if expectation.fact(agent, last).state == AVAILABLE:
+            last = expectation.last_number(agent, expectation.end_of(agent))
+            rightful = expectation.fact(agent, last).state
+            if rightful == AVAILABLE:
                 available.update(rightly)
+            if rightly != frozenset(queues) or len(rightly) != len(queues):
+                self._tell_agent("queues", user, sorted(rightly), sorted(queues))
+            if (rightful == AVAILABLE) != (state == AVAILABLE):
+                self._tell_agent("state", user, rightful, state)
         return _counts(members, available), _counts(beside, beside_available), left_out
+
+    def _tell_agent(self, what: str, user: str, expected: Any, found: Any) -> None:
+        """Behind the counts: who was shown wrongly."""
+        where = {"user": user, "expected": expected, "found": found}
+        self._shown_wrongly.append((f"{what} of an agent as shown", where))
 
 
 def _counts(members: Counter[str], available: Counter[str]) -> dict[str, Counts]:
