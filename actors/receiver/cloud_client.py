@@ -35,6 +35,9 @@ from runtime.crash_point import crash_point
 from runtime.errors import TemporaryError
 
 DISK_RETRY_S: Final = 1.0
+SUBSCRIBING_AT_ONCE: Final = 2
+"""Each call bears up to a thousand topics: 106 of them together outlast their time limit where the
+gateway is slow, are made again, and keep it slow."""
 FOREIGN_EVERY_S: Final = 3_600.0
 FOREIGN_NAMED_MAX: Final = 20
 REASON_CHARS_MAX: Final = 200
@@ -76,6 +79,7 @@ class CloudClient:
         self._log = log.bind(client=number)
         self._records: dict[int, ChannelRecord] = {}  # by the machines' numbers
         self._creating = asyncio.Lock()
+        self._subscribing = asyncio.Semaphore(SUBSCRIBING_AT_ONCE)
         self._invalid: dict[Slot, frozenset[str]] = {}  # topics that failed whole calls
         self._partly: dict[Slot, frozenset[str]] = {}  # refused parts of topics that are heard
         self._heard: dict[int, frozenset[str]] = {}  # topics, by the machines' numbers
@@ -192,7 +196,8 @@ class CloudClient:
         while (call := search.next_call()) is not None:
             put = self.rest.put_topics if call.replaces else self.rest.add_topics
             try:
-                search.accepted(await put(record.id, call.topics))
+                async with self._subscribing:
+                    search.accepted(await put(record.id, call.topics))
             except CloudError as error:
                 is_of_topics = _is_of_topics(error, call.topics)
                 if not is_of_topics and (heard != frozenset() or not _is_refusal(error)):

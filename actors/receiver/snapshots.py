@@ -40,6 +40,8 @@ from runtime.counters import Counters
 from runtime.crash_point import crash_point
 
 CALLS_AT_ONCE: Final = 4  # of one client
+CALLS_IN_ALL: Final = 12
+"""Of all clients: more of them are not read sooner, but may outlast their time limit."""
 SPARE: Final = 0.1
 """Of a client's share, left to channels: without one there is nothing to take a snapshot of."""
 _SNAPSHOT_FIELDS: Final = ("id", *SNAPSHOT_PARTS)  # names and addresses are nobody's business here
@@ -92,6 +94,7 @@ class Snapshots:
         self._tell = tell
         self._log = log
         self._hands: list[_Hand] = []
+        self._free = asyncio.Semaphore(CALLS_IN_ALL)
 
     def serve(self, client: int, rest: CloudRest, pacer: Pacer) -> None:
         """One more client, from now on."""
@@ -117,10 +120,12 @@ class Snapshots:
             await hand.free.acquire()
             await self._rest_of(hand)
             await hand.pacer.room(SPARE)
+            await self._free.acquire()
             call = self.scheduler.next_call(hand.client, self._clock.now_s())
             if call is None:
                 hand.is_wanted.clear()
                 hand.free.release()
+                self._free.release()
                 self._set_alarm(hand)
             else:
                 self._tasks.spawn(self._ask(hand, call))
@@ -156,6 +161,7 @@ class Snapshots:
             self._answered(call, found, pages)
         finally:
             hand.free.release()
+            self._free.release()
             self._wake()
 
     async def _part(self, hand: _Hand, part: Part, ids: tuple[str, ...]) -> list[Entity]:

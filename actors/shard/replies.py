@@ -97,7 +97,7 @@ class Replies:
         queues = {each.queue for each in questions if isinstance(each, AskQueue)}
         counts = queue_counts(agent_table.by_id, queues, self._presence_of_state) if queues else {}
         stale = earliest_stale(agent_table.by_id, queues, stale_of) if stale_of and queues else {}
-        unknown = unplaced(agent_table.by_id) if queues else 0
+        unknown = unplaced(agent_table.by_id) if queues and stale_of else 0
         for question in questions:
             match question:
                 case AskAgent(number, user_id):

@@ -197,7 +197,7 @@ class Stub:
     async def history(self, request: Request) -> Response:
         before = int(request.query_params.get("before", 120))
         limit = int(request.query_params["limit"])
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "row": row, "from": STATES[row % 4], "to": STATES[(row + 1) % 4],
                 "at": iso(self.now_ms() - (120 - row) * 60_000), "received_at": iso(self.now_ms()),

@@ -118,6 +118,9 @@ class Gathered:
             found = (await self.call("GET", path))["entities"]
             for one in (found[0]["id"], "nothing"):
                 await self.call("GET", f"{path}/{one}/{members}")
+        user = next(iter(await self._gateway.users()))
+        for query in ("?pageSize=1", "?joined=false", "?joined=perhaps"):
+            await self.call("GET", f"/api/v2/users/{user}/queues{query}")
         await self.call("GET", "/api/v2/authorization/divisions")
         for query in ("", "?localeCode=ALL&deactivated=true"):
             await self.call("GET", "/api/v2/presence/definitions" + query)

@@ -68,6 +68,7 @@ def users(client: Any) -> dict[str, Any]:
 
 def collections(client: Any) -> dict[str, Any]:
     routing, groups = Sdk.RoutingApi(client), Sdk.GroupsApi(client)
+    users = Sdk.UsersApi(client)
     queues = list(all_of(lambda n: routing.get_routing_queues(page_size=25, page_number=n)))
     largest = max(queues, key=lambda queue: queue.member_count)
     members = list(
@@ -85,6 +86,15 @@ def collections(client: Any) -> dict[str, Any]:
     return {
         "member_count": largest.member_count,
         "members": [member.id for member in members],
+        "queues_of_member": [
+            queue.id
+            for queue in all_of(
+                lambda n: users.get_user_queues(
+                    members[0].id, page_size=1, page_number=n, joined=True
+                )
+            )
+        ],
+        "largest": largest.id,
         "member_users": [member.user.id for member in members],
         "member_statuses": sorted({member.routing_status.status for member in members}),
         "too_many": error_of(lambda: routing.get_routing_queue_members(largest.id, page_size=101)),

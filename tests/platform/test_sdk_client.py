@@ -53,6 +53,8 @@ def test_it_reads_members_of_queues_and_groups_to_the_last(seen: dict[str, Any])
     found = seen["collections"]
     assert len(set(found["members"])) == len(found["members"]) == found["member_count"] > 10
     assert found["member_users"] == found["members"]
+    assert found["largest"] in found["queues_of_member"]
+    assert len(set(found["queues_of_member"])) == len(found["queues_of_member"]) == 2
     assert "outdated_sdk_version" not in found["member_statuses"]
     assert found["too_many"]["status"] == 400
     assert found["in_group"] == found["group_count"] > 5

@@ -12,7 +12,7 @@ USERS, QUEUES = "abcde", ("q1", "q2", "q3")
 
 
 def test_who_has_left_a_queue_does_not_belong_to_it_and_what_is_not_told_is_no_leaving() -> None:
-    entities = [
+    entities: list[dict[str, object]] = [
         {"id": "a", "joined": True},
         {"id": "b", "joined": False},
         {"id": "c"},

@@ -168,7 +168,11 @@ def test_an_answer_says_of_how_many_agents_the_queues_are_not_known() -> None:
     gone.scope = ""  # nobody watches them any more
     replies = Replies({"Available": "available"})
     told, one, other = replies.answer(
-        [AskQueue(1, "q2"), AskAgent(2, "ann"), AskAgent(3, "bob")], table, None, NOW_S
+        [AskQueue(1, "q2"), AskAgent(2, "ann"), AskAgent(3, "bob")],
+        table,
+        None,
+        NOW_S,
+        stale_of=lambda _: None,
     )
     assert told == QueueRecord(1, "q2", 1, 0, 0, 0, None, unplaced=1)
     assert [getattr(each, "is_placed", None) for each in (one, other)] == [True, False]

@@ -242,7 +242,7 @@ def test_an_agent_counts_in_each_of_its_queues_until_it_leaves_one() -> None:
 
 
 def test_of_how_many_the_queues_are_not_known_is_counted_of_those_who_are_watched() -> None:
-    unknown = {"scope": "c0/0", "is_placed": False}
+    unknown: dict[str, Any] = {"scope": "c0/0", "is_placed": False}
     model = whole(
         entry(1, "a", **unknown), entry(2, "b", scope="c0/0"), entry(3, "c", is_placed=False),
         entry(4, "d", None, **unknown), dialect="cloud",

@@ -240,7 +240,9 @@ class CloudOrganisation:
 
     def user_queue(self, number: int) -> dict[str, Any]:
         """As the listing of a user's queues has it."""
-        return self.queue(number) | {"joined": True}
+        queue = self.queue(number) | {"joined": True}
+        del queue["autoAnswerOnly"]
+        return queue
 
     def queue_member(self, queue: int, agent: int, expand: frozenset[str]) -> dict[str, Any]:
         """A member's routing status stands beside its user, a presence in it."""
