@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -15,114 +12,18 @@ import structlog
 
 from actors.genesys.channel_plan import Limits, Slot
 from actors.planner import loop
-from actors.planner.arguments import PLANNER_WORDS, PlannerArguments, WatchSelection
-from actors.planner.loop import Planner
-from actors.planner.roster_calls import RetryPolicy
+from actors.planner.arguments import PLANNER_WORDS, WatchSelection
 from actors.planner.store import (
-    Roster,
-    prepare,
-    read_memberships_of,
     read_names,
-    read_roster,
 )
-from actors.receiver.cloud_arguments import CLOUD_RECEIVER_WORDS
 from runtime.block import Block
-from runtime.child import Child
 from runtime.clock import SystemClock
-from runtime.counters import DRAINING, LOADED, RUNNING, STARTING, Counters
+from runtime.counters import DRAINING, LOADED, RUNNING, Counters
 from runtime.doorbell import Doorbell
-from runtime.errors import ConfigurationError
 from runtime.ring import Consumer, ring_bytes
-from tests.actors.receiver.rig import in_loop, until
+from tests.actors.planner.rig import SHOWN, Rig, with_rig
+from tests.actors.receiver.rig import until
 from tests.gateway.scripted_cloud import PAGES, QUEUES, ScriptedCloud, Trouble
-
-HASTY = RetryPolicy(tries_max=2, backoff_first_s=0.001, backoff_most_s=0.002)
-SMALL = Limits(topics_per_channel_max=3, channels_per_client_max=2)
-SOON_S = 0.1
-SHOWN = {
-    "presence": {
-        "presenceDefinition": {"id": "d", "systemPresence": "Busy"},
-        "modifiedDate": "2026-11-30T20:00:00.000Z",
-    },
-    "routingStatus": {"status": "IDLE", "startTime": "2026-11-30T20:00:00.000Z"},
-}
-
-
-@dataclass
-class Rig:
-    """One planner's file and page, over as many lives as a test wants."""
-
-    cloud: ScriptedCloud
-    path: Path
-    generation: int = 0
-    counters: Counters = field(default_factory=lambda: Counters.create("planner", PLANNER_WORDS))
-    doorbell: Doorbell = field(default_factory=lambda: Doorbell.create("receiver-0"))
-    arguments: PlannerArguments = field(init=False)
-    child: Child = field(init=False)
-
-    def __post_init__(self) -> None:
-        prepare(self.path, "run")
-        os.set_blocking(self.doorbell.fileno(), False)
-        self.arguments = PlannerArguments(
-            address=self.cloud.address,
-            path=self.path,
-            run="run",
-            watch=WatchSelection(),
-            clients=1,
-            limits=SMALL,
-            requests_per_minute=3000,
-            roster_every_s=SOON_S,
-            receiver_doorbells=(self.doorbell,),
-        )
-
-    @asynccontextmanager
-    async def living(self) -> AsyncIterator[asyncio.Task[None]]:
-        """One life, stopped at the end of the block."""
-        self.generation += 1
-        self.counters.set("phase", STARTING)
-        self.child = Child("planner", self.generation, self.counters)
-        planner = Planner(self.child, self.arguments, SystemClock(), retry=HASTY)
-        life = asyncio.create_task(planner.live())
-        await asyncio.sleep(0)  # it begins
-        try:
-            yield life
-        finally:
-            self.child.stop()
-            async with asyncio.timeout(10):
-                await life
-
-    async def fails(self) -> ConfigurationError:
-        """The life that ends by itself."""
-        with pytest.raises(ConfigurationError) as raised:
-            async with self.living() as life:
-                await life
-        return raised.value
-
-    def get(self, word: str) -> int:
-        return self.counters.get(word)
-
-    async def beats(self, seconds: float) -> None:
-        """It lives on for so long, whatever it does."""
-        from_ns = self.get("beat_ns")
-        await until(lambda: self.get("beat_ns") > from_ns + seconds * 1e9)
-
-    @property
-    def roster(self) -> Roster:
-        return read_roster(self.path)
-
-    def rung(self) -> bool:
-        try:
-            return bool(os.read(self.doorbell.fileno(), 8))
-        except BlockingIOError:
-            return False
-
-
-def with_rig(tmp_path: Path, test: Callable[[ScriptedCloud, Rig], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with ScriptedCloud() as cloud:
-            await test(cloud, Rig(cloud, tmp_path / "cloud.db"))
-
-    in_loop(run)
 
 
 def test_a_first_read_becomes_a_plan_and_the_receivers_hear_of_it(tmp_path: Path) -> None:
@@ -421,64 +322,5 @@ def test_it_stops_while_the_gateway_keeps_silent(tmp_path: Path) -> None:
             async with asyncio.timeout(10):
                 await life
         assert rig.get("plan_version") == 0
-
-    with_rig(tmp_path, test)
-
-
-def test_a_later_start_lets_the_receivers_read_first_and_is_running(tmp_path: Path) -> None:
-    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
-        cloud.add(*"abc")
-        async with rig.living():
-            await until(lambda: rig.get("roster_reads") > 0)
-        receiver = Counters.create("receiver-0", CLOUD_RECEIVER_WORDS)
-        receiver.set("channels_planned", 1)
-        rig.arguments = replace(rig.arguments, receiver_counters=(receiver,))
-        rig.counters = Counters.create("planner", PLANNER_WORDS)  # of another runtime
-        before = cloud.paths(PAGES)
-        async with rig.living():
-            await until(lambda: rig.get("phase") == RUNNING)
-            await rig.beats(0.3)
-            assert (rig.get("agents_watched"), cloud.paths(PAGES)) == (3, before)
-            receiver.set("plan_version", rig.get("plan_version"))
-            receiver.set("channels_current", 1)
-            await until(lambda: rig.get("roster_reads") > 0)
-
-    with_rig(tmp_path, test)
-
-
-def test_who_is_selected_anew_is_read_at_once(tmp_path: Path) -> None:
-    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
-        cloud.add(*"abc")
-        async with rig.living():
-            await until(lambda: rig.get("roster_reads") > 0)
-        cloud.named[QUEUES] = {"q1": "Sales"}
-        cloud.members = {f"{QUEUES}/q1/members": ["b"]}
-        stuck = Counters.create("receiver-0", CLOUD_RECEIVER_WORDS)
-        stuck.set("channels_planned", 1)
-        rig.arguments = replace(
-            rig.arguments,
-            receiver_counters=(stuck,),
-            watch=WatchSelection(kind="queues", ids=("Sales",)),
-        )
-        async with rig.living():
-            await until(lambda: rig.roster.names.keys() == {"b"})
-
-    with_rig(tmp_path, test)
-
-
-def test_queues_are_known_after_the_first_read_and_at_once_after_a_restart(tmp_path: Path) -> None:
-    async def test(cloud: ScriptedCloud, rig: Rig) -> None:
-        cloud.add(*"ab")
-        cloud.named[QUEUES] = {"q1": "Sales", "q2": "Help"}
-        cloud.members = {f"{QUEUES}/q1/members": ["a", "b"], f"{QUEUES}/q2/members": ["b"]}
-        async with rig.living():
-            await until(lambda: rig.get("memberships_version") > 0)
-            assert rig.get("agents_queues_unknown") == 0
-        assert read_memberships_of(rig.path, ["a", "b"]) == {"a": "q1", "b": '["q1","q2"]'}
-        cloud.troubles.append(Trouble(PAGES, 0, hangs=True))
-        rig.counters = Counters.create("planner", PLANNER_WORDS)
-        async with rig.living():
-            await until(lambda: rig.get("memberships_version") > 0)
-            assert (rig.get("agents_queues_unknown"), rig.get("roster_reads")) == (0, 0)
 
     with_rig(tmp_path, test)
