@@ -37,7 +37,7 @@ FIRST = re.compile(
 )
 AS_ONE = re.compile(  # what is selected on the page is the id of one
     r"(?<!selection)(?<!this)\.queue\s*(?:[=!]==?|\bin\b|\bnot in\b)"
-    r"|(?:[=!]==?|\bin\b)\s*(?!selection|this)\b\w+\.queue\b"
+    r"|(?:[=!]==?|\bin\b)\s*(?!selection|this)\b\w+\.queue\b(?!\()"
 )
 
 

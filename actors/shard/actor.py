@@ -17,12 +17,7 @@ from actors.shard.arguments import ShardArguments
 from actors.shard.dedup import WINDOW_WIDTH
 from actors.shard.durations import Durations
 from actors.shard.feed import Feed
-from actors.shard.journal import (
-    DamagedJournalError,
-    Journal,
-    Transaction,
-    damage_named,
-)
+from actors.shard.journal import DamagedJournalError, Journal, Transaction, damage_named
 from actors.shard.memberships import Memberships
 from actors.shard.roster_ring import RosterRing
 from actors.shard.shard import RefeedResult, Shard, ShardStatus
@@ -227,12 +222,10 @@ class StateActor(RingActor):
     def _go_on(self, now_s: float) -> None:
         """Has the next part of a snapshot told before the next batch. Not two of them in a row if a
         batch waits: after it we are here again."""
-        if not self._is_going_on and (self._has_to_tell(now_s) or self._has_to_read(now_s)):
+        has_to_tell = self._feed is not None and self._feed.has_more(now_s)
+        if not self._is_going_on and (has_to_tell or self._has_to_read(now_s)):
             self._is_going_on = True
             self.actor_ref.tell(GO_ON)
-
-    def _has_to_tell(self, now_s: float) -> bool:
-        return self._feed is not None and self._feed.has_more(now_s)
 
     def _has_to_read(self, now_s: float) -> bool:
         """Queues of agents; and who reads along has room for them."""

@@ -42,6 +42,6 @@ def test_more_queues_than_are_kept_are_counted() -> None:
 
 
 def test_memberships_decide_once_they_were_read_and_activity_until_then() -> None:
-    assert belonging(None, ["q1", "q2"], is_read=False) == '["q1","q2"]'
-    assert belonging("q3", ["q1"], is_read=True) == "q3"
-    assert belonging(None, ["q1"], is_read=True) is None
+    assert belonging(None, ("q1", "q2"), is_read=False) == '["q1","q2"]'
+    assert belonging("q3", ("q1",), is_read=True) == "q3"
+    assert belonging(None, ("q1",), is_read=True) is None
