@@ -15,6 +15,7 @@ from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
 from actors.messages.transition import GapRow, JournalRow
+from runtime.printable import printable_json
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
@@ -82,7 +83,7 @@ class Rows:
         told: dict[str, Any] = dict(zip(COLUMNS, self._values(row), strict=True))
         if row.gap is not None:
             told["gap"] = dict(zip(GAP_COLUMNS, _gap(row.gap), strict=True))
-        return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+        return printable_json(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
 
     def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
