@@ -23,7 +23,7 @@ from actors.cli.options import Config as _Config
 from actors.cli.options import DataDir as _DataDir
 from actors.cli.options import Json as _Json
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, LocalError, RuntimeFault
-from runtime.printable import PrintableStream
+from runtime.printable import unescaped, with_printable_streams
 
 if TYPE_CHECKING:
     from actors.settings.layers import Effective
@@ -60,12 +60,11 @@ _LogLevel = Annotated[
 ]
 
 
+@with_printable_streams
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _say_it_all()
-    streams = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(PrintableStream, streams)
     try:
         exit_code = _carry_out(given)
         sys.stdout.flush()  # here, where it can still be told that nobody reads any more
@@ -80,15 +79,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
               file=sys.stderr)  # fmt: skip
         _be_silent()
         return EXIT_FAILURE
-    finally:
-        sys.stdout, sys.stderr = streams
     return exit_code
 
 
 def _say_it_all() -> None:
     """A terminal or pipe that has no letter for a name still shows the rest of the line: what it
     cannot show becomes an escape, and no traceback."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in map(unescaped, (sys.stdout, sys.stderr)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

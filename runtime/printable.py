@@ -1,4 +1,4 @@
-"""Printable: text of others as it may stand on a terminal, in a log line or in JSON. Pure.
+"""Printable: text of others as it may stand on a terminal, in a log line or in JSON.
 
 What moves a cursor, colours a screen, breaks a line, changes the direction of writing or is not
 seen at all becomes an escape. Letters, marks and spaces of all languages stay, and so do the two
@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TextIO, cast
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Final, ParamSpec, TextIO, TypeVar, cast
+
+Parameters = ParamSpec("Parameters")
+Value = TypeVar("Value")
 
 _REST: Final = (
     "\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufdd0-\ufdef\ufeff"
@@ -77,3 +83,18 @@ class PrintableStream:
 def unescaped(stream: TextIO) -> TextIO:
     """For whoever moves the cursor itself, and escapes what it shows."""
     return cast("TextIO", getattr(stream, "unescaped", stream))
+
+
+def with_printable_streams(program: Callable[Parameters, Value]) -> Callable[Parameters, Value]:
+    """Whatever the program prints, on either standard stream, acts on nobody."""
+
+    @wraps(program)
+    def escaped(*arguments: Parameters.args, **named: Parameters.kwargs) -> Value:
+        before = sys.stdout, sys.stderr
+        sys.stdout, sys.stderr = map(PrintableStream, before)
+        try:
+            return program(*arguments, **named)
+        finally:
+            sys.stdout, sys.stderr = before
+
+    return escaped
