@@ -15,7 +15,7 @@ from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
 from actors.messages.transition import GapRow, JournalRow
-from runtime.printable import printable_json
+from runtime.printable import printable_json, printable_lines
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
@@ -92,8 +92,9 @@ class Rows:
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
         self._text.truncate()
-        self._csv.writerow(values)
-        return self._text.getvalue().encode("utf-8", "surrogatepass")
+        # A carriage return would end the row for many readers, and csv quotes none.
+        self._csv.writerow([printable_lines(v) if isinstance(v, str) else v for v in values])
+        return self._text.getvalue().encode()
 
     def _values(self, row: JournalRow) -> tuple[object, ...]:
         user, command = row.user_id, row.correlation

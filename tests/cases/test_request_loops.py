@@ -10,6 +10,7 @@ import random
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -30,11 +31,11 @@ LOOKED_AT_S = 300.0
 TICK_S = 0.5
 STEPS_MAX = 20_000
 CONNECTS_MAX = 40
-"""In five minutes: the back-off's longest wait is 30 s, and it begins at 4; a session that is proven
-(60 s) forgives, and a token or an epoch may be tried anew once at once."""
+"""In five minutes: the back-off's longest wait is 30 s, and it begins at 4; a session that is
+proven (60 s) forgives, and a token or an epoch may be tried anew once at once."""
 CALLS_MAX = 160
-"""The same of a channel: create, subscribe and connect, which wait for each other; a line of 10 s is
-proven there."""
+"""The same of a channel: create, subscribe and connect, which wait for each other; a line of 10 s
+is proven there."""
 
 Answer = Callable[[Any, int], list[Any]]
 
@@ -103,14 +104,12 @@ def _acknowledged(*more: Callable[[int], Any], name: str = "e") -> Answer:
     return answer
 
 
+CODES = (1000, 1001, 1005, 1006, 1012, 4001)
 SUBSCRIBED: list[Answer] = [
     _acknowledged(),
     _acknowledged(name="new"),
     _acknowledged(lambda line: signals.HistorySeen(line, 100)),
-    *(
-        _acknowledged(lambda line, code=code: signals.Lost(line, code))
-        for code in (1000, 1001, 1005, 1006, 1012, 4001)
-    ),
+    *(_acknowledged(partial(signals.Lost, code=code)) for code in CODES),
     _acknowledged(lambda line: signals.HistorySeen(line, 100), lambda _: signals.TokenRenewed()),
     _acknowledged(
         lambda line: signals.HistorySeen(line, 100), lambda line: signals.Lost(line, 1005)
@@ -181,10 +180,7 @@ LINES: list[Answer] = [
     _opened(channel_signals.ClosingAnnounced),
     _opened(*[channel_signals.ClosingAnnounced] * 50),
     _opened(lambda line: channel_signals.ChannelGone(line, "404")),
-    *(
-        _opened(lambda line, code=code: channel_signals.LineLost(line, code))
-        for code in (1000, 1001, 1005, 1006, 4001)
-    ),
+    *(_opened(partial(channel_signals.LineLost, code=code)) for code in CODES),
     _opened(channel_signals.ClosingAnnounced, lambda line: channel_signals.LineLost(line, 1000)),
     _opened(*[channel_signals.TopicsChanged] * 50),
     _opened(lambda _: channel_signals.Doubted(1), lambda _: channel_signals.RosterRead()),
