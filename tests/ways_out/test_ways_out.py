@@ -26,7 +26,7 @@ from tests.deploy import everything
 from tests.ways_out import finding
 from tests.ways_out.corpus import FORMULA, HARMLESS, KINDS, acting, texts
 from tests.ways_out.recipes import RECIPES
-from tests.ways_out.scene import STATES, TOKEN, USERS, WaysOutScene, scene
+from tests.ways_out.scene import STATES, TOKEN, USERS, WaysOutScene
 
 UNDESCRIBED = {"/", "/static/{name}", "/api/openapi.json"}
 """The page's own files and the description: nothing of others is in them."""
@@ -34,12 +34,6 @@ ENDLESS = {"/api/stream"}
 EVIDENCE = ("owned", "1;1H", "31mb", "<img", *(KINDS[kind] for kind in HARMLESS))
 """Of the corpus, whatever was escaped in it."""
 pytestmark = pytest.mark.timeout(300)
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WaysOutScene]:
-    with scene(tmp_path_factory.mktemp("ways")) as ready:
-        yield ready
 
 
 def strings(value: Any) -> Iterator[str]:
