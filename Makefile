@@ -8,6 +8,8 @@
 #   make bench                all benchmarks (some 22 minutes), then benchmarks/results/report.md
 #   make bench BENCH="ring --seconds 5"
 #   make build                only .venv and what the runtime needs
+#   make fuzz                 coverage-guided fuzzing, ten minutes for each target
+#   make requirements         the files of requirements/, anew from pyproject.toml
 #   make clean                removes what all of these have made here
 #
 # Each makes what it needs, in .venv; a second call does only what has changed.
@@ -17,6 +19,9 @@ DEMO ?=
 SOAK ?= --minutes 30
 LIVES ?= --agents 1000 --rate 500 --kill-all-every 4 --seconds 760
 BENCH ?= all
+FUZZ ?=
+UPGRADE ?=
+UV := 0.13.9
 
 BIN := .venv/bin
 # Errors only: what a build backend says to packagers is 45 lines of nobody's concern here.
@@ -29,7 +34,7 @@ export PYTHON
 export MPLCONFIGDIR := $(CURDIR)/.venv/.matplotlib
 
 .DELETE_ON_ERROR:
-.PHONY: help demo soak lives canaries test for-tests check bench build clean
+.PHONY: help demo soak lives canaries test for-tests check bench build requirements fuzz clean
 # What is missing on the machine: the tests may install it, a demo only says so.
 test check bench soak lives canaries: MACHINE := install
 
@@ -79,15 +84,28 @@ clean:
 	@touch $@
 
 # From scratch: an extension built against yesterday's header file crashes today.
-.venv/.built: .venv/.made pyproject.toml setup.py $(EXTENSIONS)
+.venv/.built: .venv/.made pyproject.toml setup.py requirements/build.txt requirements/runtime.txt $(EXTENSIONS)
 	@echo "installing what the runtime needs and building its extensions (about a minute, 130 MB)"
 	@rm -rf build && find runtime actors tools -name '*.so' -delete
-	@$(PIP) install --editable .
+	@$(PIP) install --require-hashes -r requirements/build.txt -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# Dependency groups need pip 25.1; Debian 12 brings 23.0.
-.venv/.tools: .venv/.built
+.venv/.tools: .venv/.built requirements/dev.txt
 	@echo "installing what tests, checks and benchmarks need (about a minute, 650 MB)"
-	@$(PIP) install --upgrade pip
-	@$(PIP) install --group dev
+	@$(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt
 	@touch $@
+
+# Versions that are there already stay, unless UPGRADE=--upgrade.
+requirements: .venv/.made
+	@$(PIP) install uv==$(UV)
+	@for each in "runtime pyproject.toml" "build requirements/build.in" "dev pyproject.toml --group dev"; do \
+	  set -- $$each; name=$$1; shift; \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	    --custom-compile-command "make requirements" $(UPGRADE) -o requirements/$$name.txt "$$@" || exit 1; \
+	done
+
+# Atheris has wheels for 3.11 to 3.13. FUZZ="--target frames --seconds 60" for one, and a minute.
+fuzz: .venv/.tools
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@$(BIN)/python -m tests.fuzzing $(FUZZ)

@@ -23,6 +23,7 @@ from actors.cli.options import Config as _Config
 from actors.cli.options import DataDir as _DataDir
 from actors.cli.options import Json as _Json
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, LocalError, RuntimeFault
+from runtime.printable import unescaped, with_printable_streams
 
 if TYPE_CHECKING:
     from actors.settings.layers import Effective
@@ -60,6 +61,7 @@ _LogLevel = Annotated[
 ]
 
 
+@with_printable_streams
 def main(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command that the arguments name."""
     given = list(sys.argv[1:] if arguments is None else arguments)
@@ -84,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _say_it_all() -> None:
     """A terminal or pipe that has no letter for a name still shows the rest of the line: what it
     cannot show becomes an escape, and no traceback."""
-    for stream in (sys.stdout, sys.stderr):
+    for stream in map(unescaped, (sys.stdout, sys.stderr)):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 

@@ -42,6 +42,11 @@ def in_words(version: tuple[int, ...]) -> str:
     return ".".join(map(str, version))
 
 
+def shown(line: str) -> str:
+    """A folder's name may hold what acts on a terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
+
+
 def missing(error: ModuleNotFoundError) -> str:
     """What to do about a module that is not there, in one line."""
     package, _, rest = (error.name or "").partition(".")
@@ -83,7 +88,7 @@ def main() -> int:
             return command_line() or 0
         except ModuleNotFoundError as error:
             line = missing(error)
-    print(f"presence-runtime: {line}", file=sys.stderr)
+    print(f"presence-runtime: {shown(line)}", file=sys.stderr)
     return EXIT_CONFIGURATION
 
 
@@ -95,7 +100,7 @@ def wrong_folder() -> str | None:
     if line is None and (__name__ == "__main__" or not shadowing.is_built()):
         line = shadowing.shadowed_installation()
         if line is not None and shadowing.is_built():
-            print(f"presence-runtime: warning: {line}", file=sys.stderr)
+            print(f"presence-runtime: warning: {shown(line)}", file=sys.stderr)
             return None
     return line
 

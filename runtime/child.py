@@ -106,6 +106,8 @@ def main(fd: int) -> NoReturn:
     exit_code = EXIT_FAILURE
     try:
         exit_code = _run(envelope)
+        if (log := sys.modules.get("runtime.log")) is not None:
+            log.finish()
         sys.stdout.flush()
         sys.stderr.flush()
     finally:

@@ -8,11 +8,14 @@ they were declared with `hide`.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
 import sys
-from collections.abc import Mapping
+import textwrap
+import threading
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -20,7 +23,18 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from runtime.clock import Clock, SystemClock
+from runtime.line_rates import LeftOut, LineRates
+from runtime.printable import printable, printable_lines
+
 MASK: Final = "********"
+LINES_PER_MINUTE: Final = 120
+"""Of one event in one process. A start of the largest installation has fewer of any."""
+VALUE_CHARS_MAX: Final = 4_096
+TRACEBACK_CHARS_MAX: Final = 32_768
+ITEMS_MAX: Final = 200  # of a list or mapping in a line
+_UNBOUNDED: Final = frozenset({"presence.audit", "runtime.log"})
+"""Loggers: what is finished must be in the audit, whatever happens; and the counts themselves."""
 HIDDEN_LENGTH_MIN: Final = 6  # shorter "secrets" would mask half of every line
 _LOOKS_SECRET: Final = re.compile(
     r"(?i)((?:access_token|client_secret|password|refresh_token)[\"']?\s*[=:]\s*[\"']?"
@@ -40,13 +54,21 @@ class LogArguments:
     format: Literal["json", "console"]
     level: str
     path: str | None = None  # appended to; None: stderr
+    lines_per_minute: int = LINES_PER_MINUTE  # of one event; 0: no bound
     hidden: tuple[str, ...] = field(default=(), repr=False)
 
 
-def arguments_of(format_: str, level: str, *hidden: str) -> LogArguments:
+def arguments_of(
+    format_: str, level: str, *hidden: str, lines_per_minute: int = LINES_PER_MINUTE
+) -> LogArguments:
     """`auto` is decided once, by the process that has the terminal, and holds for its children."""
     console = format_ == "console" or (format_ == "auto" and sys.stderr.isatty())
-    return LogArguments(format="console" if console else "json", level=level, hidden=hidden)
+    return LogArguments(
+        format="console" if console else "json",
+        level=level,
+        hidden=hidden,
+        lines_per_minute=lines_per_minute,
+    )
 
 
 def hide(secret: str) -> None:
@@ -60,8 +82,9 @@ def setup_child(name: str, arguments: LogArguments) -> None:
     setup(arguments, process=name)
 
 
-def setup(arguments: LogArguments, *, process: str) -> None:
+def setup(arguments: LogArguments, *, process: str, clock: Clock | None = None) -> None:
     """Route structlog and the standard library to stderr. Called again, it replaces itself."""
+    finish()
     for secret in arguments.hidden:
         hide(secret)
     chain: list[Processor] = [
@@ -73,6 +96,7 @@ def setup(arguments: LogArguments, *, process: str) -> None:
         _naming(process),
         structlog.processors.format_exc_info,
         redact,
+        make_printable,
     ]
     structlog.configure(
         processors=[
@@ -95,10 +119,20 @@ def setup(arguments: LogArguments, *, process: str) -> None:
             ],
         )
     )
+    handler.addFilter(_LineBound(LineRates(arguments.lines_per_minute), clock or SystemClock()))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     set_level(arguments.level)
     logging.captureWarnings(True)
+
+
+@atexit.register
+def finish() -> None:
+    """Tells what was left out and not told yet: nobody will later."""
+    for handler in logging.getLogger().handlers:
+        for each in handler.filters:
+            if isinstance(each, _LineBound):
+                each.finish()
 
 
 def set_level(name: str) -> None:
@@ -114,6 +148,97 @@ def _handler(path: str | None) -> logging.Handler:
     if path is None:
         return logging.StreamHandler(sys.stderr)
     return logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
+
+
+class _LineBound(logging.Filter):
+    """So many lines a minute of one event, and then how many there were besides. What fills a disk
+    or hides all else is a line that repeats, and it may be a peer who makes it repeat."""
+
+    def __init__(self, rates: LineRates, clock: Clock) -> None:
+        super().__init__()
+        self._rates = rates
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._timer: threading.Timer | None = None
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name in _UNBOUNDED:
+            return True
+        with self._lock:
+            now_s = self._clock.now_s()
+            self._tell(self._rates.due(now_s))
+            is_shown = self._rates.admits(_name_of(record), now_s)
+            if not is_shown and self._timer is None:
+                self._wait(now_s)
+        return is_shown
+
+    def finish(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+            self._tell(self._rates.all_left_out(self._clock.now_s()))
+
+    def _wait(self, now_s: float) -> None:
+        """There may be no further line that would tell the count."""
+        due_s = self._rates.due_in_s(now_s)
+        self._timer = None if due_s is None else threading.Timer(due_s, self._on_time)
+        if self._timer is not None:
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _on_time(self) -> None:
+        with self._lock:
+            now_s = self._clock.now_s()
+            self._tell(self._rates.due(now_s))
+            self._wait(now_s)
+
+    def _tell(self, left_out: Iterable[LeftOut]) -> None:
+        for each in left_out:
+            structlog.get_logger("runtime.log").warning(
+                "log.lines_left_out",
+                lines=each.name,
+                count=each.lines,
+                seconds=round(each.over_s, 1),
+            )
+
+
+def _name_of(record: logging.LogRecord) -> str:
+    """Of ours the event. Of others the logger: what they say may be different each time."""
+    if isinstance(record.msg, dict):
+        return str(record.msg.get("event", ""))
+    return record.name
+
+
+def make_printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """One line of bounded length, in which no text acts on whoever reads it."""
+    return {
+        key: _traceback(value) if key in ("exception", "stack") else _shown(value)
+        for key, value in event.items()
+    }
+
+
+def _traceback(value: Any) -> Any:
+    return printable_lines(_cut(value, TRACEBACK_CHARS_MAX)) if isinstance(value, str) else value
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(_cut(value, VALUE_CHARS_MAX))
+    if isinstance(value, dict):
+        parts = list(value.items())[:ITEMS_MAX]
+        shown = {_shown(key): _shown(each) for key, each in parts}
+        return shown if len(parts) == len(value) else {**shown, "…": len(value) - len(parts)}
+    if isinstance(value, list):
+        rest = len(value) - ITEMS_MAX
+        cut = [_shown(each) for each in value[:ITEMS_MAX]]
+        return cut if rest <= 0 else [*cut, f"… and {rest} more"]
+    return value
+
+
+def _cut(text: str, chars_max: int) -> str:
+    rest = len(text) - chars_max
+    return text if rest <= 0 else f"{text[:chars_max]}… and {rest} more characters"
 
 
 def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -153,7 +278,16 @@ def _naming(process: str) -> Processor:
 
 def _renderer(format_: str) -> Processor:
     if format_ == "console":
-        return structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")
+        drawn = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), timestamp_key="time")
+
+        def render(logger: WrappedLogger, method: str, event: EventDict) -> str:
+            # A line of a traceback may be somebody's text: none of them looks like one of ours.
+            for key in ("exception", "stack"):
+                if isinstance(event.get(key), str):
+                    event[key] = textwrap.indent(event[key], "  | ", lambda _: True)
+            return str(drawn(logger, method, event))
+
+        return render
     return _render_json
 
 

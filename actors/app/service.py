@@ -29,6 +29,7 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
         *settings.secrets,
         settings.sender.webhook.signing_secret(),
         *passwords_in(proxy),
+        lines_per_minute=settings.log.lines_per_minute,
     )
     log.setup(arguments, process="supervisor")
     logger = structlog.get_logger()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, cast
 
 from actors.cli.export_formats import UNDERSTOOD, Format, Rows, moment
 from actors.cli.pseudonyms import open_pseudonyms
@@ -21,6 +21,7 @@ from actors.shard.reader import archived_paths, journal_paths
 from actors.shard.scan import by_receipt, scan
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, LocalError
+from runtime.printable import unescaped
 
 FLUSH_BYTES: Final = 65_536
 PROGRESS_EVERY_S: Final = 0.5
@@ -48,7 +49,7 @@ def export(
             "--until"
         )
     lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None)
-    progress = _Progress(sys.stderr, clock)
+    progress = _Progress(unescaped(sys.stderr), clock)
     with _opened(output) as file:
         count = _write(file, lines, rows(data_dir, since_us, until_us), progress)
     progress.end(count)
@@ -91,7 +92,7 @@ def _write(file: IO[bytes], lines: Rows, found: Iterable[JournalRow], progress: 
 def _opened(output: Path | None) -> Iterator[IO[bytes]]:
     """Standard output; or a file, there whole or not at all, and for its owner only."""
     if output is None:
-        yield sys.stdout.buffer
+        yield cast("IO[bytes]", _Terminal()) if sys.stdout.isatty() else sys.stdout.buffer
         return
     if output.exists() and not output.is_file():
         # It would be replaced: a device, too, where root may do so.
@@ -120,6 +121,17 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
         raise LocalError(f"cannot write --output {output}: {error.strerror}") from None
     finally:
         partial.unlink(missing_ok=True)
+
+
+class _Terminal:
+    """Standard output where somebody looks at it: what stands in a row does not act on it."""
+
+    def write(self, data: bytes | bytearray) -> int:
+        sys.stdout.write(data.decode(errors="backslashreplace"))
+        return len(data)
+
+    def flush(self) -> None:
+        sys.stdout.flush()
 
 
 class _Progress:

@@ -16,6 +16,7 @@ from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
 from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
+from runtime.printable import printable_json, printable_lines
 
 Format: TypeAlias = Literal["jsonl", "csv"]
 COLUMNS: Final = (
@@ -89,7 +90,7 @@ class Rows:
         told[QUEUES] = queues_of(row.queue)
         if row.gap is not None:
             told["gap"] = dict(zip(GAP_COLUMNS, _gap(row.gap), strict=True))
-        return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+        return printable_json(orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE))
 
     def _row(self, row: JournalRow) -> bytes:
         gap = (None,) * len(GAP_COLUMNS) if row.gap is None else _gap(row.gap)
@@ -99,8 +100,9 @@ class Rows:
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
         self._text.truncate()
-        self._csv.writerow(values)
-        return self._text.getvalue().encode("utf-8", "surrogatepass")
+        # A carriage return would end the row for many readers, and csv quotes none.
+        self._csv.writerow([printable_lines(v) if isinstance(v, str) else v for v in values])
+        return self._text.getvalue().encode()
 
     def _values(self, row: JournalRow) -> tuple[object, ...]:
         user, command = row.user_id, row.correlation

@@ -180,7 +180,6 @@ class _Progress:
     """A bar on a terminal; nothing where nobody looks."""
 
     def __init__(self, lines: int) -> None:
-        from rich.console import Console  # 50 ms
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -194,7 +193,7 @@ class _Progress:
             MofNCompleteColumn(),
             TextColumn("{task.description}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=tables.console(is_stderr=True),
             disable=not sys.stderr.isatty(),
         )
         self._task = self._progress.add_task("", total=lines)

@@ -87,7 +87,7 @@ async def _watch(data_dir: Path, every_s: float) -> None:
 
     before: CounterSample | None = None
     async with open_client(data_dir, patience_s=PATIENCE_S) as client:
-        with Live(screen=True, auto_refresh=False) as live:
+        with Live(console=tables.console(), screen=True, auto_refresh=False) as live:
             while True:
                 try:
                     body, wrong = await _ask(client)
@@ -108,12 +108,12 @@ def _drawn(body: status_view.Body | None, wrong: Sequence[str]) -> RenderableTyp
     from rich.text import Text
 
     if body is None:
-        return Group(*(Text(line, style="bold red") for line in wrong))
+        return Group(*(Text(tables.cell(line), style="bold red") for line in wrong))
     style = "bold red" if wrong else "bold green"
     rings = list(status_view.ring_rows(body))[:RINGS_SHOWN_MAX]
     return Group(
-        Text(status_view.headline(body, wrong), style=style),
-        Text(" · ".join(status_view.facts(body))),
+        Text(tables.cell(status_view.headline(body, wrong)), style=style),
+        Text(tables.cell(" · ".join(status_view.facts(body)))),
         *(Text(f"! {tables.cell(line)}", style="red") for line in wrong),
         tables.drawn("", status_view.PROCESS_COLUMNS, status_view.process_rows(body)),
         Columns(

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from runtime.printable import printable, printable_json, unescaped
+
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 
@@ -26,7 +29,7 @@ def show(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -
 def show_json(value: Any) -> None:
     """One JSON document on stdout, which is one whatever letters the stream has."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS  # names of steps, which are strings
-    text = orjson.dumps(value, option=options, default=str).decode()
+    text = printable_json(orjson.dumps(value, option=options, default=str)).decode()
     try:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:  # the stream would replace letters by what is no JSON
@@ -43,19 +46,18 @@ def cell(value: object) -> str:
         return f"{value:,.3f}".rstrip("0").rstrip(".")
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}" if sys.stdout.isatty() else str(value)
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
-        for each in text
-    )
+    return printable(str(value))
 
 
 def _draw(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    console().print(drawn(title, columns, rows))
+
+
+def console(*, is_stderr: bool = False) -> Console:
+    """For what moves the cursor. Whoever draws on it shows `cell`s: it escapes nothing itself."""
     from rich.console import Console  # 50 ms that a pipe need not pay
 
-    Console().print(drawn(title, columns, rows))
+    return Console(file=unescaped(sys.stderr if is_stderr else sys.stdout))
 
 
 def drawn(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

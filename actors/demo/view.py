@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Protocol, Self
 
+from actors.cli.tables import cell, console
 from runtime.process_use import cpu_s, resident_bytes
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class LiveView:
     def __enter__(self) -> Self:
         from rich.live import Live  # noqa: PLC0415 - 80 ms that a pipe need not pay
 
-        self._live = Live(refresh_per_second=DRAW_PER_S, transient=True)
+        self._live = Live(console=console(), refresh_per_second=DRAW_PER_S, transient=True)
         self._live.start()
         return self
 
@@ -120,7 +121,7 @@ class LiveView:
     def say(self, line: str) -> None:
         assert self._live is not None
         # An address must stay one word, however narrow the terminal is.
-        self._live.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._live.console.print(cell(line), markup=False, highlight=False, soft_wrap=True)
 
     def show(self, sample: Sample) -> None:
         assert self._live is not None

@@ -289,9 +289,8 @@ class ChannelMachine:
                 self._line_lost(line, refusal_of(status, signal.at), signal.retry_after_s)
             case lines.Unreachable(reason=reason):
                 self._line_lost(line, reason)
-            case signals.ClosingAnnounced():
-                line.is_told_closing = True
-                self._tell("channel.closing")
+            case signals.ClosingAnnounced() if not line.is_told_closing:
+                self._closing(line)
             case signals.TopicsChanged():
                 is_ours = self._now_s < line.channel.subscribed_s + self._policy.own_change_s
                 if not is_ours and not line.channel.is_busy:  # it may come before our answer
@@ -303,6 +302,13 @@ class ChannelMachine:
                 self._streaming = None  # until the other one is open, or lost as well
             case signals.LineLost(code=code):
                 self._line_lost(line, f"closed with {code}")
+
+    def _closing(self, line: ChannelConnection) -> None:
+        """Another line at once; but a gateway that says it on each new one is not hammered."""
+        line.is_told_closing = True
+        self._tell("channel.closing")
+        if self._now_s < line.opened_s + self._policy.proven_after_s:
+            line.channel.retry_at_s = self._tries.failed(self._now_s, None)
 
     def _opened(self, line: ChannelConnection) -> None:
         """Make before break: what streamed so far goes on until the snapshot is whole."""

@@ -7,12 +7,16 @@ in which we read is an argument, because only then is silence the gateway's (pro
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from actors.genesys import reconnect
 from actors.messages.control import RESUME_MARGIN
 from actors.receiver.signals import Mark, Signs
+
+GAPS_MAX: Final = 20
+"""Of one session. A gateway that cannot replay says so once, at its beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +72,9 @@ class ReceiverConnection:
     quiet_s: float = 0.0  # of reading: without an acknowledgement, later without any frame
     history_quiet_s: float = 0.0
     pings: int = 0
+    asked_after: int = 0  # as `resume_after` when it began
+    gaps: list[tuple[int, int]] = field(default_factory=list)
+    """What the gateway has said that it cannot replay."""
 
     @property
     def is_streaming(self) -> bool:
@@ -78,6 +85,7 @@ class ReceiverConnection:
         self.session, self.epoch, self.newest, self.began_s = session, epoch, newest, now_s
         self.has_history = True
         self.quiet_s = 0.0
+        self.asked_after = self.resume_after or 0
 
     def age_s(self, now_s: float) -> float:
         return now_s - self.began_s
@@ -97,6 +105,15 @@ class ReceiverConnection:
         if first is None or self.is_understood or self.newest <= first:
             return None
         return first + 1, last
+
+    def new_gap(self, first: int, last: int) -> tuple[int, int] | None:
+        """What of this gap was not told yet; None: nothing. What we had when we asked is in none:
+        each shard has applied what is below its mark."""
+        first = max(first, self.asked_after + 1)
+        if first > last or any(begin <= first and last <= end for begin, end in self.gaps):
+            return None
+        self.gaps.append((first, last))
+        return first, last
 
     def replays_behind(self, sequence: int) -> None:
         """The gateway cannot replay what we asked for: whatever comes first stands behind this."""

@@ -24,6 +24,7 @@ from actors.messages.control import (
 )
 from actors.receiver import signals
 from actors.receiver.line import (
+    GAPS_MAX,
     ReceiverConnection,
     ReceiverPhase,
     ReceiverPolicy,
@@ -164,9 +165,7 @@ class SessionMachine:
                 if signal.is_history or sequence > (line.resume_after or 0):
                     self._understood(line, line.missed_before(sequence, signal.is_history))
             case signals.GapSeen(first=first, last=last) if line.is_streaming:
-                self._gap(line, PendingGap(line.epoch, first, last, "not retained by the gateway"))
-                self._understood(line, None)
-                line.replays_behind(last)
+                self._gap_seen(line, first, last)
             case signals.HistorySeen() if line.is_streaming:
                 self._understood(line, line.missed_up_to(line.newest))
                 if line.has_history:
@@ -251,6 +250,18 @@ class SessionMachine:
         if not line.is_understood:
             line.is_understood = True
             self._act(signals.GoFast(line.number))
+
+    def _gap_seen(self, line: ReceiverConnection, first: int, last: int) -> None:
+        """Rows are for what nobody knows yet; a gateway that goes on and on is not heard out."""
+        new = line.new_gap(first, last)
+        if new is not None and len(line.gaps) > GAPS_MAX:
+            reason = f"more than {GAPS_MAX} gaps in one session"
+            self._end(line, reason, Close(line.number, 1002))
+            return
+        if new is not None:
+            self._gap(line, PendingGap(line.epoch, *new, "not retained by the gateway"))
+        self._understood(line, None)
+        line.replays_behind(last)
 
     def _end_history(self, line: ReceiverConnection, sequence: int) -> None:
         line.has_history = False

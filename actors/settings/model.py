@@ -38,7 +38,7 @@ from actors.settings.sender import SenderSettings
 from actors.settings.sinks import SINKS_MAX, SinkSettings
 from actors.settings.web import WebSettings
 from runtime.errors import ConfigurationError
-from runtime.log import MASK
+from runtime.log import LINES_PER_MINUTE, MASK
 
 ENVIRONMENT_PREFIX: Final = "PRESENCE_"
 CONFIG_DEFAULT: Final = Path("presence-runtime.toml")
@@ -114,6 +114,13 @@ class LogSettings(BaseModel):
     )
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Lowest level that is logged."
+    )
+    lines_per_minute: int = Field(
+        default=LINES_PER_MINUTE,
+        ge=0,
+        le=1_000_000,
+        description="Lines that one process logs per event and minute; more are counted and left "
+        "out. 0: no bound.",
     )
 
 

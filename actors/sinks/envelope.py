@@ -16,6 +16,7 @@ from actors.messages.queues import former_queue, queues_of
 from actors.messages.transition import GapRow, JournalRow
 from actors.settings.sinks import SinkSettings
 from actors.shard.native import native_json, native_of
+from runtime.printable import printable_json
 
 TYPE_PREFIX: Final = "io.presence-runtime"
 TRANSITION: Final = f"{TYPE_PREFIX}.agent.transition"
@@ -91,7 +92,7 @@ class EventEnvelope:
         }
         if subject is not None:
             event["subject"] = subject
-        return SinkEvent(told, subject, orjson.dumps(event))
+        return SinkEvent(told, subject, printable_json(orjson.dumps(event)))
 
 
 def source_of(api_url: str, name: str) -> str:

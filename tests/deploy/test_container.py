@@ -56,10 +56,12 @@ def test_the_builder_is_sent_what_is_copied_and_nothing_else() -> None:
     assert {"**/*.so", "**/__pycache__"} <= set(last)  # of another Python, on another machine
 
 
-def test_both_stages_start_from_one_base_whose_version_is_named() -> None:
+def test_both_stages_start_from_one_base_whose_digest_and_version_are_named() -> None:
     bases = set(re.findall(r"^FROM (\S+)", TEXT, re.MULTILINE))
     assert len(bases) == 1
-    version = re.fullmatch(r"docker\.io/library/python:(3\.\d+)-slim-[a-z]+", bases.pop())
+    version = re.fullmatch(
+        r"docker\.io/library/python:(3\.\d+)-slim-[a-z]+@sha256:[0-9a-f]{64}", bases.pop()
+    )
     assert version
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert SpecifierSet(project["requires-python"]).contains(version[1])

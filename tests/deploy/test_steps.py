@@ -22,7 +22,8 @@ from tests.deploy.test_unit import UNIT, values
 ROOT = PAGE.parents[1]
 ELSEWHERE = ("apt-get ", "systemctl ", "journalctl ")
 CONNECTS = "--online"
-COMPILES = "/opt/presence/venv/bin/pip install ."
+INSTALLS = "/opt/presence/venv/bin/pip install --require-hashes "
+COMPILES = "/opt/presence/venv/bin/pip install --no-deps --no-build-isolation ."
 ABSOLUTE = re.compile(r"(?<![^ =])/(?=opt/|etc/|var/)")
 
 
@@ -41,7 +42,8 @@ def page() -> str:
 
 def run(lines: list[str], root: Path) -> str:
     """The lines in one shell, from the clone, as a user whose files nobody else may read."""
-    here = [line for line in lines if not line.startswith(ELSEWHERE) and CONNECTS not in line]
+    left_out = (*ELSEWHERE, INSTALLS)
+    here = [line for line in lines if not line.startswith(left_out) and CONNECTS not in line]
     script = "\n".join(["umask 077", *(under(root, line) for line in here)])
     done = subprocess.run(
         ["sh", "-eu", "-c", script],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ import structlog
 from pydantic import SecretStr
 
 from runtime import log
+from runtime.clock import ManualClock
 
 SECRET = "s3cret-of-the-client"
 
@@ -141,3 +143,63 @@ def test_the_arguments_travel_to_a_child_and_show_no_secret() -> None:
     arguments = log.arguments_of("json", "info", SECRET)
     assert pickle.loads(pickle.dumps(arguments)) == arguments
     assert SECRET not in repr(arguments)
+
+
+def test_what_repeats_is_counted_and_the_count_told_when_the_minute_is_over(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = ManualClock()
+    arguments = log.LogArguments(format="json", level="info", lines_per_minute=3)
+    log.setup(arguments, process="receiver", clock=clock)
+    logger = structlog.get_logger("actors.receiver")
+    for number in range(10_000):
+        logger.warning("frame.odd", number=number)
+        logging.getLogger("httpx").warning("odd answer %d", number)
+    logger.info("another")
+    assert [line["event"] for line in lines(capsys)] == [
+        "frame.odd", "odd answer 0", "frame.odd", "odd answer 1", "frame.odd", "odd answer 2",
+        "another",
+    ]  # fmt: skip
+    clock.advance(60)
+    logger.info("another")
+    told = lines(capsys)
+    assert {(line.get("lines"), line.get("count")) for line in told[:2]} == {
+        ("frame.odd", 9_997), ("httpx", 9_997),
+    }  # fmt: skip
+    assert [line["event"] for line in told] == ["log.lines_left_out"] * 2 + ["another"]
+
+
+def test_what_was_left_out_is_told_at_the_end_and_what_is_finished_never_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log.setup(
+        log.LogArguments(format="json", level="info", lines_per_minute=1),
+        process="sender",
+        clock=ManualClock(),
+    )
+    for number in range(4):
+        structlog.get_logger("presence.audit").info(f"AUDIT|{number}")
+        structlog.get_logger("actors.sender").info("command.refused")
+    log.finish()
+    log.finish()
+    events = [line["event"] for line in lines(capsys)]
+    assert [each for each in events if each.startswith("AUDIT|")] == [
+        f"AUDIT|{number}" for number in range(4)
+    ]
+    assert events.count("command.refused") == 1
+    assert events.count("log.lines_left_out") == 1
+
+
+def test_a_count_is_told_although_nothing_follows(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.line_rates.MINUTE_S", 0.05)
+    log.setup(log.LogArguments(format="json", level="info", lines_per_minute=1), process="web")
+    for _ in range(3):
+        structlog.get_logger("actors.web").info("web.odd")
+    told: list[dict[str, Any]] = []
+    deadline_s = time.monotonic() + 20
+    while not any(line["event"] == "log.lines_left_out" for line in told):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+        told += lines(capsys)
