@@ -297,7 +297,7 @@ def _current(connection: apsw.Connection) -> dict[int, Agent]:
             (_replay_from(connection),),
         )
         for agent_id, data in dict(rows_with_natives).items():
-            agents[agent_id].native = native_of(data)
+            agents[agent_id].native = native_of(data) or agents[agent_id].native
     return agents
 
 
@@ -320,7 +320,7 @@ def _find(connection: apsw.Connection, user_id: str) -> Agent | None:
         agent.replay(row)
         if dialect == "cloud":
             text = _native_text(connection, row.id)
-            agent.native = agent.native if text is None else native_of(text)
+            agent.native = native_of(text) or agent.native
     return agent
 
 

@@ -25,6 +25,7 @@ DAMAGE_ERRORS: Final = (
     *DISK_DAMAGE_ERRORS,
     apsw.SQLError,  # tables or columns that are not there
     ValueError,  # JSON that is none
+    ArithmeticError,
     LookupError,
     TypeError,
 )

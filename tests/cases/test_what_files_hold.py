@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from actors.shard.reader import read_history, read_state
+from actors.sinks.envelope import EventEnvelope
 from actors.storage.data_dir import META, DataDir, GatewayIdentity, read_meta
 from runtime.errors import RuntimeFault
-from tests.actors.shard.lending import event
+from tests.actors.shard import cloud_lending as cloud
+from tests.actors.shard.lending import A, B, event
 from tests.actors.shard.rig import Rig
 from tests.cases.shards import restarted
 
@@ -80,3 +83,29 @@ def test_meta_with_an_unknown_field_says_which_version_wrote_it(tmp_path: Path) 
     refusal = refusal_of(folder)
     assert "damaged" not in refusal
     assert version("presence-runtime") in refusal
+
+
+# -- one agent's field -----------------------------------------------------------------------------
+
+UNREADABLE = ["", "{", "null", "[]", "[1, 2]", '["A","d","m","now","I",1,[],1,false,1,0]', "1e999"]
+
+
+@pytest.mark.parametrize("stored", UNREADABLE)
+def test_native_values_that_cannot_be_read_cost_one_agent_these_and_nobody_anything_else(
+    tmp_path: Path, stored: str
+) -> None:
+    rig = Rig(tmp_path / "shard-00.db", "cloud")
+    cloud.watch(rig, A, B)
+    held = cloud.native(rig).packed()
+    row = rig.agent(B).row
+    rig.journal._connection.execute("UPDATE natives SET data = ? WHERE row = ?", (stored, row))
+    assert restarted(rig) == "ok"
+    assert cloud.native(rig).packed() == held
+    for user in (A, B):
+        assert rig.state(user) == "Available"
+        read = read_state(tmp_path, user)
+        assert read is not None
+        assert read.state == "Available"
+        for each in read_history(tmp_path, user, 10):
+            told = json.loads(EventEnvelope("x").row(each).body)["data"]
+            assert (told["native"] is None) == (each.native == stored) == (user == B)
