@@ -305,7 +305,8 @@ class Journal(OwnedFile):
             return {}
         return dict(
             self._connection.execute(
-                "SELECT row, json_extract(data, '$[1]') FROM natives WHERE row > ? AND json_valid(data)",
+                "SELECT row, json_extract(data, '$[1]') FROM natives"
+                " WHERE row > ? AND json_valid(data)",
                 (row,),
             )
         )
