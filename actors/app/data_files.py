@@ -24,6 +24,7 @@ from actors.shard import repair as journal_repair
 from actors.shard.journal import JOURNAL_FILE
 from actors.shard.reader import archived_paths
 from actors.sinks.store import SINKS_FILE, sinks_path
+from actors.storage.committed_rows import CommittedRows
 from actors.storage.data_dir import DataDir, sender_path
 from actors.storage.data_file import DataFile
 from actors.storage.sqlite import FileFinding
@@ -127,6 +128,8 @@ def repair(data_dir: DataDir, now_us: int) -> list[FileFinding]:
         for path in files.find(data_dir.path):
             files.file.examine(path)
     findings = journal_repair.repair(data_dir, now_us)  # looks at all of its own first
+    if any(each.problem for each in findings):
+        CommittedRows.forget(data_dir.path)  # what is there now counts
     return findings + [each for files in others for each in files.repaired(data_dir, now_us)]
 
 
