@@ -46,6 +46,7 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
             "runtime.starting",
             version=version,
             gateway=settings.api_url,
+            settings_file=str(effective.file or ""),
             data_dir=str(runtime.data_dir.path),
             shards=settings.shards,
             journal=settings.journal,
