@@ -6,12 +6,12 @@ A new kind of file is named here and nowhere else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from actors.messages.mention import Mention
 from actors.planner import forgetting as planner_forgetting
 from actors.planner.store import ROSTER_FILE, roster_path
 from actors.receiver import forgetting as receiver_forgetting
@@ -40,7 +40,7 @@ class DataFiles:
     file: DataFile
     find: Callable[[Path], Sequence[Path]]
     """Those that are there."""
-    forget: Callable[[Path, str, re.Pattern[bytes]], Counts] | None = None
+    forget: Callable[[Path, str, Mention], Counts] | None = None
     """Takes a person out of one; None: nobody is named in them."""
     repair: Callable[[DataDir, int], list[FileFinding]] | None = None
     """Where setting a damaged one aside is not all there is to do."""
@@ -83,7 +83,7 @@ def _journals(path: Path) -> list[Path]:
 # -- forget ----------------------------------------------------------------------------------------
 
 
-def _in_journal(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> Counts:
+def _in_journal(path: Path, user_id: str, mentioned: Mention) -> Counts:
     told = journal_forgetting.forget(path, user_id, mentioned)
     return {
         "agents": told.agents,
@@ -92,7 +92,7 @@ def _in_journal(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> Count
     }
 
 
-def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_store(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     told = sender_forgetting.forget(path, user_id)
     return {
         "commands": told.commands - told.unsettled,
@@ -102,11 +102,11 @@ def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts
     }
 
 
-def _in_roster(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_roster(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     return {"names": planner_forgetting.forget(path, user_id)}
 
 
-def _in_channels(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_channels(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     return {"refused topics": receiver_forgetting.forget(path, user_id)}
 
 
