@@ -110,18 +110,18 @@ def _spelt(text: str, ways: Callable[[str], list[bytes]], user_id: str) -> bytes
     spelt = []
     for character in text:
         cases = {character.lower(), character.upper()} if is_uuid else {character}
-        each = [way for case in sorted(cases) for way in ways(case)]
+        each = [one for case in sorted(cases) for one in ways(case)]
         if len(each) == 1:  # what begins with a literal is searched for faster
-            way = each[0] if len(character.encode()) == 1 and b"\0" not in each[0] else None
+            choice = each[0] if len(character.encode()) == 1 and b"\0" not in each[0] else None
         else:
-            way = b"[%s]" % b"".join(each) if all(map(_is_byte, each)) else None
-        way = way or b"(?:%s)" % b"|".join(each)
-        spelt.append(way + (b"?" if is_uuid and character == "-" else b""))
+            choice = b"[%s]" % b"".join(each) if all(map(_is_byte, each)) else None
+        choice = choice or b"(?:%s)" % b"|".join(each)
+        spelt.append(choice + (b"?" if is_uuid and character == "-" else b""))
     return b"".join(spelt)
 
 
-def _is_byte(way: bytes) -> bool:
-    return len(way) == 1
+def _is_byte(spelling: bytes) -> bool:
+    return len(spelling) == 1
 
 
 def _plain_ways(character: str) -> list[bytes]:
