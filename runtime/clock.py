@@ -66,6 +66,10 @@ class ManualClock:
     def wall_us(self) -> int:
         return (self._monotonic_ns + self._wall_offset_ns) // 1_000
 
+    def set_wall(self, wall_us: int) -> None:
+        """Somebody sets the clock of the host, either way; monotonic time knows nothing of it."""
+        self._wall_offset_ns = wall_us * 1_000 - self._monotonic_ns
+
     def advance(self, seconds: float) -> None:
         assert seconds >= 0, f"cannot advance by a negative time: {seconds} s"
         self._monotonic_ns += round(seconds * 1e9)

@@ -72,7 +72,7 @@ def spawn(
     try:
         paths = [str(Path(entry).absolute()) for entry in sys.path]
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-c", BOOT, str(envelope), *paths],
+            [sys.executable, "-P", "-c", BOOT, str(envelope), *paths],
             stdin=subprocess.DEVNULL,
             pass_fds=(envelope, *fds),
             start_new_session=True,  # Ctrl-C reaches the supervisor only

@@ -133,7 +133,7 @@ class Supervisor:
         self._notifier = notifier
         self._page = page
         self._managed = {spec.name: ManagedChild(spec) for spec in specs}
-        self._wishes: deque[tuple[float, str]] = deque()
+        self._wishes: deque[tuple[float, str, int]] = deque()
         self._reload_wanted = self._dump_wanted = False
         self._stopping: Stopping | None = None
         self._finish: Finish | None = None
@@ -180,12 +180,12 @@ class Supervisor:
         self._poll.poll(math.ceil(wait_s * 1_000))
         self._turn()
 
-    def request_stop(self, reason: str) -> None:
-        """Drain and end. Asked a second time (not an echo within 0.5 s): end now.
+    def request_stop(self, reason: str, exit_code: int = EXIT_CLEAN) -> None:
+        """Drain and end with that code. Asked a second time (not an echo within 0.5 s): end now.
 
         Safe in a signal handler and in any thread, so it only leaves a note for the next turn; to
         log here could re-enter the very stream that was interrupted."""
-        self._wishes.append((self._clock.now_s(), reason))
+        self._wishes.append((self._clock.now_s(), reason, exit_code))
         self._wake()
 
     def request_reload(self) -> None:
@@ -286,9 +286,9 @@ class Supervisor:
         except BlockingIOError:
             pass
         while self._wishes:
-            at_s, reason = self._wishes.popleft()
+            at_s, reason, exit_code = self._wishes.popleft()
             if self._stopping is None:
-                self._stop(reason, EXIT_CLEAN, at_s)
+                self._stop(reason, exit_code, at_s)
             elif at_s - self._stopping.since_s > ECHO_S and not self._stopping.at_once:
                 self._stopping = replace(self._stopping, at_once=True)
                 self._log.warning("runtime.stopping", reason=reason, at_once=True)

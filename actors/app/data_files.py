@@ -6,12 +6,12 @@ A new kind of file is named here and nowhere else.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from actors.messages.mention import Mention
 from actors.planner import forgetting as planner_forgetting
 from actors.planner.store import ROSTER_FILE, roster_path
 from actors.receiver import forgetting as receiver_forgetting
@@ -24,6 +24,7 @@ from actors.shard import repair as journal_repair
 from actors.shard.journal import JOURNAL_FILE
 from actors.shard.reader import archived_paths
 from actors.sinks.store import SINKS_FILE, sinks_path
+from actors.storage.committed_rows import CommittedRows
 from actors.storage.data_dir import DataDir, sender_path
 from actors.storage.data_file import DataFile
 from actors.storage.sqlite import FileFinding
@@ -39,7 +40,7 @@ class DataFiles:
     file: DataFile
     find: Callable[[Path], Sequence[Path]]
     """Those that are there."""
-    forget: Callable[[Path, str, re.Pattern[bytes]], Counts] | None = None
+    forget: Callable[[Path, str, Mention], Counts] | None = None
     """Takes a person out of one; None: nobody is named in them."""
     traces: Callable[[Path, str], Sequence[str]] | None = None
     """What else a person whom one names may be found by, in whatever file: name, address."""
@@ -84,7 +85,7 @@ def _journals(path: Path) -> list[Path]:
 # -- forget ----------------------------------------------------------------------------------------
 
 
-def _in_journal(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> Counts:
+def _in_journal(path: Path, user_id: str, mentioned: Mention) -> Counts:
     told = journal_forgetting.forget(path, user_id, mentioned)
     return {
         "agents": told.agents,
@@ -93,7 +94,7 @@ def _in_journal(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> Count
     }
 
 
-def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_store(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     told = sender_forgetting.forget(path, user_id)
     return {
         "commands": told.commands - told.unsettled,
@@ -103,7 +104,7 @@ def _in_store(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts
     }
 
 
-def _in_roster(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_roster(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     told = planner_forgetting.forget(path, user_id)
     return {
         "names": told.names,
@@ -112,7 +113,7 @@ def _in_roster(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Count
     }
 
 
-def _in_channels(path: Path, user_id: str, _mentioned: re.Pattern[bytes]) -> Counts:
+def _in_channels(path: Path, user_id: str, _mentioned: Mention) -> Counts:
     return {"refused topics": receiver_forgetting.forget(path, user_id)}
 
 
@@ -134,6 +135,8 @@ def repair(data_dir: DataDir, now_us: int) -> list[FileFinding]:
         for path in files.find(data_dir.path):
             files.file.examine(path)
     findings = journal_repair.repair(data_dir, now_us)  # looks at all of its own first
+    if any(each.problem for each in findings):
+        CommittedRows.forget(data_dir.path)  # what is there now counts
     return findings + [each for files in others for each in files.repaired(data_dir, now_us)]
 
 

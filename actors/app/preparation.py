@@ -14,15 +14,19 @@ import apsw
 import structlog
 
 from actors.app.data_files import channel_files, channels_path
+from actors.app.file_watch import SUSPECT
 from actors.planner import store as planner_store
 from actors.receiver import channel_store
 from actors.receiver.channel_store import ChannelRecord, ChannelStore
 from actors.sender import store
 from actors.settings.model import Settings
-from actors.shard import journal, reader, redistribute
+from actors.shard import journal, losses, reader, redistribute
+from actors.shard import repair as journal_repair
 from actors.sinks import preparation as sinks_preparation
+from actors.storage.committed_rows import CommittedRows
 from actors.storage.data_dir import DataDir, Journalling, as_fault, sender_path
 from actors.storage.sqlite import TRANSIENT_ERRORS
+from runtime.clock import SystemClock
 from runtime.counters import Counters
 from runtime.errors import TemporaryError
 
@@ -77,7 +81,7 @@ def _prepare_journals(data_dir: DataDir, shards: int, journalling: Journalling) 
     """Gives the journals this shard count and a new run id, which it returns: from now on no shard
     of an earlier run can commit anything."""
     before = data_dir.meta.shards
-    _tell_missing(data_dir)
+    _settle_losses(data_dir)
     if data_dir.meta.journal == "off":
         # States of the last clean stop, of no use to a start: nobody knows what happened since.
         for path in data_dir.path.glob("shard-*.db*"):
@@ -88,24 +92,75 @@ def _prepare_journals(data_dir: DataDir, shards: int, journalling: Journalling) 
     run = uuid.uuid4().hex
     for index in range(shards):
         journal.prepare(data_dir.shard_path(index), run)
+    if journalling == "full":
+        rows = [losses.rows_of(data_dir.shard_path(index)) for index in range(shards)]
+        CommittedRows.write(data_dir.path, rows)
+        data_dir.record_journals()
     return run
 
 
-def _tell_missing(data_dir: DataDir) -> None:
-    """A journal that should be there and is not is begun anew, like those of a first start. But if
-    others are there, somebody has deleted it, and nobody else will say so."""
+def _settle_losses(data_dir: DataDir) -> None:
+    """Journals that somebody has deleted, put back or written over. A first start misses none; a
+    later one says so, and a gap row does. What cannot be gone on with is set aside."""
     paths = [data_dir.shard_path(index) for index in range(data_dir.meta.shards)]
-    missing = [path for path in paths if not path.exists()]
+    suspects = [path for path in paths if _mark(path).exists()]
     is_moving = any(data_dir.path.glob("redistribution-*.ready"))  # it was interrupted
-    if len(missing) == len(paths) or is_moving or data_dir.meta.journal == "off":
+    if is_moving or data_dir.meta.journal == "off":
         return
-    for path in missing:
+    now_us = SystemClock().wall_us()
+    set_aside = _examine(paths, suspects, now_us)
+    remembered = CommittedRows.read(data_dir.path)
+    committed = remembered if len(remembered) == len(paths) else [0] * len(paths)
+    were_made = data_dir.meta.has_journals or any(path.exists() for path in paths)
+    for loss in losses.losses(paths, committed, were_made=were_made):
+        if loss.path not in set_aside:
+            _tell(loss)
+        losses.note(loss, now_us)
+    for path in suspects:  # behind what follows from it
+        _mark(path).unlink(missing_ok=True)
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(path.name + SUSPECT)
+
+
+def _examine(paths: list[Path], suspects: list[Path], now_us: int) -> set[Path]:
+    """Those that were set aside."""
+    set_aside = set()
+    for path in suspects:
+        if not path.exists() or not (problem := losses.examine(path)):
+            continue
+        healthy = (journal_repair.examine(each)[0] for each in paths if each not in suspects)
+        known = journal_repair.lowest(each for each in healthy if each is not None)
+        kept_in = journal_repair.replace(path, known, now_us)
+        set_aside.add(path)
+        structlog.get_logger().error(
+            "journal.set_aside",
+            path=str(path),
+            problem=problem,
+            kept_in=str(kept_in),
+            what="it was written over while it was in use. The shard starts empty, the next "
+            "history restores its states. To recover its rows: stop, restore a backup, start",
+        )
+    return set_aside
+
+
+def _tell(loss: losses.Loss) -> None:
+    if loss.reason == losses.MISSING:
         structlog.get_logger().warning(
             "journal.missing",
-            path=str(path),
+            path=str(loss.path),
             what="the history of its agents is lost; it starts empty, the next history restores "
             "their states. To recover the file: stop, restore it from a backup, start",
         )
+        return
+    structlog.get_logger().warning(
+        "journal.older",
+        path=str(loss.path),
+        rows=losses.rows_of(loss.path),
+        committed=loss.rows,
+        what="it is an older copy: what was committed since is lost. A gap row says since when",
+    )
 
 
 def _prepare_store(data_dir: DataDir, run: str) -> None:

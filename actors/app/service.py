@@ -7,12 +7,15 @@ from collections.abc import Callable
 
 import structlog
 
+from actors.app.file_watch import FileWatch, Lookout
 from actors.app.reload import Reload
 from actors.app.topology import Runtime
 from actors.genesys.proxy import passwords_in, proxy_for
 from actors.settings.layers import Effective
+from actors.storage.committed_rows import CommittedRows
 from actors.web import tokens
 from runtime import log
+from runtime.errors import EXIT_TEMPORARY
 from runtime.notify import Notifier
 from runtime.supervisor import Supervisor
 
@@ -44,6 +47,7 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
             "runtime.starting",
             version=version,
             gateway=settings.api_url,
+            settings_file=str(effective.file or ""),
             data_dir=str(runtime.data_dir.path),
             shards=settings.shards,
             journal=settings.journal,
@@ -56,7 +60,26 @@ def run(effective: Effective, *, version: str, read_again: Callable[[], Effectiv
             notifier=notifier,
             page=runtime.supervisor,
         )
-        return supervisor.run()
+        lookout = _lookout(runtime, settings.journal, supervisor)
+        lookout.start()
+        try:
+            return supervisor.run()
+        finally:
+            lookout.stop()
     finally:
         notifier.close()
         runtime.data_dir.lock.release()
+
+
+def _lookout(runtime: Runtime, journal: str, supervisor: Supervisor) -> Lookout:
+    """Once a second: remembers how far the journals are, and says what became of the files."""
+    path = runtime.data_dir.path
+    rows = CommittedRows(path, runtime.shards) if journal == "full" else None
+    files = FileWatch(runtime.files)
+
+    def look() -> str:
+        if rows is not None:
+            rows()
+        return files()
+
+    return Lookout(look, lambda reason: supervisor.request_stop(reason, EXIT_TEMPORARY))

@@ -12,11 +12,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from actors.app import preparation, shared_budgets
 from actors.app.child_setup import ChildSetup
 from actors.app.data_files import channels_path
+from actors.app.file_watch import WatchedFile
 from actors.app.shared_memory import SENDER, WEB, SharedMemory
 from actors.genesys.cloud import COUNTED
 from actors.planner.arguments import PlannerArguments, WatchSelection
@@ -31,7 +33,8 @@ from actors.shard.arguments import ShardArguments
 from actors.shard.feed import FeedArguments
 from actors.sinks.arguments import SinksArguments
 from actors.sinks.envelope import source_of
-from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
+from actors.sinks.store import sinks_path
+from actors.storage.data_dir import LOCK, META, DataDir, GatewayIdentity, sender_path
 from actors.web.arguments import FeedEnds, OneTime, WebArguments
 from runtime import crash_point, notify
 from runtime.child_spec import ChildSpec
@@ -68,6 +71,7 @@ class Runtime:
     receivers: tuple[Counters, ...]
     shards: tuple[Counters, ...]
     data_dir: DataDir
+    files: tuple[WatchedFile, ...]  # of the data directory
 
     @property
     def has_sender(self) -> bool:
@@ -137,7 +141,24 @@ def build(
         receivers=shared.receivers,
         shards=shared.shards,
         data_dir=data_dir,
+        files=_files(settings, data_dir, shared),
     )
+
+
+def _files(settings: Settings, data_dir: DataDir, shared: SharedMemory) -> tuple[WatchedFile, ...]:
+    """Those that are there for as long as the runtime is, and who has them open."""
+    path = data_dir.path
+    owned: dict[Path, Counters | None] = {path / LOCK: None, path / META: None}
+    if settings.journal == "full":
+        owned |= {data_dir.shard_path(index): page for index, page in enumerate(shared.shards)}
+        if settings.sinks:
+            owned[sinks_path(path)] = shared.sinks
+    if settings.sender.enabled:
+        owned[sender_path(path)] = shared.sender
+    if settings.dialect == "cloud":
+        owned[roster_path(path)] = shared.planner
+        owned |= {channels_path(path, index): page for index, page in enumerate(shared.receivers)}
+    return tuple(WatchedFile(*each) for each in owned.items())
 
 
 def _receiving(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import os
 import re
 import shlex
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from actors.genesys.presences import misnamed
 from actors.messages.control import USER_ID_BYTES_MAX
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
 from actors.sender.transitions import REASON_CHARS_MAX
+from actors.storage.new_file import create
 from actors.storage.text_file import LATIN, EncodingError, text_of
 from runtime.errors import LocalError
 
@@ -183,7 +185,7 @@ def write_result(path: Path, results: Iterable[tuple[CsvLine, Outcome]]) -> None
     """Whole or not at all; what was said by others can move no cursor of whoever looks at it."""
     new = path.with_name(f"{path.name}.new")
     try:
-        with new.open("w", encoding="utf-8", newline="") as file:
+        with os.fdopen(create(new), "w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(RESULT)
             for line, outcome in results:

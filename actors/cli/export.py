@@ -19,6 +19,7 @@ from actors.genesys.times import iso_ms
 from actors.messages.transition import JournalRow
 from actors.shard.reader import archived_paths, journal_paths
 from actors.shard.scan import by_receipt, scan
+from actors.storage.new_file import create
 from runtime.clock import Clock, SystemClock
 from runtime.errors import ConfigurationError, LocalError
 from runtime.printable import unescaped
@@ -102,7 +103,7 @@ def _opened(output: Path | None) -> Iterator[IO[bytes]]:
         )
     partial = output.with_name(f"{output.name}.partial")
     try:
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = create(partial)
     except OSError as error:
         # Of the file that was asked for: whoever reads this has never heard of the other one.
         why = (

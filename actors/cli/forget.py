@@ -6,31 +6,25 @@ were given (webhooks, sinks, exports, backups, logs) is theirs to forget.
 
 from __future__ import annotations
 
-import json
 import mmap
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import orjson
-
 from actors.app.data_files import DATA_FILES, DataFiles
 from actors.cli import tables
+from actors.messages.mention import TRACE, Mention, mentions, spellings, written_ways
 from actors.storage import sqlite
 from actors.storage.data_dir import DataDir, GatewayIdentity, holder, read_meta
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, TemporaryError
 
 SEARCHED_LENGTH_MIN: Final = 6
 """A shorter id is found in any file by chance."""
-TELLING_LENGTH: Final = 16
-"""An id of such a length, a UUID say, is never a part of another one."""
 LEFTOVERS: Final = "leftovers in free pages"
 """Of rows that were deleted earlier, or by a call that was interrupted."""
-_WORD: Final = rb"(?<![0-9A-Za-z_-])(?:%s)(?![0-9A-Za-z_-])"
-_TRACE: Final = rb"(?<![0-9A-Za-z_.+-])(?:%s)(?!\.?[0-9A-Za-z_-])"
-"""An address may end with another one, and a sentence with an address."""
 COLUMNS: Final = ("file", "what", "forgotten")
 ELSEWHERE: Final = (
     "Not removed: backups, exports, logs, and data already delivered by webhooks and "
@@ -96,51 +90,28 @@ def _claimed(path: Path) -> Iterator[None]:
 
 
 def _taken_out(
-    path: Path, files: DataFiles, file: Path, user_id: str, mentioned: re.Pattern[bytes]
+    path: Path, files: DataFiles, file: Path, user_id: str, mentioned: Mention
 ) -> ErasedFinding:
     assert files.forget is not None
-    counts = files.forget(file, user_id, mentioned)
+    counts: Counter[str] = Counter()
+    for spelt in spellings(user_id):
+        counts.update(files.forget(file, spelt, mentioned))
     if not any(counts.values()) and is_mentioned(user_id, file, mentioned):
-        counts = {LEFTOVERS: 1}
+        counts = Counter({LEFTOVERS: 1})
     if any(counts.values()):
         sqlite.purge(file, files.file.kind)
-    return ErasedFinding(file.relative_to(path), counts)
+    return ErasedFinding(file.relative_to(path), dict(counts))
 
 
 # -- what mentions somebody ------------------------------------------------------------------------
 
 
-def mentions(user_id: str, *traces: str) -> re.Pattern[bytes]:
-    """Finds the id as it is, or as JSON may write it. A short one as a word of its own: others may
-    begin with it. A long one wherever it is: in a table, columns follow without anything between.
-    `traces`: as words, in either case; short ones nowhere.
-    """
-    either = b"|".join(map(re.escape, _ways(user_id)))
-    found = either if len(user_id) >= TELLING_LENGTH else _WORD % either
-    for trace in traces:
-        if len(trace) >= SEARCHED_LENGTH_MIN:
-            found += b"|(?i:%s)" % (_TRACE % b"|".join(map(re.escape, _ways(trace))))
-    return re.compile(found)
-
-
-def _ways(text: str) -> list[bytes]:
-    """In which it may be written."""
-    plain, ascii_only = orjson.dumps(text)[1:-1], json.dumps(text)[1:-1].encode()
-    ways = {text.encode(), plain, ascii_only, _upper(ascii_only)}
-    ways |= {way.replace(b"/", b"\\/") for way in ways}
-    return sorted(ways)
-
-
-def _upper(escaped: bytes) -> bytes:
-    return re.sub(rb"\\u[0-9a-f]{4}", lambda found: b"\\u" + found[0][2:].upper(), escaped)
-
-
-def is_mentioned(user_id: str, path: Path, mentioned: re.Pattern[bytes]) -> bool:
+def is_mentioned(user_id: str, path: Path, mentioned: Mention) -> bool:
     """Whether the bytes of a file mention somebody whose id is long enough to be looked for."""
     if len(user_id) < SEARCHED_LENGTH_MIN or path.stat().st_size == 0:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return mentioned.search(content) is not None
+        return bool(mentioned.search(content))  # type: ignore[arg-type]  # a map is as good
 
 
 def _is_left(user_id: str, traces: Iterable[str], path: Path) -> bool:
@@ -149,7 +120,7 @@ def _is_left(user_id: str, traces: Iterable[str], path: Path) -> bool:
     if is_mentioned(user_id, path, mentions(user_id)):
         return True
     texts = {each for trace in traces for each in (trace, trace.lower())}
-    written = {each for text in texts if len(text) >= SEARCHED_LENGTH_MIN for each in _ways(text)}
+    written = {each for text in texts for each in written_ways(text)}
     if not written or path.stat().st_size == 0:
         return False
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
@@ -157,7 +128,7 @@ def _is_left(user_id: str, traces: Iterable[str], path: Path) -> bool:
 
 
 def _is_a_word(content: mmap.mmap, text: bytes) -> bool:
-    word, at = re.compile(_TRACE % re.escape(text)), content.find(text)
+    word, at = re.compile(TRACE % re.escape(text)), content.find(text)
     while at >= 0:
         if word.match(content, at):
             return True
@@ -172,7 +143,7 @@ def _traces(path: Path, user_id: str) -> list[str]:
         if files.traces is not None
         for each in files.found(path)
         for trace in files.traces(each, user_id)
-        if trace
+        if len(trace) >= SEARCHED_LENGTH_MIN
     ]
 
 

@@ -192,7 +192,7 @@ def _transition_row(row: JournalRow) -> tuple[object, ...]:
 
 
 def _native(row: JournalRow) -> Native | None:
-    return None if row.native is None else native_of(row.native)
+    return native_of(row.native)
 
 
 def _transition_json(row: JournalRow) -> dict[str, Any]:

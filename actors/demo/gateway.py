@@ -204,7 +204,7 @@ def _command(*arguments: str | Path) -> list[str]:
     path = [each for each in sys.path if each and Path(each).resolve() != Path.cwd().resolve()]
     if root not in path:
         path.insert(0, root)
-    return [sys.executable, "-c", _BOOT, str(len(path)), *path, *map(str, arguments)]
+    return [sys.executable, "-P", "-c", _BOOT, str(len(path)), *path, *map(str, arguments)]
 
 
 def _first_line(process: subprocess.Popen[bytes], clock: Clock) -> bytes:

@@ -58,16 +58,24 @@ def _moment(stamp: str) -> datetime:
         return datetime.fromisoformat(without) + timedelta(seconds=1)
 
 
+def bounded(at_us: object) -> int:
+    """A time that stands in a file: what a calendar cannot write is its first or last day.
+    TypeError for what is no integer."""
+    if type(at_us) is not int:
+        raise TypeError(f"a time is {type(at_us).__name__}, expected an integer")
+    return min(max(at_us, LEAST_US), MOST_US)
+
+
 def as_datetime(at_us: int) -> datetime:
     """In UTC, whatever the integer: what is out of a calendar's reach is its first or last day."""
-    return _EPOCH + timedelta(microseconds=min(max(at_us, LEAST_US), MOST_US))
+    return _EPOCH + timedelta(microseconds=bounded(at_us))
 
 
 def iso_ms(at_us: int) -> str:
     """ISO-8601, UTC, milliseconds: what a gateway of the wsp dialect writes, and what we show. Of
     any integer, as `as_datetime`."""
     if not LEAST_US <= at_us <= MOST_US:
-        at_us = min(max(at_us, LEAST_US), MOST_US)
+        at_us = bounded(at_us)
     second, millisecond = divmod(at_us // 1_000, 1_000)
     return f"{_second(second)}.{millisecond:03d}Z"
 

@@ -49,6 +49,7 @@ from runtime.crash_point import crash_point
 from runtime.inbox import RingInbox
 from runtime.ring import KIND_CONTROL, Batch, Consumer, Producer
 from runtime.ring_actor import RingActor, wait_for
+from runtime.settled_wall import SettledWall
 
 LOOP_SILENT_MAX_S: Final = 10.0
 """A loop that shows no sign for so long hangs: the process does not beat any more."""
@@ -114,6 +115,7 @@ class SenderActor(RingActor):
         self._woken_s: float | None = None
         self._began_s = self._clock.now_s()
         self._prune_at_s = self._began_s + PRUNE_EVERY_S
+        self._wall = SettledWall(self._began_s, self._clock.wall_us())
         self._look_at_s = self._began_s
 
     # --- life --------------------------------------------------------------------------------
@@ -281,7 +283,9 @@ class SenderActor(RingActor):
     def _prune(self, now_s: float) -> None:
         """A slice of what is past its retention; more at the next beat."""
         age_us = int(self._arguments.retention_days * 86_400e6)
-        older_than_us = self._clock.wall_us() - age_us
+        wall_us = self._clock.wall_us()
+        is_settled = self._wall.is_settled(now_s, wall_us)
+        older_than_us = wall_us - age_us if is_settled else 0  # nothing by a clock that just moved
         try:
             if not self._store.prune(older_than_us=older_than_us, slice_rows=PRUNE_ROWS):
                 self._prune_at_s = now_s + PRUNE_EVERY_S

@@ -75,6 +75,13 @@ class Effective:
     origins: Mapping[str, str]  # "log.level" -> "flag", a variable's name, a file's path
     warnings: tuple[str, ...]
 
+    @property
+    def file(self) -> Path | None:
+        """The settings file that a setting came from, wherever it was found; None: none did."""
+        prefix = "file "
+        told = (each.removeprefix(prefix) for each in self.origins.values() if prefix in each[:5])
+        return next((Path(each).absolute() for each in told), None)
+
     def rows(self) -> Iterator[tuple[str, str, str]]:
         """(key, value with secrets masked, where it came from), in the order of the fields."""
         for path, value in _unfolded(self.settings.model_dump()):

@@ -42,6 +42,7 @@ from runtime.crash_point import crash_point, poison_point
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
 from runtime.ring_actor import RingActor
+from runtime.settled_wall import SettledWall
 
 BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
@@ -90,6 +91,8 @@ class StateActor(RingActor):
         self._disk = DiskWait(child, self._log, arguments.path)
         self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
         self._windows_from: int | None = None  # of a pruning that goes on
+        self._wall = SettledWall(self._clock.now_s(), self._clock.wall_us())
+        self._moved_told_s = 0.0
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._unusable = UnusableInput(child.counters, self._log, arguments.path)
         self._suspicion = NO_SUSPICION
@@ -102,6 +105,9 @@ class StateActor(RingActor):
     def on_start(self) -> None:
         if self._arguments.journalled:
             self._load()
+            assert self._journal is not None
+            last_us = self._journal.last_commit_us()
+            self._wall = SettledWall(self._clock.now_s(), self._clock.wall_us(), last_us)
             for consumer, cursor in zip(self._consumers, self._shard.cursors, strict=True):
                 if cursor > consumer.cursor:  # killed between commit and ring commit
                     consumer.skip_to(cursor)
@@ -379,11 +385,15 @@ class StateActor(RingActor):
             self._windows_from = journal.behind_newest_events(WINDOW_WIDTH)
         keep_from = min(self._shard.checkpoint.replay_from, self._windows_from)
         age_us = int(self._arguments.retention_days * 86_400e6)
-        pruned = 0
+        pruned, wall_us = 0, self._clock.wall_us()
+        is_settled = self._wall.is_settled(now_s, wall_us)
+        if not is_settled and self._moved_told_s != self._wall.moved_s:
+            self._moved_told_s = self._wall.moved_s
+            self._log.warning("journal.clock_moved", seconds=round(self._wall.moved_s))
         try:
             while self._clock.now_s() < now_s + PRUNE_FOR_S:
                 deleted = journal.prune(
-                    older_than_us=self._clock.wall_us() - age_us,
+                    older_than_us=wall_us - age_us if is_settled else 0,
                     bytes_max=self._arguments.retention_bytes,
                     keep_from=keep_from,
                     slice_rows=PRUNE_ROWS,

@@ -8,17 +8,20 @@ the last one takes the number that becomes free.
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import apsw
 import orjson
 
+from actors.genesys import json_text
+from actors.messages.mention import Mention, cut_mentions
 from actors.shard.checkpoint import page_of
 from actors.shard.journal import KIND, dialect_of
 from actors.storage import sqlite
 
+CUT_BYTES: Final = 512
+"""At the end of a frame that was cut: so much may the beginning of an id take, however spelt."""
 NOBODY: Final = 0
 """As `transitions.agent` has it of a gap, too."""
 
@@ -31,13 +34,13 @@ class ForgottenRows(NamedTuple):
     quarantined: int
 
 
-def forget(path: Path, user_id: str, mentioned: re.Pattern[bytes]) -> ForgottenRows:
+def forget(path: Path, user_id: str, mentioned: Mention) -> ForgottenRows:
     """Raises TemporaryError for a disk in trouble; then nothing was changed."""
     with sqlite.erasing(path, KIND) as connection:
         agent = connection.execute("SELECT id FROM agents WHERE user_id = ?", (user_id,)).get
         transitions = 0 if agent is None else _forget_agent(connection, agent)
         return ForgottenRows(
-            int(agent is not None), transitions, _forget_frames(connection, mentioned)
+            int(agent is not None), transitions, _forget_frames(connection, user_id, mentioned)
         )
 
 
@@ -108,12 +111,35 @@ def _write_page(connection: apsw.Connection, page: int, entries: list[list[Any]]
         connection.execute("DELETE FROM pages WHERE page = ?", (page,))
 
 
-def _forget_frames(connection: apsw.Connection, mentioned: re.Pattern[bytes]) -> int:
-    kept = connection.execute("SELECT hash, reason, frame FROM quarantine")
+def _texts_in(frame: bytes) -> bytes:
+    """What its JSON says, line by line, without any escape; nothing if it is none."""
+    try:
+        found = [json_text.parsed(frame)]
+    except (ValueError, RecursionError):
+        return b""
+    texts = []
+    while found:
+        value = found.pop()
+        if isinstance(value, dict):
+            found += [*value, *value.values()]
+        elif isinstance(value, list):
+            found += value
+        elif isinstance(value, str):
+            texts.append(value)
+    return "\n".join(texts).encode("utf-8", "surrogatepass")
+
+
+def _forget_frames(connection: apsw.Connection, user_id: str, mentioned: Mention) -> int:
+    """Also those of which no more was kept than the beginning of the id."""
+    kept = connection.execute("SELECT hash, reason, frame, bytes FROM quarantine")
+    cut = cut_mentions(user_id)
     found = [
         (key,)
-        for key, reason, frame in kept
-        if mentioned.search(frame) or mentioned.search(reason.encode())
+        for key, reason, frame, size in kept
+        if mentioned.search(frame)
+        or mentioned.search(reason.encode())
+        or mentioned.search(_texts_in(frame))
+        or (cut is not None and size > len(frame) and cut.search(frame[-CUT_BYTES:]))
     ]
     connection.executemany("DELETE FROM quarantine WHERE hash = ?", found)
     return len(found)

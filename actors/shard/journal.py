@@ -306,7 +306,9 @@ class Journal(OwnedFile):
             return {}
         return dict(
             self._connection.execute(
-                "SELECT row, json_extract(data, '$[1]') FROM natives WHERE row > ?", (row,)
+                "SELECT row, json_extract(data, '$[1]') FROM natives"
+                " WHERE row > ? AND json_valid(data)",
+                (row,),
             )
         )
 
@@ -354,6 +356,12 @@ class Journal(OwnedFile):
         pragma = self._connection.pragma
         pages = int(pragma("page_count")) - int(pragma("freelist_count"))
         return pages * int(pragma("page_size"))
+
+    def last_commit_us(self) -> int:
+        """When the newest transaction was durable, as far as it is told; 0: nobody knows."""
+        return int(
+            self._connection.execute("SELECT coalesce(max(committed_us), 0) FROM commits").get
+        )
 
     def gap_count(self) -> int:
         return int(self._connection.execute("SELECT count(*) FROM gaps").get)

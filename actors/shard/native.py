@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from actors.genesys.times import iso_ms
+from actors.genesys.times import bounded, iso_ms
 from actors.messages.queries import PRESENCE_AT
 
 NOTHING_US: Final = -1
@@ -174,26 +174,42 @@ class Native:
         return (*packed, apart, list(self.untimed.items())) if self.untimed else (*packed, apart)
 
     def unpack(self, packed: Sequence[Any]) -> None:
-        """Takes over what `packed` gave."""
-        self.system_presence, self.definition, self.message, self.presence_us = packed[:4]
-        self.routing_status, self.routing_us = packed[4:6]
-        self.queues, self.queues_us = tuple(packed[6]), packed[7]
-        self.is_out_of_office, self.office_us, self.from_snapshot = packed[8:11]
+        """Takes over what `packed` gave; times that no calendar can write are bounded."""
+        self.system_presence, self.definition, self.message = packed[:3]
+        self.presence_us = bounded(packed[3])
+        self.routing_status, self.routing_us = packed[4], bounded(packed[5])
+        self.queues, self.queues_us = tuple(packed[6]), bounded(packed[7])
+        self.is_out_of_office, self.office_us = packed[8], bounded(packed[9])
+        self.from_snapshot = packed[10]
         apart = packed[11] if len(packed) > 11 else {}
-        self.apart = {source: Presence._make(each) for source, each in apart.items()} or None
+        self.apart = {source: _presence(each) for source, each in apart.items()} or None
         self.untimed = dict(packed[12]) if len(packed) > 12 else None
         self.presence_stamp = self.routing_stamp = self.queues_stamp = self.office_stamp = ""
 
 
-def unpacked(packed: Sequence[Any]) -> Native:
+def _presence(packed: Sequence[Any]) -> Presence:
+    presence = Presence._make(packed)
+    return presence._replace(at_us=bounded(presence.at_us))
+
+
+def unpacked(packed: Sequence[Any]) -> Native | None:
+    """None for what `packed` never gave: it costs one agent these values, and nobody else any."""
     native = Native()
-    native.unpack(packed)
+    try:
+        native.unpack(packed)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None
     return native
 
 
-def native_of(stored: str) -> Native:
+def native_of(stored: str | None) -> Native | None:
     """As the table `natives` holds it."""
-    return unpacked(orjson.loads(stored))
+    if stored is None:
+        return None
+    try:
+        return unpacked(orjson.loads(stored))
+    except orjson.JSONDecodeError:
+        return None
 
 
 def correlation_of(presence_us: int) -> str:

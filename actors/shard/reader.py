@@ -21,7 +21,7 @@ from actors.shard.checkpoint import decode_page, page_of
 from actors.shard.cloud_sessions import stale_since
 from actors.shard.journal import KIND, dialect_of, gap_rows, watched_in
 from actors.shard.native import Native, native_of
-from actors.shard.sessions import Scope
+from actors.shard.sessions import scope_of
 from actors.storage import sqlite
 from runtime.errors import LocalError
 
@@ -250,7 +250,7 @@ def _stale_of(connection: apsw.Connection) -> Callable[[Agent], int | None]:
     if dialect_of(connection) == "wsp":
         earliest = min((us for us in since if us is not None), default=None if since else 0)
         return lambda _: earliest
-    known = {name: Scope(**fields) for name, fields in scopes.items()}
+    known = {name: scope_of(fields) for name, fields in scopes.items()}
     watched = watched_in(connection)
 
     def stale_of(agent: Agent) -> int | None:
@@ -297,7 +297,7 @@ def _current(connection: apsw.Connection) -> dict[int, Agent]:
             (_replay_from(connection),),
         )
         for agent_id, data in dict(rows_with_natives).items():
-            agents[agent_id].native = native_of(data)
+            agents[agent_id].native = native_of(data) or agents[agent_id].native
     return agents
 
 
@@ -320,7 +320,7 @@ def _find(connection: apsw.Connection, user_id: str) -> Agent | None:
         agent.replay(row)
         if dialect == "cloud":
             text = _native_text(connection, row.id)
-            agent.native = agent.native if text is None else native_of(text)
+            agent.native = native_of(text) or agent.native
     return agent
 
 

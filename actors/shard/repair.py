@@ -66,7 +66,7 @@ def repair(data_dir: DataDir, now_us: int) -> list[FileFinding]:
     known = lowest(known for _, known, _ in examined if known is not None)
     findings = []
     for path, _, problem in examined:
-        kept_in = _replace(path, known, now_us) if problem else None
+        kept_in = replace(path, known, now_us) if problem else None
         findings.append(FileFinding(path, problem, kept_in))
     return findings
 
@@ -105,7 +105,8 @@ def lowest(known: Iterable[Known]) -> Known:
     return min(newest, key=lambda each: each.mark, default=NOTHING_KNOWN)
 
 
-def _replace(path: Path, known: Known, now_us: int) -> Path | None:
+def replace(path: Path, known: Known, now_us: int) -> Path | None:
+    """Puts a fresh journal in its place; the folder where the broken one is now."""
     root = path.parent
     partial = root / _PARTIAL
     if partial.exists():

@@ -22,14 +22,15 @@ WINDOW_ROWS: Final = 2_000
 """Rows of several receivers stand in a journal as they were committed: at most a few batches out of
 the order in which they were received."""
 CLOCK_SLACK_US: Final = 3_600_000_000
-"""So far back may the host's clock have been set without a row being missed."""
+"""So far back may the host's clock have been set between the receipt of a row and its commit."""
 _ROWS: Final = f"""
 SELECT ?, t.id, user_id, {", ".join(TOLD)}
   FROM transitions t LEFT JOIN agents ON agents.id = t.agent
  WHERE t.id > ? AND t.id <= ? AND received_us >= ? AND received_us < ? ORDER BY t.id
 """  # noqa: S608 - names of columns
-_NEXT_COMMIT: Final = """
-SELECT last_row, committed_us FROM commits WHERE last_row BETWEEN ? AND ? ORDER BY last_row LIMIT 1
+_BEGIN_BEHIND: Final = """
+SELECT coalesce(max(last_row), 0) FROM commits
+ WHERE last_row < coalesce((SELECT min(last_row) FROM commits WHERE committed_us >= ?), 1 << 62)
 """
 
 
@@ -56,16 +57,9 @@ def _slices(path: Path, journal: str, since_us: int, until_us: int) -> Iterator[
 
 
 def _begin_behind(connection: apsw.Connection, before_us: int) -> int:
-    """A row that was committed before that time, so that all before it were received earlier."""
-    low, high = 0, connection.execute("SELECT coalesce(max(last_row), 0) FROM commits").get
-    while low < high:
-        middle = (low + high + 1) // 2
-        found = connection.execute(_NEXT_COMMIT, (middle, high)).get
-        if found is not None and found[1] < before_us:
-            low = found[0]
-        else:
-            high = middle - 1
-    return int(low)
+    """The row behind which the first commit of that time or later stands. Each commit is looked at:
+    their times are in order only as long as nobody sets the host's clock back."""
+    return int(connection.execute(_BEGIN_BEHIND, (before_us,)).get)
 
 
 def with_gaps(connection: apsw.Connection, rows: list[JournalRow]) -> list[JournalRow]:

@@ -27,6 +27,7 @@ from actors.messages.control import (
 from actors.messages.transition import GapRow
 from actors.shard.agent_table import Agent
 from actors.shard.merge import Merge
+from runtime.errors import ConfigurationError
 
 
 @dataclass(slots=True)
@@ -53,6 +54,17 @@ class Scope:
         return {name: getattr(self, name) for name in self.__slots__}
 
 
+def scope_of(stored: Mapping[str, Any]) -> Scope:
+    """As `Scope.to_json` gave it. ConfigurationError if a newer version did, which knows more."""
+    if unknown := sorted(stored.keys() - set(Scope.__slots__)):
+        raise ConfigurationError(
+            f"the journal has the field {unknown[0]} of a session, which this version does not "
+            "know; a newer version wrote it (written_by in the file meta): run that version, or "
+            "set a different data_dir"
+        )
+    return Scope(**stored)
+
+
 class Scopes:
     """The scopes of a shard. The wsp dialect has exactly one."""
 
@@ -71,7 +83,7 @@ class Scopes:
 
     @classmethod
     def from_json(cls, merge: Merge, stored: dict[str, Any]) -> Scopes:
-        sessions = cls(merge, {name: Scope(**fields) for name, fields in stored.items()})
+        sessions = cls(merge, {name: scope_of(fields) for name, fields in stored.items()})
         merge.epoch = max((scope.epoch for scope in sessions.scopes.values()), default=0)
         merge.newest = max((scope.newest for scope in sessions.scopes.values()), default=0)
         merge.session = max((scope.session for scope in sessions.scopes.values()), default=0)

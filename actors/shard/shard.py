@@ -11,9 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-import orjson
-
-from actors.genesys.times import iso_ms
+from actors.genesys.times import bounded, iso_ms
 from actors.messages.control import SEQUENCE_STEP_MAX, Dialect, decode_control
 from actors.messages.partition import shard_of
 from actors.messages.transition import Transition
@@ -25,7 +23,7 @@ from actors.shard.decode import JOINT, parse_frames
 from actors.shard.dedup import WINDOW_WIDTH
 from actors.shard.journal import Commit, Journal, ShardProgress, ToldRow, Transaction
 from actors.shard.merge import OUTCOMES, Merge, digest_of
-from actors.shard.native import unpacked
+from actors.shard.native import native_of
 from actors.shard.quarantine import ROWS_MAX, Rejection, rejection
 from actors.shard.reconciliation import Doubts
 from actors.shard.sessions import Scopes
@@ -140,6 +138,8 @@ class Shard:
                 self.agent_table.by_id[row.agent - 1].replay(row)
             if count % 10_000 == 0:
                 beat()
+        for agent in self.agent_table.by_id:
+            agent.at_us = bounded(agent.at_us)
         self.agent_table.next_row = progress.next_row
         self.cursors[: len(progress.cursors)] = progress.cursors
         self.merge.counts.update(progress.counts)
@@ -181,7 +181,8 @@ class Shard:
         if self.dialect == "wsp":
             return
         for agent_id, data in dict(journal.natives_behind(replay_from)).items():
-            self.agent_table.by_id[agent_id - 1].native = unpacked(orjson.loads(data))
+            agent = self.agent_table.by_id[agent_id - 1]
+            agent.native = native_of(data) or agent.native
 
     def _restore_windows(
         self, told: Iterable[ToldRow], silent: array[int], now_s: float, beat: Callable[[], None]

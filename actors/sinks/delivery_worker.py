@@ -20,7 +20,7 @@ from actors.sinks.sink import Sink, SinkBatch, UndeliveredError
 from actors.sinks.sink_retry import SinkRetry
 from actors.sinks.source import Pulled, Source
 from actors.sinks.store import SinkStore
-from actors.storage.sqlite import TRANSIENT_ERRORS
+from actors.storage.sqlite import DAMAGE_ERRORS, TRANSIENT_ERRORS
 from runtime.clock import Clock
 from runtime.counters import Counters
 from runtime.crash_point import crash_point
@@ -122,7 +122,7 @@ class DeliveryWorker:
         while True:
             try:
                 return await self._in_thread(self._source.pull)
-            except (RuntimeFault, apsw.Error) as error:  # also if somebody has taken it away
+            except (RuntimeFault, apsw.Error, *DAMAGE_ERRORS) as error:  # also if it was taken away
                 self._source.close()
                 failure = UndeliveredError(f"a journal cannot be read: {error}")
             if not await self._after(failure):

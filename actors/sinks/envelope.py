@@ -118,7 +118,8 @@ def _transition(row: JournalRow, agent: dict[str, Any] | None) -> dict[str, Any]
     if row.correlation is not None:
         data["correlation"] = row.correlation
     if row.native is not None:
-        data["native"] = native_json(native_of(row.native))
+        native = native_of(row.native)
+        data["native"] = None if native is None else native_json(native)
     return data
 
 

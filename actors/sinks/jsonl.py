@@ -9,6 +9,7 @@ batch begins a new one.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import stat
@@ -48,8 +49,10 @@ class JsonLines:
         self._close()
         try:
             flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-            self._fd = os.open(self._path, flags, _MODE)
+            self._fd = os.open(self._path, flags | os.O_NOFOLLOW, _MODE)
             status = os.fstat(self._fd)
+            if status.st_uid not in (os.geteuid(), 0):  # who could read what follows
+                raise UndeliveredError(f"{self._path} belongs to another user", is_refused=True)
             if not stat.S_ISREG(status.st_mode):
                 raise UndeliveredError(f"{self._path} is not a regular file", is_refused=True)
             self._size = _whole_lines(self._fd, status.st_size)
@@ -57,6 +60,9 @@ class JsonLines:
                 os.ftruncate(self._fd, self._size)
             _sync_folder(self._path)
         except OSError as error:
+            if error.errno == errno.ELOOP:
+                why = f"{self._path} is a symbolic link; set path to the file it leads to"
+                raise UndeliveredError(why, is_refused=True) from None
             raise UndeliveredError(f"{self._path}: {error.strerror}") from None
 
     def _append(self, data: bytes) -> None:

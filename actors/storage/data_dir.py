@@ -19,10 +19,14 @@ import fcntl
 import json
 import os
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final, Literal, Self, TypeAlias
 
+from actors.storage import new_file
+from actors.storage.new_file import refuse_link
 from runtime.errors import ConfigurationError, RuntimeFault, TemporaryError
+from runtime.shadowing import DISTRIBUTION
 
 FORMAT: Final = 1
 HASH: Final = "fnv1a_64 & 63"
@@ -58,6 +62,8 @@ class Meta:
     organisation: str
     journal: Journalling = "full"
     has_store: bool = False  # a sender has begun with it
+    has_journals: bool = False  # every one of them was made
+    written_by: str = ""  # the version that wrote this last
 
 
 class Lock:
@@ -109,6 +115,9 @@ class DataDir:
                 meta = _read(path) or _begin(path, identity, shards, journal)
                 _check_identity(path, meta, identity)
                 _check_journal(path, meta, journal)
+                if meta.written_by != own_version():
+                    meta = dataclasses.replace(meta, written_by=own_version())
+                    _write(path, meta)
                 path.chmod(0o700)
             except BaseException:
                 lock.release()
@@ -126,6 +135,12 @@ class DataDir:
         """To be called when the sender's store was made, or set aside."""
         if self.meta.has_store != is_there:
             self.meta = dataclasses.replace(self.meta, has_store=is_there)
+            _write(self.path, self.meta)
+
+    def record_journals(self) -> None:
+        """To be called once every journal is there: from now on one that is not is missed."""
+        if not self.meta.has_journals:
+            self.meta = dataclasses.replace(self.meta, has_journals=True)
             _write(self.path, self.meta)
 
     def shard_path(self, shard: int) -> Path:
@@ -188,7 +203,8 @@ def _make(path: Path) -> None:
 
 
 def _take_lock(path: Path) -> Lock:
-    fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    refuse_link(path / LOCK)
+    fd = os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -205,7 +221,14 @@ def _take_lock(path: Path) -> Lock:
 
 def _begin(path: Path, identity: GatewayIdentity, shards: int, journal: Journalling) -> Meta:
     fields = dataclasses.asdict(identity)
-    meta = Meta(format=FORMAT, hash=HASH, shards=shards, journal=journal, **fields)
+    meta = Meta(
+        format=FORMAT,
+        hash=HASH,
+        shards=shards,
+        journal=journal,
+        written_by=own_version(),
+        **fields,
+    )
     _write(path, meta)
     return meta
 
@@ -240,16 +263,24 @@ def _read(path: Path) -> Meta | None:
     try:
         fields: dict[str, Any] = json.loads(text)
         format_ = int(fields["format"])
-        if format_ <= FORMAT:
+        unknown = sorted(fields.keys() - {each.name for each in dataclasses.fields(Meta)})
+        if format_ <= FORMAT and not unknown:
             meta = Meta(**fields)
     except (ValueError, TypeError, KeyError):
         raise ConfigurationError(
             f"{path / META} is damaged; restore it from a backup, or set a different data_dir"
         ) from None
+    writer = fields.get("written_by")
+    newer = "the newer version" + (f", which wrote it ({writer})" if writer else "")
     if format_ > FORMAT:
         raise ConfigurationError(
-            f"{path} has format {format_}, but this version supports {FORMAT}; run the newer "
-            "version, or set a different data_dir"
+            f"{path} has format {format_}, but this version ({own_version()}) supports {FORMAT}; "
+            f"run {newer}, or set a different data_dir"
+        )
+    if unknown:
+        raise ConfigurationError(
+            f"{path / META} has the field {unknown[0]}, which this version ({own_version()}) does "
+            f"not know; run {newer}, or set a different data_dir"
         )
     if meta.hash != HASH:
         raise ConfigurationError(
@@ -260,19 +291,15 @@ def _read(path: Path) -> Meta | None:
 
 
 def _write(path: Path, meta: Meta) -> None:
-    """Whole or not at all, also when the power fails."""
-    new = path / _META_NEW
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(dataclasses.asdict(meta), file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path / META)
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    new_file.replace(path / META, json.dumps(dataclasses.asdict(meta), indent=2).encode() + b"\n")
+
+
+def own_version() -> str:
+    """Of this program; "" where it was never installed."""
     try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+        return version(DISTRIBUTION)
+    except PackageNotFoundError:
+        return ""
 
 
 def as_fault(path: Path, error: OSError) -> RuntimeFault:

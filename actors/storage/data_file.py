@@ -21,6 +21,7 @@ from typing import Any, Final, TypeAlias
 
 import apsw
 
+from actors.storage.new_file import refuse_link
 from actors.storage.sqlite import (
     DamagedFileError,
     FileFinding,
@@ -71,6 +72,7 @@ class DataFile:
     def make(self, path: Path) -> None:
         """Makes the file if need be, and brings an older one up to date."""
         if self.is_private:
+            refuse_link(path)
             path.touch(_PRIVATE)
             path.chmod(_PRIVATE)
         with preparing(path, self.kind) as connection:

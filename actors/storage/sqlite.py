@@ -16,6 +16,7 @@ from typing import ClassVar, Final
 
 import apsw
 
+from actors.storage.new_file import create, refuse_link
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 
 TRANSIENT_ERRORS: Final = (apsw.FullError, apsw.BusyError, apsw.IOError, apsw.LockedError)
@@ -25,6 +26,7 @@ DAMAGE_ERRORS: Final = (
     *DISK_DAMAGE_ERRORS,
     apsw.SQLError,  # tables or columns that are not there
     ValueError,  # JSON that is none
+    ArithmeticError,
     LookupError,
     TypeError,
 )
@@ -74,6 +76,7 @@ def damage_named(path: Path, kind: Kind) -> Iterator[None]:
 def connect(path: Path, kind: Kind, *, flags: int = apsw.SQLITE_OPEN_READWRITE) -> apsw.Connection:
     """A connection with this project's settings; ConfigurationError for what is no such file,
     TemporaryError for one that cannot be read just now."""
+    refuse_link(path)
     try:
         with damage_named(path, kind):
             connection = apsw.Connection(str(path), flags=flags)
@@ -160,8 +163,9 @@ class reading:  # noqa: N801  a context manager that reads as a phrase
 def backup(path: Path, kind: Kind, copy: Path) -> None:
     """Copies a file as of one moment, while its owner goes on; overwrites nothing."""
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if copy.exists():
+    if os.path.lexists(copy):
         raise LocalError(f"{copy} exists; a backup does not overwrite files")
+    os.close(create(copy))
     with reading(path, kind) as source:
         destination = apsw.Connection(str(copy))
         try:

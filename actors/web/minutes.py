@@ -7,12 +7,14 @@ as old as it is.
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 
+from actors.storage.new_file import create
 from actors.web.encoding import encode
 from actors.web.read_model import HISTORY_MINUTES, MINUTE_US, Minute, ReadModel
 
@@ -48,8 +50,8 @@ class Minutes:
     def _write(self, content: bytes) -> None:
         new = self._path.with_name(f"{FILE}.new")
         with suppress(OSError):  # a full disk is told by those who need it
-            new.write_bytes(content)
-            new.chmod(MODE)
+            with os.fdopen(create(new, MODE), "wb") as file:
+                file.write(content)
             new.replace(self._path)
 
 

@@ -129,7 +129,8 @@ class AgentView:
     @property
     def native(self) -> dict[str, Any] | None:
         """Cloud: what the platform says itself."""
-        return None if self.packed is None else native_json(unpacked(self.packed))
+        native = None if self.packed is None else unpacked(self.packed)
+        return None if native is None else native_json(native)
 
     def __repr__(self) -> str:
         return f"AgentView({self.user_id!r}, {self.state!r})"

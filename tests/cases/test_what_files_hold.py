@@ -8,18 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from actors.shard.reader import read_history, read_state
+from actors.sinks.envelope import EventEnvelope
 from actors.storage.data_dir import META, DataDir, GatewayIdentity, read_meta
-from runtime.errors import RuntimeFault
-from tests.actors.shard.lending import event
+from runtime.errors import ConfigurationError, RuntimeFault
+from tests.actors.shard import cloud_lending as cloud
+from tests.actors.shard.lending import A, B, event
 from tests.actors.shard.rig import Rig
 from tests.cases.shards import restarted
-
-
-def not_yet(reason: str) -> pytest.MarkDecorator:
-    return pytest.mark.xfail(reason=reason, raises=AssertionError)
-
-
-DAMAGED = not_yet("trap 45: a newer version's field in meta is called damage")
 
 USUAL = "2026-11-21T22:00:00.000Z"
 
@@ -63,7 +59,6 @@ def refusal_of(path: Path) -> str:
     return str(refused.value)
 
 
-@DAMAGED
 def test_meta_with_an_unknown_field_is_of_another_version_and_not_damaged(tmp_path: Path) -> None:
     (tmp_path / META).write_text(json.dumps(OF_ANOTHER_VERSION))
     refusal = refusal_of(tmp_path)
@@ -71,7 +66,6 @@ def test_meta_with_an_unknown_field_is_of_another_version_and_not_damaged(tmp_pa
     assert "version" in refusal
 
 
-@DAMAGED
 def test_meta_with_an_unknown_field_says_which_version_wrote_it(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     DataDir.claim(folder, GatewayIdentity(dialect="wsp", gateway="x"), shards=2).lock.release()
@@ -80,3 +74,42 @@ def test_meta_with_an_unknown_field_says_which_version_wrote_it(tmp_path: Path) 
     refusal = refusal_of(folder)
     assert "damaged" not in refusal
     assert version("presence-runtime") in refusal
+
+
+# -- one agent's field -----------------------------------------------------------------------------
+
+UNREADABLE = ["", "{", "null", "[]", "[1, 2]", '["A","d","m","now","I",1,[],1,false,1,0]', "1e999"]
+
+
+@pytest.mark.parametrize("stored", UNREADABLE)
+def test_native_values_that_cannot_be_read_cost_one_agent_these_and_nobody_anything_else(
+    tmp_path: Path, stored: str
+) -> None:
+    rig = Rig(tmp_path / "shard-00.db", "cloud")
+    cloud.watch(rig, A, B)
+    held = cloud.native(rig).packed()
+    row = rig.agent(B).row
+    rig.journal._connection.execute("UPDATE natives SET data = ? WHERE row = ?", (stored, row))
+    assert restarted(rig) == "ok"
+    assert cloud.native(rig).packed() == held
+    for user in (A, B):
+        assert rig.state(user) == "Available"
+        read = read_state(tmp_path, user)
+        assert read is not None
+        assert read.state == "Available"
+        for each in read_history(tmp_path, user, 10):
+            told = json.loads(EventEnvelope("x").row(each).body)["data"]
+            assert (told["native"] is None) == (each.native == stored) == (user == B)
+
+
+def test_a_session_with_an_unknown_field_is_of_a_newer_version_and_not_damaged(
+    tmp_path: Path,
+) -> None:
+    rig = Rig(tmp_path / "shard-00.db")
+    rig.begin()
+    rig.journal._connection.execute(
+        "UPDATE progress SET sessions = json_insert("
+        "sessions, (SELECT fullkey FROM json_each(sessions)) || '.lease', 1)"
+    )
+    with pytest.raises(ConfigurationError, match=r"field lease .* newer version"):
+        rig.restart()

@@ -85,7 +85,8 @@ def test_the_unit_gives_time_to_drain_and_starts_no_mistake_again() -> None:
 
 def test_nobody_else_writes_where_the_unit_runs() -> None:
     # A file of another user in the working directory must not become a part of the runtime.
-    assert values("WorkingDirectory") == ["%S/" + values("StateDirectory")[0]]
+    assert values("WorkingDirectory") == ["/"]
+    assert "PYTHONSAFEPATH=1" in values("Environment")
     assert values("StateDirectoryMode") == ["0700"]
     assert values("UMask") == ["0077"]
 

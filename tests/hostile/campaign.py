@@ -27,12 +27,16 @@ from actors.shard.journal import Transaction
 from actors.shard.shard import Shard
 from tests.hostile.frames import Forge, respelt
 from tests.hostile.pipeline import Pipeline
+from tests.hostile.ways_out import assert_comes_out, assert_restores
 
 GENUINE = 60
 KEPT = 2_000  # of what was sent, for replays
 START = datetime(2026, 11, 21, 22, 5, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FRAMES_OF_SESSION = (500, 4_000)
+HOUR_US = 3_600_000_000
+USUAL_US = (START - timedelta(minutes=5) - EPOCH) // timedelta(microseconds=1)
+"""When hostile frames say that they were written, unless their time is part of the hostility."""
 AGENTS_MAX, QUEUES_MAX, QUARANTINE_MAX = 3_000, 1_000, 700
 
 
@@ -43,7 +47,7 @@ class Campaign:
         self.rng = random.Random(seed)
         self.forge = Forge(self.rng)
         self.pipeline = Pipeline(self._on_transaction)
-        self.fed = 0
+        self.fed = self.odd_times = 0
         self.kinds: Counter[str] = Counter()
         self.reasons: Counter[str] = Counter()
         self._users = [f"genuine-{i}" + "é" * (i % 3) for i in range(GENUINE)]
@@ -186,6 +190,9 @@ class Campaign:
                 user = shard.agent_table.by_id[row.agent - 1].user_id
                 if user.startswith("genuine-"):
                     self._account_for(user, row)
+                elif not USUAL_US <= row.at_us < USUAL_US + HOUR_US:
+                    self.odd_times += 1
+                    assert_comes_out(row, user)
         with self._quarantined:
             self._quarantine.add(transaction.rejections)
         for rejection in transaction.rejections:
@@ -225,6 +232,7 @@ class Campaign:
         assert UNKNOWN not in {state for state, _ in held.values()}
         for shard in shards:
             self._check_bounds(shard)
+            assert_restores(shard)
 
     def _check_bounds(self, shard: Shard) -> None:
         held, names = shard.agent_table, shard.merge.names

@@ -35,6 +35,17 @@ FORGED = (
     '{{"type":"history.complete","sequence":{near},"data":{{"userId":"h-1"}}}}',
     '{{"type":"history.complete"}}',
 )
+TIMES = (
+    "0001-01-01T00:00:00+14:00", "0001-01-01T00:00:00+01:00", "0001-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999-12:00", "9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999999-00:01",
+    "1969-12-31T23:59:59.999Z", "1970-01-01T00:00:00Z", "1970-01-01T00:00:00+00:01",
+    "2016-12-31T23:59:60Z", "2026-02-29T00:00:00Z", "2026-11-21T24:00:00Z", "2026-11-21",
+    "2026-11-21T22:00:00", "2026-W47-6T22:00:00Z", "20261121T220000Z", "1796096582360", "now", "",
+    "2026-11-21T22:00:00.000+23:59", "2026-11-21T22:00:00.000-23:59:59.999999", "NaN", "0",
+    "2026-11-21t22:00:00.000z", "2026-11-21 22:00:00.000 Z",
+    "\u0662\u0660\u0662\u0666-11-21T22:00Z",
+)  # fmt: skip
+"""At the edges of what a calendar, an offset and a reader of dates know."""
 OPENERS = (
     b"1,[2", b"3]", b'{"pad":["', b'"],"sequence":9}', b"1,2", b"", b" ", b"]", b"[", b'"', b"\\",
     b"{}{}", b"1],[2", b"9" * 5000, b"[" * 1023, b"[" * 1025 + b"]" * 1025, b'{"a":' * 900,
@@ -53,7 +64,7 @@ class Forge:
         self._mutations: tuple[Callable[[bytes], bytes], ...] = (
             self._flip, self._insert, self._insert, self._delete, self._truncate, self._repeat,
             self._swap, self._splice, self._escape, self._space, self._sequence, self._nest,
-            self._again, self._reorder,
+            self._again, self._reorder, self._case, self._encode,
         )  # fmt: skip
 
     def frame(self, newest: int, *, may_end_history: bool) -> bytes:
@@ -93,10 +104,29 @@ class Forge:
         if rng.random() < 0.1:
             kind = rng.choice(("routing.agents.apptent", "x", "routing.agents.state ", "y" * 99))
             more += ',"start":"2026-11-23T08:00:00Z","end":"2026-11-23T09:00:00Z"'
+        stamp = f"2026-11-21T22:00:{seconds:02d}.000Z"
+        if rng.random() < 0.2:
+            stamp = self._stamp()
         return (
             f'{{"type":"{kind}",{head}"sequence":{sequence},"data":{{"userId":"{user}",'
-            f'"state":"{state}","timestamp":"2026-11-21T22:00:{seconds:02d}.000Z"{more}}}}}'
+            f'"state":"{state}","timestamp":"{stamp}"{more}}}}}'
         ).encode()
+
+    def _stamp(self) -> str:
+        """A time of any year, fraction and offset; some are none."""
+        rng = self._rng
+        if rng.random() < 0.5:
+            return rng.choice(TIMES)
+        year = rng.choice(
+            (0, 1, 2, 1_969, 1_970, 2_026, 2_027, 9_998, 9_999, rng.randrange(10_000))
+        )
+        month, day = rng.choice((1, 12, rng.randrange(14))), rng.choice((1, 31, rng.randrange(33)))
+        fraction = "." + "9" * rng.randrange(1, 12) if rng.random() < 0.5 else ""
+        zone = rng.choice(
+            ("Z", "", f"{rng.choice('+-')}{rng.randrange(25):02d}:{rng.randrange(61):02d}")
+        )
+        clock = f"{rng.randrange(25):02d}:{rng.randrange(61):02d}:{rng.randrange(62):02d}"
+        return f"{year:04d}-{month:02d}-{day:02d}T{clock}{fraction}{zone}"
 
     def _forged(self, newest: int, may_end_history: bool) -> bytes:
         pattern = self._rng.choice(FORGED if may_end_history else FORGED[:5])
@@ -168,6 +198,18 @@ class Forge:
             (b'"userId":"h-96"', b'"type":"gap"', b'"sequence":3', b'"data":{"userId":"h-95"}')
         )
         return frame[:-1] + b"," + other + frame[-1:]
+
+    def _case(self, frame: bytes) -> bytes:
+        """Of a name, a text or all: another key, another state, another person, or the same."""
+        begin, end = sorted((self._at(frame), self._at(frame)))
+        change = self._rng.choice((bytes.upper, bytes.lower, bytes.swapcase, bytes.title))
+        return frame[:begin] + change(frame[begin:end]) + frame[end:]
+
+    def _encode(self, frame: bytes) -> bytes:
+        """In another encoding, as a whole or from somewhere on."""
+        at = self._rng.choice((0, self._at(frame)))
+        encoding = self._rng.choice(("utf-16", "utf-16-be", "utf-32-le", "utf-7", "utf-8-sig"))
+        return frame[:at] + frame[at:].decode("latin-1").encode(encoding)
 
     def _reorder(self, frame: bytes) -> bytes:
         try:

@@ -28,3 +28,5 @@ def test_hostile_frames_have_one_outcome_each_and_touch_no_genuine_event(seed: i
         assert sum(each[outcome] for each in counts) > 0, outcome
     assert len(campaign.reasons) >= 10, campaign.reasons
     assert campaign.kinds["genuine"] > 1_000
+    assert campaign.odd_times > 10
+    assert any("1970" in reason for reason in campaign.reasons)

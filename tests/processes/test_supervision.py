@@ -13,7 +13,7 @@ import pytest
 
 from runtime.child_spec import ChildSpec
 from runtime.counters import LOADED
-from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE
+from runtime.errors import EXIT_CLEAN, EXIT_CONFIGURATION, EXIT_FAILURE, EXIT_TEMPORARY
 from runtime.spawn import spawn
 from runtime.supervisor import Supervisor
 from tests.processes.facts import diary_lines, drive, drive_to_end, is_gone, pid_of, plays
@@ -299,6 +299,16 @@ def test_a_stop_may_be_asked_for_in_any_thread_and_wakes_the_supervisor(
     assert drive_to_end(supervisor) == EXIT_CLEAN
     thread.join()
     assert supervisor.reason == "elsewhere"
+
+
+def test_a_stop_may_be_asked_for_with_another_exit_code(supervise: Supervise, diary: Path) -> None:
+    spec = toy_spec("shard-0", Toy(diary=diary))
+    supervisor = supervise([spec])
+    drive(supervisor, plays(spec))
+    supervisor.request_stop("a file is gone", EXIT_TEMPORARY)
+    assert drive_to_end(supervisor) == EXIT_TEMPORARY
+    assert supervisor.reason == "a file is gone"
+    assert told_and_drained(diary) == ["shard-0 told", "shard-0 drained"]
 
 
 def test_spawning_from_another_thread_is_our_mistake(diary: Path) -> None:

@@ -3,6 +3,9 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +15,7 @@ from runtime.child_spec import ChildSpec
 from runtime.counters import Counters
 from runtime.doorbell import Doorbell
 from runtime.exit import Exit
-from runtime.spawn import open_envelope, seal
+from runtime.spawn import BOOT, open_envelope, seal
 
 
 def spec(counters: Counters, arguments: object, **fields: Any) -> ChildSpec:
@@ -79,3 +82,17 @@ def test_one_thing_handed_over_twice_arrives_once() -> None:
     fd, _ = seal(spec(page, (page, page)), 1)
     counters, arguments = pickle.loads(open_envelope(fd).belongings)
     assert arguments[0] is counters is arguments[1]
+
+
+def test_a_child_takes_nothing_from_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = tmp_path / "taken"
+    for name in ("runtime", "actors", "pickle", "io", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(mark)!r}, 'w')\nraise SystemExit(9)\n")
+    monkeypatch.chdir(tmp_path)
+    paths = [path for path in sys.path if path]
+    boot = BOOT.rpartition(";")[0]  # the child would read its envelope next
+    command = [sys.executable, "-P", "-c", boot, "0", *paths]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert (done.returncode, mark.exists()) == (0, False), done.stderr

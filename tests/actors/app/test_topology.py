@@ -14,6 +14,8 @@ import pytest
 import structlog
 from pydantic import SecretStr
 
+from actors.app import data_files
+from actors.app.file_watch import SUSPECT
 from actors.app.shared_memory import LINKS, PLANNED, SharedMemory
 from actors.app.topology import Runtime, children_environment
 from actors.sender.store import CommandStore
@@ -21,7 +23,10 @@ from actors.settings.gateway_addresses import gateway_address
 from actors.settings.model import Settings
 from actors.settings.sender import SenderSettings, WebhookSettings
 from actors.shard.journal import Journal
-from actors.shard.reader import read_states
+from actors.shard.losses import MISSING
+from actors.shard.reader import read_states, summary
+from actors.storage.committed_rows import CommittedRows
+from actors.storage.data_dir import DataDir, GatewayIdentity, read_meta
 from runtime.child_spec import ChildSpec, assert_consistent
 from runtime.errors import ConfigurationError, LocalError, TemporaryError
 from runtime.log import LogArguments
@@ -285,6 +290,65 @@ def test_a_journal_that_somebody_deleted_is_missed_and_a_first_start_misses_none
     assert told() == []
     gone.unlink()
     assert told(shards=3) == [("journal.missing", str(gone)), ("agents.redistributed", "")]
+
+
+def test_all_journals_deleted_are_missed_too_and_each_has_a_gap(tmp_path: Path) -> None:
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    data_dir = tmp_path / "data"
+    for path in data_dir.glob("shard-*"):
+        path.unlink()
+    with structlog.testing.capture_logs() as lines:
+        Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    assert [line["event"] for line in lines] == ["journal.missing"] * 2
+    assert [gap.reason for each in summary(data_dir) for gap in each.gaps] == [MISSING] * 2
+
+
+def test_a_journal_that_was_put_back_is_older_and_one_that_repair_made_is_not(
+    tmp_path: Path,
+) -> None:
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    data_dir = tmp_path / "data"
+    CommittedRows.write(data_dir, [0, 7])
+    with structlog.testing.capture_logs() as lines:
+        Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    (line,) = lines
+    assert (line["event"], line["rows"], line["committed"]) == ("journal.older", 0, 7)
+    assert [len(each.gaps) for each in summary(data_dir)] == [0, 1]
+    assert CommittedRows.read(data_dir) == [0, 8]
+    (data_dir / "shard-01.db").write_bytes(b"no journal" * 1_000)
+    repaired(data_dir)
+    with structlog.testing.capture_logs() as lines:
+        Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    assert lines == []
+
+
+def repaired(path: Path) -> None:
+    meta = read_meta(path)
+    identity = GatewayIdentity(dialect=meta.dialect, gateway=meta.gateway)
+    data_dir = DataDir.claim(path, identity, shards=meta.shards)
+    try:
+        findings = data_files.repair(data_dir, 1_796_000_000_000_000)
+    finally:
+        data_dir.lock.release()
+    assert [each.path.name for each in findings if each.problem] == ["shard-01.db"]
+
+
+def test_a_journal_that_was_written_over_is_examined_and_set_aside_only_if_it_must_be(
+    tmp_path: Path,
+) -> None:
+    Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    data_dir = tmp_path / "data"
+    whole, broken = (data_dir / f"shard-0{index}.db" for index in (0, 1))
+    for path in (whole, broken):
+        path.with_name(path.name + SUSPECT).touch()
+    broken.write_bytes(broken.read_bytes()[:8192] + b"x" * 8192)
+    with structlog.testing.capture_logs() as lines:
+        Runtime.assemble(settings(tmp_path), LOG).data_dir.lock.release()
+    (line,) = lines
+    assert (line["event"], line["path"]) == ("journal.set_aside", str(broken))
+    assert (Path(line["kept_in"]) / broken.name).exists()
+    assert [len(each.gaps) for each in summary(data_dir)] == [0, 1]
+    assert not list(data_dir.glob(f"*{SUSPECT}"))
 
 
 def test_a_store_of_the_sender_that_somebody_deleted_is_missed(tmp_path: Path) -> None:

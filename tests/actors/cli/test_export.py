@@ -213,6 +213,33 @@ def test_what_retention_took_is_left_out(data_dir: Path) -> None:
     assert len(found) == 100 + 5_000
 
 
+def test_rows_are_found_whichever_way_the_clock_was_set_between_their_commits(
+    data_dir: Path,
+) -> None:
+    day_us = 86_400 * SECOND
+    journal = data_dir / "shard-00.db"
+    with apsw.Connection(str(journal)) as connection:
+        for first, last, by_us in ((1_000, 2_000, 9 * day_us), (3_000, 4_000, -9 * day_us)):
+            span = (by_us, first, last)
+            connection.execute(
+                "UPDATE transitions SET received_us = received_us + ? WHERE id BETWEEN ? AND ?",
+                span,
+            )
+            connection.execute(
+                "UPDATE commits SET committed_us = committed_us + ? WHERE last_row BETWEEN ? AND ?",
+                span,
+            )
+    connection.close()
+    everything = list(scan.scan(journal, "shard-00", 0, NOON_US + 99 * day_us))
+    assert len(everything) == 5_000
+    for days in (-10, -9, -1, 0, 1, 8, 9, 10):
+        since_us = NOON_US + days * day_us
+        found = {row.row for row in scan.scan(journal, "shard-00", since_us, since_us + day_us)}
+        assert found == {
+            row.row for row in everything if since_us <= row.received_us < since_us + day_us
+        }
+
+
 def test_memory_does_not_grow_with_what_is_exported(data_dir: Path) -> None:
     def peak(until_s: int) -> int:
         tracemalloc.start()

@@ -12,22 +12,24 @@ import pytest
 
 from actors import main as cli
 from actors.app.data_files import channels_path
-from actors.cli.forget import LEFTOVERS, is_mentioned, mentions
+from actors.cli.forget import LEFTOVERS, is_mentioned
 from actors.genesys.channel_plan import Slot
 from actors.genesys.cloud_answers import RejectedTopic
+from actors.messages.mention import mentions
 from actors.planner import store as planner_store
 from actors.receiver import channel_store
 from actors.sender.commands import Record
 from actors.sender.store import CommandStore
 from actors.sender.store import prepare as prepare_store
 from actors.shard import reader
+from actors.shard.quarantine import FRAME_BYTES_MAX
 from actors.storage import sqlite
 from actors.storage.data_dir import DataDir, GatewayIdentity, sender_path
 from actors.storage.sqlite import Kind
 from runtime.errors import EXIT_CLEAN, EXIT_FAILURE, EXIT_TEMPORARY, TemporaryError
 from tests.actors.sender.drawer import NOW_US, RUN, accepted
 from tests.actors.shard.cloud_lending import activity, watch
-from tests.actors.shard.lending import A, B, event
+from tests.actors.shard.lending import A, B, event, rejected
 from tests.actors.shard.rig import Rig
 
 IDENTITY = GatewayIdentity(dialect="cloud", gateway="https://api.example.test")
@@ -238,7 +240,7 @@ def test_a_mention_is_found_however_json_writes_it(user: str, text: bytes) -> No
 
 @pytest.mark.parametrize("text", [b"agent-12", b"my-agent-1", b"agent_1", b"xagent-1", b""])
 def test_another_id_that_holds_it_is_no_mention(text: bytes) -> None:
-    assert mentions("agent-1").search(text) is None
+    assert mentions("agent-1").search(text) is False
 
 
 def test_a_long_id_is_found_whatever_stands_beside_it() -> None:
@@ -252,3 +254,34 @@ def test_a_short_id_is_looked_for_in_tables_only(tmp_path: Path) -> None:
     assert not is_mentioned("7", path, mentions("7"))
     path.write_bytes(b"")
     assert not is_mentioned("agent-1", path, mentions("agent-1"))
+
+
+def test_frames_in_any_spelling_are_forgotten_and_the_last_search_proves_it(
+    data_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spelt = [
+        A.upper().encode(),
+        A.replace("-", "").encode(),
+        A.encode("utf-16-le"),
+        "".join(f"\\u{ord(each):04X}" for each in A).encode(),
+        A.replace("-", "%2D").encode(),
+        b"x" * (FRAME_BYTES_MAX - 30) + A[:30].encode() + b"...",
+    ]
+    rig = Rig(data_dir / "shard-00.db", "cloud")
+    rig.feed(*(rejected("odd", b'{"x":"' + each) for each in spelt), rejected("odd", B.encode()))
+    rig.journal.close()
+    assert forgotten(data_dir, "--yes", "--json") == EXIT_CLEAN
+    assert json.loads(capsys.readouterr().out)["still_mentioned_in"] == []
+    with closing(apsw.Connection(str(data_dir / "shard-00.db"))) as connection:
+        frames = [row[0] for row in connection.execute("SELECT frame FROM quarantine")]
+    assert frames == [B.encode()]
+
+
+def test_a_second_agent_of_an_older_version_in_another_case_goes_too(data_dir: Path) -> None:
+    rig = Rig(data_dir / "shard-00.db", "cloud")
+    rig.journal._connection.execute("UPDATE agents SET user_id = ? WHERE user_id = ?", (
+        A.upper(), A
+    ))  # fmt: skip
+    rig.journal.close()
+    assert forgotten(data_dir, "--yes") == EXIT_CLEAN
+    assert mentioning(data_dir, A.upper()) == []

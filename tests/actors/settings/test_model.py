@@ -368,3 +368,15 @@ def test_settings_are_frozen_and_read_nothing_behind_the_callers_back(
     assert settings.shards == 2
     with pytest.raises(ValidationError):
         settings.shards = 3
+
+
+def test_the_file_that_a_setting_came_from_is_known_wherever_it_was_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load(needs_gateway=False).file is None
+    (tmp_path / "presence-runtime.toml").write_text("shards = 3\n")
+    assert load(needs_gateway=False).file == tmp_path / "presence-runtime.toml"
+    other = tmp_path / "other.toml"
+    other.write_text("shards = 4\n")
+    assert load(config=other, needs_gateway=False).file == other

@@ -29,6 +29,7 @@ from actors.shard.roster_ring import RosterRing
 from runtime import crash_point
 from runtime.block import Block
 from runtime.child import Child
+from runtime.clock import SystemClock
 from runtime.counters import LOADED, WAITING, Counters
 from runtime.doorbell import Doorbell
 from runtime.errors import LocalError
@@ -332,6 +333,34 @@ def test_however_many_slices_are_pruned_the_windows_are_looked_for_once(
     bench.wait(lambda: len(looks_before_slice) >= 4)
     bench.stop()
     assert looks_before_slice[:4] == [2] * 4  # the load has looked before
+
+
+@pytest.mark.parametrize("years", [10, -10])
+def test_a_clock_that_has_just_moved_deletes_nothing_by_age(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, years: int
+) -> None:
+    moved_us = [0]
+    bounds: list[int] = []
+
+    class Wall(SystemClock):
+        def wall_us(self) -> int:
+            return super().wall_us() + moved_us[0]
+
+    def prune(_journal: Journal, *, older_than_us: int, **_others: int) -> int:
+        bounds.append(older_than_us)
+        return 0
+
+    monkeypatch.setattr("actors.shard.actor.SystemClock", Wall)
+    monkeypatch.setattr("actors.shard.actor.PRUNE_EVERY_S", 0.1)
+    monkeypatch.setattr(Journal, "prune", prune)
+    bench.start()
+    bench.wait(lambda: len(bounds) >= 2)
+    assert min(bounds) > 0
+    moved_us[0] = years * 31_536_000_000_000
+    known = len(bounds)
+    bench.wait(lambda: len(bounds) >= known + 4)
+    bench.stop()
+    assert set(bounds[known + 2 :]) == {0}  # older than 1970
 
 
 def test_without_a_journal_a_successor_wants_a_history(tmp_path: Path) -> None:

@@ -86,7 +86,8 @@ def test_readers_see_native_values_and_since_when_each_agent_is_stale(
 def test_a_history_shows_what_the_native_values_were_then(cloud: Rig, data_dir: DataDir) -> None:
     cloud.feed(activity("MEAL", 10), activity("BUSY", 20), unwatches())
     rows = list(reader.read_history(data_dir.path, A, 10))
-    assert [row.native and native_of(row.native).system_presence for row in rows] == [
+    natives = [native_of(row.native) for row in rows]
+    assert [native and native.system_presence for native in natives] == [
         None, "BUSY", "MEAL", "ON_QUEUE"
     ]  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any
 import apsw
 import pytest
 
+from actors.messages.mention import mentions
 from actors.shard import reader
 from actors.shard.checkpoint import PAGE_AGENTS
 from actors.shard.forgetting import ForgottenRows, forget
@@ -128,6 +129,14 @@ def test_frames_that_mention_them_go_and_others_stay(tmp_path: Path) -> None:
     with closing(apsw.Connection(str(rig.path))) as connection:
         (frame,) = [row[0] for row in connection.execute("SELECT frame FROM quarantine")]
     assert B.encode() in frame
+
+
+def test_a_short_id_behind_an_escape_is_found_in_what_the_frame_says(tmp_path: Path) -> None:
+    rig = Rig(tmp_path / "shard-00.db")
+    rig.begin(newest=0)
+    rig.feed(rejected("odd", b'{"x":["y\\nagent-1"]}'), rejected("odd", b'{"x":"y\\nagent-12"}'))
+    rig.journal.close()
+    assert forget(rig.path, "agent-1", mentions("agent-1")).quarantined == 1
 
 
 def test_native_values_and_the_place_on_a_channel_go_too(tmp_path: Path) -> None:
