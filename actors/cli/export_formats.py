@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
+from actors.cli.csv_cells import guarded
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
@@ -66,9 +67,13 @@ def _midnight(said: str, now_us: int) -> datetime | None:
 
 
 class Rows:
-    """Turns rows into lines of one format; with pseudonyms, into lines without people."""
+    """Turns rows into lines of one format; with pseudonyms, into lines without people. A CSV is
+    safe to open in a spreadsheet, unless it is to be exact."""
 
-    def __init__(self, format_: Format, pseudonyms: Pseudonyms | None = None) -> None:
+    def __init__(
+        self, format_: Format, pseudonyms: Pseudonyms | None = None, *, is_exact: bool = False
+    ) -> None:
+        self._is_exact = is_exact
         self._pseudonyms = pseudonyms
         self._text = io.StringIO()
         self._csv = csv.writer(self._text, lineterminator="\n")
@@ -91,7 +96,7 @@ class Rows:
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
         self._text.truncate()
-        self._csv.writerow(values)
+        self._csv.writerow(values if self._is_exact else map(guarded, values))
         return self._text.getvalue().encode("utf-8", "surrogatepass")
 
     def _values(self, row: JournalRow) -> tuple[object, ...]:
