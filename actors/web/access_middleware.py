@@ -7,6 +7,7 @@ more; no browser speaks to one.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ from actors.settings.web import is_loopback
 from actors.web.access import SAFE_METHODS, SESSION, Need, need, refusal, wrong_token
 from actors.web.forwarding import is_forwarded, is_https, values
 from actors.web.hosts import AllowedHosts, is_local_name
-from actors.web.identity import NOBODY, VISITOR, AccessScope, CallerIdentity, identify
+from actors.web.identity import (
+    NOBODY,
+    ON_REFUSED,
+    VISITOR,
+    AccessScope,
+    CallerIdentity,
+    identify,
+)
 from actors.web.limits import RateLimit, client_of
 from actors.web.link import STOPPING
 from actors.web.peer import uid_of
@@ -33,6 +41,8 @@ from runtime.clock import Clock
 from runtime.counters import Counters
 
 ROOT: Final = 0
+REFUSALS_PER_S: Final = 100
+REFUSAL_WAIT_MAX_S: Final = 5.0
 QUERY_BYTES_MAX: Final = 2_000  # of one that may hold a token
 
 HEADERS: Final = {
@@ -90,6 +100,7 @@ class AccessMiddleware:
     def __init__(self, app: ASGIApp, guards: AccessChecks) -> None:
         self._app = app
         self._guards = guards
+        self._waiting = 0  # requests that are refused for their rate, and not told so yet
 
     async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         assert scope["type"] == "http", "the server speaks nothing else to us"
@@ -98,8 +109,20 @@ class AccessMiddleware:
             uid = uid_of(scope)
             answer = self._network(scope) if uid is None else self._unix(scope, uid)
         except Problem as problem:
+            if problem.code == "too-many-requests":
+                await self._wait_in_line(scope)
             answer = problem.response()
         await (self._app if answer is None else answer)(scope, receive, sending)
+
+    async def _wait_in_line(self, scope: AsgiScope) -> None:
+        """A refusal costs as much as an answer: whoever asks on and on has REFUSALS_PER_S in all.
+        One that comes too often alone hardly notices; meanwhile others may have its place."""
+        scope["state"].get(ON_REFUSED, lambda: None)()
+        self._waiting += 1
+        try:
+            await asyncio.sleep(min(self._waiting / REFUSALS_PER_S, REFUSAL_WAIT_MAX_S))
+        finally:
+            self._waiting -= 1
 
     def _unix(self, scope: AsgiScope, uid: int) -> Response | None:
         """The socket's mode lets nobody else in; this holds also where somebody has changed it."""

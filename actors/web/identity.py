@@ -38,6 +38,8 @@ VISITOR: Final = CallerIdentity(None, AccessScope.READ)
 
 _KEY: Final = "identity"
 _SESSION: Final = "session"
+ON_REFUSED: Final = "on_refused"
+"""Likewise: that whoever asks is kept waiting, and may give way."""
 ON_NAMED: Final = "on_named"
 """The key in a scope's `state` of what its connection is told: the name of whoever asks."""
 

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from actors.settings.web import is_loopback
 from actors.web.connections import Connections
-from actors.web.identity import ON_NAMED
+from actors.web.identity import ON_NAMED, ON_REFUSED
 from actors.web.limits import client_of
 from runtime.counters import Counters
 
@@ -106,7 +106,9 @@ class NetworkProtocol(HttpToolsProtocol):
         host = self.client[0] if self.client else ""
         self.address, self.is_local = client_of(host), is_loopback(host)
         # A copy of it becomes `state` in the scope of each of this connection's requests.
-        self.app_state = {**self.app_state, ON_NAMED: self._on_named}
+        self.app_state = {
+            **self.app_state, ON_NAMED: self._on_named, ON_REFUSED: self._on_refused,
+        }  # fmt: skip
         self._is_inside = self._room.enter(self)
         if not self._is_inside:
             transport.write(REFUSAL)
@@ -173,6 +175,10 @@ class NetworkProtocol(HttpToolsProtocol):
     def _on_named(self, name: str) -> None:
         if self._is_inside:
             self._room.connections.has_shown_token(self, name)
+
+    def _on_refused(self) -> None:
+        if self._is_inside:
+            self._room.connections.rests(self)
 
     def give_way(self) -> None:
         """Somebody else needs the place: it is left already."""

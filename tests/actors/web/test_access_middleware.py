@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from actors.web import access_middleware
 from actors.web.access_middleware import AccessChecks, AccessMiddleware
 from actors.web.arguments import WEB_WORDS
 from actors.web.hosts import AllowedHosts
@@ -221,6 +222,28 @@ def test_where_others_are_served_nobody_on_this_machine_looks_without_a_token(ho
         assert scene.ask(path=path, uid=OWNER).status == 204
     for path in ("/", "/static/app.js", "/livez", "/readyz"):
         assert scene.ask(path=path, host=host).status == 204
+
+
+def test_refusals_wait_in_line_so_that_many_cost_no_more_than_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, waits = Scene(per_s=1), list[float]()
+    asked: list[int] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(asked) < 3:  # meanwhile another comes
+            asked.append(1)
+            await scene.front._wait_in_line({"state": {}})
+
+    monkeypatch.setattr(access_middleware.asyncio, "sleep", sleep)
+    for _ in range(AT_ONCE_MIN):
+        assert scene.ask(peer=ELSEWHERE).status == 401
+    assert waits == []
+    assert scene.ask(peer=ELSEWHERE).status == 429
+    assert waits == [0.01, 0.02, 0.03, 0.04]
+    assert scene.ask(peer=ELSEWHERE).status == 429
+    assert waits[4:] == [0.01]
 
 
 # -- the address that a demo prints ------------------------------------------------------------
