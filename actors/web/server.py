@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from actors.settings.web import WebSettings
 from actors.web import address, names
 from actors.web.access_middleware import AccessChecks, AccessMiddleware
 from actors.web.access_setup import make_guards, read_again
@@ -30,7 +31,7 @@ from actors.web.hub import Hub
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
 from actors.web.link import SenderLink
-from actors.web.listener import PAGE, PROBES, ListeningSocket
+from actors.web.listener import PAGE, PROBES, ListeningSocket, ListenSetting
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
 from actors.web.name_reader import NameReader
@@ -82,12 +83,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     reader = CommandReader(arguments.data_dir)
     submission = CommandSubmission(link, reader, clock, sender_enabled=arguments.sender_enabled)
     guards = make_guards(arguments, child.counters, clock)
-    wanted = {PAGE: arguments.settings.address, PROBES: arguments.settings.probes_address}
-    listeners = {
-        setting: ListeningSocket(place, child.counters, setting)
-        for setting, place in wanted.items()
-        if place is not None
-    }
+    listeners = _listeners(arguments.settings, child.counters)
     unix = UnixSocket(arguments.data_dir)
     tick = TickLoop(arguments, child.counters, child.generation, clock)
     board = _board(arguments, tick, clock)
@@ -148,6 +144,15 @@ def _board(arguments: WebArguments, tick: TickLoop, clock: Clock) -> Board:
     )
     tick.listeners.append(board.publish)
     return board
+
+
+def _listeners(settings: WebSettings, counters: Counters) -> dict[ListenSetting, ListeningSocket]:
+    wanted = {PAGE: settings.address, PROBES: settings.probes_address}
+    return {
+        setting: ListeningSocket(place, counters, setting)
+        for setting, place in wanted.items()
+        if place is not None
+    }
 
 
 def _read_tokens(guards: AccessChecks, arguments: WebArguments, hub: Hub) -> Callable[[], None]:

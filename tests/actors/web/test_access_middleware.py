@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from actors.web import access_middleware
 from actors.web.access_middleware import AccessChecks, AccessMiddleware
 from actors.web.arguments import WEB_WORDS
 from actors.web.hosts import AllowedHosts
@@ -236,7 +235,7 @@ def test_refusals_wait_in_line_so_that_many_cost_no_more_than_a_few(
             asked.append(1)
             await scene.front._wait_in_line({"state": {}})
 
-    monkeypatch.setattr(access_middleware.asyncio, "sleep", sleep)
+    monkeypatch.setattr("actors.web.access_middleware.asyncio.sleep", sleep)
     for _ in range(AT_ONCE_MIN):
         assert scene.ask(peer=ELSEWHERE).status == 401
     assert waits == []
