@@ -5,8 +5,9 @@
 #
 #   sh tools/machine.sh            only looks
 #   sh tools/machine.sh install    installs it, if it may: as root, with apt
-#   sh tools/machine.sh tests BIN  what only tests need: Chromium (as root, with apt), and promtool
-#                                  unpacked into the folder BIN; without them tests are skipped
+#   sh tools/machine.sh tests BIN  what only tests need: Chromium (as root, with apt), promtool
+#                                  unpacked into the folder BIN, and nginx, HAProxy and Caddy into
+#                                  BIN/../proxies; without them tests are skipped
 #
 # PYTHON names the interpreter; without it the first of 3.11, 3.12, 3.13, 3.14 that runs and has its
 # headers and venv is taken. No service is started: no package's, either.
@@ -201,12 +202,34 @@ unpack_promtool() {
   return "$done"
 }
 
+# nginx, HAProxy and Caddy with the libraries that are missing here, for tests of what
+# docs/operations.md says of them. Unpacked and not installed: no service of theirs is ever started.
+unpack_proxies() {
+  into=$1
+  folder=$(mktemp -d) || return 1
+  chmod 755 "$folder" && mkdir -p "$folder/partial" "$folder/root"
+  echo "unpacking Debian's nginx, HAProxy and Caddy into $into, 15 MB to load, 50 MB on the disk" >&2
+  [ "$(id -u)" != 0 ] || apt-get update -qq >/dev/null 2>&1 || true
+  apt-get install -y -qq --no-install-recommends --reinstall --download-only -o Debug::NoLocking=true \
+    -o Dir::Cache::archives="$folder" nginx haproxy caddy >/dev/null 2>&1 &&
+    for each in "$folder"/*.deb; do
+      dpkg-deb --fsys-tarfile "$each" | tar -xf - -C "$folder/root"
+    done && rm -rf "$into" && mkdir -p "$into" &&
+    for each in usr/sbin/nginx usr/sbin/haproxy usr/bin/caddy; do
+      mv "$folder/root/$each" "$into/" || return 1
+    done && done=0 || done=1
+  [ "$done" = 1 ] || [ ! -d "$folder/root/usr/lib" ] || mv "$folder/root/usr/lib" "$into/lib"
+  rm -rf "$folder"
+  return "$done"
+}
+
 # It is no hindrance to have none of it: the tests that want it say so, and are skipped.
 for_tests() {
   bin=$1
   packages=
   command -v chromium >/dev/null || packages=chromium
   command -v systemd-analyze >/dev/null || packages="$packages systemd"
+  command -v ip >/dev/null || packages="$packages iproute2"
   if [ -n "$packages" ]; then
     # shellcheck disable=SC2086  # a list of names
     if ! may_install_with_apt; then
@@ -216,6 +239,13 @@ for_tests() {
       install $packages || say "$packages could not be installed: tests will be skipped"
     fi
   fi
+  proxies=$bin/../proxies
+  if [ ! -x "$proxies/nginx" ] || [ ! -x "$proxies/haproxy" ] || [ ! -x "$proxies/caddy" ]; then
+    if [ "$(manager)" != apt ] || ! unpack_proxies "$proxies"; then
+      say "tests of nginx, HAProxy and Caddy will be skipped: their Debian packages were not loaded"
+    fi
+  fi
+  command -v ip >/dev/null || say "tests of proxies will be skipped: there is no iproute2"
   if [ ! -x "$bin/promtool" ] && ! command -v promtool >/dev/null; then
     if [ "$(manager)" != apt ]; then
       say "tests that need promtool will be skipped: it is part of Prometheus' releases"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.cli import tables
+from actors.cli.csv_cells import guarded
 from actors.genesys.presences import misnamed
 from actors.messages.control import USER_ID_BYTES_MAX
 from actors.sender.cloud_dialect import MESSAGE_CHARS_MAX
@@ -194,7 +195,7 @@ def write_result(path: Path, results: Iterable[tuple[CsvLine, Outcome]]) -> None
                     outcome.step, outcome.code, outcome.detail, outcome.command,
                     "yes" if outcome.is_replayed else "",
                 )  # fmt: skip
-                writer.writerow([tables.cell(str(value or "")) for value in row])
+                writer.writerow([guarded(tables.cell(str(value or ""))) for value in row])
         new.replace(path)
     except OSError as error:
         raise LocalError(f"cannot write {path}: {error.strerror}") from None

@@ -37,6 +37,7 @@ def export(
     format_: Format,
     pseudonymise: bool,
     output: Path | None,
+    is_exact: bool = False,
     clock: Clock | None = None,
 ) -> int:
     """Writes what was received from `since` to before `until` (default: now); how many rows."""
@@ -49,7 +50,7 @@ def export(
             f"--until {until or 'now'} must be later than --since {since}; swap them, or omit "
             "--until"
         )
-    lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None)
+    lines = Rows(format_, open_pseudonyms(data_dir) if pseudonymise else None, is_exact=is_exact)
     progress = _Progress(unescaped(sys.stderr), clock)
     with _opened(output) as file:
         count = _write(file, lines, rows(data_dir, since_us, until_us), progress)

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import orjson
 
+from actors.cli.csv_cells import guarded
 from actors.cli.pseudonyms import Pseudonyms
 from actors.genesys.times import as_datetime, epoch_us, iso_ms
 from actors.messages.control import SEQUENCE_END
@@ -72,9 +73,13 @@ def _midnight(said: str, now_us: int) -> datetime | None:
 
 
 class Rows:
-    """Turns rows into lines of one format; with pseudonyms, into lines without people."""
+    """Turns rows into lines of one format; with pseudonyms, into lines without people. A CSV is
+    safe to open in a spreadsheet, unless it is to be exact."""
 
-    def __init__(self, format_: Format, pseudonyms: Pseudonyms | None = None) -> None:
+    def __init__(
+        self, format_: Format, pseudonyms: Pseudonyms | None = None, *, is_exact: bool = False
+    ) -> None:
+        self._is_exact = is_exact
         self._pseudonyms = pseudonyms
         self._text = io.StringIO()
         self._csv = csv.writer(self._text, lineterminator="\n")
@@ -100,9 +105,8 @@ class Rows:
     def _written(self, values: tuple[object, ...]) -> bytes:
         self._text.seek(0)
         self._text.truncate()
-        # A carriage return would end the row for many readers, and csv quotes none.
-        self._csv.writerow([printable_lines(v) if isinstance(v, str) else v for v in values])
-        return self._text.getvalue().encode()
+        self._csv.writerow(values if self._is_exact else map(_safe, values))
+        return self._text.getvalue().encode("utf-8", "surrogatepass")
 
     def _values(self, row: JournalRow) -> tuple[object, ...]:
         user, command = row.user_id, row.correlation
@@ -121,3 +125,8 @@ def _gap(gap: GapRow) -> tuple[object, ...]:
     last = None if gap.last_sequence >= SEQUENCE_END - 1 else gap.last_sequence
     since = iso_ms(gap.since_us) if gap.since_us else None
     return gap.scope, since, iso_ms(gap.at_us), gap.first_sequence, last, gap.reason
+
+
+def _safe(value: object) -> object:
+    """A carriage return would end the row for many readers, and csv quotes none."""
+    return guarded(printable_lines(value) if isinstance(value, str) else value)

@@ -62,6 +62,14 @@ def export(
             "export",
         ),
     ] = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact",
+            help="Write CSV cells exactly as they are: without the apostrophe before what a "
+            "spreadsheet would run as a formula",
+        ),
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -81,6 +89,7 @@ def export(
         format_=format_,
         pseudonymise=pseudonymise,
         output=output,
+        is_exact=exact,
     )
 
 

@@ -30,6 +30,8 @@ from runtime.log import MASK
 END_OF_STATUSES: Final = 600
 CLOSED_OVER_PROTOCOL: Final = 1002
 READ_BUFFER_BYTES: Final = 16_384
+UNSENT_BYTES_MAX: Final = 16_384
+"""Of what a peer has not read yet; while there is more, its PINGs are not answered."""
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 2.0  # after our close frame; then the connection is cut
 

@@ -25,6 +25,7 @@ from actors.receiver.routing cimport Route, route_frame
 
 from picows import WSProtocolError
 
+from actors.genesys.websocket import UNSENT_BYTES_MAX
 from actors.messages.control import SEQUENCE_STEP_MAX
 
 cdef extern from "<string.h>" nogil:
@@ -35,6 +36,7 @@ MESSAGE_BYTES_MAX = 1 << 20
 
 cdef int64_t STEP_MAX = SEQUENCE_STEP_MAX
 cdef Py_ssize_t MESSAGE_MOST = MESSAGE_BYTES_MAX
+cdef Py_ssize_t UNSENT_MOST = UNSENT_BYTES_MAX
 cdef const char* HISTORY = b'"history"'
 cdef size_t HISTORY_LENGTH = 9
 
@@ -100,7 +102,9 @@ cdef class Listener(WSListener):
             self.is_muted = True
             raise WSProtocolError(WSCloseCode.PROTOCOL_ERROR, "reserved bits, but no extension")
         if frame.msg_type == WSMsgType.PING:
-            transport.send_pong(frame.get_payload_as_bytes())
+            # Not to a peer that does not read: each PONG would wait for it in our memory.
+            if transport.underlying_transport.get_write_buffer_size() <= UNSENT_MOST:
+                transport.send_pong(frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
             self.is_muted = True
             transport.send_close(reply_to_close(frame))

@@ -20,6 +20,7 @@ from actors.genesys.http import GatewayAddress, Route
 from actors.genesys.tokens import Token, TokenProvider, TokenUnavailableError
 from actors.genesys.websocket import (
     CLOSE_TIMEOUT_S,
+    UNSENT_BYTES_MAX,
     HandshakeRefusedError,
     UnreachableError,
     close_code,
@@ -108,7 +109,9 @@ class PresenceSocket(WSListener):
             raise _broken("reserved bits without an extension")
         match frame.msg_type:
             case picows.WSMsgType.PING:
-                transport.send_pong(frame.get_payload_as_bytes())
+                # Not to a peer that does not read: each PONG would wait for it in our memory.
+                if transport.underlying_transport.get_write_buffer_size() <= UNSENT_BYTES_MAX:
+                    transport.send_pong(frame.get_payload_as_bytes())
             case picows.WSMsgType.CLOSE:
                 self._is_muted = True
                 transport.send_close(_reply_to_close(frame))

@@ -99,6 +99,12 @@ class WebSettings(BaseModel):
         description="Address that serves page and API, as host:port; port 0 lets the kernel "
         "choose, `off` serves only the Unix socket in `data_dir`.",
     )
+    probes_listen: Annotated[str, AfterValidator(_listen)] = Field(
+        default="",
+        max_length=300,
+        description="Address, as host:port, that serves only `/livez`, `/readyz` and `/metrics`, "
+        "without a token and under any name; `off` or unset: none.",
+    )
     tokens_file: Path | None = Field(
         default=None, description="File of access tokens, with lines `read|write NAME TOKEN`."
     )
@@ -157,6 +163,15 @@ class WebSettings(BaseModel):
     )
 
     @model_validator(mode="after")
+    def _addresses_differ(self) -> Self:
+        page, probes = self.address, self.probes_address
+        if page is not None and page == probes and page.port != 0:
+            raise ValueError(
+                f"probes_listen: {probes} is the address of web.listen, too; give another port"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _is_in_order(self) -> Self:
         for state, (long, too_long) in self.thresholds.items():
             if long > too_long:
@@ -170,3 +185,16 @@ class WebSettings(BaseModel):
     def address(self) -> ListenAddress | None:
         """None: only the Unix socket."""
         return parsed(self.listen) if self.listen else None
+
+    @property
+    def probes_address(self) -> ListenAddress | None:
+        """None: probes are served with the page alone."""
+        return parsed(self.probes_listen) if self.probes_listen else None
+
+    @property
+    def needs_token_to_read(self) -> bool:
+        """Whether every request over TCP needs a token, from this machine too. What a proxy here
+        hands on may look like a local request, so loopback is open only while nothing says that
+        anybody else is to be served."""
+        is_local = self.address is None or self.address.is_loopback
+        return not is_local or self.tokens_file is not None or bool(self.allowed_hosts)

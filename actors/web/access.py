@@ -46,10 +46,10 @@ def refusal(needed: Need, identity: CallerIdentity) -> Problem | None:
     if identity.name is not None:
         headers = {"WWW-Authenticate": f'{REALM}, error="insufficient_scope"'}
         return Problem("read-only", "this token is read-only", headers=headers)
-    what = "changes" if needed is Need.WRITE else "remote or proxied requests"
+    what = "changing anything" if needed is Need.WRITE else "reading here"
     return Problem(
         "token-needed",
-        f"{what} require a token: send Authorization: Bearer TOKEN, or sign in on the page",
+        f"{what} requires a token: send Authorization: Bearer TOKEN, or sign in on the page",
         headers={"WWW-Authenticate": REALM},
     )
 
@@ -71,7 +71,8 @@ def described(openapi: dict[str, Any]) -> dict[str, Any]:
                 operation["responses"].setdefault(str(status), response)
             needed = need(method.upper(), path)
             known: list[dict[str, list[str]]] = [{"token": []}, {"session": []}]
-            # On loopback, and over the Unix socket, a look takes nothing.
+            # Over the Unix socket a look takes nothing; on loopback neither, while nobody else
+            # is served.
             operation["security"] = {
                 Need.NOTHING: [], Need.READ: [*known, {}], Need.WRITE: known,
             }[needed]  # fmt: skip

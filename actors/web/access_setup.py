@@ -13,6 +13,8 @@ import structlog
 from actors.web import tokens
 from actors.web.access_middleware import AccessChecks
 from actors.web.arguments import WebArguments
+from actors.web.ended_sessions import FILE as ENDED_FILE
+from actors.web.ended_sessions import EndedSessions
 from actors.web.hosts import AllowedHosts
 from actors.web.limits import RateLimit
 from actors.web.sessions import KEY_BYTES, BrowserSessions, OneTimeToken, load_key
@@ -32,12 +34,15 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Access
         known,
         lives_s=settings.session_hours * 3600,
         one_time=None if one_time is None else OneTimeToken(one_time.token, page),
+        ended=EndedSessions(arguments.data_dir / ENDED_FILE, now_s=clock.wall_us() / 1e6),
     )
     address = settings.address
-    if address is not None and not address.is_loopback and settings.tokens_file is None:
+    if address is not None and settings.needs_token_to_read and settings.tokens_file is None:
+        which = "web.allowed_hosts" if address.is_loopback else f"web.listen = {address}"
         structlog.get_logger("actors.web").warning(
             "web.no_tokens_configured",
-            what=f"web.listen = {address} without web.tokens_file: remote requests are refused",
+            what=f"{which} without web.tokens_file: every request that is not made over the Unix "
+            "socket is refused",
         )
     return AccessChecks(
         hosts=AllowedHosts(None if address is None else address.host, settings.allowed_hosts),
@@ -47,6 +52,7 @@ def make_guards(arguments: WebArguments, page: Counters, clock: Clock) -> Access
         clock=clock,
         counters=page,
         is_over=lambda: one_time is not None and one_time.page.get("is_over") != 0,
+        is_open_here=not settings.needs_token_to_read,
     )
 
 

@@ -44,6 +44,22 @@ def bind(data_dir: Path) -> socket.socket:
     return bound
 
 
+def identity(data_dir: Path) -> tuple[int, int] | None:
+    """Device and inode of what bears the name; None: nothing does."""
+    try:
+        with connect_path(data_dir) as path:
+            found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def hold(data_dir: Path) -> int:
+    """A descriptor of what bears the name: until it is closed, nothing else has its inode."""
+    with connect_path(data_dir) as path:
+        return os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
 def remove(data_dir: Path) -> None:
     """So that whoever asks next hears at once that nobody is there."""
     with connect_path(data_dir) as path:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from actors.web import access
 from actors.web.body_limit import BodyLimit
+from actors.web.head_requests import HeadRequests
 from actors.web.parts import WebParts
 from actors.web.problems import described, handle_problems
 from actors.web.routes import (
@@ -55,6 +56,7 @@ def make_app(parts: WebParts) -> FastAPI:
     )
     handle_problems(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(HeadRequests)
     for routes in _ROUTES:
         app.include_router(routes(parts))
     return app

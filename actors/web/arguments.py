@@ -32,7 +32,9 @@ WEB_WORDS: Final = (
     "requests_refused",  # for want of a token
     "requests_limited",  # too many of one client
     "connections_refused",  # too many at once
+    "connections_displaced",  # idle ones of strangers, that others needed the place of
     "port",  # of TCP that is bound; a successor of the kernel's choice takes the same
+    "probes_port",  # likewise, of `web.probes_listen`
     "one_time_used",  # 1: the demo's address has signed a browser in
 )
 """Of its page; here, because the supervisor needs them and no web framework."""

@@ -37,11 +37,19 @@ VISITOR: Final = CallerIdentity(None, AccessScope.READ)
 """Somebody on this very machine, who has shown nothing: they may look."""
 
 _KEY: Final = "identity"
+_SESSION: Final = "session"
+ON_REFUSED: Final = "on_refused"
+"""Likewise: that whoever asks is kept waiting, and may give way."""
+ON_NAMED: Final = "on_named"
+"""The key in a scope's `state` of what its connection is told: the name of whoever asks."""
 
 
-def identify(scope: Any, identity: CallerIdentity) -> None:
-    """From now on the request is theirs."""
-    scope.setdefault("state", {})[_KEY] = identity
+def identify(scope: Any, identity: CallerIdentity, session: str = "") -> None:
+    """From now on the request is theirs; `session`: of a browser that is signed in."""
+    state = scope.setdefault("state", {})
+    state[_KEY], state[_SESSION] = identity, session
+    if identity.name is not None and (on_named := state.get(ON_NAMED)) is not None:
+        on_named(identity.name)
 
 
 def identity_of(scope: Any) -> CallerIdentity:
@@ -49,3 +57,8 @@ def identity_of(scope: Any) -> CallerIdentity:
     identity = scope.get("state", {}).get(_KEY, NOBODY)
     assert isinstance(identity, CallerIdentity)
     return identity
+
+
+def session_of(scope: Any) -> str:
+    """Of a request that a cookie has let in; "" of any other."""
+    return str(scope.get("state", {}).get(_SESSION, ""))

@@ -1,4 +1,4 @@
-"""Listener: the address where the page is served, taken as soon as it is free. Knows no HTTP.
+"""Listener: an address that is served, taken as soon as it is free. Knows no HTTP.
 
 An address that is in use ends nothing: the Unix socket serves meanwhile, and it is tried again.
 """
@@ -9,7 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -22,9 +22,20 @@ BACKLOG: Final = 2048
 SEND_BUFFER_BYTES: Final = 256 << 10
 """Of each connection. The kernel's own choice grows to 4 MB: a reader of the stream that does not
 read would be seconds behind before we saw it, and some hundred of them are gigabytes."""
-PORT: Final = "port"
-"""The word of our page: what is bound. It outlives us, so that a successor that may choose takes
-the same: the pages that are open find it again."""
+
+
+class ListenSetting(NamedTuple):
+    """One of the addresses that can be set. `port`: the word of our page, what is bound. It
+    outlives us, so that a successor that may choose takes the same: the pages that are open find it
+    again."""
+
+    key: str
+    port: str
+
+
+PAGE: Final = ListenSetting("web.listen", "port")
+PROBES: Final = ListenSetting("web.probes_listen", "probes_port")
+PORT: Final = PAGE.port
 
 MakeProtocol = Callable[[], asyncio.Protocol]
 
@@ -32,8 +43,11 @@ MakeProtocol = Callable[[], asyncio.Protocol]
 class ListeningSocket:
     """Of one life; what is open is closed by whoever opened it."""
 
-    def __init__(self, wanted: ListenAddress, page: Counters) -> None:
+    def __init__(
+        self, wanted: ListenAddress, page: Counters, setting: ListenSetting = PAGE
+    ) -> None:
         self._wanted = wanted
+        self._setting = setting
         self._page = page
         self._log = structlog.get_logger("actors.web")
         self._trouble: str | None = None
@@ -56,10 +70,14 @@ class ListeningSocket:
             await asyncio.sleep(RETRY_S)  # until somebody else has ended
         server = await loop.create_server(make_protocol, sock=bound, backlog=BACKLOG)
         host, port = bound.getsockname()[:2]
-        self._page.set(PORT, port)
+        self._page.set(self._setting.port, port)
         self._trouble, self._errno = None, None
         address = ListenAddress(host, port)
-        self._log.info("web.listens", page=f"http://{address}/", is_loopback=address.is_loopback)
+        page, is_loopback = f"http://{address}/", address.is_loopback
+        if self._setting is PAGE:
+            self._log.info("web.listens", page=page, is_loopback=is_loopback)
+        else:
+            self._log.info("web.probes_listens", page=page, is_loopback=is_loopback)
         return server
 
     def _bind(self) -> socket.socket | None:
@@ -67,18 +85,18 @@ class ListeningSocket:
             bound = self._bound_again() or bind(self._wanted)
         except OSError as error:
             if error.errno != self._errno:  # a change of regime; each further try says the same
-                self._trouble = trouble_of(self._wanted, error)
+                self._trouble = trouble_of(self._wanted, error, self._setting.key)
                 self._log.error(
                     "web.cannot_listen", what=self._trouble, tried_again_after_s=RETRY_S
                 )
             self._errno = error.errno
-            self._page.set(PORT, 0)
+            self._page.set(self._setting.port, 0)
             return None
         return bound
 
     def _bound_again(self) -> socket.socket | None:
         """To the port that a predecessor was given, if nobody else has it now."""
-        port = self._page.get(PORT)
+        port = self._page.get(self._setting.port)
         if self._wanted.port != 0 or port == 0:
             return None
         try:
@@ -87,9 +105,9 @@ class ListeningSocket:
             return None
 
 
-def trouble_of(wanted: ListenAddress, error: OSError) -> str:
+def trouble_of(wanted: ListenAddress, error: OSError, key: str = PAGE.key) -> str:
     """What stands in the way, and what to do; for `status`, /readyz and the log."""
-    said = f"web.listen = {wanted}: {error.strerror}"
+    said = f"{key} = {wanted}: {error.strerror}"
     if error.errno == errno.EADDRINUSE:
         by = holder(wanted.port)
         return f"{said}{f' by {by}' if by else ''}; stop it, or give another port"

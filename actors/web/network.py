@@ -15,6 +15,10 @@ from typing import Any, Final
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from actors.settings.web import is_loopback
+from actors.web.connections import Connections
+from actors.web.identity import ON_NAMED, ON_REFUSED
+from actors.web.limits import client_of
 from runtime.counters import Counters
 
 RECEIVE_S: Final = 20.0
@@ -24,6 +28,8 @@ STALL_S: Final = 30.0
 HEAD_BYTES_MAX: Final = 32 << 10
 """Of a request's first line and headers. The parser sets no bound, and each header costs us eleven
 times its length: before anybody asks who it is."""
+HEADER_BYTES_MORE: Final = 4
+"""Of each header beside name and value: colon, blank and the line's end."""
 REQUEST_BYTES_MAX: Final = 1 << 20
 """Of a whole request, as it comes: what a body may have, in the smallest pieces, and more. Headers
 may also stand behind a body."""
@@ -55,23 +61,26 @@ class OneAtATimeError(Exception):
     each of thousands that fit in one packet would wait here with all that belongs to it."""
 
 
+class TooLongHeadError(Exception):
+    """Of headers, or of what stands behind a body: also where it came in one read."""
+
+
 class Room:
     """For so many connections at once."""
 
     def __init__(self, connections_max: int, counters: Counters) -> None:
-        self._connections_max = connections_max
+        self.connections = Connections(connections_max)
         self._counters = counters
-        self._count = 0
 
-    def enter(self) -> bool:
-        if self._count >= self._connections_max:
+    def enter(self, visit: NetworkProtocol) -> bool:
+        has_room, gone = self.connections.enter(visit)
+        if gone is not None:
+            assert isinstance(gone, NetworkProtocol)
+            self._counters.add("connections_displaced", 1)
+            gone.give_way()
+        if not has_room:
             self._counters.add("connections_refused", 1)
-            return False
-        self._count += 1
-        return True
-
-    def leave(self) -> None:
-        self._count -= 1
+        return has_room
 
 
 class NetworkProtocol(HttpToolsProtocol):
@@ -81,6 +90,11 @@ class NetworkProtocol(HttpToolsProtocol):
         super().__init__(**given)
         self._room = room
         self._is_inside = False
+        self.address = ""
+        self.is_local = False
+        self._head_bytes = 0
+        """Of the request that is being received: its line and all headers, those behind it too."""
+        self._is_head_too_long = False
         self._received_bytes = 0
         """Of the request that is being received."""
         self._is_head_whole = False
@@ -89,7 +103,13 @@ class NetworkProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._is_inside = self._room.enter()
+        host = self.client[0] if self.client else ""
+        self.address, self.is_local = client_of(host), is_loopback(host)
+        # A copy of it becomes `state` in the scope of each of this connection's requests.
+        self.app_state = {
+            **self.app_state, ON_NAMED: self._on_named, ON_REFUSED: self._on_refused,
+        }  # fmt: skip
+        self._is_inside = self._room.enter(self)
         if not self._is_inside:
             transport.write(REFUSAL)
             transport.close()
@@ -101,6 +121,9 @@ class NetworkProtocol(HttpToolsProtocol):
             return
         if self._receiving is None and self._is_idle:
             self._begin_to_receive()
+        if self._received_bytes == 0 and _is_no_request_line(data):
+            self.send_400_response("Invalid HTTP request received.")
+            return
         self._received_bytes += len(data)
         super().data_received(data)
         bytes_max = REQUEST_BYTES_MAX if self._is_head_whole else HEAD_BYTES_MAX
@@ -114,21 +137,72 @@ class NetworkProtocol(HttpToolsProtocol):
             raise OneAtATimeError  # the parser makes it a request that is not valid
         super().on_message_begin()
 
+    def on_url(self, url: bytes) -> None:
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + HEADER_BYTES_MORE)
+        if self._is_head_whole:
+            return  # behind a body: nobody asks for it, and the request is being answered
+        super().on_header(name, value)
+
+    def _count_head(self, more: int) -> None:
+        self._head_bytes += more
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._is_head_too_long = True
+            raise TooLongHeadError  # the parser makes it a request that is not valid
+
+    def send_400_response(self, msg: str) -> None:
+        if not self._is_head_too_long:
+            super().send_400_response(msg)
+            return
+        if not self._is_head_whole:  # else it was answered, or nobody waits for an answer
+            self.transport.write(TOO_LONG)
+        self.transport.close()
+
     def on_headers_complete(self) -> None:
         self._is_head_whole = True
+        if self._is_inside:
+            self._room.connections.asks(self)
         super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        if self._is_inside:
+            self._room.connections.rests(self)
+        super().on_response_complete()
+
+    def _on_named(self, name: str) -> None:
+        if self._is_inside:
+            self._room.connections.has_shown_token(self, name)
+
+    def _on_refused(self) -> None:
+        if self._is_inside:
+            self._room.connections.rests(self)
+
+    def give_way(self) -> None:
+        """Somebody else needs the place: it is left already."""
+        self._is_inside = False
+        if self._stalling is not None:
+            self._drop()
+        else:
+            self.transport.close()
 
     def on_message_complete(self) -> None:
         self._cancel_receiving()
-        self._received_bytes, self._is_head_whole = 0, False
+        self._received_bytes, self._head_bytes, self._is_head_whole = 0, 0, False
         super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stalling = self.loop.call_later(STALL_S, self._drop)
+        if self._is_inside:  # who does not read what they asked for holds a place for nothing
+            self._room.connections.rests(self)
 
     def resume_writing(self) -> None:
         self._cancel_stalling()
+        if self._is_inside and not self._is_idle:
+            self._room.connections.asks(self)
         super().resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -136,7 +210,7 @@ class NetworkProtocol(HttpToolsProtocol):
         self._cancel_stalling()
         if self._is_inside:
             self._is_inside = False
-            self._room.leave()
+            self._room.connections.leave(self)
         super().connection_lost(exc)
 
     @property
@@ -164,3 +238,9 @@ class NetworkProtocol(HttpToolsProtocol):
         if self._stalling is not None:
             self._stalling.cancel()
             self._stalling = None
+
+
+def _is_no_request_line(data: bytes) -> bool:
+    """Of HTTP/0.9 (`GET /path`), whose headers the parser would wait for."""
+    end = data.find(b"\r\n", 0, HEAD_BYTES_MAX)
+    return end > 0 and data.find(b" HTTP/", 0, end) < 0

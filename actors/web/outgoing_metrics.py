@@ -125,10 +125,12 @@ _WEB: Final = (
     counter("presence_web_requests", "Requests served.", Word("web", "requests")),
     counter(
         "presence_web_refused",
-        "Requests and connections refused, by reason: missing token, rate limit, connection limit.",
+        "Requests and connections refused, by reason: missing token, rate limit, connection "
+        "limit; displaced: idle connections without a token, closed to make room.",
         Word("web", "requests_refused", "unauthorised"),
         Word("web", "requests_limited", "too-many"),
         Word("web", "connections_refused", "connections"),
+        Word("web", "connections_displaced", "displaced"),
         label="reason",
     ),
 )

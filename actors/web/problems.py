@@ -37,6 +37,8 @@ STATUS_OF: Final[dict[str, HTTPStatus]] = {
     "no-such-agent": HTTPStatus.NOT_FOUND,
     "no-such-page": HTTPStatus.NOT_FOUND,
     "no-such-frame": HTTPStatus.NOT_FOUND,
+    "no-such-probe": HTTPStatus.NOT_FOUND,
+    "method-not-allowed": HTTPStatus.METHOD_NOT_ALLOWED,
     "too-many-filters": HTTPStatus.TOO_MANY_REQUESTS,
     "too-many-readers": HTTPStatus.SERVICE_UNAVAILABLE,
     "not-dead": HTTPStatus.NOT_FOUND,  # a message that may be sent again
@@ -192,6 +194,8 @@ async def _of_starlette(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
     headers = dict(error.headers or {})
+    if status == HTTPStatus.BAD_REQUEST:  # FastAPI's word for JSON that nobody can read
+        return Problem("invalid-request", str(error.detail)).response()
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(_allowed(request)) or headers.get("Allow", "")
     body = ProblemBody(
@@ -207,7 +211,8 @@ def _allowed(request: Request) -> list[str]:
     """All that its path knows, by the description. Starlette tells those of the route that it came
     upon; there may be one more, of the same path, for another method."""
     path = getattr(request.scope.get("route"), "path_format", None)
-    return sorted(method.upper() for method in request.app.openapi()["paths"].get(path, ()))
+    known = {method.upper() for method in request.app.openapi()["paths"].get(path, ())}
+    return sorted(known | ({"HEAD"} if "GET" in known else set()))
 
 
 async def _of_a_mistake(_request: Request, _error: Exception) -> Response:

@@ -9,16 +9,18 @@ import resource
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, Final, cast
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from actors.settings.web import WebSettings
 from actors.web import address, names
-from actors.web.access_middleware import AccessMiddleware
+from actors.web.access_middleware import AccessChecks, AccessMiddleware
 from actors.web.access_setup import make_guards, read_again
 from actors.web.app import make_app
 from actors.web.arguments import WebArguments
@@ -29,19 +31,21 @@ from actors.web.hub import Hub
 from actors.web.instruments import Instruments
 from actors.web.journals import Journals
 from actors.web.link import SenderLink
-from actors.web.listener import ListeningSocket
+from actors.web.listener import PAGE, PROBES, ListeningSocket, ListenSetting
 from actors.web.metrics import make_metrics
 from actors.web.minutes import Minutes
 from actors.web.name_reader import NameReader
 from actors.web.network import NetworkProtocol, Room
 from actors.web.parts import WebParts
 from actors.web.peer import PeerProtocol
+from actors.web.probe_requests import ProbeRequests
+from actors.web.stream_places import StreamPlaces
 from actors.web.tick import TickLoop
+from actors.web.unix_socket import UnixSocket
 from runtime import loop_child
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import Counters
-from runtime.errors import TemporaryError
 from runtime.ring import Consumer, Producer
 
 BEAT_S: Final = 0.5
@@ -55,6 +59,8 @@ GARBAGE_CHECKED_EVERY: Final = 50_000
 Halves what it takes to tell of 50,000 agents at once."""
 LIFE_BYTES: Final = 4
 """Of randomness in the name of a life: ids of the stream of another one mean nothing."""
+PROBES_CONNECTIONS_MAX: Final = 256
+"""At `web.probes_listen`, apart from those of the page."""
 DESCRIPTORS: Final = 65_536
 """A connection each; the usual soft limit of 1,024 is a few hundred people."""
 
@@ -77,9 +83,8 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
     reader = CommandReader(arguments.data_dir)
     submission = CommandSubmission(link, reader, clock, sender_enabled=arguments.sender_enabled)
     guards = make_guards(arguments, child.counters, clock)
-    wanted = arguments.settings.address
-    listener = None if wanted is None else ListeningSocket(wanted, child.counters)
-    bound = _bind(arguments)
+    listeners = _listeners(arguments.settings, child.counters)
+    unix = UnixSocket(arguments.data_dir)
     tick = TickLoop(arguments, child.counters, child.generation, clock)
     board = _board(arguments, tick, clock)
     tick.is_followed = lambda: board.hub.readers > 0
@@ -96,6 +101,7 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             submission=submission,
             command_reader=reader,
             sessions=guards.sessions,
+            wrong_sign_in=guards.wrong_sign_in,
             instruments=Instruments(arguments, clock),
             metrics=make_metrics(arguments, clock, tick.model),
             model=tick.model,
@@ -103,28 +109,27 @@ async def _live(child: Child, arguments: WebArguments, clock: Clock) -> None:
             clock=clock,
             board=board,
             journals=journals,
-            readers_max=arguments.settings.readers_max,
-            reasons=list if listener is None else listener.reasons,
+            places=StreamPlaces(arguments.settings.readers_max),
+            reasons=lambda: [why for each in listeners.values() for why in each.reasons()],
             dialect=arguments.dialect,
         )
-        app = AccessMiddleware(make_app(parts), guards)
-        web = Web(child, link, app, arguments.settings, listener)
-
-        def read_tokens() -> None:
-            if read_again(guards.tokens, arguments.settings.tokens_file):
-                # Nobody knows whose each stream is: whoever may follow it comes back by itself.
-                board.hub.close()
-
-        loop_child.on_reload(child, read_tokens)
+        routes = make_app(parts)
+        web = Web(child, link, AccessMiddleware(routes, guards), unix)
+        if PAGE in listeners:
+            web.listen(listeners[PAGE], arguments.settings.connections_max)
+        if PROBES in listeners:
+            probes = ProbeRequests(routes, guards)
+            web.listen(listeners[PROBES], PROBES_CONNECTIONS_MAX, probes)
+        loop_child.on_reload(child, _read_tokens(guards, arguments, board.hub))
         web.on_close(board.hub.close)
         name_reader.start()
         tick.start()
         os.nice(NICENESS)
-        await web.live(bound)
+        await web.live()
     finally:
         name_reader.stop()
         tick.stop()
-        address.remove(arguments.data_dir)
+        unix.remove()
         journals.close()
         reader.close()
 
@@ -141,6 +146,24 @@ def _board(arguments: WebArguments, tick: TickLoop, clock: Clock) -> Board:
     return board
 
 
+def _listeners(settings: WebSettings, counters: Counters) -> dict[ListenSetting, ListeningSocket]:
+    wanted = {PAGE: settings.address, PROBES: settings.probes_address}
+    return {
+        setting: ListeningSocket(place, counters, setting)
+        for setting, place in wanted.items()
+        if place is not None
+    }
+
+
+def _read_tokens(guards: AccessChecks, arguments: WebArguments, hub: Hub) -> Callable[[], None]:
+    def read() -> None:
+        if read_again(guards.tokens, arguments.settings.tokens_file):
+            # Nobody knows whose each stream is: whoever may follow it comes back by itself.
+            hub.close()
+
+    return read
+
+
 def _readers_shown(counters: Counters, hub: Hub) -> Callable[..., None]:
     """What of the stream our page tells, once a tick; a successor counts on."""
     before = counters.get("stream_resyncs")
@@ -152,14 +175,6 @@ def _readers_shown(counters: Counters, hub: Hub) -> Callable[..., None]:
     return show
 
 
-def _bind(arguments: WebArguments) -> socket.socket:
-    try:
-        return address.bind(arguments.data_dir)
-    except OSError as error:
-        path = arguments.data_dir / address.SOCKET
-        raise TemporaryError(f"{path} cannot be created: {error.strerror}") from error
-
-
 class Web:
     """One life, once everything is at hand."""
 
@@ -168,40 +183,43 @@ class Web:
         child: Child,
         link: SenderLink,
         app: AccessMiddleware,
-        settings: WebSettings,
-        listener: ListeningSocket | None,
+        unix: UnixSocket,
     ) -> None:
         self._child = child
         self._link = link
-        self._listener = listener
-        self._room = Room(settings.connections_max, child.counters)
-        self._opening: asyncio.Task[None] | None = None
+        self._unix = unix
+        self._listeners: list[tuple[ListeningSocket, Callable[[], asyncio.Protocol]]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._log = structlog.get_logger("actors.web")
         self._failure: BaseException | None = None
+        self._is_open = False
         self._requests_before = child.counters.get("requests")
         self._on_close: Callable[[], None] = lambda: None
-        self._server = _Server(
-            uvicorn.Config(
-                app,
-                http=PeerProtocol,
-                ws="none",
-                lifespan="off",
-                log_config=None,  # ours stands already
-                log_level="error",  # what a stranger sends is no line of ours
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                backlog=address.BACKLOG,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
-        )
+        self._server = _Server(_configured(app))
 
     def on_close(self, callback: Callable[[], None]) -> None:
         """Have `callback` called when we stop: answers that would never end do so then."""
         self._on_close = callback
 
-    async def live(self, bound: socket.socket) -> None:
+    def listen(
+        self, listener: ListeningSocket, connections_max: int, app: ASGIApp | None = None
+    ) -> None:
+        """Have this address served as well, by `app` or as the Unix socket is."""
+        config = self._server.config if app is None else _configured(app)
+        room = Room(connections_max, self._child.counters)
+
+        def protocol() -> NetworkProtocol:
+            return NetworkProtocol(
+                room,
+                config=config,
+                server_state=self._server.server_state,
+                app_state=self._server.lifespan.state,
+            )
+
+        self._listeners.append((listener, protocol))
+
+    async def live(self) -> None:
         """Until we are stopped, or something of ours fails."""
         self._loop.set_exception_handler(self._on_loop_error)
         self._link.open()
@@ -211,7 +229,7 @@ class Web:
         loop_child.on_stop(self._child, self._stop)
         self._log.info("web.serves")
         self._server.on_started = self._open
-        await self._server.serve(sockets=[bound])
+        await self._server.serve(sockets=[self._unix.bound])
         self._stop()
         if self._failure is not None:
             raise self._failure
@@ -219,20 +237,28 @@ class Web:
 
     def _open(self) -> None:
         """The network as well; whatever it says to that, the Unix socket is served."""
-        if self._listener is not None:
-            self._opening = self._loop.create_task(self._listen(self._listener))
+        for listener, protocol in self._listeners:
+            self._begin(partial(self._listen, listener, protocol))
+        self._is_open = True
 
-    async def _listen(self, listener: ListeningSocket) -> None:
+    def _begin(self, what: Callable[[], Awaitable[None]]) -> None:
+        task = self._loop.create_task(self._told_of(what))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _told_of(self, what: Callable[[], Awaitable[None]]) -> None:
         try:
-            server = await listener.open(self._protocol)
+            await what()
         except Exception as error:
             self._fail(error)
-            return
-        self._server.servers.append(server)  # closed with the others
 
-    def _protocol(self) -> NetworkProtocol:
-        return NetworkProtocol(
-            self._room,
+    async def _listen(
+        self, listener: ListeningSocket, protocol: Callable[[], asyncio.Protocol]
+    ) -> None:
+        self._server.servers.append(await listener.open(protocol))  # closed with the others
+
+    def _peer_protocol(self) -> PeerProtocol:
+        return PeerProtocol(
             config=self._server.config,
             server_state=self._server.server_state,
             app_state=self._server.lifespan.state,
@@ -243,8 +269,8 @@ class Web:
             self._child.set_phase(Counters.DRAINING)
             self._link.close()
             self._on_close()
-            if self._opening is not None:
-                self._opening.cancel()
+            for task in self._tasks:
+                task.cancel()
             self._server.end()
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -266,7 +292,29 @@ class Web:
         counters.set("requests", self._requests_before + state.total_requests)
         if not self._link.is_closed:
             self._link.look()
+            if self._is_open and self._unix.is_gone:
+                self._begin(
+                    partial(self._unix.make_again, self._peer_protocol, self._server.servers)
+                )
         self._loop.call_later(BEAT_S, self._beat)
+
+
+def _configured(app: ASGIApp) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=PeerProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,  # ours stands already
+        log_level="error",  # what a stranger sends is no line of ours
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=address.BACKLOG,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+    config.load()
+    return config
 
 
 class _Server(uvicorn.Server):

@@ -1,9 +1,10 @@
 """Sessions: a browser that has shown a token, and needs not show it again. Knows no route.
 
-A session is its cookie and nothing else: until when, under which name, and a code that only we can
-make. The code covers the token, too; so a session survives a restart and ends with its token.
+A session is its cookie: until when, a number of its own, under which name, and a code that only we
+can make. The code covers the token, too; so a session survives a restart and ends with its token.
+Of those that were signed out only the numbers are kept (`ended_sessions.py`).
 
-    1795000000.<code>.<name>
+    1795000000.<number>.<code>.<name>
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import base64
 import hmac
 import os
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from actors.web.ended_sessions import NUMBER_BYTES, EndedSessions
 from actors.web.identity import AccessScope
 from actors.web.tokens import DEMO, ApiToken, Tokens, token
 from runtime.counters import Counters
@@ -27,6 +30,14 @@ USED: Final = "one_time_used"
 KEY_FILE: Final = "web.key"
 KEY_BYTES: Final = 32
 _CODE_CHARS_MAX: Final = 64
+
+
+class Session(NamedTuple):
+    """One that a cookie has shown to be good."""
+
+    holder: ApiToken
+    number: str
+    until_s: int
 
 
 class OneTimeToken:
@@ -57,7 +68,9 @@ class BrowserSessions:
         *,
         lives_s: float,
         one_time: OneTimeToken | None = None,
+        ended: EndedSessions | None = None,
     ) -> None:
+        self._ended = EndedSessions() if ended is None else ended
         self._key = key
         self._tokens = tokens
         self._lives_s = lives_s
@@ -77,31 +90,53 @@ class BrowserSessions:
 
     def cookie(self, holder: ApiToken, now_s: float, *, is_secure: bool) -> str:
         """The header that signs a browser in."""
-        until = int(now_s + self._lives_s)
-        value = f"{until}.{self._code(holder, until)}.{holder.name}"
+        until, number = int(now_s + self._lives_s), secrets.token_hex(NUMBER_BYTES)
+        value = f"{until}.{number}.{self._code(holder, until, number)}.{holder.name}"
         return _header(value, int(self._lives_s), is_secure=is_secure)
+
+    def session(self, cookie_header: str, now_s: float) -> Session | None:
+        """The first that one of these cookies has opened, and that is not over."""
+        return next(self._sessions(cookie_header, now_s), None)
 
     def holder(self, cookie_header: str, now_s: float) -> ApiToken | None:
         """Who was signed in by one of these cookies."""
+        found = self.session(cookie_header, now_s)
+        return None if found is None else found.holder
+
+    def sign_out(self, cookie_header: str, now_s: float) -> list[str]:
+        """The sessions of these cookies are over, whoever kept a copy. Gives their numbers."""
+        found = list(self._sessions(cookie_header, now_s))
+        for each in found:
+            self._ended.end(each.number, each.until_s, now_s)
+        return [each.number for each in found]
+
+    def _sessions(self, cookie_header: str, now_s: float) -> Iterator[Session]:
         for value in _values(cookie_header)[:COOKIES_LOOKED_AT_MAX]:
-            until, _, rest = value.partition(".")
-            code, _, name = rest.partition(".")
+            parts = value.split(".", 3)
+            if (
+                len(parts) != 4
+                or len(parts[2]) > _CODE_CHARS_MAX
+                or len(parts[1]) > _CODE_CHARS_MAX
+            ):
+                continue
+            until, number, code, name = parts
             if not until.isascii() or not until.isdigit() or len(until) > 12:
                 continue
             known = self._named(name)
-            if known is None or len(code) > _CODE_CHARS_MAX or int(until) <= now_s:
+            if known is None or int(until) <= now_s:
                 continue
-            if hmac.compare_digest(code.encode(), self._code(known, int(until)).encode()):
-                return known
-        return None
+            expected = self._code(known, int(until), number)
+            is_ours = hmac.compare_digest(code.encode(), expected.encode())
+            if is_ours and not self._ended.has(number, int(until)):
+                yield Session(known, number, int(until))
 
     def _named(self, name: str) -> ApiToken | None:
         if name == DEMO:
             return None if self._one_time is None else self._one_time.token
         return self._tokens.named(name)
 
-    def _code(self, holder: ApiToken, until: int) -> str:
-        told = f"{until}\n{holder.scope}\n{holder.name}\n".encode() + holder.digest
+    def _code(self, holder: ApiToken, until: int, number: str) -> str:
+        told = f"{until}\n{number}\n{holder.scope}\n{holder.name}\n".encode() + holder.digest
         return base64.urlsafe_b64encode(hmac.digest(self._key, told, "sha256")).decode().rstrip("=")
 
 

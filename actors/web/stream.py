@@ -7,6 +7,7 @@ is gone. A client that does not read makes it wait in `send`, and nobody else.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from starlette.responses import Response
@@ -22,6 +23,8 @@ class StreamAnswer(Response):
 
     media_type = MEDIA_TYPE
     charset = "utf-8"
+    on_end: Callable[[], None] = staticmethod(lambda: None)
+    """Called once nobody is served any more."""
 
     def __init__(self, hub: Hub, wanted: StreamFilter, last_id: str | None, hello: bytes) -> None:
         # X-Accel-Buffering: a proxy hands events on as they come.
@@ -48,6 +51,12 @@ class StreamAnswer(Response):
         finally:
             going.cancel()
             self._hub.detach(self._reader)
+            self.on_end()
+
+    def end(self) -> None:
+        """What was not sent yet is sent; then it is over."""
+        self._hub.detach(self._reader)
+        self._reader.end(self._reader.take())
 
     async def _until_gone(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

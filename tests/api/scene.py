@@ -83,7 +83,11 @@ def _live(gateway: BundledGateway) -> None:
 
 
 def _frames(base_url: str) -> list[dict[str, Any]]:
-    shown = httpx.get(f"{base_url}/api/quarantine", timeout=PATIENCE_S, trust_env=False).json()
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    answer = httpx.get(
+        f"{base_url}/api/quarantine", headers=headers, timeout=PATIENCE_S, trust_env=False
+    )
+    shown = answer.json()
     frames: list[dict[str, Any]] = shown["quarantine"]
     return frames
 

@@ -57,10 +57,23 @@ def address(service: Service) -> str:
 def told(service: Service, path: str) -> dict[str, Any]:
     """By the API; nothing while nobody serves it."""
     try:
-        answer = httpx.get(f"{address(service)}{path}", timeout=PATIENCE_S, trust_env=False)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        answer = httpx.get(
+            f"{address(service)}{path}", headers=headers, timeout=PATIENCE_S, trust_env=False
+        )
     except httpx.TransportError:
         return {}
     return dict(answer.json()) if answer.is_success else {}
+
+
+def signed_in(look: Look, service: Service) -> Sight:
+    """Where tokens are set, reading takes one as well."""
+    sight = look(address(service))
+    sight.expect_health("locked")
+    sight.at("#sign-in-token").fill(TOKEN)
+    sight.page.keyboard.press("Enter")
+    sight.expect_health("live")
+    return sight
 
 
 def is_same(sight: Sight, service: Service) -> bool:
@@ -95,7 +108,7 @@ def truth(ledger: Path) -> Counter[str]:
 def test_the_numbers_on_the_page_are_the_gateway_s_and_are_old_when_its_socket_closes(
     own_service: Service, look: Look
 ) -> None:
-    sight = look(address(own_service))
+    sight = signed_in(look, own_service)
     sight.expect_health("live")
     move_everybody(sight, own_service)
     expect(sight.at("#population")).to_have_text(f"{AGENTS} agents")
@@ -112,7 +125,7 @@ def test_the_numbers_on_the_page_are_the_gateway_s_and_are_old_when_its_socket_c
 
 @pytest.mark.parametrize("child", ["web", "shard-0"])
 def test_the_page_lives_on_when_a_child_is_killed(service: Service, look: Look, child: str) -> None:
-    sight = look(address(service))
+    sight = signed_in(look, service)
     sight.expect_health("live")
     before = service.children()[child]
     os.kill(before, signal.SIGKILL)
@@ -122,7 +135,7 @@ def test_the_page_lives_on_when_a_child_is_killed(service: Service, look: Look, 
 
 
 def test_a_web_child_that_hangs_makes_everything_old(service: Service, look: Look) -> None:
-    sight = look(address(service))
+    sight = signed_in(look, service)
     sight.expect_health("live")
     web = service.children()["web"]
     os.kill(web, signal.SIGSTOP)
@@ -137,8 +150,7 @@ def test_a_web_child_that_hangs_makes_everything_old(service: Service, look: Loo
 def test_a_presence_goes_to_the_gateway_and_comes_back_to_the_page(
     service: Service, look: Look
 ) -> None:
-    sight = look(address(service))
-    sight.sign_in(TOKEN)
+    sight = signed_in(look, service)
     expect(sight.at("#who-name")).to_have_text("desk")
     [user] = service.gateway.users(1)
     sight.open(user)

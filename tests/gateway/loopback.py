@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import socket
 import ssl
 import struct
 from collections.abc import Awaitable, Callable
@@ -75,6 +76,26 @@ class Socket:
 
     def send_raw(self, raw: bytes) -> None:
         self.writer.write(raw)
+
+    async def flood_with_pings(self, count: int) -> int:
+        """Sends so many and reads nothing meanwhile; how many of them were answered."""
+        self.writer.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18
+        )
+        self.writer.transport.pause_reading()  # type: ignore[attr-defined]
+        for _ in range(count // 1_000):
+            self.send_raw(frame(b"p" * 125, PING) * 1_000)
+            await self.writer.drain()
+        self.send_raw(frame(b"the last", PING))
+        await asyncio.sleep(0.5)  # for what is on its way; too little only hides a fault
+        self.writer.transport.resume_reading()  # type: ignore[attr-defined]
+        received = 0
+        while True:
+            try:
+                async with asyncio.timeout(1.0):
+                    received += len(await self.reader.read(1 << 20))
+            except TimeoutError:
+                return received // (2 + 4 + 125)  # head, mask, payload
 
     def close(self, code: int | None) -> None:
         self.send_raw(frame(b"" if code is None else struct.pack(">H", code), CLOSE))

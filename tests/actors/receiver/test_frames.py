@@ -18,6 +18,7 @@ from tests.actors.receiver.rig import Rig, in_loop, until
 from tests.gateway.loopback import BINARY, CLOSE, CONTINUATION, PING, PONG, Socket, frame
 from tests.gateway.scripted import NEWEST, ScriptedGateway, event, history_complete, stay
 
+PINGS = 60_000  # their PONGs are 8 MB: more than the kernel holds
 ODD = [
     (b"no json", b"not JSON\0no json"),
     (b"[]", b"no owner\0[]"),
@@ -105,6 +106,28 @@ def test_a_close_code_that_may_not_be_sent_breaks_the_protocol(code: int) -> Non
         ends = rig.controls()[3]
         assert isinstance(ends, SessionEnds)
         assert ends.reason == "closed with 1002"
+
+    in_loop(test)
+
+
+def test_pings_of_a_peer_that_does_not_read_are_dropped_and_the_line_goes_on() -> None:
+    """Each PONG would wait in our memory."""
+    answered: list[int] = []
+
+    async def script(socket: Socket) -> None:
+        await socket.acknowledge(NEWEST)
+        socket.send(history_complete(NEWEST))
+        answered.append(await socket.flood_with_pings(PINGS))
+        socket.send(event(101, "A"))
+        while (await socket.receive())[0] != CLOSE:
+            pass
+
+    async def test() -> None:
+        async with ScriptedGateway(script) as gateway:
+            rig = Rig(gateway.url)
+            async with rig.living():
+                await until(lambda: rig.watermark(0) == 101)
+        assert 0 < answered[0] < PINGS * 3 // 4
 
     in_loop(test)
 

@@ -107,6 +107,23 @@ def test_of_a_line_that_has_sent_its_close_frame_one_more_message_is_taken() -> 
     assert line.told == [words.ChannelBound(7), heard]
 
 
+def test_pings_of_a_peer_that_does_not_read_are_dropped() -> None:
+    """Each PONG would wait in our memory."""
+    pings, answered = 60_000, list[int]()
+
+    async def script(socket: Socket) -> None:
+        await bind(socket)
+        answered.append(await socket.flood_with_pings(pings))
+        socket.drop()
+
+    async def test() -> None:
+        async with open_line(script) as (line, _):
+            assert await line.end() == words.Lost(7, 1006)
+            assert 0 < answered[0] < pings * 3 // 4
+
+    in_loop(test)
+
+
 def test_a_ping_is_answered_with_its_own_words_and_counts_as_life() -> None:
     received: list[tuple[int, bytes]] = []
 

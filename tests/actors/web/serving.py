@@ -18,6 +18,7 @@ from actors.web.journals import Journals
 from actors.web.parts import WebParts
 from actors.web.problems import handle_problems
 from actors.web.routes import agents, audit, overview, page, probes, quarantine, stream
+from actors.web.stream_places import StreamPlaces
 from tests.actors.web.telling import Told
 
 READERS_MAX = 3
@@ -44,6 +45,7 @@ class Reading:
         self.told = told
         self.feed = FakeFeed()
         self.reasons: list[str] = []
+        self.places = StreamPlaces(READERS_MAX)
         self.who: CallerIdentity = VISITOR
         self.command_reader, self.journals = CommandReader(data_dir), Journals(data_dir)
         parts = cast(
@@ -53,7 +55,7 @@ class Reading:
                 command_reader=self.command_reader,
                 journals=self.journals,
                 feed=self.feed,
-                readers_max=READERS_MAX,
+                places=self.places,
                 reasons=lambda: self.reasons,
             ),
         )

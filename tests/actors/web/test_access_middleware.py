@@ -40,7 +40,9 @@ class Told(NamedTuple):
 class Scene:
     """A front with nothing behind it but what notes who has come."""
 
-    def __init__(self, *, per_s: float = 0, listen: str = "0.0.0.0") -> None:
+    def __init__(
+        self, *, per_s: float = 0, listen: str = "0.0.0.0", is_open_here: bool = True
+    ) -> None:
         self.page = Counters.create("web", WEB_WORDS)
         self.clock = ManualClock()
         self.is_over = False
@@ -61,6 +63,7 @@ class Scene:
                 clock=self.clock,
                 counters=self.page,
                 is_over=lambda: self.is_over,
+                is_open_here=is_open_here,
                 owner=OWNER,
             ),
         )
@@ -188,9 +191,58 @@ def test_whoever_guesses_at_tokens_is_limited_by_address() -> None:
     for number in range(AT_ONCE_MIN):
         assert scene.ask(peer=ELSEWHERE, **bearer(f"{number:032}")).code == "wrong-token"
     assert scene.ask(peer=ELSEWHERE, **bearer("z" * 32)).code == "too-many-requests"
-    assert scene.ask(peer=ELSEWHERE, path="/", query=f"token={ONCE}").code == "too-many-requests"
-    assert scene.page.get("one_time_used") == 0
+    wrong = f"token={'z' * 32}"
+    assert scene.ask(peer=ELSEWHERE, path="/", query=wrong).code == "too-many-requests"
     assert scene.page.get("requests_refused") == AT_ONCE_MIN
+    # The right ones need no guess, whoever else comes from there.
+    assert scene.ask(peer=ELSEWHERE, **bearer("o" * 32)).status == 204
+    assert scene.ask(peer=ELSEWHERE, path="/", query=f"token={ONCE}").status == 303
+
+
+def test_strangers_behind_a_proxy_here_use_up_nothing_of_who_is_here() -> None:
+    """All of them have the address 127.0.0.1."""
+    scene = Scene(per_s=1)
+    for _ in range(AT_ONCE_MIN * 2):
+        told = scene.ask(more=[("x-forwarded-for", "203.0.113.9")])
+    assert told.code == "too-many-requests"
+    assert scene.ask().status == 204
+    assert scene.ask(more=[("via", "1.1 x")], **bearer("w" * 32)).status == 204
+    # What signs in is judged by what it shows, by its route.
+    assert scene.ask("POST", "/api/session", more=[("via", "1.1 x")]).status == 204
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:8321", "localhost", "LOCALHOST.:1", "[::1]"])
+def test_where_others_are_served_nobody_on_this_machine_looks_without_a_token(host: str) -> None:
+    """A proxy that adds no header looks so, with the name that a stranger has written."""
+    scene = Scene(is_open_here=False)
+    for path in ("/api/agents", "/metrics", "/api/openapi.json", "/nowhere"):
+        assert scene.ask(path=path, host=host).code == "token-needed"
+        assert scene.ask(path=path, host=host, **bearer("w" * 32)).status == 204
+        assert scene.ask(path=path, uid=OWNER).status == 204
+    for path in ("/", "/static/app.js", "/livez", "/readyz"):
+        assert scene.ask(path=path, host=host).status == 204
+
+
+def test_refusals_wait_in_line_so_that_many_cost_no_more_than_a_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scene, waits = Scene(per_s=1), list[float]()
+    asked: list[int] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(asked) < 3:  # meanwhile another comes
+            asked.append(1)
+            await scene.front._wait_in_line({"state": {}})
+
+    monkeypatch.setattr("actors.web.access_middleware.asyncio.sleep", sleep)
+    for _ in range(AT_ONCE_MIN):
+        assert scene.ask(peer=ELSEWHERE).status == 401
+    assert waits == []
+    assert scene.ask(peer=ELSEWHERE).status == 429
+    assert waits == [0.01, 0.02, 0.03, 0.04]
+    assert scene.ask(peer=ELSEWHERE).status == 429
+    assert waits[4:] == [0.01]
 
 
 # -- the address that a demo prints ------------------------------------------------------------

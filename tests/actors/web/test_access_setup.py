@@ -30,14 +30,32 @@ def guarded(folder: Path, settings: WebSettings) -> tuple[AccessChecks, list[Any
 
 
 @pytest.mark.parametrize(
-    ("listen", "said"),
-    [("127.0.0.1:0", []), ("off", []), ("0.0.0.0:0", ["web.no_tokens_configured"])],
+    ("settings", "is_open", "said"),
+    [
+        ({"listen": "127.0.0.1:0"}, True, []),
+        ({"listen": "[::1]:0"}, True, []),
+        ({"listen": "off"}, True, []),
+        ({"listen": "0.0.0.0:0"}, False, ["web.no_tokens_configured"]),
+        ({"listen": "[::]:0"}, False, ["web.no_tokens_configured"]),
+        ({"allowed_hosts": ("wall.example",)}, False, ["web.no_tokens_configured"]),
+        ({"listen": "off", "allowed_hosts": ("wall.example",)}, False, []),
+    ],
 )
-def test_an_address_that_nobody_may_use_is_told(
-    listen: str, said: list[str], tmp_path: Path
+def test_whether_this_machine_may_look_without_a_token_and_an_address_that_nobody_may_use_is_told(
+    settings: dict[str, Any], is_open: bool, said: list[str], tmp_path: Path
 ) -> None:
-    _, lines = guarded(tmp_path, WebSettings(listen=listen))
+    guards, lines = guarded(tmp_path, WebSettings(**settings))
+    assert guards.is_open_here is is_open
     assert [line["event"] for line in lines] == said
+
+
+def test_a_file_of_tokens_closes_loopback_even_if_it_is_broken(tmp_path: Path) -> None:
+    path = tmp_path / "tokens"
+    for text in ("nonsense\n", "# nobody\n", f"read wall {SECRET}\n"):
+        path.write_text(text)
+        path.chmod(0o600)
+        guards, _ = guarded(tmp_path, WebSettings(tokens_file=path))
+        assert not guards.is_open_here
 
 
 def test_a_file_that_others_may_read_is_told_without_what_is_in_it(tmp_path: Path) -> None:

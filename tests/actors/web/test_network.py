@@ -88,13 +88,30 @@ def test_nor_is_the_rest_of_a_second_one(connect: Connect) -> None:
     assert b"HTTP/1.1" not in ended(connection)
 
 
+def test_where_all_places_are_taken_the_oldest_idle_connection_goes(
+    connect: Connect, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "RECEIVE_S", PATIENCE_S)
+    inside = [connect() for _ in range(CONNECTIONS)]
+    for connection in inside:
+        connection.sendall(REQUEST)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    for oldest in inside:
+        newest = connect()
+        newest.sendall(REQUEST)
+        assert newest.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert ended(oldest) == b""
+    assert web.child.counters.get("connections_displaced") == CONNECTIONS
+    assert web.child.counters.get("connections_refused") == 0
+
+
 def test_a_connection_too_many_is_told_so_and_another_may_come_when_one_has_gone(
     connect: Connect, web: Web, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(network, "RECEIVE_S", PATIENCE_S)
     inside = [connect() for _ in range(CONNECTIONS)]
-    for connection in inside:  # each is known to be in before the next question
-        connection.sendall(REQUEST)
+    for connection in inside:  # each is being served, for as long as it likes
+        connection.sendall(b"GET /api/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
     head, _, body = ended(connect()).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503 ")
@@ -172,6 +189,39 @@ def test_a_request_without_an_end_is_cut_long_before_its_time_is_over(
             connection.sendall(piece)
             sent += len(piece)
     assert sent < LONG
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        REQUEST[:-2] + b"x: " + b"y" * 40_000 + b"\r\n\r\n",
+        REQUEST[:-2] + b"".join(b"x%d: 1\r\n" % each for each in range(5_000)) + b"\r\n",
+        b"GET /" + b"y" * 40_000 + REQUEST[4:],
+    ],
+    ids=["a header", "headers", "a path"],
+)
+def test_a_head_too_long_is_refused_also_where_it_comes_in_one_read(
+    said: bytes, connect: Connect
+) -> None:
+    connection = connect()
+    connection.sendall(said)
+    assert ended(connection).startswith(b"HTTP/1.1 431 ")
+
+
+def test_what_stands_behind_a_body_is_bounded_in_one_read_as_well(connect: Connect) -> None:
+    connection = connect()
+    connection.sendall(CHUNKED + b"0\r\n" + b"x: y\r\n" * 8_000 + b"\r\n")
+    assert b"HTTP/1.1 2" not in ended(connection)
+
+
+@pytest.mark.parametrize("said", [b"GET /livez\r\n", b"GET /livez\r\n\r\n", b"hello\r\n"])
+def test_what_names_no_version_is_answered_at_once(
+    said: bytes, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network, "RECEIVE_S", PATIENCE_S)
+    connection = connect()
+    connection.sendall(said)
+    assert ended(connection).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_head_may_be_as_long_as_browsers_and_proxies_make_them(connect: Connect) -> None:

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.web import ended_sessions
 from actors.web.arguments import WEB_WORDS
+from actors.web.ended_sessions import FILE, EndedSessions
 from actors.web.identity import AccessScope, CallerIdentity
 from actors.web.sessions import (
     COOKIE,
@@ -32,9 +34,14 @@ ONCE = "1" * 32
 
 
 def sessions(
-    *known: ApiToken, key: bytes = KEY, one_time: OneTimeToken | None = None
+    *known: ApiToken,
+    key: bytes = KEY,
+    one_time: OneTimeToken | None = None,
+    ended: EndedSessions | None = None,
 ) -> BrowserSessions:
-    return BrowserSessions(key, Tokens(known or (OPS, WALL)), lives_s=LIVES_S, one_time=one_time)
+    return BrowserSessions(
+        key, Tokens(known or (OPS, WALL)), lives_s=LIVES_S, one_time=one_time, ended=ended
+    )
 
 
 def cookie_of(header: str) -> str:
@@ -74,10 +81,12 @@ def test_no_script_sees_it_and_no_other_site_sends_it() -> None:
     assert ended(is_secure=False).startswith(f"{COOKIE}=; Max-Age=0; ")
 
 
+SOMEBODYS = cookie_of(sessions().cookie(OPS, NOW_S, is_secure=False))
+
+
 @given(st.data())
 def test_whatever_is_changed_in_it_makes_it_nobodys(data: st.DataObject) -> None:
-    ours = sessions()
-    cookie = cookie_of(ours.cookie(OPS, NOW_S, is_secure=False))
+    ours, cookie = sessions(), SOMEBODYS
     place = data.draw(st.integers(len(COOKIE) + 1, len(cookie) - 1))
     other = data.draw(st.characters(exclude_characters=cookie[place], codec="latin-1"))
     changed = cookie[:place] + other + cookie[place + 1 :]
@@ -88,6 +97,63 @@ def test_whatever_is_changed_in_it_makes_it_nobodys(data: st.DataObject) -> None
 def test_anything_else_is_nobodys(text: str) -> None:
     assert sessions().holder(text, NOW_S) is None
     assert sessions().holder(f"{COOKIE}={text}", NOW_S) is None
+
+
+# -- signed out --------------------------------------------------------------------------------
+
+
+def test_a_session_that_was_signed_out_is_over_also_for_a_copy_and_no_other_is() -> None:
+    ours = sessions()
+    mine, other = (cookie_of(ours.cookie(OPS, NOW_S, is_secure=False)) for _ in range(2))
+    assert mine != other  # of the same token, in the same second
+    assert len(ours.sign_out(f"a=b; {mine}", NOW_S)) == 1
+    assert ours.holder(mine, NOW_S) is None
+    assert ours.holder(other, NOW_S) == OPS
+    assert ours.sign_out(mine, NOW_S) == []
+    assert ours.sign_out(other[:-1], NOW_S) == []
+
+
+def test_it_stays_over_across_a_restart_and_is_forgotten_when_it_would_be_over(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / FILE
+    first = sessions(ended=EndedSessions(path))
+    cookie = cookie_of(first.cookie(OPS, NOW_S, is_secure=False))
+    first.sign_out(cookie, NOW_S)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert sessions(ended=EndedSessions(path, now_s=NOW_S)).holder(cookie, NOW_S) is None
+    assert len(EndedSessions(path, now_s=NOW_S + LIVES_S + 1)) == 0
+    assert path.read_text() == ""
+
+
+@pytest.mark.parametrize("text", ["", "x", "12\n", "9 *\n", "\x00\xff 1\n", "1 a b\n" * 3])
+def test_whatever_stands_in_the_file_a_session_goes_on(text: str, tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.write_text(text, encoding="latin-1")
+    ours = sessions(ended=EndedSessions(path, now_s=NOW_S))
+    assert ours.holder(cookie_of(ours.cookie(OPS, NOW_S, is_secure=False)), NOW_S) == OPS
+
+
+def test_a_link_in_its_place_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("theirs")
+    (tmp_path / FILE).symlink_to(elsewhere)
+    kept = EndedSessions(tmp_path / FILE)
+    kept.end("1", int(NOW_S) + 9, NOW_S)
+    assert elsewhere.read_text() == "theirs"
+    assert kept.has("1", int(NOW_S) + 9)
+
+
+def test_of_too_many_nobody_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ended_sessions, "KEPT_MAX", 10)
+    kept, end = EndedSessions(tmp_path / FILE), int(NOW_S)
+    for number in range(100):
+        kept.end(str(number), end + number, NOW_S)
+        assert len(kept) <= 10
+    again = EndedSessions(tmp_path / FILE, now_s=NOW_S)
+    for one in (kept, again):
+        assert all(one.has(str(number), end + number) for number in range(100))
+        assert not one.has("another", end + 200)
 
 
 # -- once --------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from starlette.types import Message
 from actors.web import hub
 from actors.web.hub import EVERYTHING
 from actors.web.stream import StreamAnswer
+from actors.web.stream_places import StreamOwner
 from tests.actors.web.serving import READERS_MAX, Reading
 from tests.actors.web.telling import Event, Told, entry, events_in
 
@@ -141,8 +142,8 @@ def test_so_many_readers_and_filters_and_no_more(
     told.hub.attach(EVERYTHING, None, lambda: None, b"{}")
     answer = reading.get("/api/stream?queue=north")
     assert (answer.status_code, answer.json()["code"]) == (429, "too-many-filters")
-    for _ in range(READERS_MAX):
-        told.hub.attach(EVERYTHING, None, lambda: None, b"{}")
+    for number in range(READERS_MAX):
+        reading.places.enter(StreamOwner(f"token:{number}", has_token=True), lambda: None)
     answer = reading.get("/api/stream")
     assert (answer.status_code, answer.json()["code"]) == (503, "too-many-readers")
     assert answer.headers["retry-after"] == "5"
