@@ -14,11 +14,11 @@ import structlog
 from actors.messages.feed import FrameWanted
 from actors.shard.answering import Answering
 from actors.shard.arguments import ShardArguments
-from actors.shard.dedup import WINDOW_WIDTH
 from actors.shard.durations import Durations
 from actors.shard.feed import Feed
 from actors.shard.journal import DamagedJournalError, Journal, Transaction, damage_named
 from actors.shard.memberships import Memberships
+from actors.shard.pruning import Pruning
 from actors.shard.roster_ring import RosterRing
 from actors.shard.shard import RefeedResult, Shard, ShardStatus
 from actors.shard.suspicion import (
@@ -34,7 +34,7 @@ from actors.shard.suspicion import (
 )
 from actors.shard.unusable_input import UnusableInput
 from actors.storage.disk_wait import DiskWait
-from actors.storage.sqlite import DISK_DAMAGE_ERRORS, TRANSIENT_ERRORS
+from actors.storage.sqlite import DISK_DAMAGE_ERRORS
 from runtime.child import Child
 from runtime.clock import Clock, SystemClock
 from runtime.counters import LOADED, RUNNING
@@ -42,14 +42,10 @@ from runtime.crash_point import crash_point, poison_point
 from runtime.inbox import RingInbox
 from runtime.ring import Batch, Consumer
 from runtime.ring_actor import RingActor
-from runtime.settled_wall import SettledWall
 
 BATCH_RECORDS = 512
 BATCH_RECORDS_SLOW_DISK = 4_096
 SLOW_COMMIT_S = 0.005
-PRUNE_EVERY_S, PRUNE_ROWS = 60.0, 5_000
-PRUNE_FOR_S = 0.05
-"""Of each beat at most: some 40,000 rows, more than a shard can write in that time."""
 COLLECT_EVERY_S = 60.0
 GO_ON: Final = "go on"
 """What the actor tells itself when a reader has more to be told: nothing else would wake it."""
@@ -89,10 +85,12 @@ class StateActor(RingActor):
         self._journal: Journal | None = None
         self._shard = self._new_shard()
         self._disk = DiskWait(child, self._log, arguments.path)
-        self._prune_at_s = self._clock.now_s() + PRUNE_EVERY_S
-        self._windows_from: int | None = None  # of a pruning that goes on
-        self._wall = SettledWall(self._clock.now_s(), self._clock.wall_us())
-        self._moved_told_s = 0.0
+        self._pruning = Pruning(
+            age_us=int(arguments.retention_days * 86_400e6),
+            bytes_max=arguments.retention_bytes,
+            clock=self._clock,
+            log=self._log,
+        )
         self._collect_at_s = self._clock.now_s() + COLLECT_EVERY_S
         self._unusable = UnusableInput(child.counters, self._log, arguments.path)
         self._suspicion = NO_SUSPICION
@@ -106,8 +104,7 @@ class StateActor(RingActor):
         if self._arguments.journalled:
             self._load()
             assert self._journal is not None
-            last_us = self._journal.last_commit_us()
-            self._wall = SettledWall(self._clock.now_s(), self._clock.wall_us(), last_us)
+            self._pruning.start(self._journal)
             for consumer, cursor in zip(self._consumers, self._shard.cursors, strict=True):
                 if cursor > consumer.cursor:  # killed between commit and ring commit
                     consumer.skip_to(cursor)
@@ -208,8 +205,10 @@ class StateActor(RingActor):
             return
         if self._shard.owes_quietly(now_s):
             self._commit(self._shard.prepare(now_s))
-        if now_s >= self._prune_at_s:
-            self._prune(now_s)
+        if self._pruning.is_due(now_s):
+            replay_from = self._shard.checkpoint.replay_from
+            pruned = self._pruning.prune(self._journal, replay_from, now_s)
+            self._child.counters.add("rows_pruned", pruned)
 
     def on_stop(self) -> None:
         """A clean stop: every state in its page, so that the next start replays nothing."""
@@ -376,40 +375,6 @@ class StateActor(RingActor):
         is_slow = took_ns > SLOW_COMMIT_S * 1e9
         self._batch_records = BATCH_RECORDS_SLOW_DISK if is_slow else BATCH_RECORDS
         self._choose_batch()
-
-    def _prune(self, now_s: float) -> None:
-        """Some slices of what is past its retention, in a bounded time; more at the next beat."""
-        journal = self._journal
-        assert journal is not None
-        if self._windows_from is None:  # once for all slices: it takes up to 30 ms, and only grows
-            self._windows_from = journal.behind_newest_events(WINDOW_WIDTH)
-        keep_from = min(self._shard.checkpoint.replay_from, self._windows_from)
-        age_us = int(self._arguments.retention_days * 86_400e6)
-        pruned, wall_us = 0, self._clock.wall_us()
-        is_settled = self._wall.is_settled(now_s, wall_us)
-        if not is_settled and self._moved_told_s != self._wall.moved_s:
-            self._moved_told_s = self._wall.moved_s
-            self._log.warning("journal.clock_moved", seconds=round(self._wall.moved_s))
-        try:
-            while self._clock.now_s() < now_s + PRUNE_FOR_S:
-                deleted = journal.prune(
-                    older_than_us=wall_us - age_us if is_settled else 0,
-                    bytes_max=self._arguments.retention_bytes,
-                    keep_from=keep_from,
-                    slice_rows=PRUNE_ROWS,
-                )
-                pruned += deleted
-                if not deleted:
-                    self._prune_at_s = now_s + PRUNE_EVERY_S
-                    break
-        except TRANSIENT_ERRORS as error:
-            self._log.warning("journal.prune_failed", cause=str(error))
-            self._prune_at_s = now_s + PRUNE_EVERY_S
-        except DISK_DAMAGE_ERRORS as error:
-            raise DamagedJournalError(self._arguments.path, error) from None
-        if self._prune_at_s > now_s:
-            self._windows_from = None
-        self._child.counters.add("rows_pruned", pruned)
 
     # --- what others see ---------------------------------------------------------------------
 
