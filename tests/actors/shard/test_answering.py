@@ -28,8 +28,9 @@ from runtime.block import Block
 from runtime.doorbell import Doorbell
 from runtime.exit import Exit
 from runtime.ring import KIND_CONTROL, KIND_EVENT, Consumer, Producer, ring_bytes
+from tests.actors.shard.actor_bench import Bench
 from tests.actors.shard.lending import RECEIVED_NS, A, Record, event
-from tests.actors.shard.test_actor import BROKE, Bench
+from tests.actors.shard.test_actor import BROKE
 
 RING = ring_bytes(64 << 10)
 COMMAND = "1b4e28ba-2fa1-41d2-883f-0016d3cca427"
