@@ -90,7 +90,8 @@ REFUSALS: list[Answer] = [
         for after_s in (None, 0.0)
     ),
     lambda asked, _: [signals.Unreachable(asked.line, "no route")],
-    lambda asked, _: [signals.TokenMissing(asked.line, "401", 0.0, is_refused=True)],
+    # Who gives tokens backs off from the gateway itself, and says for how long.
+    lambda asked, _: [signals.TokenMissing(asked.line, "401", 8.0, is_refused=True)],
 ]
 OPENED: Answer = lambda asked, _: [signals.Opened(asked.line, ((1, 10), (1, 20)))]  # noqa: E731
 

@@ -94,8 +94,10 @@ def test_nothing_is_installed_that_has_no_hash() -> None:
         for where, command in found
         if "--require-hashes" not in command and not _OURS.search(command)
     ]
-    # The resolver that makes these very files.
-    assert [command.strip() for _, command in loose] == ["@$(PIP) install uv==$(UV)"]
+    # The resolver that makes these very files, and what README.md says first.
+    assert {command.strip() for _, command in loose} == {
+        "@$(PIP) install uv==$(UV)", "venv/bin/pip install --quiet .",
+    }  # fmt: skip
 
 
 def test_files_that_are_installed_from_exist() -> None:

@@ -53,7 +53,7 @@ class Watched(Embedded):
         states, queues = told["states"], [queue for queue, _ in told["queues"]]
         return {
             user: (states[state], since, None if queue < 0 else queues[queue], presence, bool(old))
-            for user, _, state, since, queue, presence, old in told["agents"]
+            for user, _, state, since, queue, presence, old, _ in told["agents"]
         }
 
     def journalled(self) -> Shown:

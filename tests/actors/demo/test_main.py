@@ -276,6 +276,7 @@ def report(**fields: Any) -> DemoReport:
         "memory_growth": None,
         "fault_profile": "none",
         "kill_every_s": None,
+        "lives": None,
         "commands_per_s": 0.0,
         "commands": None,
     }

@@ -87,7 +87,7 @@ def test_a_file_without_its_owner_is_damaged(path: Path) -> None:
 
 def test_every_kind_of_file_stands_in_the_table() -> None:
     actors = Path(__file__).parents[3] / "actors"
-    made = re.compile(r"^([A-Z_]+): Final = DataFile\(kind=", re.MULTILINE)
+    made = re.compile(r"^([A-Z_]+): Final = DataFile\(\s*kind=", re.MULTILINE)
     sources = (each.read_text() for each in actors.rglob("*.py"))
     declared = [name for source in sources for name in made.findall(source)]
     assert len(declared) == len(DATA_FILES) == len({files.file.kind for files in DATA_FILES})
