@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 SLACK_US = 5_000_000  # until a loss is noticed, and until a new socket is spoken of
+FLIGHT_US = 1_000_000  # of an event that was sent before another one that was committed
+RESTART = "the runtime starts"  # a reason: the row begins with the last event of its own journal
 
 
 class GapRow(NamedTuple):
@@ -39,4 +41,14 @@ class GapRows:
         return any(
             row.since_us - SLACK_US <= at_us <= max(row.since_us, row.until_us) + SLACK_US
             for row in rows
+        )
+
+    def cover_restart(self, at_us: int, scope: str | None) -> bool:
+        """Whether it was under way to this journal when a whole runtime died: others may have
+        committed what the same socket brought behind it."""
+        rows = self.rows if scope is None else self._by_scope.get(scope, [])
+        return any(
+            row.since_us - FLIGHT_US <= at_us <= row.until_us
+            for row in rows
+            if row.reason == RESTART
         )

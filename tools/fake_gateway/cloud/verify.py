@@ -139,33 +139,36 @@ class CloudVerification(Verification):
             return
         if self._is_told_by_nothing(agent, number):
             return
-        # With another shard count an agent moves to another journal.
-        own = [self._gaps[name] for name in rows.journals_of[agent]]
-        # Whoever left and came back may have been watched elsewhere before.
-        is_moved = expectation.varied.is_varied and expectation.away[agent]
-        scope = None if is_moved else self._scope_of.get(expectation.users[agent])
         if socket > 0 and overtaken_by > number:
             closed_head = expectation.subscribers.sockets[socket].closed_head
             if closed_head is None or overtaken_by < closed_head:
                 self._overtaken += 1
                 return
-        if socket > 0 and number > rows.last_live[socket]:
-            told = expectation.subscribers.sockets[socket]
-            if told.closed_us is not None and any(
-                gaps.cover(told.closed_us, scope) for gaps in own
-            ):
-                self._excused += 1
-                return
-            if told.is_left and not self._to_newest:
-                self._cut += 1  # the runtime was ended in mid-stream
-                return
-        elif socket in (NOBODY, SEVERAL) and any(
-            gaps.cover(expectation.sent_us(number), scope) for gaps in own
-        ):
+        if self._is_owned_up_to(agent, number):
             self._excused += 1
+            return
+        is_newest = socket > 0 and number > rows.last_live[socket]
+        if is_newest and expectation.subscribers.sockets[socket].is_left and not self._to_newest:
+            self._cut += 1  # the runtime was ended in mid-stream
             return
         where = {"user": expectation.users[agent], "event": number, "socket": socket}
         self._findings.add("lost", "event", sent_us=expectation.sent_us(number), **where)
+
+    def _is_owned_up_to(self, agent: int, number: int) -> bool:
+        """Whether a gap row says that it was missed."""
+        expectation, rows = self._expectation, self._rows
+        socket, sent_us = expectation.socket_of[number], expectation.sent_us(number)
+        # With another shard count an agent moves to another journal.
+        own = [self._gaps[name] for name in rows.journals_of[agent]]
+        # Whoever left and came back may have been watched elsewhere before.
+        is_moved = expectation.varied.is_varied and expectation.away[agent]
+        scope = None if is_moved else self._scope_of.get(expectation.users[agent])
+        if socket > 0 and number > rows.last_live[socket]:
+            closed_us = expectation.subscribers.sockets[socket].closed_us
+            return closed_us is not None and any(gaps.cover(closed_us, scope) for gaps in own)
+        if socket in (NOBODY, SEVERAL) and any(gaps.cover(sent_us, scope) for gaps in own):
+            return True
+        return any(gaps.cover_restart(sent_us, scope) for gaps in own)
 
     def _is_told_by_nothing(self, agent: int, number: int) -> bool:
         """Its topic had been lost without a word, and what counts is that the agent's state came
