@@ -73,6 +73,8 @@ def signed_in(look: Look, service: Service) -> Sight:
     sight.at("#sign-in-token").fill(TOKEN)
     sight.page.keyboard.press("Enter")
     sight.expect_health("live")
+    assert all("401" in failure for failure in sight.failures)  # what was asked for before
+    sight.failures.clear()
     return sight
 
 

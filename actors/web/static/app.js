@@ -67,7 +67,11 @@ function onHealth(said) {
 }
 
 function onLocked(locked) {
-  if (locked && !isLocked) signIn.open();
+  if (locked && !isLocked) {
+    rights = null;
+    signIn.show({ who: null, may_write: false });
+    signIn.open();
+  }
   isLocked = locked;
   showHealth();
 }
